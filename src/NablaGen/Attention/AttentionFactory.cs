@@ -1,0 +1,35 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace NablaGen.Attention;
+
+/// <summary>Makes the attention of a run from its expression.</summary>
+public static class AttentionFactory
+{
+    /// <summary>The attention that an expression names, for a device.</summary>
+    /// <param name="expression">What to keep.</param>
+    /// <param name="device">Where the tensors will be.</param>
+    /// <param name="denseSteps">First steps to keep dense; null for the expression's own default.</param>
+    /// <param name="denseLayers">First layers to keep dense.</param>
+    /// <param name="observer">Is told what was kept.</param>
+    /// <exception cref="NablaGenException">The device has no block-sparse back end.</exception>
+    public static IAttention Create(
+        AttentionExpression expression, Device device, int? denseSteps = null, int denseLayers = 0, IAttentionObserver? observer = null)
+    {
+        var dense = new DenseAttention(observer);
+        if (expression.IsDense)
+        {
+            return dense;
+        }
+
+        var sparse = new BlockSparseAttention(expression, Backend(device), observer);
+        var steps = denseSteps ?? expression.DefaultDenseSteps;
+        return steps == 0 && denseLayers == 0 ? sparse : new ScheduledAttention(dense, sparse, steps, denseLayers);
+    }
+
+    private static IBlockSparseBackend Backend(Device device) => device.type switch
+    {
+        DeviceType.CPU => new CpuBlockSparseBackend(),
+        _ => throw new NablaGenException($"sparse attention has no kernels for {device.type.ToString().ToLowerInvariant()} yet: use --device cpu or --attention dense"),
+    };
+}

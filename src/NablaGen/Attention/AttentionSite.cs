@@ -1,0 +1,6 @@
+namespace NablaGen.Attention;
+
+/// <summary>Where in a generation an attention is computed.</summary>
+/// <param name="Step">Solver step, from 0.</param>
+/// <param name="Layer">Transformer block, from 0.</param>
+public readonly record struct AttentionSite(int Step, int Layer);

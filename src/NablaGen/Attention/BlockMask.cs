@@ -1,0 +1,51 @@
+namespace NablaGen.Attention;
+
+/// <summary>The key blocks that each query block attends to, by head: ascending lists, back to back (CSR).</summary>
+public sealed class BlockMask
+{
+    private readonly int[][] _rowStarts;
+    private readonly int[][] _keyBlocks;
+
+    /// <summary>A mask from each head's lists.</summary>
+    /// <param name="layout">The blocks.</param>
+    /// <param name="rowStarts">By head, where each query block's list starts; one entry more than blocks. [heads][Blocks + 1]</param>
+    /// <param name="keyBlocks">By head, the lists. [heads][kept]</param>
+    public BlockMask(BlockLayout layout, int[][] rowStarts, int[][] keyBlocks)
+    {
+        Layout = layout;
+        _rowStarts = rowStarts;
+        _keyBlocks = keyBlocks;
+    }
+
+    /// <summary>The blocks' layout.</summary>
+    public BlockLayout Layout { get; }
+
+    /// <summary>Heads; a batch's heads follow one another.</summary>
+    public int Heads => _rowStarts.Length;
+
+    /// <summary>The share of all (query, key) token pairs that is attended to, 0 to 1, over all heads.</summary>
+    public double Density => Enumerable.Range(0, Heads).Average(HeadDensity);
+
+    /// <summary>The key blocks that a head's query block attends to, ascending.</summary>
+    public ReadOnlySpan<int> Row(int head, int queryBlock)
+    {
+        var starts = _rowStarts[head];
+        return _keyBlocks[head].AsSpan(starts[queryBlock]..starts[queryBlock + 1]);
+    }
+
+    /// <summary>The share of the token pairs of one head that is attended to.</summary>
+    public double HeadDensity(int head)
+    {
+        var lengths = Layout.Lengths;
+        long pairs = 0;
+        for (var i = 0; i < lengths.Length; i++)
+        {
+            foreach (var j in Row(head, i))
+            {
+                pairs += (long)lengths[i] * lengths[j];
+            }
+        }
+
+        return pairs / ((double)Layout.Tokens * Layout.Tokens);
+    }
+}

@@ -1,0 +1,15 @@
+using static TorchSharp.torch;
+using static TorchSharp.torch.nn.functional;
+
+namespace NablaGen.Attention;
+
+/// <summary>Attention to every token, through libtorch's fused kernels (flash_attention, wan/modules/attention.py).</summary>
+public sealed class DenseAttention(IAttentionObserver? observer = null) : IAttention
+{
+    /// <inheritdoc/>
+    public Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionSite site)
+    {
+        observer?.OnDense(site);
+        return scaled_dot_product_attention(q, k, v);
+    }
+}

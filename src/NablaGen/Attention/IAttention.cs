@@ -1,0 +1,16 @@
+using static TorchSharp.torch;
+
+namespace NablaGen.Attention;
+
+/// <summary>Self-attention over the tokens of a video. A layer does not know which one it has.</summary>
+public interface IAttention
+{
+    /// <summary>Softmax(q kᵀ / √D) v, over all keys or over those that the implementation keeps.</summary>
+    /// <param name="q">Queries after norm and RoPE. [B, H, L, D]</param>
+    /// <param name="k">Keys after norm and RoPE. [B, H, L, D]</param>
+    /// <param name="v">Values. [B, H, L, D]</param>
+    /// <param name="layout">The order of the L tokens.</param>
+    /// <param name="site">The solver step and the layer, for schedules and statistics.</param>
+    /// <returns>A new tensor in the type of <paramref name="v"/>. [B, H, L, D]</returns>
+    Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionSite site);
+}

@@ -1,0 +1,69 @@
+using NablaGen.Attention;
+using static TorchSharp.torch;
+
+namespace NablaGen.Models.Dit;
+
+/// <summary>What stays the same over a run's steps: the order of the tokens, their rotary angles and the attention.</summary>
+public sealed class DitRun : IDisposable
+{
+    private readonly Tensor _order;
+    private readonly Tensor _place;
+
+    /// <summary>A run for latents of one size.</summary>
+    /// <param name="config">The transformer's sizes.</param>
+    /// <param name="latentFrames">Latent frames, T' in shapes.</param>
+    /// <param name="latentHeight">Latent rows; a multiple of the patch's.</param>
+    /// <param name="latentWidth">Latent columns; a multiple of the patch's.</param>
+    /// <param name="attention">The self-attention of every layer.</param>
+    /// <param name="device">Where the model is.</param>
+    public DitRun(DitConfig config, int latentFrames, int latentHeight, int latentWidth, IAttention attention, Device device)
+    {
+        var patch = config.PatchSize;
+        if (latentFrames % patch.Time != 0 || latentHeight % patch.Height != 0 || latentWidth % patch.Width != 0)
+        {
+            throw new NablaGenException(
+                $"latents of {latentFrames} × {latentHeight} × {latentWidth} cannot be cut into patches of {patch.Time} × {patch.Height} × {patch.Width}");
+        }
+
+        Attention = attention;
+        Layout = BlockLayout.Create(latentFrames / patch.Time, latentHeight / patch.Height, latentWidth / patch.Width);
+        Rope = new RopeTable(Layout, config.HeadDim, device);
+
+        using var scope = NewDisposeScope();
+        var order = Layout.Order.Select(index => (long)index).ToArray();
+        var place = new long[order.Length];
+        for (var i = 0; i < order.Length; i++)
+        {
+            place[order[i]] = i;
+        }
+
+        _order = tensor(order).to(device).DetachFromDisposeScope();
+        _place = tensor(place).to(device).DetachFromDisposeScope();
+    }
+
+    /// <summary>The self-attention.</summary>
+    public IAttention Attention { get; }
+
+    /// <summary>The tokens' order in the transformer.</summary>
+    public BlockLayout Layout { get; }
+
+    /// <summary>The tokens' rotary angles.</summary>
+    public RopeTable Rope { get; }
+
+    /// <summary>The solver step in work, from 0; the caller sets it.</summary>
+    public int Step { get; set; }
+
+    /// <summary>Raster order → blocks. [B, L, C]</summary>
+    public Tensor ToBlocks(Tensor tokens) => tokens.index_select(1, _order);
+
+    /// <summary>Blocks → raster order. [B, L, C]</summary>
+    public Tensor FromBlocks(Tensor tokens) => tokens.index_select(1, _place);
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Rope.Dispose();
+        _order.Dispose();
+        _place.Dispose();
+    }
+}

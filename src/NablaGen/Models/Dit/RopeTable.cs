@@ -1,0 +1,74 @@
+using NablaGen.Attention;
+using static TorchSharp.torch;
+
+namespace NablaGen.Models.Dit;
+
+/// <summary>
+/// Rotary position embedding in three axes: the cosines and sines of every token's angles, from its true (t, h, w), in the order of
+/// the run's layout. Angles are computed in float64 once a run.
+/// </summary>
+/// <remarks>Port of rope_params and rope_apply, wan/modules/model.py. The rotation itself is done in float32 instead of float64.</remarks>
+public sealed class RopeTable : IDisposable
+{
+    private const double Theta = 10000;
+
+    private readonly Tensor _cos;
+    private readonly Tensor _sin;
+
+    /// <summary>The table of a layout's tokens for heads of <paramref name="headDim"/> channels.</summary>
+    public RopeTable(BlockLayout layout, int headDim, Device device)
+    {
+        // Of the D/2 pairs a third each turns with the row and the column, the rest with time.
+        var pairs = headDim / 2;
+        var third = pairs / 3;
+        var axes = new (int Pairs, Func<int, int> Place)[]
+        {
+            (pairs - 2 * third, token => token / (layout.Height * layout.Width)),
+            (third, token => token / layout.Width % layout.Height),
+            (third, token => token % layout.Width),
+        };
+        var cos = new float[layout.Tokens * pairs];
+        var sin = new float[layout.Tokens * pairs];
+        var firstPair = 0;
+        foreach (var (count, place) in axes)
+        {
+            for (var i = 0; i < count; i++)
+            {
+                var frequency = 1 / Math.Pow(Theta, 2.0 * i / (2 * count));
+                for (var token = 0; token < layout.Tokens; token++)
+                {
+                    var (s, c) = Math.SinCos(place(layout.Order[token]) * frequency);
+                    cos[token * pairs + firstPair + i] = (float)c;
+                    sin[token * pairs + firstPair + i] = (float)s;
+                }
+            }
+
+            firstPair += count;
+        }
+
+        _cos = ToDevice(cos);
+        _sin = ToDevice(sin);
+
+        Tensor ToDevice(float[] values)
+        {
+            using var scope = NewDisposeScope();
+            return tensor(values, [layout.Tokens, 1, pairs]).to(device).DetachFromDisposeScope();
+        }
+    }
+
+    /// <summary>Turns each pair of neighbouring channels by its token's angle. [B, L, H, D] in any type → the same in float32.</summary>
+    public Tensor Rotate(Tensor input)
+    {
+        using var scope = NewDisposeScope();
+        var pairs = input.to_type(ScalarType.Float32).unflatten(-1, [-1, 2]);
+        var (x, y) = (pairs.select(-1, 0), pairs.select(-1, 1));
+        return stack([x * _cos - y * _sin, x * _sin + y * _cos], -1).flatten(-2).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _cos.Dispose();
+        _sin.Dispose();
+    }
+}

@@ -1,0 +1,69 @@
+using NablaGen.Models.Layers;
+using TorchSharp.Modules;
+using TorchSharp.Utils;
+using static TorchSharp.torch;
+using static TorchSharp.torch.nn;
+
+namespace NablaGen.Models.Dit;
+
+/// <summary>
+/// One transformer block: modulated self-attention, cross-attention to the prompt, modulated feed-forward; the residual stream is
+/// float32. Port of WanAttentionBlock, wan/modules/model.py.
+/// </summary>
+public sealed class WanAttentionBlock : Module<Tensor, Tensor, Tensor, DitRun, int, Tensor>
+{
+    [ComponentName(Name = "norm1")]
+    private readonly WanLayerNorm _norm1;
+
+    [ComponentName(Name = "self_attn")]
+    private readonly WanSelfAttention _selfAttention;
+
+    [ComponentName(Name = "norm3")]
+    private readonly WanLayerNorm? _norm3;
+
+    [ComponentName(Name = "cross_attn")]
+    private readonly WanCrossAttention _crossAttention;
+
+    [ComponentName(Name = "norm2")]
+    private readonly WanLayerNorm _norm2;
+
+    [ComponentName(Name = "ffn")]
+    private readonly Sequential _ffn;
+
+    [ComponentName(Name = "modulation")]
+    private readonly Parameter _modulation;
+
+    /// <summary>A block of a configuration.</summary>
+    public WanAttentionBlock(DitConfig config, ModuleOptions options)
+        : base(nameof(WanAttentionBlock))
+    {
+        _norm1 = new WanLayerNorm(config.Dim, config.Eps, options);
+        _selfAttention = new WanSelfAttention(config, options);
+        _norm3 = config.CrossAttnNorm ? new WanLayerNorm(config.Dim, config.Eps, options, affine: true) : null;
+        _crossAttention = new WanCrossAttention(config, options);
+        _norm2 = new WanLayerNorm(config.Dim, config.Eps, options);
+        _ffn = Sequential(new AutocastLinear(config.Dim, config.FfnDim, options), new Gelu(), new AutocastLinear(config.FfnDim, config.Dim, options));
+        _modulation = options.Float32.Parameter(1, 6, config.Dim);
+        RegisterComponents();
+    }
+
+    /// <summary>One block. [B, L, C] → [B, L, C] in float32.</summary>
+    /// <param name="x">Tokens in the run's order. [B, L, C]</param>
+    /// <param name="e">The time's modulation, float32. [B, 6, C]</param>
+    /// <param name="context">The embedded prompt. [B, TextLen, C]</param>
+    /// <param name="run">Layout, angles, attention and step.</param>
+    /// <param name="layer">This block's number.</param>
+    public override Tensor forward(Tensor x, Tensor e, Tensor context, DitRun run, int layer)
+    {
+        using var scope = NewDisposeScope();
+        var m = (_modulation + e).chunk(6, 1);
+
+        var y = _selfAttention.forward(_norm1.forward(x) * (1 + m[1]) + m[0], run, layer);
+        x = x + y * m[2];
+
+        x = x + _crossAttention.forward(_norm3 is null ? x : _norm3.forward(x), context);
+
+        y = _ffn.forward(_norm2.forward(x) * (1 + m[4]) + m[3]);
+        return (x + y * m[5]).MoveToOuterDisposeScope();
+    }
+}

@@ -1,0 +1,43 @@
+using TorchSharp.Utils;
+using static TorchSharp.torch;
+using static TorchSharp.torch.nn;
+
+namespace NablaGen.Models.Vae;
+
+/// <summary>
+/// Doubles height and width, halves the channels and, if asked, doubles time from the second chunk on. Port of Resample (upsample2d,
+/// upsample3d), wan/modules/vae.py.
+/// </summary>
+public sealed class Upsample : Module<Tensor, FeatureCache?, Tensor>
+{
+    [ComponentName(Name = "resample")]
+    private readonly ResamplePath _resample;
+
+    [ComponentName(Name = "time_conv")]
+    private readonly CausalConv3d? _timeConv;
+
+    /// <summary>A layer with unread weights.</summary>
+    public Upsample(long dim, bool time, ModuleOptions options)
+        : base(nameof(Upsample))
+    {
+        _resample = new ResamplePath(new VaeConv2d(dim, dim / 2, 3, options, padding: 1));
+        _timeConv = time ? new CausalConv3d(dim, dim * 2, (3, 1, 1), options) : null;
+        RegisterComponents();
+    }
+
+    /// <summary>[B, C, T, H, W] → [B, C / 2, T or 2 T, 2 H, 2 W]. The first frame of a video stays one.</summary>
+    public override Tensor forward(Tensor input, FeatureCache? cache)
+    {
+        using var scope = NewDisposeScope();
+        var x = input;
+        if (_timeConv is not null && cache is not null && !cache.IsFirstChunk(this))
+        {
+            // Twice the channels become twice the frames: channel halves are neighbours in time.
+            var halves = _timeConv.forward(x, cache).unflatten(1, [2, -1]);
+            x = halves.permute(0, 2, 3, 1, 4, 5).flatten(2, 3);
+        }
+
+        var frames = functional.interpolate(VaeFrames.Split(x), scale_factor: [2, 2], mode: InterpolationMode.Nearest);
+        return VaeFrames.Join(_resample.Conv.forward(frames), x.shape[0]).MoveToOuterDisposeScope();
+    }
+}

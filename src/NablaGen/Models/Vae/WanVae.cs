@@ -1,0 +1,87 @@
+using TorchSharp.Utils;
+using static TorchSharp.torch;
+using static TorchSharp.torch.nn;
+
+namespace NablaGen.Models.Vae;
+
+/// <summary>
+/// Wan's causal video VAE, frame by frame with cached features. Port of WanVAE_ and WanVAE, wan/modules/vae.py; the parameters' names
+/// are the checkpoint's own.
+/// </summary>
+public sealed class WanVae : Module
+{
+    [ComponentName(Name = "encoder")]
+    private readonly VaeEncoder _encoder;
+
+    [ComponentName(Name = "conv1")]
+    private readonly CausalConv3d _conv1;
+
+    [ComponentName(Name = "conv2")]
+    private readonly CausalConv3d _conv2;
+
+    [ComponentName(Name = "decoder")]
+    private readonly VaeDecoder _decoder;
+
+    /// <summary>A VAE with unread weights.</summary>
+    public WanVae(VaeConfig config, ModuleOptions options)
+        : base(nameof(WanVae))
+    {
+        Config = config;
+        _encoder = new VaeEncoder(config, options);
+        _conv1 = new CausalConv3d(config.ZDim * 2, config.ZDim * 2, (1, 1, 1), options);
+        _conv2 = new CausalConv3d(config.ZDim, config.ZDim, (1, 1, 1), options);
+        _decoder = new VaeDecoder(config, options);
+        RegisterComponents();
+    }
+
+    /// <summary>The sizes.</summary>
+    public VaeConfig Config { get; }
+
+    /// <summary>The latents' mean, normalised by channel. [B, 3, 4 n + 1, H, W] in [−1, 1] → [B, ZDim, n + 1, H / 8, W / 8].</summary>
+    public Tensor Encode(Tensor video)
+    {
+        using var scope = NewDisposeScope();
+        using var cache = new FeatureCache();
+        var chunk = Config.TemporalStride;
+        var latents = new List<Tensor> { EncodeChunk(video.narrow(2, 0, 1), cache) };
+        for (var frame = 1L; frame + chunk <= video.shape[2]; frame += chunk)
+        {
+            latents.Add(EncodeChunk(video.narrow(2, frame, chunk), cache));
+        }
+
+        var (mean, std) = Normalisation(video.device);
+        return ((cat(latents, 2) - mean) / std).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>
+    /// Decodes one latent frame after another and hands each one's frames over: 1, then 4 at a time. Memory does not grow with the
+    /// video's length.
+    /// </summary>
+    /// <param name="latents">Normalised latents. [B, ZDim, T', h, w]</param>
+    /// <param name="onFrames">Takes [B, 3, n, 8 h, 8 w] in [−1, 1]; the tensor is disposed of afterwards.</param>
+    /// <param name="cancellation">Stops between latent frames.</param>
+    public void Decode(Tensor latents, Action<Tensor> onFrames, CancellationToken cancellation = default)
+    {
+        using var cache = new FeatureCache();
+        for (var frame = 0L; frame < latents.shape[2]; frame++)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            using var scope = NewDisposeScope();
+            var (mean, std) = Normalisation(latents.device);
+            var z = _conv2.forward(latents.narrow(2, frame, 1) * std + mean, cache);
+            onFrames(_decoder.forward(z, cache).clamp(-1, 1));
+        }
+    }
+
+    private Tensor EncodeChunk(Tensor frames, FeatureCache cache)
+    {
+        using var scope = NewDisposeScope();
+        return _conv1.forward(_encoder.forward(frames, cache), cache).narrow(1, 0, Config.ZDim).clone().MoveToOuterDisposeScope();
+    }
+
+    private (Tensor Mean, Tensor Std) Normalisation(Device device) =>
+        (Channels(Config.LatentsMean, device), Channels(Config.LatentsStd, device));
+
+    private static Tensor Channels(IReadOnlyList<float> values, Device device) =>
+        tensor(values.ToArray(), [1, values.Count, 1, 1, 1]).to(device);
+}

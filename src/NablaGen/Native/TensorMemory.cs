@@ -1,0 +1,37 @@
+using System.Runtime.InteropServices;
+using static TorchSharp.torch;
+
+namespace NablaGen.Native;
+
+/// <summary>Raw pointers to tensors' elements, for our own kernels and for reading weights into place.</summary>
+/// <remarks>
+/// TorchSharp's own ways fall short: <c>data_ptr()</c> ignores the storage offset, <c>storage&lt;float&gt;()</c> of a bfloat16 tensor is
+/// a converted copy, and <c>bytes</c> is a span, so at most 2 GiB.
+/// </remarks>
+internal static unsafe partial class TensorMemory
+{
+    /// <summary>The first element of a contiguous tensor on any device. Keep the tensor alive while the pointer is used.</summary>
+    public static void* Pointer(Tensor tensor)
+    {
+        if (!tensor.is_contiguous())
+        {
+            throw new ArgumentException($"a tensor of shape [{string.Join(", ", tensor.shape)}] is not contiguous", nameof(tensor));
+        }
+
+        return (void*)THSTensor_data(tensor.Handle);
+    }
+
+    /// <summary>The elements of a contiguous float32 tensor on the CPU.</summary>
+    public static float* Floats(Tensor tensor)
+    {
+        if (tensor.dtype != ScalarType.Float32 || tensor.device_type != TorchSharp.DeviceType.CPU)
+        {
+            throw new ArgumentException($"expected a float32 tensor on the CPU, found {tensor.dtype} on {tensor.device}", nameof(tensor));
+        }
+
+        return (float*)Pointer(tensor);
+    }
+
+    [LibraryImport("LibTorchSharp")]
+    private static partial nint THSTensor_data(nint handle);
+}
