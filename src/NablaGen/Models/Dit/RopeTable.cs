@@ -60,9 +60,9 @@ public sealed class RopeTable : IDisposable
     public Tensor Rotate(Tensor input)
     {
         using var scope = NewDisposeScope();
-        var pairs = input.to_type(ScalarType.Float32).unflatten(-1, [-1, 2]);
+        var pairs = input.to_type(ScalarType.Float32).unflatten(3, [-1, 2]);
         var (x, y) = (pairs.select(-1, 0), pairs.select(-1, 1));
-        return stack([x * _cos - y * _sin, x * _sin + y * _cos], -1).flatten(-2).MoveToOuterDisposeScope();
+        return stack([x * _cos - y * _sin, x * _sin + y * _cos], -1).flatten(3).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>

@@ -57,5 +57,5 @@ public sealed class WanCrossAttention : Module<Tensor, Tensor, Tensor>
     }
 
     // [B, L, C] → [B, H, L, D]
-    private Tensor Heads(Tensor x, WanRmsNorm? norm) => (norm is null ? x : norm.forward(x)).unflatten(-1, [_heads, -1]).transpose(1, 2);
+    private Tensor Heads(Tensor x, WanRmsNorm? norm) => (norm is null ? x : norm.forward(x)).unflatten(2, [_heads, -1]).transpose(1, 2);
 }

@@ -52,7 +52,7 @@ public sealed class WanSelfAttention : Module<Tensor, DitRun, int, Tensor>
         using var scope = NewDisposeScope();
         var q = Heads(_q.forward(x), _normQ, run.Rope);
         var k = Heads(_k.forward(x), _normK, run.Rope);
-        var v = _v.forward(x).unflatten(-1, [_heads, -1]).transpose(1, 2);
+        var v = _v.forward(x).unflatten(2, [_heads, -1]).transpose(1, 2);
         var y = run.Attention.Forward(q.to_type(v.dtype), k.to_type(v.dtype), v, run.Layout, new AttentionSite(run.Step, layer));
         return _o.forward(y.transpose(1, 2).flatten(2)).MoveToOuterDisposeScope();
     }
@@ -62,6 +62,6 @@ public sealed class WanSelfAttention : Module<Tensor, DitRun, int, Tensor>
     {
         using var scope = NewDisposeScope();
         var normalised = norm is null ? x : norm.forward(x);
-        return rope.Rotate(normalised.unflatten(-1, [_heads, -1])).transpose(1, 2).MoveToOuterDisposeScope();
+        return rope.Rotate(normalised.unflatten(2, [_heads, -1])).transpose(1, 2).MoveToOuterDisposeScope();
     }
 }

@@ -47,5 +47,5 @@ public sealed class T5Attention : Module<Tensor, Tensor, Tensor>
     }
 
     // [B, L, C] → [B, H, L, D]
-    private Tensor Heads(Tensor x) => x.unflatten(-1, [_heads, -1]).transpose(1, 2);
+    private Tensor Heads(Tensor x) => x.unflatten(2, [_heads, -1]).transpose(1, 2);
 }

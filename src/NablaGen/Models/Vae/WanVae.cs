@@ -58,7 +58,7 @@ public sealed class WanVae : Module
     /// video's length.
     /// </summary>
     /// <param name="latents">Normalised latents. [B, ZDim, T', h, w]</param>
-    /// <param name="onFrames">Takes [B, 3, n, 8 h, 8 w] in [−1, 1]; the tensor is disposed of afterwards.</param>
+    /// <param name="onFrames">Takes [B, 3, n, 8 h, 8 w], not yet clamped to [−1, 1]; the tensor is disposed of afterwards.</param>
     /// <param name="cancellation">Stops between latent frames.</param>
     public void Decode(Tensor latents, Action<Tensor> onFrames, CancellationToken cancellation = default)
     {
@@ -69,7 +69,7 @@ public sealed class WanVae : Module
             using var scope = NewDisposeScope();
             var (mean, std) = Normalisation(latents.device);
             var z = _conv2.forward(latents.narrow(2, frame, 1) * std + mean, cache);
-            onFrames(_decoder.forward(z, cache).clamp(-1, 1));
+            onFrames(_decoder.forward(z, cache));
         }
     }
 

@@ -1,0 +1,39 @@
+using static TorchSharp.torch;
+
+namespace NablaGen.Tests.Models;
+
+public class VaeGoldenTests
+{
+    [Fact]
+    public void Decoding_equals_the_reference()
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        using var golden = Golden.Open("vae");
+        using var model = golden.Vae();
+        var frames = new List<Tensor>();
+        model.Decode(golden["z"], chunk => frames.Add(chunk.DetachFromDisposeScope()));
+        Golden.AssertClose(cat(frames, 2), golden["decoded"], 1e-5);
+        frames.ForEach(chunk => chunk.Dispose());
+    }
+
+    [Fact]
+    public void Decoding_a_single_frame_equals_the_reference()
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        using var golden = Golden.Open("vae");
+        using var model = golden.Vae();
+        model.Decode(golden["z"].narrow(2, 0, 1), chunk => Golden.AssertClose(chunk, golden["decoded.single_frame"], 1e-5));
+    }
+
+    [Fact]
+    public void Encoding_equals_the_reference()
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        using var golden = Golden.Open("vae");
+        using var model = golden.Vae();
+        Golden.AssertClose(model.Encode(golden["clip"]), golden["encoded"], 1e-5);
+    }
+}
