@@ -1,5 +1,3 @@
-using NablaGen.Build;
-
 namespace NablaGen.Tests.Build;
 
 public class ElfWeakVersionTests
