@@ -1,0 +1,65 @@
+namespace NablaGen.Video;
+
+/// <summary>The place a video or picture will have: checked before the work, written aside, renamed at the end.</summary>
+internal static class OutputTarget
+{
+    /// <summary>Checks the ending, makes the folder and sees that a file can be made in it. Returns the full path.</summary>
+    /// <exception cref="NablaGenException">The ending is another, the path is a folder, or nothing can be written there.</exception>
+    public static string Prepare(string path, string extension)
+    {
+        if (!Path.GetExtension(path).Equals(extension, StringComparison.OrdinalIgnoreCase))
+        {
+            throw new NablaGenException($"{path}: the name of the output must end in {extension}");
+        }
+
+        if (Directory.Exists(path))
+        {
+            throw new NablaGenException($"{path}: this is a folder, expected the name of a file to write");
+        }
+
+        try
+        {
+            var full = Path.GetFullPath(path);
+            Directory.CreateDirectory(Path.GetDirectoryName(full)!);
+            File.Create(Aside(full), 1, FileOptions.DeleteOnClose).Dispose();
+            return full;
+        }
+        catch (Exception e) when (IsOfFiles(e))
+        {
+            throw new NablaGenException($"{path}: cannot be written: {e.Message}", e);
+        }
+    }
+
+    /// <summary>A name of its own beside the target, so that two runs that write the same file cannot mix.</summary>
+    public static string Aside(string target) => $"{target}.{Guid.NewGuid().ToString("N")[..8]}.partial";
+
+    /// <summary>Gives the finished file its name, over one that has it.</summary>
+    /// <exception cref="NablaGenException">It cannot be renamed (on Windows: the old one is open in a player); it is kept, and the message says where.</exception>
+    public static void Rename(string partial, string target)
+    {
+        try
+        {
+            File.Move(partial, target, overwrite: true);
+        }
+        catch (Exception e) when (IsOfFiles(e))
+        {
+            throw new NablaGenException($"{target}: cannot be replaced ({e.Message}); the finished file is {partial}", e);
+        }
+    }
+
+    /// <summary>Deletes what was written aside; a file that is not there, or cannot be deleted, is left.</summary>
+    public static void Discard(string partial)
+    {
+        try
+        {
+            File.Delete(partial);
+        }
+        catch (Exception e) when (IsOfFiles(e))
+        {
+            // The run has failed or was cancelled already: this must not hide why.
+        }
+    }
+
+    public static bool IsOfFiles(Exception e) =>
+        e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException;
+}

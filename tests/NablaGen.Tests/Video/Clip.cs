@@ -1,0 +1,58 @@
+using NablaGen.Video;
+
+namespace NablaGen.Tests.Video;
+
+/// <summary>Frames to write and ffmpegs that misbehave.</summary>
+internal static class Clip
+{
+    /// <summary>Vertical bars of these colours (0xRRGGBB); frame t is darker by t levels.</summary>
+    public static byte[] Bars(int width, int height, int t, params int[] colours)
+    {
+        var frame = new byte[width * height * 3];
+        for (var i = 0; i < width * height; i++)
+        {
+            var colour = colours[i % width * colours.Length / width];
+            for (var channel = 0; channel < 3; channel++)
+            {
+                frame[i * 3 + channel] = (byte)Math.Max(0, (colour >> (16 - 8 * channel) & 255) - t);
+            }
+        }
+
+        return frame;
+    }
+
+    /// <summary>Noise: what compresses worst.</summary>
+    public static byte[] Noise(int width, int height, int seed)
+    {
+        var frame = new byte[width * height * 3];
+        new Random(seed).NextBytes(frame);
+        return frame;
+    }
+
+    public static void Write(
+        string path, int width, int height, int frames, double fps, IReadOnlyDictionary<string, string>? tags = null, FfmpegTools? tools = null)
+    {
+        using var writer = Mp4Writer.Open(path, width, height, fps, tags, tools, TestContext.Current.CancellationToken);
+        for (var t = 0; t < frames; t++)
+        {
+            writer.WriteFrame(Bars(width, height, t, 0xc02020, 0x20c020, 0x2020c0, 0x808080));
+        }
+
+        writer.Complete();
+        Assert.Equal(frames, writer.FramesWritten);
+    }
+
+    /// <summary>An ffmpeg that is a shell script around the real one, which is <c>$FFMPEG</c> in it.</summary>
+    public static FfmpegTools Script(TempFolder folder, string body)
+    {
+        var place = Directory.CreateDirectory(folder[$"ffmpeg-{Guid.NewGuid():N}"]).FullName;
+        var script = Path.Combine(place, "ffmpeg");
+        File.WriteAllText(script, $"#!/bin/bash\nFFMPEG='{FfmpegTools.Find().Ffmpeg}'\n{body}\n");
+        if (!OperatingSystem.IsWindows())
+        {
+            File.SetUnixFileMode(script, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        }
+
+        return FfmpegTools.Find(place, Environment.GetEnvironmentVariable("PATH"));
+    }
+}

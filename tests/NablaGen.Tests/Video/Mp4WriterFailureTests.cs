@@ -1,0 +1,223 @@
+using System.Diagnostics;
+using NablaGen.Video;
+
+namespace NablaGen.Tests.Video;
+
+/// <summary>Videos that are not finished: nothing may be left of them, neither files nor processes.</summary>
+public class Mp4WriterFailureTests
+{
+    private const int Width = 256, Height = 256;
+
+    [Fact]
+    public void Dispose_without_complete_leaves_nothing()
+    {
+        using var folder = new TempFolder();
+        var writer = Mp4Writer.Open(folder["video.mp4"], Width, Height, 16, cancellation: TestContext.Current.CancellationToken);
+        Feed(writer, 20);
+        var ffmpeg = ProcessOf(folder);
+
+        writer.Dispose();
+        writer.Dispose();
+
+        Assert.Empty(folder.Files);
+        Assert.True(Ended(ffmpeg));
+        Assert.Throws<ObjectDisposedException>(() => writer.WriteFrame(new byte[Width * Height * 3]));
+    }
+
+    [Fact]
+    public void Dispose_before_the_first_frame_leaves_nothing()
+    {
+        using var folder = new TempFolder();
+        Mp4Writer.Open(folder["video.mp4"], Width, Height, 16, cancellation: TestContext.Current.CancellationToken).Dispose();
+        Assert.Empty(folder.Files);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(3)]
+    [InlineData(40)]
+    public void Cancellation_ends_ffmpeg_and_leaves_nothing(int frames)
+    {
+        using var folder = new TempFolder();
+        using var source = new CancellationTokenSource();
+        int ffmpeg;
+        using (var writer = Mp4Writer.Open(folder["video.mp4"], Width, Height, 16, cancellation: source.Token))
+        {
+            Feed(writer, frames);
+            ffmpeg = ProcessOf(folder);
+            source.Cancel();
+            Assert.ThrowsAny<OperationCanceledException>(() => Feed(writer, 1));
+            if (frames > 0)
+            {
+                Assert.ThrowsAny<OperationCanceledException>(writer.Complete);
+            }
+        }
+
+        Assert.Empty(folder.Files);
+        Assert.True(Ended(ffmpeg));
+    }
+
+    [Fact]
+    public void Cancellation_reaches_a_writer_that_waits_for_ffmpeg()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "the stand-in for ffmpeg is a shell script");
+        using var folder = new TempFolder();
+        using var source = new CancellationTokenSource(TimeSpan.FromSeconds(2));
+        // Opens the pipe like ffmpeg, then reads no more.
+        var tools = Clip.Script(folder, "[[ \"$*\" == *-encoders* ]] && exec \"$FFMPEG\" \"$@\"; exec sleep 60");
+        var clock = Stopwatch.StartNew();
+        using (var writer = Mp4Writer.Open(folder["video.mp4"], Width, Height, 16, null, tools, source.Token))
+        {
+            Assert.ThrowsAny<OperationCanceledException>(() => Feed(writer, 1000));
+            Assert.InRange(writer.FramesWritten, 1, 10);
+        }
+
+        Assert.InRange(clock.Elapsed.TotalSeconds, 0, 20);
+    }
+
+    [Fact]
+    public void Cancellation_before_the_start_starts_nothing()
+    {
+        using var folder = new TempFolder();
+        Assert.ThrowsAny<OperationCanceledException>(() => Mp4Writer.Open(folder["video.mp4"], Width, Height, 16, cancellation: new(true)));
+        Assert.Empty(folder.Files);
+    }
+
+    [Fact]
+    public async Task An_interrupt_that_ffmpeg_hears_first_is_a_cancellation()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "interrupts are sent with kill");
+        using var folder = new TempFolder();
+        using var source = new CancellationTokenSource();
+        using (var writer = Mp4Writer.Open(folder["video.mp4"], Width, Height, 16, cancellation: source.Token))
+        {
+            Feed(writer, 5);
+            var ffmpeg = ProcessOf(folder);
+            Signal(ffmpeg, "INT");
+            var ours = Task.Run(() =>
+            {
+                Assert.True(Ended(ffmpeg));
+                source.CancelAfter(100);
+            }, TestContext.Current.CancellationToken);
+            // On SIGINT ffmpeg takes one more frame and finishes a shorter video: it must not be taken for the whole.
+            Assert.ThrowsAny<OperationCanceledException>(() => Feed(writer, 1000));
+            await ours;
+            Assert.ThrowsAny<OperationCanceledException>(writer.Complete);
+        }
+
+        Assert.Empty(folder.Files);
+    }
+
+    [Theory]
+    [InlineData("KILL")]
+    [InlineData("TERM")]
+    public void Ffmpeg_dying_mid_way_gives_one_line(string signal)
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "signals are sent with kill");
+        using var folder = new TempFolder();
+        using (var writer = Mp4Writer.Open(folder["video.mp4"], Width, Height, 16, cancellation: TestContext.Current.CancellationToken))
+        {
+            Feed(writer, 5);
+            Signal(ProcessOf(folder), signal);
+            AssertOneLine(folder, Assert.Throws<NablaGenException>(() => Feed(writer, 1000)));
+        }
+
+        Assert.Empty(folder.Files);
+    }
+
+    [Theory]
+    // As a full disk does it: the write fails. A limit on file size needs no disk of its own.
+    [InlineData("trap '' XFSZ; ulimit -f 64", "File too large")]
+    [InlineData("set -- \"${@/#libx264/libnothing}\"", "Unknown encoder 'libnothing'")]
+    public void Ffmpegs_own_last_line_is_shown(string trouble, string expected)
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "the stand-in for ffmpeg is a shell script");
+        using var folder = new TempFolder();
+        var tools = Clip.Script(folder, trouble + "\nexec \"$FFMPEG\" \"$@\"");
+        using (var writer = Mp4Writer.Open(folder["video.mp4"], Width, Height, 16, null, tools, TestContext.Current.CancellationToken))
+        {
+            var error = Assert.Throws<NablaGenException>(() =>
+            {
+                Feed(writer, 60);
+                writer.Complete();
+            });
+            AssertOneLine(folder, error);
+            Assert.Contains(expected, error.Message);
+        }
+
+        Assert.DoesNotContain(folder.Files, file => Path.GetFileName(file) != "ffmpeg");
+    }
+
+    [Fact]
+    public void The_tags_file_is_gone_afterwards_and_was_private()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "the stand-in for ffmpeg is a shell script");
+        using var folder = new TempFolder();
+        var tools = Clip.Script(folder, $$"""
+            [[ "$*" == *-encoders* ]] || { printf '%s\n' "$@" > '{{folder["partly"]}}'; mv '{{folder["partly"]}}' '{{folder["arguments"]}}'; }
+            exec "$FFMPEG" "$@"
+            """);
+        string tags;
+        using (var writer = Mp4Writer.Open(
+            folder["video.mp4"], 32, 32, 16, new Dictionary<string, string> { ["title"] = "a secret" }, tools, TestContext.Current.CancellationToken))
+        {
+            writer.WriteFrame(Clip.Noise(32, 32, 0));
+            Assert.True(SpinWait.SpinUntil(() => File.Exists(folder["arguments"]), 10_000));
+            var arguments = File.ReadAllText(folder["arguments"]);
+            Assert.DoesNotContain("secret", arguments);
+            tags = arguments.Split('\n').First(line => line.StartsWith("file:") && !line.EndsWith(".partial"))["file:".Length..];
+            Assert.Contains("a secret", File.ReadAllText(tags));
+            if (!OperatingSystem.IsWindows())
+            {
+                Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(tags));
+            }
+
+            writer.Complete();
+        }
+
+        Assert.False(File.Exists(tags));
+    }
+
+    private static void Feed(Mp4Writer writer, int frames)
+    {
+        for (var t = 0; t < frames; t++)
+        {
+            writer.WriteFrame(Clip.Noise(Width, Height, t));
+        }
+    }
+
+    private static void AssertOneLine(TempFolder folder, NablaGenException error)
+    {
+        Assert.StartsWith($"{folder["video.mp4"]}: ffmpeg failed: ", error.Message);
+        Assert.DoesNotContain('\n', error.Message);
+    }
+
+    // The ffmpeg that writes into the folder, by its command line.
+    private static int ProcessOf(TempFolder folder)
+    {
+        if (OperatingSystem.IsWindows())
+        {
+            return 0;
+        }
+
+        var found = Process.GetProcessesByName("ffmpeg").Where(process => CommandLine(process.Id).Contains(folder["video.mp4"])).ToList();
+        return Assert.Single(found).Id;
+    }
+
+    private static string CommandLine(int id)
+    {
+        try
+        {
+            return File.ReadAllText($"/proc/{id}/cmdline");
+        }
+        catch (IOException)
+        {
+            return "";
+        }
+    }
+
+    // Gone, and waited for: a zombie would still be listed.
+    private static bool Ended(int id) => OperatingSystem.IsWindows() || SpinWait.SpinUntil(() => !Directory.Exists($"/proc/{id}"), 10_000);
+
+    private static void Signal(int id, string signal) => Process.Start("kill", ["-" + signal, id.ToString()]).WaitForExit();
+}
