@@ -23,11 +23,11 @@ public sealed record AttentionExpression(double? Threshold, StaWindow? Window)
     public int DefaultDenseSteps => Threshold is null && Window is not null ? StaDenseSteps : 0;
 
     /// <summary>NABLA with a threshold.</summary>
-    /// <exception cref="NablaGenException">The threshold is not in (0, 1].</exception>
+    /// <exception cref="InvalidRequestException">The threshold is not in (0, 1].</exception>
     public static AttentionExpression Nabla(double threshold) => new(CheckThreshold(threshold, $"nabla-{threshold.ToString(CultureInfo.InvariantCulture)}"), null);
 
     /// <summary>Reads an expression.</summary>
-    /// <exception cref="NablaGenException">It is not one of the four forms, or a number is out of range.</exception>
+    /// <exception cref="InvalidRequestException">It is not one of the four forms, or a number is out of range.</exception>
     public static AttentionExpression Parse(string text)
     {
         ArgumentNullException.ThrowIfNull(text);
@@ -75,13 +75,13 @@ public sealed record AttentionExpression(double? Threshold, StaWindow? Window)
 
     private static double CheckThreshold(double value, string text) => value is > 0 and <= 1
         ? value
-        : throw new NablaGenException($"attention '{text}': NABLA's threshold must be above 0 and at most 1");
+        : throw new InvalidRequestException($"attention '{text}': NABLA's threshold must be above 0 and at most 1");
 
     private static int WindowSide(string side, string text) =>
         int.TryParse(side, NumberStyles.None, CultureInfo.InvariantCulture, out var value) && value >= 1
             ? value
-            : throw new NablaGenException($"attention '{text}': each side of an STA window is a whole number of blocks, at least 1");
+            : throw new InvalidRequestException($"attention '{text}': each side of an STA window is a whole number of blocks, at least 1");
 
-    private static NablaGenException Invalid(string text) => new(
+    private static InvalidRequestException Invalid(string text) => new(
         $"attention '{text}' is not known: use dense, nabla-<threshold>, sta-<t>-<h>-<w> or nabla-<threshold>_sta-<t>-<h>-<w>");
 }

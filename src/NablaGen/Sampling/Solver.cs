@@ -17,8 +17,8 @@ public static class Solver
     /// <param name="name"><c>unipc</c>, <c>dpm++</c> or <c>euler</c>.</param>
     /// <param name="steps">Solver steps, at least 1.</param>
     /// <param name="shift">The schedule's shift, above 0.</param>
-    /// <exception cref="NablaGenException">No solver has that name.</exception>
+    /// <exception cref="InvalidRequestException">No solver has that name.</exception>
     public static ISolver Create(string name, int steps, double shift) => Makers.TryGetValue(name, out var make)
         ? make(steps, shift)
-        : throw new NablaGenException($"solver '{name}' is not known: use {string.Join(", ", Names)}");
+        : throw new InvalidRequestException($"solver '{name}' is not known: use {string.Join(", ", Names)}");
 }

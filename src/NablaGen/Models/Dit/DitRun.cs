@@ -53,6 +53,9 @@ public sealed class DitRun : IDisposable
     /// <summary>The solver step in work, from 0; the caller sets it.</summary>
     public int Step { get; set; }
 
+    /// <summary>Stops a pass between two layers.</summary>
+    public CancellationToken Cancellation { get; init; }
+
     /// <summary>Raster order → blocks. [B, L, C]</summary>
     public Tensor ToBlocks(Tensor tokens) => tokens.index_select(1, _order);
 

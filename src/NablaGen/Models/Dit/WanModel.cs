@@ -54,6 +54,7 @@ public sealed class WanModel : Module<Tensor, Tensor, Tensor, DitRun, Tensor>
     /// <param name="t">Timestep, 0 to 1000. [B]</param>
     /// <param name="context">The prompt's encoding, cut at its true length. [B, up to TextLen, TextDim]</param>
     /// <param name="run">Layout, angles, attention and step.</param>
+    /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
     public override Tensor forward(Tensor x, Tensor t, Tensor context, DitRun run)
     {
         using var scope = NewDisposeScope();
@@ -67,6 +68,7 @@ public sealed class WanModel : Module<Tensor, Tensor, Tensor, DitRun, Tensor>
 
         for (var layer = 0; layer < _blocks.Count; layer++)
         {
+            run.Cancellation.ThrowIfCancellationRequested();
             var before = tokens;
             tokens = _blocks[layer].forward(before, e0, prompt, run, layer);
             before.Dispose();

@@ -1,0 +1,102 @@
+using NablaGen.Attention;
+using NablaGen.Models.Dit;
+using NablaGen.Models.Vae;
+using NablaGen.Sampling;
+
+namespace NablaGen.Pipeline;
+
+/// <summary>One video to make.</summary>
+public sealed record GenerationRequest
+{
+    /// <summary>What to show.</summary>
+    public required string Prompt { get; init; }
+
+    /// <summary>What not to show; unused at guidance 1.</summary>
+    public required string NegativePrompt { get; init; }
+
+    /// <summary>The self-attention.</summary>
+    public required AttentionExpression Attention { get; init; }
+
+    /// <summary>First steps to keep dense.</summary>
+    public int DenseSteps { get; init; }
+
+    /// <summary>First layers to keep dense.</summary>
+    public int DenseLayers { get; init; }
+
+    /// <summary>Width of the video in pixels.</summary>
+    public required int Width { get; init; }
+
+    /// <summary>Height of the video in pixels.</summary>
+    public required int Height { get; init; }
+
+    /// <summary>Frames, 4n + 1.</summary>
+    public required int Frames { get; init; }
+
+    /// <summary>Frames a second.</summary>
+    public required int Fps { get; init; }
+
+    /// <summary>Solver steps.</summary>
+    public required int Steps { get; init; }
+
+    /// <summary>The solver's name: see <see cref="Sampling.Solver.Names"/>.</summary>
+    public required string Solver { get; init; }
+
+    /// <summary>The schedule's shift.</summary>
+    public required double Shift { get; init; }
+
+    /// <summary>Scale of classifier-free guidance; 1 skips the pass without the prompt.</summary>
+    public required double Guidance { get; init; }
+
+    /// <summary>Seed of the noise, 0 or more: the same noise on every device.</summary>
+    public required long Seed { get; init; }
+
+    /// <summary>Whether the pass without the prompt is needed.</summary>
+    public bool IsGuided => Guidance != 1;
+
+    /// <summary>The size of the latents. [C, T', h, w]</summary>
+    public long[] LatentShape(VaeConfig vae) =>
+        [vae.ZDim, (Frames - 1) / vae.TemporalStride + 1, Height / vae.SpatialStride, Width / vae.SpatialStride];
+
+    /// <summary>Sees that a model can make this video.</summary>
+    /// <exception cref="InvalidRequestException">A value is out of range, or one has no effect; the line says which and what would do.</exception>
+    public void Check(DitConfig dit, VaeConfig vae)
+    {
+        Multiple("width", Width, vae.SpatialStride * dit.PatchSize.Width);
+        Multiple("height", Height, vae.SpatialStride * dit.PatchSize.Height);
+        Require(Frames >= 1 && (Frames - 1) % vae.TemporalStride == 0,
+            $"frames must be {vae.TemporalStride}n + 1, such as {Nearest(Frames, vae.TemporalStride)}, found {Frames}");
+        Require(((Frames - 1) / vae.TemporalStride + 1) % dit.PatchSize.Time == 0,
+            $"frames: the latent frames must be a multiple of {dit.PatchSize.Time}, found {(Frames - 1) / vae.TemporalStride + 1}");
+        Require(Fps is >= 1 and <= 240, $"fps must be from 1 to 240, found {Fps}");
+        Require(Steps is >= 1 and <= FlowSchedule.TrainTimesteps, $"steps must be from 1 to {FlowSchedule.TrainTimesteps}, found {Steps}");
+        Require(Sampling.Solver.Names.Contains(Solver), $"solver '{Solver}' is not known: use {string.Join(", ", Sampling.Solver.Names)}");
+        Require(Shift > 0 && double.IsFinite(Shift), $"shift must be above 0, found {Shift}");
+        Require(Guidance >= 0 && double.IsFinite(Guidance), $"guidance must be 0 or more, found {Guidance}");
+        Require(Seed >= 0, $"seed must be 0 or more, found {Seed}");
+        Require(DenseSteps >= 0 && DenseLayers >= 0, "dense steps and dense layers must be 0 or more");
+        if (Attention.IsDense)
+        {
+            Require(DenseSteps == 0 && DenseLayers == 0, "dense steps and dense layers have no effect on attention 'dense'");
+        }
+        else
+        {
+            Require(DenseSteps < Steps,
+                $"attention '{Attention}' keeps the first {DenseSteps} steps dense and there are {Steps}, so nothing would be sparse: use --dense-steps or more --steps");
+            Require(DenseLayers < dit.NumLayers,
+                $"the first {DenseLayers} layers are to be dense and the model has {dit.NumLayers}, so nothing would be sparse");
+        }
+    }
+
+    private static void Multiple(string name, int value, int of) => Require(value >= of && value % of == 0,
+        $"{name} must be a multiple of {of}, such as {Math.Max(of, (int)Math.Round((double)value / of) * of)}, found {value}");
+
+    private static int Nearest(int frames, int stride) => Math.Max(0, (int)Math.Round((frames - 1) / (double)stride)) * stride + 1;
+
+    private static void Require(bool holds, string otherwise)
+    {
+        if (!holds)
+        {
+            throw new InvalidRequestException(otherwise);
+        }
+    }
+}

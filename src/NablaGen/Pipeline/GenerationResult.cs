@@ -1,0 +1,16 @@
+namespace NablaGen.Pipeline;
+
+/// <summary>A video that was made.</summary>
+/// <param name="Path">The video's file.</param>
+/// <param name="LatentsPath">The latents' file; null where there is none.</param>
+/// <param name="Recipe">What made it.</param>
+/// <param name="Density">The mean density of the attention over layers, heads and steps; null for a video from latents.</param>
+/// <param name="Seconds">Seconds by stage.</param>
+/// <param name="PeakMemoryBytes">The process's largest resident memory.</param>
+public sealed record GenerationResult(
+    string Path,
+    string? LatentsPath,
+    Recipe Recipe,
+    double? Density,
+    IReadOnlyDictionary<GenerationStage, double> Seconds,
+    long PeakMemoryBytes);

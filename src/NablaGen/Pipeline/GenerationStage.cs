@@ -1,0 +1,20 @@
+namespace NablaGen.Pipeline;
+
+/// <summary>The stages of a generation, in order.</summary>
+public enum GenerationStage
+{
+    /// <summary>Checking every file.</summary>
+    Check,
+
+    /// <summary>Reading the text encoder and encoding the prompts.</summary>
+    EncodeText,
+
+    /// <summary>Reading the transformer.</summary>
+    LoadTransformer,
+
+    /// <summary>Noise → latents.</summary>
+    Sample,
+
+    /// <summary>Reading the VAE, latents → frames → file.</summary>
+    Decode,
+}

@@ -1,0 +1,15 @@
+namespace NablaGen.Pipeline;
+
+/// <summary>Is told how a generation goes. Calls come from the thread that works.</summary>
+public interface IGenerationProgress
+{
+    /// <summary>A stage begins.</summary>
+    /// <param name="stage">Which.</param>
+    /// <param name="units">Its units of work: solver steps when sampling, frames when decoding; 0 where it has none.</param>
+    void OnStage(GenerationStage stage, int units);
+
+    /// <summary>Units of the stage are done.</summary>
+    /// <param name="done">How many so far.</param>
+    /// <param name="density">The mean density of the attention so far, when sampling.</param>
+    void OnProgress(int done, double? density);
+}

@@ -1,0 +1,42 @@
+using NablaGen.Checkpoints;
+using static TorchSharp.torch;
+
+namespace NablaGen.Pipeline;
+
+/// <summary>Latents on disk: a safetensors file with one tensor and the recipe in its metadata.</summary>
+public static class LatentFile
+{
+    private const string TensorName = "latents";
+    private const string RecipeKey = "nablagen.recipe";
+
+    /// <summary>The name that goes with a video's: <c>out.mp4</c> → <c>out.latents.safetensors</c>.</summary>
+    public static string PathBeside(string video) => Path.ChangeExtension(video, ".latents.safetensors");
+
+    /// <summary>Writes latents, aside first.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="latents">[C, T', h, w]</param>
+    /// <param name="recipe">What made them.</param>
+    public static void Save(string path, Tensor latents, Recipe recipe) => SafetensorsWriter.Write(
+        path, [KeyValuePair.Create(TensorName, latents)], new Dictionary<string, string> { [RecipeKey] = recipe.ToJson() });
+
+    /// <summary>Reads latents back.</summary>
+    /// <returns>The latents [C, T', h, w] in float32, and what made them.</returns>
+    /// <exception cref="NablaGenException">The file is bad, or holds no latents of ours.</exception>
+    public static (Tensor Latents, Recipe Recipe) Load(string path)
+    {
+        using var file = SafetensorsFile.Open(path);
+        if (!file.Entries.TryGetValue(TensorName, out var entry) || !file.Metadata.TryGetValue(RecipeKey, out var json))
+        {
+            throw new NablaGenException($"{path}: not a latents file: expected a tensor \"{TensorName}\" and the metadata \"{RecipeKey}\"");
+        }
+
+        if (entry.Shape.Length != 4 || !entry.Type.IsFloating())
+        {
+            throw new NablaGenException(
+                $"{path}: tensor \"{TensorName}\": expected real numbers [channels, frames, height, width], found {entry.Type} [{string.Join(", ", entry.Shape)}]");
+        }
+
+        using var scope = NewDisposeScope();
+        return (file.Read(TensorName).to_type(ScalarType.Float32).MoveToOuterDisposeScope(), Recipe.Parse(json, path));
+    }
+}

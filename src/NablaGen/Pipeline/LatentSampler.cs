@@ -1,0 +1,99 @@
+using NablaGen.Attention;
+using NablaGen.Checkpoints;
+using NablaGen.Models;
+using NablaGen.Models.Dit;
+using NablaGen.Sampling;
+using static TorchSharp.torch;
+
+namespace NablaGen.Pipeline;
+
+/// <summary>Noise → latents: the transformer, in memory until disposed of, and a solver a run.</summary>
+public sealed class LatentSampler : IDisposable
+{
+    private readonly WanModel _model;
+    private readonly Device _device;
+
+    /// <summary>A sampler over a model that has its weights; it owns the model from now on.</summary>
+    public LatentSampler(WanModel model, Device device)
+    {
+        _model = model;
+        _device = device;
+    }
+
+    /// <summary>Reads a model's transformer.</summary>
+    public static LatentSampler Load(ModelFolder folder, ModuleOptions options)
+    {
+        var model = new WanModel(folder.DitConfig, options);
+        try
+        {
+            using var source = folder.OpenDit();
+            CheckpointLoader.Load(source, model);
+            return new LatentSampler(model, options.Device);
+        }
+        catch
+        {
+            model.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Standard normal noise from a seed, made on the CPU so that it is the same whatever the device.</summary>
+    /// <param name="shape">[C, T', h, w]</param>
+    /// <param name="seed">The seed.</param>
+    public static Tensor Noise(long[] shape, long seed)
+    {
+        using var generator = new Generator((ulong)seed);
+        generator.manual_seed(seed);
+        return randn(shape, dtype: ScalarType.Float32, generator: generator);
+    }
+
+    /// <summary>Runs the solver. Port of the loop in WanT2V.generate, wan/text2video.py.</summary>
+    /// <param name="request">Steps, solver, guidance and attention.</param>
+    /// <param name="noise">[C, T', h, w]</param>
+    /// <param name="context">The prompt. [1, length, TextDim]</param>
+    /// <param name="negativeContext">The negative prompt; null where guidance is 1. [1, length, TextDim]</param>
+    /// <param name="meter">Is told what the attention kept.</param>
+    /// <param name="onStep">Called after each step with the number done.</param>
+    /// <param name="cancellation">Stops between two layers.</param>
+    /// <returns>Latents in float32 on the model's device. [C, T', h, w]</returns>
+    public Tensor Sample(
+        GenerationRequest request, Tensor noise, Tensor context, Tensor? negativeContext,
+        IAttentionObserver? meter = null, Action<int>? onStep = null, CancellationToken cancellation = default)
+    {
+        using var noGrad = no_grad();
+        using var scope = NewDisposeScope();
+        var attention = AttentionFactory.Create(request.Attention, _device, request.DenseSteps, request.DenseLayers, meter);
+        using var run = new DitRun(_model.Config, (int)noise.shape[1], (int)noise.shape[2], (int)noise.shape[3], attention, _device)
+        {
+            Cancellation = cancellation,
+        };
+        using var solver = Solver.Create(request.Solver, request.Steps, request.Shift);
+
+        var prompt = context.to(_device);
+        var negative = negativeContext?.to(_device);
+        var latents = noise.to(_device).unsqueeze(0);
+        for (var step = 0; step < request.Steps; step++)
+        {
+            using var stepScope = NewDisposeScope();
+            run.Step = step;
+            var t = tensor(new[] { solver.Schedule.Timesteps[step] }).to(_device);
+
+            var velocity = _model.forward(latents, t, prompt, run);
+            if (negative is not null)
+            {
+                var unconditional = _model.forward(latents, t, negative, run);
+                velocity = unconditional + (velocity - unconditional) * request.Guidance;
+            }
+
+            var before = latents;
+            latents = solver.Step(velocity, before).MoveToOuterDisposeScope();
+            before.Dispose();
+            onStep?.Invoke(step + 1);
+        }
+
+        return latents.squeeze(0).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _model.Dispose();
+}
