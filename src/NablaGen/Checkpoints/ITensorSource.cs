@@ -28,7 +28,8 @@ public interface ITensorSource : IDisposable
 
     /// <summary>
     /// Reads one tensor into <paramref name="target"/>, of the same shape and any type and device: straight into its memory
-    /// if it is contiguous, on the CPU and of the stored type, else through one temporary of the stored type.
+    /// if it is contiguous, on the CPU and of the stored type, else through a small buffer of the stored type (a target with
+    /// strides: through a whole temporary).
     /// </summary>
     /// <exception cref="NablaGenException">There is no such key, the shapes differ, or the file can't be read.</exception>
     void CopyTo(string name, Tensor target);

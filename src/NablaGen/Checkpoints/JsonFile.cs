@@ -23,9 +23,9 @@ internal static class JsonFile
         return Parse(bytes, path);
     }
 
-    /// <summary>Parses text; <paramref name="path"/> is for the message.</summary>
+    /// <summary>Parses text; the other two are for the message: the file, and what of it this is.</summary>
     /// <exception cref="NablaGenException">It is not JSON.</exception>
-    public static JsonDocument Parse(ReadOnlyMemory<byte> json, string path)
+    public static JsonDocument Parse(ReadOnlyMemory<byte> json, string path, string part = "")
     {
         try
         {
@@ -38,7 +38,7 @@ internal static class JsonFile
         }
         catch (Exception e) when (e is JsonException or DecoderFallbackException or InvalidOperationException)
         {
-            throw new NablaGenException(Line.Of($"{path}: is not JSON: {e.Message}"), e);
+            throw new NablaGenException(Line.Of($"{path}: {part}is not JSON: {e.Message}"), e);
         }
     }
 

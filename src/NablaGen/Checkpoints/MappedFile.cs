@@ -5,9 +5,6 @@ namespace NablaGen.Checkpoints;
 /// <summary>A file read through memory maps of a piece at a time, so that little of it is ever resident.</summary>
 internal sealed unsafe class MappedFile : IDisposable
 {
-    // A larger piece is no faster; a smaller one costs more calls.
-    private const long PieceBytes = 64L << 20;
-
     private readonly FileStream _stream;
     private MemoryMappedFile? _map;
 
@@ -18,9 +15,6 @@ internal sealed unsafe class MappedFile : IDisposable
         Length = stream.Length;
     }
 
-    /// <summary>A use of one piece: <paramref name="count"/> bytes at <paramref name="start"/>, <paramref name="done"/> bytes into the range.</summary>
-    public delegate void PieceUser(byte* start, long count, long done);
-
     /// <summary>The file's path, as given.</summary>
     public string Path { get; }
 
@@ -29,7 +23,11 @@ internal sealed unsafe class MappedFile : IDisposable
 
     /// <summary>Opens a file.</summary>
     /// <exception cref="NablaGenException">It does not exist or can't be read.</exception>
-    public static MappedFile Open(string path)
+    public static MappedFile Open(string path) => new(path, OpenStream(path));
+
+    /// <summary>Opens a file for reading, without a buffer of its own.</summary>
+    /// <exception cref="NablaGenException">It does not exist or can't be read.</exception>
+    public static FileStream OpenStream(string path)
     {
         if (Directory.Exists(path))
         {
@@ -38,8 +36,7 @@ internal sealed unsafe class MappedFile : IDisposable
 
         try
         {
-            // No buffer: headers are read in one go, data through maps.
-            return new MappedFile(path, new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete, 1));
+            return new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete, 1);
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
@@ -74,8 +71,8 @@ internal sealed unsafe class MappedFile : IDisposable
         }
     }
 
-    /// <summary>Maps a range inside the file, a piece at a time, each unmapped before the next.</summary>
-    public void Map(long offset, long count, PieceUser user)
+    /// <summary>Maps a range inside the file, a piece at a time, each unmapped before the next, since mapped pages count as resident.</summary>
+    public void Map(long offset, long count, TensorReader.PieceUser user)
     {
         // Reading a map past the end of its file kills the process, so see that the file is still whole.
         var length = RandomAccess.GetLength(_stream.SafeFileHandle);
@@ -87,9 +84,9 @@ internal sealed unsafe class MappedFile : IDisposable
         try
         {
             _map ??= MemoryMappedFile.CreateFromFile(_stream, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: true);
-            for (long done = 0; done < count; done += PieceBytes)
+            for (long done = 0; done < count; done += TensorReader.PieceBytes)
             {
-                var piece = Math.Min(PieceBytes, count - done);
+                var piece = Math.Min(TensorReader.PieceBytes, count - done);
                 using var view = _map.CreateViewAccessor(offset + done, piece, MemoryMappedFileAccess.Read);
                 byte* start = null;
                 view.SafeMemoryMappedViewHandle.AcquirePointer(ref start);

@@ -10,11 +10,16 @@ public sealed class SafetensorsFile : ITensorSource
 {
     private readonly MappedFile _file;
     private readonly SafetensorsHeader _header;
+    private readonly TensorReader _reader;
 
     private SafetensorsFile(MappedFile file, SafetensorsHeader header)
     {
         _file = file;
         _header = header;
+        unsafe
+        {
+            _reader = new TensorReader(this, (entry, user) => file.Map(entry.Offset, entry.ByteCount, user));
+        }
     }
 
     /// <inheritdoc/>
@@ -49,13 +54,15 @@ public sealed class SafetensorsFile : ITensorSource
     public string FileOf(string name) => Path;
 
     /// <inheritdoc/>
-    public Tensor Read(string name) => TensorReader.Read(TensorReader.Find(this, name), Map);
+    public Tensor Read(string name) => _reader.Read(name);
 
     /// <inheritdoc/>
-    public void CopyTo(string name, Tensor target) => TensorReader.CopyTo(this, TensorReader.Find(this, name), target, Map);
+    public void CopyTo(string name, Tensor target) => _reader.CopyTo(name, target);
 
     /// <summary>Closes the file.</summary>
-    public void Dispose() => _file.Dispose();
-
-    private unsafe void Map(TensorEntry entry, MappedFile.PieceUser user) => _file.Map(entry.Offset, entry.ByteCount, user);
+    public void Dispose()
+    {
+        _reader.Dispose();
+        _file.Dispose();
+    }
 }

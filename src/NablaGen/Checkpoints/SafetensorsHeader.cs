@@ -66,7 +66,7 @@ internal sealed class SafetensorsHeader
 
     private void Parse(byte[] json)
     {
-        using var document = JsonFile.Parse(json, $"{_path}: the header");
+        using var document = JsonFile.Parse(json, _path, "the header ");
         if (document.RootElement.ValueKind != JsonValueKind.Object)
         {
             throw Bad($"expected a JSON object, found {Kind(document.RootElement)}");

@@ -37,33 +37,14 @@ public static unsafe class SafetensorsWriter
         // OrderBy keeps the given order among equals.
         var ordered = items.OrderByDescending(item => item.Type.Size()).ToList();
         var header = Header(path, ordered, metadata);
-        var partial = path + ".partial";
-        try
+        AsideFile.Write(path, file =>
         {
-            Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
-            using (var file = new FileStream(partial, FileMode.Create, FileAccess.Write, FileShare.None, 1))
+            file.Write(header);
+            foreach (var item in ordered)
             {
-                file.Write(header);
-                foreach (var item in ordered)
-                {
-                    WriteData(file, item);
-                }
-
-                file.Flush(flushToDisk: true);
+                WriteData(file, item);
             }
-
-            File.Move(partial, path, overwrite: true);
-        }
-        catch (Exception e)
-        {
-            Remove(partial);
-            if (e is IOException or UnauthorizedAccessException)
-            {
-                throw new NablaGenException(Line.Of($"{path}: can't be written: {e.Message}"), e);
-            }
-
-            throw;
-        }
+        });
     }
 
     // Length, JSON, and spaces up to a multiple of 8, where the data start.
@@ -146,18 +127,6 @@ public static unsafe class SafetensorsWriter
             {
                 tensor.Dispose();
             }
-        }
-    }
-
-    private static void Remove(string partial)
-    {
-        try
-        {
-            File.Delete(partial);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            // The first error is the one to tell.
         }
     }
 

@@ -8,11 +8,7 @@ internal static unsafe class TensorMemory
     /// <summary>A use of memory: <paramref name="count"/> bytes at <paramref name="start"/>.</summary>
     public delegate void User(byte* start, long count);
 
-    /// <summary>Whether <see cref="Use"/> can take the tensor.</summary>
-    public static bool IsPlain(Tensor tensor) =>
-        tensor.device_type == TorchSharp.DeviceType.CPU && !tensor.is_sparse && tensor.is_contiguous();
-
-    /// <summary>Hands the tensor's memory to <paramref name="user"/>, who may use it until it returns.</summary>
+    /// <summary>Hands the memory of a contiguous CPU tensor to <paramref name="user"/>, who may use it until it returns.</summary>
     public static void Use(Tensor tensor, User user)
     {
         var count = tensor.numel() * tensor.element_size();

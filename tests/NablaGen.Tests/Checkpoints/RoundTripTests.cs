@@ -65,6 +65,25 @@ public sealed class RoundTripTests : IDisposable
         Same(value, sameType);
     }
 
+    [Theory]
+    [InlineData(ScalarType.Float32, 5_000_001)]
+    [InlineData(ScalarType.BFloat16, 9_000_001)]
+    [InlineData(ScalarType.Float64, 3_000_001)]
+    public void A_tensor_of_several_pieces_comes_back_whole(ScalarType type, long count)
+    {
+        var value = arange(count, dtype: ScalarType.Float64).mul(0.001).sin().to(type);
+        var path = _raw.At("long.safetensors");
+        SafetensorsWriter.Write(path, new Dictionary<string, Tensor> { ["first"] = ones(3), ["value"] = value });
+        using var file = SafetensorsFile.Open(path);
+        Same(value, file.Read("value"));
+        foreach (var other in new[] { ScalarType.Float16, ScalarType.BFloat16, ScalarType.Float32 })
+        {
+            var target = zeros(count, dtype: other);
+            file.CopyTo("value", target);
+            Same(value.to(other), target);
+        }
+    }
+
     [Fact]
     public void Empty_tensors_and_notes_come_back()
     {

@@ -1,0 +1,185 @@
+using NablaGen.Models.Dit;
+using NablaGen.Models.TextEncoder;
+using NablaGen.Models.Vae;
+using NablaGen.Pipeline;
+
+namespace NablaGen.Checkpoints;
+
+/// <summary>
+/// A model on disk in the layout of the official downloads (Wan-AI/Wan2.1-T2V-*):
+/// <code>
+/// config.json                                        the transformer's sizes
+/// diffusion_pytorch_model.safetensors                its weights, or diffusion_pytorch_model.safetensors.index.json and its shards
+/// models_t5_umt5-xxl-enc-bf16.safetensors or .pth    the text encoder
+/// Wan2.1_VAE.safetensors or .pth                     the VAE
+/// google/umt5-xxl/spiece.model                       the tokenizer
+/// nablagen.json                                      optional: other sizes, own defaults
+/// </code>
+/// The <c>.safetensors</c> forms of the text encoder and the VAE hold the same keys as the <c>.pth</c> files, and are taken
+/// first where both are there.
+/// </summary>
+public sealed class ModelFolder
+{
+    private const string DitFile = "diffusion_pytorch_model.safetensors";
+    private const string DitIndex = DitFile + ".index.json";
+    private const string ConfigFile = "config.json";
+    private const string TextEncoderFile = "models_t5_umt5-xxl-enc-bf16";
+    private const string VaeFile = "Wan2.1_VAE";
+    private const string TokenizerFile = "google/umt5-xxl/spiece.model";
+
+    private ModelFolder(string path, string[] pieces)
+    {
+        Path = path;
+        (ConfigPath, DitPath, TextEncoderPath, VaePath, TokenizerPath) = (pieces[0], pieces[1], pieces[2], pieces[3], pieces[4]);
+        using (var config = JsonFile.Read(ConfigPath))
+        {
+            DitConfig = ModelConfigs.Dit(new JsonFields(config.RootElement, ConfigPath));
+        }
+
+        var own = System.IO.Path.Combine(path, NablaGenJson.FileName);
+        var json = File.Exists(own) ? NablaGenJson.Open(own) : new NablaGenJson();
+        Name = json.Name ?? System.IO.Path.GetFileName(System.IO.Path.TrimEndingDirectorySeparator(System.IO.Path.GetFullPath(path)));
+        TextEncoderConfig = json.TextEncoder;
+        VaeConfig = json.Vae;
+        Defaults = json.Defaults;
+        CheckFit(File.Exists(own) ? own : "Wan2.1's own sizes (there is no nablagen.json)");
+    }
+
+    /// <summary>The folder, as given.</summary>
+    public string Path { get; }
+
+    /// <summary>The model's name: that in <c>nablagen.json</c>, or the folder's.</summary>
+    public string Name { get; }
+
+    /// <summary>The transformer's configuration file.</summary>
+    public string ConfigPath { get; }
+
+    /// <summary>The transformer's weights: one file, or the index of its shards.</summary>
+    public string DitPath { get; }
+
+    /// <summary>The text encoder's weights.</summary>
+    public string TextEncoderPath { get; }
+
+    /// <summary>The VAE's weights.</summary>
+    public string VaePath { get; }
+
+    /// <summary>The tokenizer's SentencePiece model.</summary>
+    public string TokenizerPath { get; }
+
+    /// <summary>The transformer's sizes.</summary>
+    public DitConfig DitConfig { get; }
+
+    /// <summary>The text encoder's sizes.</summary>
+    public TextEncoderConfig TextEncoderConfig { get; }
+
+    /// <summary>The VAE's sizes.</summary>
+    public VaeConfig VaeConfig { get; }
+
+    /// <summary>What a generation uses where the user says nothing.</summary>
+    public GenerationDefaults Defaults { get; }
+
+    /// <summary>Finds the pieces of a model and reads its configuration; no weights are opened.</summary>
+    /// <exception cref="NablaGenException">
+    /// There is no such folder, pieces are missing (one line names each and where it belongs), the folder has another
+    /// layout, or the configuration is wrong.
+    /// </exception>
+    public static ModelFolder Open(string path)
+    {
+        if (!Directory.Exists(path))
+        {
+            throw new NablaGenException(File.Exists(path) ? $"{path}: expected a model folder, found a file." : $"{path}: no such model folder.");
+        }
+
+        (string What, string[] Files)[] pieces =
+        [
+            ("the transformer's configuration", [ConfigFile]),
+            ("the transformer's weights", [DitFile, DitIndex]),
+            ("the text encoder", [TextEncoderFile + ".safetensors", TextEncoderFile + ".pth"]),
+            ("the VAE", [VaeFile + ".safetensors", VaeFile + ".pth"]),
+            ("the tokenizer", [TokenizerFile]),
+        ];
+        var found = pieces.Select(piece => piece.Files.Select(file => System.IO.Path.Combine(path, file)).FirstOrDefault(File.Exists)).ToArray();
+        var missing = pieces.Where((_, i) => found[i] is null).Select(piece => $"{piece.What} (expected {string.Join(" or ", piece.Files)})").ToList();
+        if (missing.Count == 0)
+        {
+            return new ModelFolder(path, found!);
+        }
+
+        if (IsDiffusers(path))
+        {
+            throw new NablaGenException($"{path}: is in the Diffusers layout (model_index.json, transformer/, vae/): expected the official one, "
+                + $"with {DitFile} and {ConfigFile} in the folder itself. Download the repository without \"-Diffusers\" in its name.");
+        }
+
+        throw new NablaGenException($"{path}: the model folder is not complete: it lacks {string.Join(", ", missing)}.");
+    }
+
+    /// <summary>Opens the transformer's weights and verifies their headers.</summary>
+    /// <exception cref="NablaGenException">They are not whole and well-formed.</exception>
+    public ITensorSource OpenDit() => OpenWeights(DitPath);
+
+    /// <summary>Opens the text encoder's weights and verifies their header.</summary>
+    /// <exception cref="NablaGenException">They are not whole and well-formed.</exception>
+    public ITensorSource OpenTextEncoder() => OpenWeights(TextEncoderPath);
+
+    /// <summary>Opens the VAE's weights and verifies their header.</summary>
+    /// <exception cref="NablaGenException">They are not whole and well-formed.</exception>
+    public ITensorSource OpenVae() => OpenWeights(VaePath);
+
+    /// <summary>
+    /// Checks every key, shape and type of the three models from their headers, before anything is loaded or multiplied.
+    /// </summary>
+    /// <param name="dit">Name → shape of the transformer's parameters.</param>
+    /// <param name="textEncoder">Name → shape of the text encoder's parameters.</param>
+    /// <param name="vae">Name → shape of the VAE's parameters.</param>
+    /// <exception cref="NablaGenException">A file is bad or is not of the configuration's model.</exception>
+    public void Check(
+        IReadOnlyDictionary<string, long[]> dit, IReadOnlyDictionary<string, long[]> textEncoder, IReadOnlyDictionary<string, long[]> vae)
+    {
+        foreach (var (path, shapes) in new[] { (DitPath, dit), (TextEncoderPath, textEncoder), (VaePath, vae) })
+        {
+            using var source = OpenWeights(path);
+            CheckpointLoader.Check(source, shapes);
+        }
+
+        if (!File.Exists(TokenizerPath))
+        {
+            throw new NablaGenException($"{TokenizerPath}: no such file: expected the tokenizer's SentencePiece model.");
+        }
+    }
+
+    /// <summary>The hash of all weights and the tokenizer: see <see cref="ModelHash"/>.</summary>
+    /// <exception cref="NablaGenException">A file can't be read.</exception>
+    public string ComputeHash()
+    {
+        using var dit = OpenDit();
+        return ModelHash.Compute([.. dit.Files, TextEncoderPath, VaePath, TokenizerPath]);
+    }
+
+    private static bool IsDiffusers(string path) =>
+        File.Exists(System.IO.Path.Combine(path, "model_index.json"))
+        || (Directory.Exists(System.IO.Path.Combine(path, "transformer")) && Directory.Exists(System.IO.Path.Combine(path, "vae")));
+
+    private static ITensorSource OpenWeights(string path) => System.IO.Path.GetExtension(path) switch
+    {
+        ".json" => ShardedCheckpoint.Open(path),
+        ".pth" => PthFile.Open(path),
+        _ => SafetensorsFile.Open(path),
+    };
+
+    // The three models were made for one another.
+    private void CheckFit(string others)
+    {
+        if (DitConfig.TextDim != TextEncoderConfig.Dim)
+        {
+            throw new NablaGenException($"{ConfigPath}: \"text_dim\": expected {TextEncoderConfig.Dim}, the width of the text encoder "
+                + $"in {others}, found {DitConfig.TextDim}.");
+        }
+
+        if (DitConfig.InDim != VaeConfig.ZDim)
+        {
+            throw new NablaGenException($"{ConfigPath}: \"in_dim\": expected {VaeConfig.ZDim}, the channels of the VAE's latents in {others}, "
+                + $"found {DitConfig.InDim}.");
+        }
+    }
+}
