@@ -1,0 +1,150 @@
+using Google.Protobuf;
+
+namespace NablaGen.Models.TextEncoder.Text;
+
+/// <summary>
+/// What a tokenizer needs of a SentencePiece model file (sentencepiece_model.proto): the pieces with their scores, which
+/// Microsoft.ML.Tokenizers reads but does not give out, and the kind of model.
+/// </summary>
+internal sealed class SentencePieceModel
+{
+    /// <summary>The value of <see cref="Type"/> for a Unigram model.</summary>
+    public const int Unigram = 1;
+
+    private readonly List<SentencePiece> _pieces = [];
+    private bool _hasTrainer, _hasNormalizer;
+
+    /// <summary>The vocabulary, by id.</summary>
+    public IReadOnlyList<SentencePiece> Pieces => _pieces;
+
+    /// <summary>The trainer's model type; <see cref="Unigram"/> if the file does not say.</summary>
+    public int Type { get; private set; } = Unigram;
+
+    /// <summary>The name of <see cref="Type"/>.</summary>
+    public string TypeName => Type switch { Unigram => "Unigram", 2 => "BPE", 3 => "word", 4 => "character", _ => $"{Type}" };
+
+    /// <summary>The normaliser's name: identity, nmt_nfkc…</summary>
+    public string Normalizer { get; private set; } = "";
+
+    /// <summary>Whether the normaliser replaces characters.</summary>
+    public bool HasCharacterMap { get; private set; }
+
+    /// <summary>Reads a file whole.</summary>
+    /// <exception cref="NablaGenException">The file is missing, unreadable, cut off or no SentencePiece model.</exception>
+    public static SentencePieceModel Read(string path)
+    {
+        if (!File.Exists(path))
+        {
+            throw new NablaGenException($"{path}: no such file; expected umT5's SentencePiece vocabulary, spiece.model.");
+        }
+
+        var model = new SentencePieceModel();
+        try
+        {
+            using var stream = File.OpenRead(path);
+            using var input = new CodedInputStream(stream);
+            model.ReadFields(input);
+        }
+        catch (InvalidProtocolBufferException e)
+        {
+            throw new NablaGenException(Unfit("its bytes are no protocol buffer"), e);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new NablaGenException($"{path}: cannot be read: {e.Message}", e);
+        }
+
+        // The trainer's and the normaliser's settings come after the pieces.
+        return model._pieces.Count > 0 && model._hasTrainer && model._hasNormalizer ? model : throw new NablaGenException(Unfit("it ends early"));
+
+        string Unfit(string why) => model._pieces.Count == 0
+            ? $"{path}: not a SentencePiece model ({why})."
+            : $"{path}: a SentencePiece model cut off or damaged after {model._pieces.Count} pieces ({why}).";
+    }
+
+    /// <summary>The id of a piece, or -1.</summary>
+    public int IdOf(string piece) => _pieces.FindIndex(p => p.Text == piece);
+
+    private void ReadFields(CodedInputStream input)
+    {
+        while (input.ReadTag() is var tag and not 0)
+        {
+            switch (WireFormat.GetTagFieldNumber(tag))
+            {
+                case 1:
+                    _pieces.Add(ReadPiece(Nested(input)));
+                    break;
+                case 2:
+                    _hasTrainer = true;
+                    ReadTrainer(Nested(input));
+                    break;
+                case 3:
+                    _hasNormalizer = true;
+                    ReadNormalizer(Nested(input));
+                    break;
+                default:
+                    input.SkipLastField();
+                    break;
+            }
+        }
+    }
+
+    private static SentencePiece ReadPiece(CodedInputStream input)
+    {
+        string text = "";
+        float score = 0;
+        while (input.ReadTag() is var tag and not 0)
+        {
+            switch (WireFormat.GetTagFieldNumber(tag))
+            {
+                case 1:
+                    text = input.ReadString();
+                    break;
+                case 2:
+                    score = input.ReadFloat();
+                    break;
+                default:
+                    input.SkipLastField();
+                    break;
+            }
+        }
+
+        return new SentencePiece(text, score);
+    }
+
+    private void ReadTrainer(CodedInputStream input)
+    {
+        while (input.ReadTag() is var tag and not 0)
+        {
+            if (WireFormat.GetTagFieldNumber(tag) == 3)
+            {
+                Type = input.ReadEnum();
+            }
+            else
+            {
+                input.SkipLastField();
+            }
+        }
+    }
+
+    private void ReadNormalizer(CodedInputStream input)
+    {
+        while (input.ReadTag() is var tag and not 0)
+        {
+            switch (WireFormat.GetTagFieldNumber(tag))
+            {
+                case 1:
+                    Normalizer = input.ReadString();
+                    break;
+                case 2:
+                    HasCharacterMap = !input.ReadBytes().IsEmpty;
+                    break;
+                default:
+                    input.SkipLastField();
+                    break;
+            }
+        }
+    }
+
+    private static CodedInputStream Nested(CodedInputStream input) => input.ReadBytes().CreateCodedInput();
+}
