@@ -18,7 +18,7 @@ internal static class CommandRunner
     {
         root.Add(Verbose);
         var parsed = root.Parse(args);
-        if (parsed.Errors.Count > 0 && parsed.Action is not System.CommandLine.Help.HelpAction)
+        if (parsed.Errors.Count > 0)
         {
             return WrongUsage(parsed);
         }

@@ -8,4 +8,10 @@ var root = new RootCommand("Makes videos from text with Wan2.1 and NABLA sparse 
     DecodeCommand.Create(),
     DoctorCommand.Create(),
 };
+ExampleHelp.AddTo(root, new Dictionary<string, string>
+{
+    ["generate"] = GenerateCommand.Example,
+    ["decode"] = DecodeCommand.Example,
+    ["doctor"] = DoctorCommand.Example,
+});
 return CommandRunner.Run(root, args);

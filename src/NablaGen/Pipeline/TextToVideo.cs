@@ -1,11 +1,11 @@
 using System.Diagnostics;
 using NablaGen.Attention;
 using NablaGen.Checkpoints;
+using NablaGen.Files;
 using NablaGen.Models;
 using NablaGen.Models.Dit;
 using NablaGen.Models.TextEncoder;
 using NablaGen.Models.Vae;
-using NablaGen.Video;
 using static TorchSharp.torch;
 
 namespace NablaGen.Pipeline;
@@ -39,7 +39,7 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         clock.Start(GenerationStage.Check);
         request.Check(folder.DitConfig, folder.VaeConfig);
         VideoOutput.Check(output, request.Frames);
-        OutputTarget.Prepare(latentsPath, ".safetensors");
+        OutputFile.Prepare(latentsPath, ".safetensors");
         CheckModel();
         var prompts = Tokenize(request);
         var recipe = Recipe.Of(request, folder.Name, folder.ComputeHash(), device.ToString(), DtypeName(dtype));

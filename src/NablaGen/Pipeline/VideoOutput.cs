@@ -1,3 +1,4 @@
+using NablaGen.Files;
 using NablaGen.Video;
 using static TorchSharp.torch;
 
@@ -29,14 +30,14 @@ internal sealed class VideoOutput : IDisposable
         }
         else if (frames == 1)
         {
-            OutputTarget.Prepare(path, ".png");
+            OutputFile.Prepare(path, ".png");
         }
         else
         {
             throw new InvalidRequestException($"{path}: a PNG holds one frame, and {frames} are asked for: name an .mp4, or use --frames 1");
         }
 
-        OutputTarget.Prepare(ResultFile.PathBeside(path), ".json");
+        OutputFile.Prepare(ResultFile.PathBeside(path), ".json");
     }
 
     public static VideoOutput Open(string path, Recipe recipe, CancellationToken cancellation)
