@@ -95,15 +95,16 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         return Finish(output, latentsPath, recipe, null, clock);
     }
 
-    /// <summary>Checks every key, shape and type of the model's files, the tokenizer included; nothing is loaded.</summary>
-    /// <exception cref="NablaGenException">A file is bad, or is not of the configuration's model.</exception>
+    /// <summary>Checks every key, shape and type of the model's files, the tokenizer included, and that the weights fit into memory; nothing is loaded.</summary>
+    /// <exception cref="NablaGenException">A file is bad, or is not of the configuration's model, or a model does not fit.</exception>
     public void CheckModel()
     {
-        folder.Check(
-            Shapes(new WanModel(folder.DitConfig, ModuleOptions.Meta)),
-            Shapes(new T5Encoder(folder.TextEncoderConfig, ModuleOptions.Meta)),
-            Shapes(new WanVae(folder.VaeConfig, ModuleOptions.Meta)));
+        var dit = Shapes(new WanModel(folder.DitConfig, ModuleOptions.Meta));
+        var textEncoder = Shapes(new T5Encoder(folder.TextEncoderConfig, ModuleOptions.Meta));
+        var vae = Shapes(new WanVae(folder.VaeConfig, ModuleOptions.Meta));
+        folder.Check(dit, textEncoder, vae);
         UmT5Tokenizer.Load(folder.TokenizerPath);
+        MemoryCheck.Run([(folder.DitPath, dit), (folder.TextEncoderPath, textEncoder)], device, dtype);
     }
 
     // The prompt and, with guidance, the negative prompt.
