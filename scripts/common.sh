@@ -10,6 +10,9 @@ export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_SKIP_FIRST_TIME_EXPE
 # No process may outlive a build: it would hold the caller's pipes, and the lock, open.
 export MSBUILDDISABLENODEREUSE=1
 
+# dotnet build takes Ctrl-C for a failure of its own.
+trap 'exit 130' INT
+
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 
 die() {
@@ -37,6 +40,7 @@ locked() {
     die "$state cannot be written: run it once as a user who may, or use a checkout of your own"
   fi
   (
+    trap 'exit 130' INT # a subshell starts without
     flock 9
     "$@" 9>&-
   ) 9>>"$state/lock"
@@ -78,9 +82,10 @@ install_ffmpeg() {
 # build NAME PROJECT: builds a project or the solution in Release; on failure shows the errors alone.
 build() {
   local log=$state/$1.log
+  # dotnet and NuGet insist on a home.
   if [[ ! -w ${HOME:-/nonexistent} ]]; then
-    # dotnet and NuGet insist on a home.
-    export DOTNET_CLI_HOME=$root/out/home NUGET_PACKAGES=${NUGET_PACKAGES:-$root/out/packages}
+    export HOME=$root/out/home
+    mkdir -p "$HOME"
   fi
   # From the root: global.json there chooses the SDK.
   cd -- "$root" || exit

@@ -1,6 +1,11 @@
-using NablaGen.Native;
-using TorchSharp;
+using System.CommandLine;
+using NablaGen.Cli;
+using NablaGen.Cli.Commands;
 
-TorchRuntime.Load();
-Console.WriteLine(torch.randn(3).ToString(TensorStringStyle.Numpy));
-Console.WriteLine(TorchRuntime.Folder + " " + TorchRuntime.HasCuda);
+var root = new RootCommand("Makes videos from text with Wan2.1 and NABLA sparse attention.")
+{
+    GenerateCommand.Create(),
+    DecodeCommand.Create(),
+    DoctorCommand.Create(),
+};
+return CommandRunner.Run(root, args);

@@ -1,1 +1,12 @@
-Console.WriteLine();
+using BenchmarkDotNet.Configs;
+using BenchmarkDotNet.Jobs;
+using BenchmarkDotNet.Running;
+using BenchmarkDotNet.Toolchains.InProcess.Emit;
+using NablaGen.Native;
+
+// dotnet run -c Release --project tests/NablaGen.Benchmarks -- --filter '*'
+TorchRuntime.Load();
+
+// In this process: libtorch's folder comes with it, which a benchmark program built aside would not have.
+var config = DefaultConfig.Instance.AddJob(Job.ShortRun.WithToolchain(InProcessEmitToolchain.Instance));
+BenchmarkSwitcher.FromAssembly(typeof(Program).Assembly).Run(args, config);

@@ -29,21 +29,21 @@ internal sealed class Golden : IDisposable
 
     public WanModel Dit()
     {
-        var model = new WanModel(GoldenConfigs.Dit(Metadata("config")), ModuleOptions.Cpu);
+        var model = new WanModel(ModelConfigs.ParseDit(Metadata("config"), _file.Path), ModuleOptions.Cpu);
         CheckpointLoader.Load(_file, model, "weights.");
         return model;
     }
 
     public T5Encoder TextEncoder()
     {
-        var model = new T5Encoder(GoldenConfigs.TextEncoder(Metadata("config")), ModuleOptions.Cpu);
+        var model = new T5Encoder(ModelConfigs.ParseTextEncoder(Metadata("config"), _file.Path), ModuleOptions.Cpu);
         CheckpointLoader.Load(_file, model, "weights.");
         return model;
     }
 
     public WanVae Vae()
     {
-        var model = new WanVae(GoldenConfigs.Vae(Metadata("config")), ModuleOptions.Cpu);
+        var model = new WanVae(ModelConfigs.ParseVae(Metadata("config"), _file.Path), ModuleOptions.Cpu);
         CheckpointLoader.Load(_file, model, "weights.");
         return model;
     }

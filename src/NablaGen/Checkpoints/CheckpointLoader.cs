@@ -12,7 +12,7 @@ public static class CheckpointLoader
     /// <param name="source">The checkpoint.</param>
     /// <param name="expected">Name → shape of each tensor, as <see cref="ModuleExtensions.Shapes"/> gives it.</param>
     /// <param name="prefix">What stands before each name in the checkpoint; keys that don't begin with it are left out.</param>
-    /// <exception cref="NablaGenException">They differ: one line with the first of each kind of fault and the count of the others.</exception>
+    /// <exception cref="NablaGenException">They differ: one line with the first of each kind of fault and how many more there are.</exception>
     public static void Check(ITensorSource source, IReadOnlyDictionary<string, long[]> expected, string prefix = "")
     {
         var missing = new List<string>();
@@ -26,17 +26,21 @@ public static class CheckpointLoader
             }
             else if (!shape.AsSpan().SequenceEqual(entry.Shape))
             {
-                shapes.Add($"tensor {Line.Key(entry.Name)} has the wrong shape: expected {Line.Shape(shape)}, found {Line.Shape(entry.Shape)}{Shard(source, entry)}");
+                shapes.Add($"tensor {Line.Key(entry.Name)} has the wrong shape: expected {Line.Shape(shape)}, "
+                    + $"found {Line.Shape(entry.Shape)}{Shard(source, entry)}");
             }
             else if (!entry.Type.IsFloating())
             {
-                types.Add($"tensor {Line.Key(entry.Name)} has the wrong type: expected real numbers such as F32 or BF16, found {entry.Type}{Shard(source, entry)}");
+                types.Add($"tensor {Line.Key(entry.Name)} has the wrong type: expected real numbers such as F32 or BF16, "
+                    + $"found {entry.Type}{Shard(source, entry)}");
             }
         }
 
         var unexpected = source.Entries.Values
-            .Where(entry => entry.Name.StartsWith(prefix, StringComparison.Ordinal) && !expected.ContainsKey(entry.Name[prefix.Length..]))
-            .Select(entry => $"the tensor {Line.Key(entry.Name)} is not expected: found {entry.Type} {Line.Shape(entry.Shape)}{Shard(source, entry)}")
+            .Where(entry => entry.Name.StartsWith(prefix, StringComparison.Ordinal))
+            .Where(entry => !expected.ContainsKey(entry.Name[prefix.Length..]))
+            .Select(entry => $"the tensor {Line.Key(entry.Name)} is not expected: "
+                + $"found {entry.Type} {Line.Shape(entry.Shape)}{Shard(source, entry)}")
             .ToList();
         var faults = new[] { shapes, types, missing, unexpected }.Where(list => list.Count > 0).ToList();
         if (faults.Count > 0)

@@ -43,7 +43,8 @@ internal sealed class JsonFields
         Take(name) is not { } value ? fallback : AsDouble(value) ?? throw Wrong(name, "a number", value);
 
     /// <summary>True or false.</summary>
-    public bool Bool(string name, bool fallback) => Take(name) is not { } value ? fallback : AsBool(value) ?? throw Wrong(name, "true or false", value);
+    public bool Bool(string name, bool fallback) =>
+        Take(name) is not { } value ? fallback : AsBool(value) ?? throw Wrong(name, "true or false", value);
 
     /// <summary>A string.</summary>
     public string? String(string name) =>
@@ -72,8 +73,8 @@ internal sealed class JsonFields
         var other = _fields.Keys.FirstOrDefault(name => !_taken.Contains(name));
         if (other is not null)
         {
-            throw new NablaGenException(
-                $"{_path}: unknown key {Line.Key(_prefix + other)}: expected one of {string.Join(", ", _taken.Order(StringComparer.Ordinal))}.");
+            var known = string.Join(", ", _taken.Order(StringComparer.Ordinal));
+            throw new NablaGenException($"{_path}: unknown key {Line.Key(_prefix + other)}: expected one of {known}.");
         }
     }
 
@@ -112,6 +113,9 @@ internal sealed class JsonFields
 
     private NablaGenException Missing(string name) => new($"{_path}: the key {Line.Key(_prefix + name)} is missing.");
 
-    private NablaGenException Wrong(string name, string expected, JsonElement found) =>
-        Error(name, expected, found.ValueKind is JsonValueKind.Number or JsonValueKind.String ? Line.Key(found.GetRawText().Trim('"')) : JsonKinds.Name(found.ValueKind));
+    private NablaGenException Wrong(string name, string expected, JsonElement found)
+    {
+        var isPlain = found.ValueKind is JsonValueKind.Number or JsonValueKind.String;
+        return Error(name, expected, isPlain ? Line.Key(found.GetRawText().Trim('"')) : JsonKinds.Name(found.ValueKind));
+    }
 }

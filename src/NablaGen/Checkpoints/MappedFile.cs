@@ -71,7 +71,9 @@ internal sealed unsafe class MappedFile : IDisposable
         }
     }
 
-    /// <summary>Maps a range inside the file, a piece at a time, each unmapped before the next, since mapped pages count as resident.</summary>
+    /// <summary>
+    /// Maps a range inside the file, a piece at a time; each is unmapped before the next, since mapped pages count as resident.
+    /// </summary>
     public void Map(long offset, long count, TensorReader.PieceUser user)
     {
         // Reading a map past the end of its file kills the process, so see that the file is still whole.
@@ -83,7 +85,8 @@ internal sealed unsafe class MappedFile : IDisposable
 
         try
         {
-            _map ??= MemoryMappedFile.CreateFromFile(_stream, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: true);
+            _map ??= MemoryMappedFile.CreateFromFile(
+                _stream, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: true);
             for (long done = 0; done < count; done += TensorReader.PieceBytes)
             {
                 var piece = Math.Min(TensorReader.PieceBytes, count - done);

@@ -143,7 +143,8 @@ public static class ModelConfigs
 
         if (config.TemporalDownsample.Count != config.DimMult.Count - 1)
         {
-            throw fields.Error("temperal_downsample", $"{config.DimMult.Count - 1} values, one fewer than \"dim_mult\"", $"{config.TemporalDownsample.Count}");
+            var expected = $"{config.DimMult.Count - 1} values, one fewer than \"dim_mult\"";
+            throw fields.Error("temperal_downsample", expected, $"{config.TemporalDownsample.Count}");
         }
 
         if (config.LatentsMean.Count != config.ZDim)

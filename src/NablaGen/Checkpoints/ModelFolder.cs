@@ -2,6 +2,7 @@ using NablaGen.Models.Dit;
 using NablaGen.Models.TextEncoder;
 using NablaGen.Models.Vae;
 using NablaGen.Pipeline;
+using IOPath = System.IO.Path;
 
 namespace NablaGen.Checkpoints;
 
@@ -36,9 +37,9 @@ public sealed class ModelFolder
             DitConfig = ModelConfigs.Dit(new JsonFields(config.RootElement, ConfigPath));
         }
 
-        var own = System.IO.Path.Combine(path, NablaGenJson.FileName);
+        var own = IOPath.Combine(path, NablaGenJson.FileName);
         var json = File.Exists(own) ? NablaGenJson.Open(own) : new NablaGenJson();
-        Name = json.Name ?? System.IO.Path.GetFileName(System.IO.Path.TrimEndingDirectorySeparator(System.IO.Path.GetFullPath(path)));
+        Name = json.Name ?? IOPath.GetFileName(IOPath.TrimEndingDirectorySeparator(IOPath.GetFullPath(path)));
         TextEncoderConfig = json.TextEncoder;
         VaeConfig = json.Vae;
         Defaults = json.Defaults;
@@ -87,7 +88,8 @@ public sealed class ModelFolder
     {
         if (!Directory.Exists(path))
         {
-            throw new NablaGenException(File.Exists(path) ? $"{path}: expected a model folder, found a file." : $"{path}: no such model folder.");
+            throw new NablaGenException(
+                File.Exists(path) ? $"{path}: expected a model folder, found a file." : $"{path}: no such model folder.");
         }
 
         (string What, string[] Files)[] pieces =
@@ -98,8 +100,10 @@ public sealed class ModelFolder
             ("the VAE", [VaeFile + ".safetensors", VaeFile + ".pth"]),
             ("the tokenizer", [TokenizerFile]),
         ];
-        var found = pieces.Select(piece => piece.Files.Select(file => System.IO.Path.Combine(path, file)).FirstOrDefault(File.Exists)).ToArray();
-        var missing = pieces.Where((_, i) => found[i] is null).Select(piece => $"{piece.What} (expected {string.Join(" or ", piece.Files)})").ToList();
+        var found = Array.ConvertAll(pieces, piece => piece.Files.Select(file => IOPath.Combine(path, file)).FirstOrDefault(File.Exists));
+        var missing = pieces.Where((_, i) => found[i] is null)
+            .Select(piece => $"{piece.What} (expected {string.Join(" or ", piece.Files)})")
+            .ToList();
         if (missing.Count == 0)
         {
             return new ModelFolder(path, found!);
@@ -107,8 +111,9 @@ public sealed class ModelFolder
 
         if (IsDiffusers(path))
         {
-            throw new NablaGenException($"{path}: is in the Diffusers layout (model_index.json, transformer/, vae/): expected the official one, "
-                + $"with {DitFile} and {ConfigFile} in the folder itself. Download the repository without \"-Diffusers\" in its name.");
+            throw new NablaGenException($"{path}: is in the Diffusers layout (model_index.json, transformer/, vae/): "
+                + $"expected the official one, with {DitFile} and {ConfigFile} in the folder itself. "
+                + "Download the repository without \"-Diffusers\" in its name.");
         }
 
         throw new NablaGenException($"{path}: the model folder is not complete: it lacks {string.Join(", ", missing)}.");
@@ -134,7 +139,9 @@ public sealed class ModelFolder
     /// <param name="vae">Name → shape of the VAE's parameters.</param>
     /// <exception cref="NablaGenException">A file is bad or is not of the configuration's model.</exception>
     public void Check(
-        IReadOnlyDictionary<string, long[]> dit, IReadOnlyDictionary<string, long[]> textEncoder, IReadOnlyDictionary<string, long[]> vae)
+        IReadOnlyDictionary<string, long[]> dit,
+        IReadOnlyDictionary<string, long[]> textEncoder,
+        IReadOnlyDictionary<string, long[]> vae)
     {
         foreach (var (path, shapes) in new[] { (DitPath, dit), (TextEncoderPath, textEncoder), (VaePath, vae) })
         {
@@ -157,10 +164,10 @@ public sealed class ModelFolder
     }
 
     private static bool IsDiffusers(string path) =>
-        File.Exists(System.IO.Path.Combine(path, "model_index.json"))
-        || (Directory.Exists(System.IO.Path.Combine(path, "transformer")) && Directory.Exists(System.IO.Path.Combine(path, "vae")));
+        File.Exists(IOPath.Combine(path, "model_index.json"))
+        || (Directory.Exists(IOPath.Combine(path, "transformer")) && Directory.Exists(IOPath.Combine(path, "vae")));
 
-    private static ITensorSource OpenWeights(string path) => System.IO.Path.GetExtension(path) switch
+    private static ITensorSource OpenWeights(string path) => IOPath.GetExtension(path) switch
     {
         ".json" => ShardedCheckpoint.Open(path),
         ".pth" => PthFile.Open(path),
@@ -178,8 +185,8 @@ public sealed class ModelFolder
 
         if (DitConfig.InDim != VaeConfig.ZDim)
         {
-            throw new NablaGenException($"{ConfigPath}: \"in_dim\": expected {VaeConfig.ZDim}, the channels of the VAE's latents in {others}, "
-                + $"found {DitConfig.InDim}.");
+            throw new NablaGenException($"{ConfigPath}: \"in_dim\": expected {VaeConfig.ZDim}, the channels of the VAE's latents "
+                + $"in {others}, found {DitConfig.InDim}.");
         }
     }
 }

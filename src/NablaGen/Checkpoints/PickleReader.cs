@@ -197,7 +197,8 @@ internal sealed class PickleReader(byte[] bytes, Func<PickleGlobal, List<object?
     {
         if (count > bytes.Length - _position)
         {
-            throw new FormatException($"the pickle is cut short: expected {count} bytes at byte {_position}, found {bytes.Length - _position}");
+            throw new FormatException(
+                $"the pickle is cut short: expected {count} bytes at byte {_position}, found {bytes.Length - _position}");
         }
 
         _position += (int)count;

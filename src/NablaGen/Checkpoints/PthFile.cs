@@ -94,22 +94,22 @@ public sealed class PthFile : ITensorSource
 
     private void ReadDirectory()
     {
-        var pickles = _archive.Entries.Where(entry => entry.FullName == "data.pkl" || entry.FullName.EndsWith("/data.pkl", StringComparison.Ordinal)).ToList();
+        var pickles = _archive.Entries.Where(entry => entry.Name == "data.pkl").ToList();
         if (pickles.Count != 1)
         {
             throw new FormatException($"expected one data.pkl in the archive, found {pickles.Count}");
         }
 
         var root = pickles[0].FullName[..^"data.pkl".Length];
-        if (_archive.GetEntry(root + "byteorder") is { } order && System.Text.Encoding.ASCII.GetString(ReadWhole(order)) is var name && name != "little")
+        if (_archive.GetEntry(root + "byteorder") is { } byteOrder && !ReadWhole(byteOrder).AsSpan().SequenceEqual("little"u8))
         {
-            throw new FormatException($"byteorder: expected little, found {Line.Key(name)}");
+            throw new FormatException("byteorder: expected little, found another");
         }
 
         foreach (var (key, tensor) in StateDict.Read(ReadWhole(pickles[0])))
         {
             var storage = _archive.GetEntry($"{root}data/{tensor.Storage}")
-                ?? throw new FormatException($"tensor {Line.Key(key)}: its storage {Line.Key(tensor.Storage)} is missing from the archive");
+                ?? throw new FormatException($"tensor {Line.Key(key)}: its storage {Line.Key(tensor.Storage)} is not in the archive");
             var entry = Place(key, tensor, storage);
             if (!_entries.TryAdd(key, entry))
             {
@@ -125,20 +125,22 @@ public sealed class PthFile : ITensorSource
         var size = tensor.Type.Size();
         if (!ByteCounts.TryOf([tensor.StorageCount], tensor.Type, out var expected) || storage.Length != expected)
         {
-            throw new FormatException($"tensor {Line.Key(key)}: its storage has the wrong length: expected {tensor.StorageCount} × {size} bytes "
-                + $"({tensor.Type}), found {storage.Length}");
+            throw new FormatException($"tensor {Line.Key(key)}: its storage has the wrong length: "
+                + $"expected {tensor.StorageCount} × {size} bytes ({tensor.Type}), found {storage.Length}");
         }
 
-        if (!ByteCounts.TryOf(tensor.Shape, tensor.Type, out var count) || tensor.Offset < 0 || tensor.Offset > (expected - count) / size || count > expected)
+        var isInside = ByteCounts.TryOf(tensor.Shape, tensor.Type, out var count)
+            && count <= expected && tensor.Offset >= 0 && tensor.Offset <= (expected - count) / size;
+        if (!isInside)
         {
-            throw new FormatException($"tensor {Line.Key(key)}: {Line.Shape(tensor.Shape)} from element {tensor.Offset} lies outside its storage: "
-                + $"expected at most {tensor.StorageCount} elements");
+            throw new FormatException($"tensor {Line.Key(key)}: {Line.Shape(tensor.Shape)} from element {tensor.Offset} lies outside "
+                + $"its storage: expected at most {tensor.StorageCount} elements");
         }
 
         if (storage.CompressedLength > _stream.Length)
         {
-            throw new FormatException($"tensor {Line.Key(key)}: its storage is longer than the file: expected {storage.CompressedLength} bytes, "
-                + $"found {_stream.Length}");
+            throw new FormatException($"tensor {Line.Key(key)}: its storage is longer than the file: "
+                + $"expected {storage.CompressedLength} bytes, found {_stream.Length}");
         }
 
         // Finds the entry's own header, so that a bad one shows now.
@@ -150,7 +152,8 @@ public sealed class PthFile : ITensorSource
     {
         if (entry.Length > LongestPickle)
         {
-            throw new FormatException($"{Line.Key(entry.FullName)} is too long: expected at most {LongestPickle} bytes, found {entry.Length}");
+            throw new FormatException(
+                $"{Line.Key(entry.FullName)} is too long: expected at most {LongestPickle} bytes, found {entry.Length}");
         }
 
         var bytes = new byte[entry.Length];

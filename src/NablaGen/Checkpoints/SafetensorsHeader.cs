@@ -201,7 +201,8 @@ internal sealed class SafetensorsHeader
         return [.. field.Value.EnumerateArray().Select(item =>
             item.ValueKind == JsonValueKind.Number && item.TryGetInt64(out var number) && number >= 0
                 ? number
-                : throw Bad($"tensor {Line.Key(name)}: \"{field.Name}\": expected whole numbers from 0, found {Line.Key(item.GetRawText())}"))];
+                : throw Bad($"tensor {Line.Key(name)}: \"{field.Name}\": expected whole numbers from 0, "
+                    + $"found {Line.Key(item.GetRawText())}"))];
     }
 
     // The data must be covered exactly: no overlap, no hole, nothing outside, nothing left over.
@@ -220,13 +221,14 @@ internal sealed class SafetensorsHeader
 
             if (entry.Offset > _dataBytes)
             {
-                throw Bad($"tensor {Line.Key(entry.Name)} lies outside the file: expected its end, {entry.Offset + entry.ByteCount}, within "
-                    + $"the data's {_dataBytes} bytes; the offset is wrong or the file is truncated");
+                throw Bad($"tensor {Line.Key(entry.Name)} lies outside the file: expected its end, {entry.Offset + entry.ByteCount}, "
+                    + $"within the data's {_dataBytes} bytes; the offset is wrong or the file is truncated");
             }
 
             if (entry.Offset > end)
             {
-                throw Bad($"tensor {Line.Key(entry.Name)} leaves a hole: expected it to start at byte {end} of the data, found {entry.Offset}");
+                throw Bad($"tensor {Line.Key(entry.Name)} leaves a hole: expected it to start at byte {end} of the data, "
+                    + $"found {entry.Offset}");
             }
 
             end = entry.Offset + entry.ByteCount;
@@ -236,13 +238,14 @@ internal sealed class SafetensorsHeader
         if (end > _dataBytes)
         {
             var cut = ordered.First(entry => entry.Offset + entry.ByteCount > _dataBytes);
-            throw new NablaGenException($"{_path}: the data are truncated in tensor {Line.Key(cut.Name)}: expected {end} bytes after the "
-                + $"header, found {_dataBytes}.");
+            throw new NablaGenException($"{_path}: the data are truncated in tensor {Line.Key(cut.Name)}: "
+                + $"expected {end} bytes after the header, found {_dataBytes}.");
         }
 
         if (end < _dataBytes)
         {
-            throw new NablaGenException($"{_path}: has data that no tensor owns: expected {end} bytes after the header, found {_dataBytes}.");
+            throw new NablaGenException(
+                $"{_path}: has data that no tensor owns: expected {end} bytes after the header, found {_dataBytes}.");
         }
 
         foreach (var entry in ordered)

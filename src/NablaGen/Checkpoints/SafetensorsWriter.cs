@@ -18,7 +18,8 @@ public static unsafe class SafetensorsWriter
     public static void Write(
         string path, IEnumerable<KeyValuePair<string, Tensor>> tensors, IReadOnlyDictionary<string, string>? metadata = null)
     {
-        WriteItems(path, tensors.Select(pair => new Item(pair.Key, pair.Value.dtype.ToStoredType(), pair.Value.shape, () => pair.Value, false)), metadata);
+        WriteItems(path, tensors.Select(pair =>
+            new Item(pair.Key, pair.Value.dtype.ToStoredType(), pair.Value.shape, () => pair.Value, false)), metadata);
     }
 
     /// <summary>Converts another checkpoint, one tensor at a time.</summary>

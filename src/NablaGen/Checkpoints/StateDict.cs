@@ -3,7 +3,9 @@ namespace NablaGen.Checkpoints;
 /// <summary>A tensor as a saved state_dict describes it: a stretch of a storage, counted in elements.</summary>
 internal sealed record StateTensor(string Storage, StoredType Type, long StorageCount, long Offset, long[] Shape);
 
-/// <summary>Reads the pickle inside a <c>.pth</c> file: a dictionary of tensors, as <c>torch.save(model.state_dict(), path)</c> leaves it.</summary>
+/// <summary>
+/// Reads the pickle inside a <c>.pth</c> file: a dictionary of tensors, as <c>torch.save(model.state_dict(), path)</c> leaves it.
+/// </summary>
 internal static class StateDict
 {
     private static readonly Dictionary<string, StoredType> Storages = new(StringComparer.Ordinal)
@@ -21,7 +23,7 @@ internal static class StateDict
     };
 
     /// <summary>The tensors by key, in the file's order.</summary>
-    /// <exception cref="FormatException">It is malformed, names an unknown global, or holds something other than contiguous tensors.</exception>
+    /// <exception cref="FormatException">It is malformed, names an unknown global, or holds more than contiguous tensors.</exception>
     public static List<KeyValuePair<string, StateTensor>> Read(byte[] pickle)
     {
         if (new PickleReader(pickle, Call, Persistent).Read() is not PickleDict dictionary)
@@ -48,7 +50,8 @@ internal static class StateDict
                     $"tensor {Line.Key(name)} is not contiguous: shape {Line.Shape(view.Shape)}, strides {Line.Shape(view.Strides)}");
             }
 
-            tensors.Add(KeyValuePair.Create(name, new StateTensor(view.Storage.Key, view.Storage.Type, view.Storage.Count, view.Offset, view.Shape)));
+            var (storage, type, count) = view.Storage;
+            tensors.Add(KeyValuePair.Create(name, new StateTensor(storage, type, count, view.Offset, view.Shape)));
         }
 
         return tensors;
@@ -79,7 +82,9 @@ internal static class StateDict
     }
 
     private static long[] Numbers(List<object?> values) =>
-        [.. values.Select(value => value is long number and >= 0 ? number : throw new FormatException("a shape that is not whole numbers from 0"))];
+        [.. values.Select(value => value is long number and >= 0
+            ? number
+            : throw new FormatException("a shape that is not whole numbers from 0"))];
 
     private static string Kind(object? value) => value switch
     {

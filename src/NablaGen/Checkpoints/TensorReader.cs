@@ -15,7 +15,7 @@ internal sealed unsafe class TensorReader(ITensorSource source, TensorReader.Byt
     /// <summary>Brings the stored bytes of an entry in order: pieces of whole elements, at most <see cref="PieceBytes"/> each.</summary>
     public delegate void ByteSource(TensorEntry entry, PieceUser user);
 
-    /// <summary>A use of one piece: <paramref name="count"/> bytes at <paramref name="start"/>, <paramref name="done"/> bytes into the entry.</summary>
+    /// <summary>A use of one piece: <paramref name="count"/> bytes at <paramref name="start"/>; <paramref name="done"/> came before.</summary>
     public delegate void PieceUser(byte* start, long count, long done);
 
     /// <summary>The entry of a key.</summary>

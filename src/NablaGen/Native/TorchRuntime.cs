@@ -36,14 +36,14 @@ public static class TorchRuntime
                 return;
             }
 
+            NativeHeap.ReturnLargeBlocks();
             var named = Environment.GetEnvironmentVariable(Variable);
             var bundled = Path.Combine(AppContext.BaseDirectory, "libtorch");
             if (!string.IsNullOrEmpty(named))
             {
-                RefuseASecondLibTorch();
                 LoadFrom(named, $"{Variable} names");
             }
-            else if (!OperatingSystem.IsWindows())
+            else if (!HasOwnLibTorch)
             {
                 LoadFrom(bundled, "the build puts it in");
             }
@@ -61,8 +61,17 @@ public static class TorchRuntime
         }
     }
 
+    // Windows, or a program that references TorchSharp-cpu: TorchSharp loads what lies beside the program. Two copies in one process
+    // end it.
+    private static bool HasOwnLibTorch => OperatingSystem.IsWindows() || File.Exists(FileOf(AppContext.BaseDirectory, "torch_cpu"));
+
     private static void LoadFrom(string folder, string why)
     {
+        if (File.Exists(FileOf(AppContext.BaseDirectory, "torch_cpu")))
+        {
+            throw new NablaGenException($"{Variable} is set, but {FileOf(AppContext.BaseDirectory, "torch_cpu")} would be loaded as well: build with -p:Torch=none, or unset it");
+        }
+
         if (!File.Exists(FileOf(folder, "torch_cpu")))
         {
             throw new NablaGenException($"libtorch is not in {folder}, which is where {why}: expected {Path.GetFileName(FileOf(folder, "torch_cpu"))} there");
@@ -81,16 +90,6 @@ public static class TorchRuntime
         }
 
         Folder = folder;
-    }
-
-    // Two copies in one process end it.
-    private static void RefuseASecondLibTorch()
-    {
-        var beside = FileOf(AppContext.BaseDirectory, "torch_cpu");
-        if (File.Exists(beside))
-        {
-            throw new NablaGenException($"{Variable} is set, but {beside} would be loaded as well: build with -p:Torch=none, or unset it");
-        }
     }
 
     private static string FileOf(string folder, string library) => Path.Combine(folder,

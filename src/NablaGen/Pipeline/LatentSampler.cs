@@ -2,6 +2,7 @@ using NablaGen.Attention;
 using NablaGen.Checkpoints;
 using NablaGen.Models;
 using NablaGen.Models.Dit;
+using NablaGen.Native;
 using NablaGen.Sampling;
 using static TorchSharp.torch;
 
@@ -88,6 +89,7 @@ public sealed class LatentSampler : IDisposable
             var before = latents;
             latents = solver.Step(velocity, before).MoveToOuterDisposeScope();
             before.Dispose();
+            NativeHeap.Collect();
             onStep?.Invoke(step + 1);
         }
 

@@ -5,30 +5,22 @@ using static TorchSharp.torch;
 
 namespace NablaGen.Pipeline;
 
-/// <summary>Prompts → what the transformer attends to: tokenizer and text encoder, in memory until disposed of.</summary>
+/// <summary>A prompt's tokens → what the transformer attends to: the text encoder, in memory until disposed of.</summary>
 public sealed class PromptEncoder : IDisposable
 {
-    private readonly UmT5Tokenizer _tokenizer;
     private readonly T5Encoder _encoder;
-    private readonly int _textLength;
 
-    private PromptEncoder(UmT5Tokenizer tokenizer, T5Encoder encoder, int textLength)
-    {
-        _tokenizer = tokenizer;
-        _encoder = encoder;
-        _textLength = textLength;
-    }
+    private PromptEncoder(T5Encoder encoder) => _encoder = encoder;
 
-    /// <summary>Reads a model's tokenizer and text encoder.</summary>
+    /// <summary>Reads a model's text encoder.</summary>
     public static PromptEncoder Load(ModelFolder folder, ModuleOptions options)
     {
-        var tokenizer = UmT5Tokenizer.Load(folder.TokenizerPath);
         var encoder = new T5Encoder(folder.TextEncoderConfig, options);
         try
         {
             using var source = folder.OpenTextEncoder();
             CheckpointLoader.Load(source, encoder);
-            return new PromptEncoder(tokenizer, encoder, folder.DitConfig.TextLen);
+            return new PromptEncoder(encoder);
         }
         catch
         {
@@ -37,12 +29,11 @@ public sealed class PromptEncoder : IDisposable
         }
     }
 
-    /// <summary>Encodes a prompt. [1, its true length, TextDim]</summary>
-    public Tensor Encode(string prompt)
+    /// <summary>Encodes a prompt's true tokens, the end of sequence included. [1, tokens, TextDim]</summary>
+    public Tensor Encode(int[] tokens)
     {
         using var noGrad = no_grad();
-        var text = _tokenizer.Tokenize(prompt, _textLength);
-        return _encoder.Encode(text.Ids[..text.Length]);
+        return _encoder.Encode(tokens);
     }
 
     /// <inheritdoc/>

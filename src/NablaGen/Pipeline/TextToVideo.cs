@@ -41,9 +41,10 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         VideoOutput.Check(output, request.Frames);
         OutputTarget.Prepare(latentsPath, ".safetensors");
         CheckModel();
+        var prompts = Tokenize(request);
         var recipe = Recipe.Of(request, folder.Name, folder.ComputeHash(), device.ToString(), DtypeName(dtype));
 
-        var (context, negative) = EncodeText(request, clock, cancellation);
+        var (context, negative) = EncodeText(prompts, clock, cancellation);
         var meter = new DensityMeter();
         var latents = Sample(request, context, negative, meter, clock, cancellation);
         if (!latents.isfinite().all().item<bool>())
@@ -102,21 +103,33 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
             Shapes(new WanModel(folder.DitConfig, ModuleOptions.Meta)),
             Shapes(new T5Encoder(folder.TextEncoderConfig, ModuleOptions.Meta)),
             Shapes(new WanVae(folder.VaeConfig, ModuleOptions.Meta)));
-        var vocabulary = UmT5Tokenizer.Load(folder.TokenizerPath).VocabularySize;
-        if (vocabulary > folder.TextEncoderConfig.Vocab)
-        {
-            throw new NablaGenException(
-                $"{folder.TokenizerPath}: has {vocabulary} tokens, more than the {folder.TextEncoderConfig.Vocab} that the text encoder knows");
-        }
+        UmT5Tokenizer.Load(folder.TokenizerPath);
     }
 
-    private (Tensor Context, Tensor? Negative) EncodeText(GenerationRequest request, StageClock clock, CancellationToken cancellation)
+    // The prompt and, with guidance, the negative prompt.
+    private int[][] Tokenize(GenerationRequest request)
+    {
+        var tokenizer = UmT5Tokenizer.Load(folder.TokenizerPath);
+        string[] texts = request.IsGuided ? [request.Prompt, request.NegativePrompt] : [request.Prompt];
+        return texts.Select(text =>
+        {
+            var tokens = tokenizer.Tokenize(text, folder.DitConfig.TextLen);
+            var largest = tokens.Ids.Max();
+            return largest < folder.TextEncoderConfig.Vocab
+                ? tokens.Ids[..tokens.Length]
+                : throw new NablaGenException($"{folder.TokenizerPath}: gives the token {largest}, and the text encoder in {folder.TextEncoderPath} "
+                    + $"knows {folder.TextEncoderConfig.Vocab}: the two do not belong together");
+        }).ToArray();
+    }
+
+    private (Tensor Context, Tensor? Negative) EncodeText(int[][] prompts, StageClock clock, CancellationToken cancellation)
     {
         clock.Start(GenerationStage.EncodeText);
         cancellation.ThrowIfCancellationRequested();
         using var encoder = PromptEncoder.Load(folder, _options);
         cancellation.ThrowIfCancellationRequested();
-        return (encoder.Encode(request.Prompt), request.IsGuided ? encoder.Encode(request.NegativePrompt) : null);
+        var contexts = prompts.Select(encoder.Encode).ToArray();
+        return (contexts[0], contexts.ElementAtOrDefault(1));
     }
 
     private Tensor Sample(

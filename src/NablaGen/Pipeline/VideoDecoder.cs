@@ -1,6 +1,7 @@
 using NablaGen.Checkpoints;
 using NablaGen.Models;
 using NablaGen.Models.Vae;
+using NablaGen.Native;
 using static TorchSharp.torch;
 
 namespace NablaGen.Pipeline;
@@ -42,7 +43,11 @@ public sealed class VideoDecoder : IDisposable
     {
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
-        _vae.Decode(latents.to(_device).unsqueeze(0), chunk => onFrames(chunk.squeeze(0)), cancellation);
+        _vae.Decode(latents.to(_device).unsqueeze(0), chunk =>
+        {
+            onFrames(chunk.squeeze(0));
+            NativeHeap.Collect();
+        }, cancellation);
     }
 
     /// <inheritdoc/>

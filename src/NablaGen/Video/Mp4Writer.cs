@@ -57,16 +57,18 @@ public sealed class Mp4Writer : IDisposable
     public int FramesWritten { get; private set; }
 
     /// <summary>
-    /// Sees, before the expensive work, that a video can be written: the name ends in .mp4, its folder can be made and written to, and
-    /// there is an ffmpeg with an H.264 encoder.
+    /// Sees, before the expensive work, that a video can be written: the name ends in .mp4, its folder can be made and written to, there
+    /// is an ffmpeg with an H.264 encoder, and a trial frame goes all the way through. Leaves nothing but the folder.
     /// </summary>
     /// <param name="path">The MP4 to be written.</param>
     /// <param name="tools">The ffmpeg to use; <see cref="FfmpegTools.Find()"/> if null.</param>
     /// <exception cref="NablaGenException">One of these fails; the message says which.</exception>
     public static void CheckTarget(string path, FfmpegTools? tools = null)
     {
-        OutputTarget.Prepare(path, ".mp4");
-        (tools ?? FfmpegTools.Find()).PickH264Encoder();
+        const int Side = 256; // hardware encoders refuse very small frames
+        using var trial = Open(path, Side, Side, fps: 16, tools: tools);
+        trial.WriteFrame(new byte[Side * Side * 3]);
+        trial.Finish();
     }
 
     /// <summary>Starts ffmpeg for a video.</summary>
@@ -141,19 +143,8 @@ public sealed class Mp4Writer : IDisposable
             throw new InvalidOperationException("A video needs at least one frame.");
         }
 
-        _frames.Close();
-        if (!_ffmpeg.GetAwaiter().GetResult())
-        {
-            throw Failure();
-        }
-
-        _cancellation.ThrowIfCancellationRequested();
-        if (!Mp4Atoms.IsFastStart(_partial))
-        {
-            throw new NablaGenException($"{_target}: ffmpeg wrote a damaged file: {_errors.Line}");
-        }
-
-        // Finished now: should renaming fail, it is kept.
+        Finish();
+        // Should renaming fail, the finished file is kept.
         _completed = true;
         OutputTarget.Rename(_partial, _target);
     }
@@ -177,6 +168,21 @@ public sealed class Mp4Writer : IDisposable
         }
 
         OutputTarget.Discard(_metadata);
+    }
+
+    private void Finish()
+    {
+        _frames.Close();
+        if (!_ffmpeg.GetAwaiter().GetResult())
+        {
+            throw Failure();
+        }
+
+        _cancellation.ThrowIfCancellationRequested();
+        if (!Mp4Atoms.IsFastStart(_partial))
+        {
+            throw new NablaGenException($"{_target}: ffmpeg wrote a damaged file: {_errors.Line}");
+        }
     }
 
     private static void Encode(FFMpegArgumentOptions options, string encoder, int pixels)
@@ -250,6 +256,13 @@ public sealed class Mp4Writer : IDisposable
             return new OperationCanceledException(_cancellation);
         }
 
-        return new NablaGenException($"{_target}: ffmpeg failed: {_startFailure?.Message ?? _errors.Line}", _startFailure!);
+        var reason = _startFailure switch
+        {
+            null => _errors.Line,
+            // FFMpegCore's pipe is a socket in the temporary folder, and those have short paths.
+            ArgumentOutOfRangeException => $"the temporary folder's path is too long for a pipe, set TMPDIR to a shorter one: {Path.GetTempPath()}",
+            _ => _startFailure.Message.ReplaceLineEndings(" "),
+        };
+        return new NablaGenException($"{_target}: ffmpeg failed: {reason}", _startFailure!);
     }
 }

@@ -149,6 +149,18 @@ public class Mp4WriterFailureTests
     }
 
     [Fact]
+    public void The_check_of_the_target_sees_a_full_disk()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "the stand-in for ffmpeg is a shell script");
+        using var folder = new TempFolder();
+        var tools = Clip.Script(folder, "trap '' XFSZ; ulimit -f 0\nexec \"$FFMPEG\" \"$@\"");
+
+        AssertOneLine(folder, Assert.Throws<NablaGenException>(() => Mp4Writer.CheckTarget(folder["video.mp4"], tools)));
+
+        Assert.DoesNotContain(folder.Files, file => Path.GetFileName(file) != "ffmpeg");
+    }
+
+    [Fact]
     public void The_tags_file_is_gone_afterwards_and_was_private()
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "the stand-in for ffmpeg is a shell script");

@@ -191,6 +191,7 @@ public class Mp4WriterTests
         Mp4Writer.CheckTarget(folder["new/video.mp4"]);
 
         Assert.Equal([folder["file"]], folder.Files);
+        Assert.True(Directory.Exists(folder["new"]));
         Assert.Contains("must end in .mp4", Refused(folder["video.avi"]));
         Assert.Contains("must end in .mp4", Refused(""));
         Assert.Contains("this is a folder", Refused(folder["folder.mp4"]));

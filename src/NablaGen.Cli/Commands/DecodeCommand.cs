@@ -1,0 +1,39 @@
+using System.CommandLine;
+using NablaGen.Cli.Output;
+using NablaGen.Native;
+using NablaGen.Pipeline;
+using static TorchSharp.torch;
+
+namespace NablaGen.Cli.Commands;
+
+/// <summary><c>nablagen decode</c>: saved latents → their video.</summary>
+internal static class DecodeCommand
+{
+    public static Command Create()
+    {
+        var latents = new Argument<string>("LATENTS") { Description = "A .latents.safetensors file that generate saved" };
+        var model = SharedOptions.Model();
+        var device = SharedOptions.Device();
+        var output = SharedOptions.Output();
+        var command = new Command("decode", """
+            Make the video of saved latents, as when a run was cut off while decoding.
+
+            Example:
+              nablagen decode cat.latents.safetensors --model Wan2.1-T2V-1.3B --output cat.mp4
+            """)
+        {
+            latents, model, device, output,
+        };
+        command.SetAction((parsed, cancellation) =>
+        {
+            var folder = ModelLocator.Open(parsed.GetValue(model));
+            TorchRuntime.Load();
+            var pipeline = new TextToVideo(folder, DeviceChoice.Resolve(parsed.GetValue(device)!), ScalarType.Float32);
+            var path = SharedOptions.OutputOrDefault(parsed.GetValue(output));
+            var result = ProgressReport.Run(progress => pipeline.DecodeLatents(parsed.GetValue(latents)!, path, progress, cancellation));
+            Summary.Write(result);
+            return Task.FromResult(ExitCode.Done);
+        });
+        return command;
+    }
+}

@@ -1,0 +1,82 @@
+using System.CommandLine;
+using System.Runtime.InteropServices;
+using NablaGen.Native;
+using NablaGen.Pipeline;
+using NablaGen.Video;
+using static TorchSharp.torch;
+
+namespace NablaGen.Cli.Commands;
+
+/// <summary><c>nablagen doctor</c>: sees whether this machine and a model can make videos; each line passes or says what to do.</summary>
+internal static class DoctorCommand
+{
+    public static Command Create()
+    {
+        var model = SharedOptions.Model();
+        var command = new Command("doctor", """
+            Check this machine and a model folder.
+
+            Example:
+              nablagen doctor --model Wan2.1-T2V-1.3B
+            """)
+        {
+            model,
+        };
+        command.SetAction((parsed, _) => Task.FromResult(Run(parsed.GetValue(model))));
+        return command;
+    }
+
+    private static int Run(string? model)
+    {
+        var healthy = true;
+        void Check(string name, Func<string> look)
+        {
+            try
+            {
+                Console.WriteLine($"ok    {name,-10}{look()}");
+            }
+            catch (NablaGenException error)
+            {
+                healthy = false;
+                Console.WriteLine($"FAIL  {name,-10}{error.Message}");
+            }
+        }
+
+        Check("nablagen", () => $"{NablaGenVersion.Text}, {RuntimeInformation.FrameworkDescription}, {RuntimeInformation.OSDescription} ({RuntimeInformation.OSArchitecture})");
+        Check("libtorch", LibTorch);
+        Check("device", Devices);
+        Check("memory", () => $"{GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 1073741824.0:0.0} GiB");
+        Check("ffmpeg", Ffmpeg);
+        Check("ffprobe", () => FfmpegTools.Find().Ffprobe ?? throw new NablaGenException($"not found beside ffmpeg or on PATH: {FfmpegTools.InstallCommand}"));
+        Check("model", () => Model(model));
+        return healthy ? ExitCode.Done : ExitCode.Failed;
+    }
+
+    private static string LibTorch()
+    {
+        TorchRuntime.Load();
+        return $"{__version__} in {TorchRuntime.Folder ?? AppContext.BaseDirectory}";
+    }
+
+    private static string Devices()
+    {
+        TorchRuntime.Load();
+        var cpu = $"CPU with {get_num_threads()} threads";
+        return TorchRuntime.HasCuda ? $"{cuda.device_count()} CUDA device(s), and a {cpu}" : $"{cpu}; no CUDA device";
+    }
+
+    private static string Ffmpeg()
+    {
+        var tools = FfmpegTools.Find();
+        return $"{tools.Version} at {tools.Ffmpeg}; H.264 through {tools.PickH264Encoder()} (has {string.Join(", ", tools.H264Encoders)})";
+    }
+
+    private static string Model(string? named)
+    {
+        var folder = ModelLocator.Open(named);
+        TorchRuntime.Load();
+        new TextToVideo(folder, CPU, ScalarType.Float32).CheckModel();
+        var dit = folder.DitConfig;
+        return $"{folder.Name} in {folder.Path}: {dit.NumLayers} layers, width {dit.Dim}, {dit.NumHeads} heads; every key, shape and type is right";
+    }
+}

@@ -1,0 +1,38 @@
+using System.CommandLine;
+
+namespace NablaGen.Cli.Commands;
+
+/// <summary>Options that several commands have. Each command makes its own.</summary>
+internal static class SharedOptions
+{
+    public static Option<string?> Model() => new("--model", "-m")
+    {
+        Description = "Model folder in Wan2.1's layout [default: NABLAGEN_MODEL, or the model in the box]",
+        HelpName = "DIR",
+    };
+
+    public static Option<string> Device() => new("--device")
+    {
+        Description = "auto, cpu, cuda or cuda:<number>",
+        HelpName = "DEVICE",
+        DefaultValueFactory = _ => "auto",
+    };
+
+    public static Option<string?> Output() => new("--output", "-o")
+    {
+        Description = "Video to write: an .mp4, or a .png for one frame [default: out.mp4, or the first free out-<n>.mp4]",
+        HelpName = "FILE",
+    };
+
+    /// <summary>The named output, or the first free default name.</summary>
+    public static string OutputOrDefault(string? named)
+    {
+        var path = named ?? "out.mp4";
+        for (var n = 2; named is null && File.Exists(path); n++)
+        {
+            path = $"out-{n}.mp4";
+        }
+
+        return path;
+    }
+}

@@ -1,0 +1,50 @@
+using System.Globalization;
+using NablaGen.Native;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace NablaGen.Cli;
+
+/// <summary>What <c>--device</c> and <c>--dtype</c> mean on this machine.</summary>
+internal static class DeviceChoice
+{
+    /// <summary>The device of <c>auto</c>, <c>cpu</c>, <c>cuda</c> or <c>cuda:n</c>. libtorch is loaded by now.</summary>
+    public static Device Resolve(string text)
+    {
+        switch (text.Split(':'))
+        {
+            case ["auto"]:
+                return TorchRuntime.HasCuda ? CUDA : CPU;
+            case ["cpu"]:
+                return CPU;
+            case ["cuda"]:
+                return Cuda(0, text);
+            case ["cuda", var number] when int.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out var index):
+                return Cuda(index, text);
+            default:
+                throw new InvalidRequestException($"device '{text}' is not known: use auto, cpu, cuda or cuda:<number>");
+        }
+    }
+
+    /// <summary>The type of <c>auto</c>, <c>float32</c> or <c>bfloat16</c>.</summary>
+    public static ScalarType ResolveDtype(string text, Device device) => text switch
+    {
+        "auto" => device.type == DeviceType.CPU ? ScalarType.Float32 : ScalarType.BFloat16,
+        "float32" => ScalarType.Float32,
+        "bfloat16" => ScalarType.BFloat16,
+        _ => throw new InvalidRequestException($"dtype '{text}' is not known: use auto, float32 or bfloat16"),
+    };
+
+    private static Device Cuda(int index, string text)
+    {
+        if (!TorchRuntime.HasCuda)
+        {
+            throw new NablaGenException($"device '{text}': no CUDA device answers through libtorch in {TorchRuntime.Folder ?? AppContext.BaseDirectory}; "
+                + $"a libtorch with CUDA comes with a build with -p:Torch=cuda, or from a PyTorch that {TorchRuntime.Variable} names");
+        }
+
+        return index < cuda.device_count()
+            ? new Device(DeviceType.CUDA, index)
+            : throw new NablaGenException($"device '{text}': there are {cuda.device_count()} CUDA devices, numbered from 0");
+    }
+}

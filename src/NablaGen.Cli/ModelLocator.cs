@@ -1,0 +1,37 @@
+using NablaGen.Checkpoints;
+
+namespace NablaGen.Cli;
+
+/// <summary>Finds the model: <c>--model</c>, the variable NABLAGEN_MODEL, or the one in the box.</summary>
+internal static class ModelLocator
+{
+    private const string Variable = "NABLAGEN_MODEL";
+
+    public static ModelFolder Open(string? named) => ModelFolder.Open(Find(named) ?? throw new NablaGenException(
+        $"no model: name a folder with --model or in {Variable}; README.md says where Wan2.1's weights come from and how the folder looks"));
+
+    /// <summary>The folder's path, or null where none is named and none is in the box.</summary>
+    public static string? Find(string? named)
+    {
+        if (named is not null)
+        {
+            return named;
+        }
+
+        if (Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } variable)
+        {
+            return variable;
+        }
+
+        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
+        {
+            var box = Path.Combine(folder.FullName, "models", "tiny");
+            if (File.Exists(Path.Combine(box, "config.json")))
+            {
+                return box;
+            }
+        }
+
+        return null;
+    }
+}

@@ -1,0 +1,26 @@
+using System.Diagnostics;
+using NablaGen.Pipeline;
+
+namespace NablaGen.Cli.Output;
+
+/// <summary>A line for each stage and each step, for pipes and logs.</summary>
+internal sealed class PlainProgress(TextWriter output) : IGenerationProgress
+{
+    private readonly Stopwatch _watch = new();
+    private GenerationStage _stage;
+    private int _units;
+
+    public void OnStage(GenerationStage stage, int units)
+    {
+        (_stage, _units) = (stage, units);
+        _watch.Restart();
+        output.WriteLine(ProgressReport.Name(stage));
+    }
+
+    public void OnProgress(int done, double? density)
+    {
+        var left = _watch.Elapsed / done * (_units - done);
+        var tail = density is { } value ? $", density {value:0.000}" : "";
+        output.WriteLine($"{ProgressReport.Name(_stage)}: {ProgressReport.Unit(_stage)} {done}/{_units}, ETA {ProgressReport.Time(left)}{tail}");
+    }
+}

@@ -1,0 +1,31 @@
+using NablaGen.Pipeline;
+using Spectre.Console;
+
+namespace NablaGen.Cli.Output;
+
+/// <summary>Shows how a generation goes: a bar on a terminal, plain lines elsewhere.</summary>
+internal static class ProgressReport
+{
+    /// <summary>Runs the work with a report.</summary>
+    public static T Run<T>(Func<IGenerationProgress, T> work) =>
+        Console.IsOutputRedirected || !AnsiConsole.Profile.Capabilities.Interactive ? work(new PlainProgress(Console.Out)) : BarProgress.Run(work);
+
+    /// <summary>What a stage is called on the screen.</summary>
+    public static string Name(GenerationStage stage) => stage switch
+    {
+        GenerationStage.Check => "checking",
+        GenerationStage.EncodeText => "encoding text",
+        GenerationStage.LoadTransformer => "loading transformer",
+        GenerationStage.Sample => "sampling",
+        GenerationStage.Decode => "decoding",
+        _ => throw new ArgumentOutOfRangeException(nameof(stage)),
+    };
+
+    /// <summary>What a stage counts.</summary>
+    public static string Unit(GenerationStage stage) => stage == GenerationStage.Sample ? "step" : "frame";
+
+    /// <summary>Seconds as 4.2 s, 3:05 or 1:02:03.</summary>
+    public static string Time(TimeSpan time) => time.TotalSeconds < 60
+        ? $"{time.TotalSeconds:0.0} s"
+        : time.TotalHours < 1 ? $"{time.Minutes}:{time.Seconds:00}" : $"{(int)time.TotalHours}:{time.Minutes:00}:{time.Seconds:00}";
+}

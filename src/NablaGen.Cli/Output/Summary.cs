@@ -1,0 +1,38 @@
+using NablaGen.Pipeline;
+
+namespace NablaGen.Cli.Output;
+
+/// <summary>What was made and what it took.</summary>
+internal static class Summary
+{
+    public static void Write(GenerationResult result)
+    {
+        var recipe = result.Recipe;
+        var frames = recipe.Frames == 1 ? "1 frame" : $"{recipe.Frames} frames at {recipe.Fps} a second";
+        Line("video", $"{result.Path} ({recipe.Width}x{recipe.Height}, {frames}, {Size(new FileInfo(result.Path).Length)})");
+        if (result.LatentsPath is not null)
+        {
+            Line("latents", result.LatentsPath);
+        }
+
+        Line("recipe", ResultFile.PathBeside(result.Path));
+        var stages = result.Seconds.Select(stage => $"{ProgressReport.Name(stage.Key)} {ProgressReport.Time(TimeSpan.FromSeconds(stage.Value))}");
+        Line("time", $"{ProgressReport.Time(TimeSpan.FromSeconds(result.Seconds.Values.Sum()))}: {string.Join(", ", stages)}");
+        if (result.Density is { } density)
+        {
+            Line("attention", $"{recipe.Attention}, mean density {density:0.000}");
+        }
+
+        Line("memory", $"{Size(result.PeakMemoryBytes)} at peak");
+        Line("seed", $"{recipe.Seed}");
+    }
+
+    private static void Line(string name, string text) => Console.WriteLine($"{name,-10}{text}");
+
+    private static string Size(long bytes) => bytes switch
+    {
+        < 1 << 20 => $"{bytes / 1024.0:0} KiB",
+        < 1 << 30 => $"{bytes / 1048576.0:0.0} MiB",
+        _ => $"{bytes / 1073741824.0:0.00} GiB",
+    };
+}

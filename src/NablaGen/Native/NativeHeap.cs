@@ -1,0 +1,45 @@
+using System.Runtime.InteropServices;
+
+namespace NablaGen.Native;
+
+/// <summary>Keeps the resident memory of a long run flat: what is freed goes back to the system.</summary>
+/// <remarks>
+/// Two things made it grow by a third over 20 steps with no tensor leaked. glibc learns to keep blocks of up to 32 MiB in its heap, where
+/// tensors of changing sizes leave holes. And each number that meets a tensor is a native object (TorchSharp's Scalar) that only the
+/// garbage collector frees; thousands of them hold the holes open, and the collector, which sees no native memory, has no cause to run.
+/// </remarks>
+internal static partial class NativeHeap
+{
+    private const int TrimThreshold = -1; // M_TRIM_THRESHOLD
+    private const int MapThreshold = -3;  // M_MMAP_THRESHOLD
+    private const int Bytes = 1 << 20;
+
+    /// <summary>Frees what waits for the garbage collector; for the end of a step, which takes far longer than this (milliseconds).</summary>
+    public static void Collect()
+    {
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
+    }
+
+    /// <summary>Has blocks of 1 MiB and more come from the system and go back when freed. Does nothing where the C library is not glibc.</summary>
+    public static void ReturnLargeBlocks()
+    {
+        if (!OperatingSystem.IsLinux())
+        {
+            return;
+        }
+
+        try
+        {
+            _ = mallopt(MapThreshold, Bytes);
+            _ = mallopt(TrimThreshold, Bytes);
+        }
+        catch (Exception error) when (error is EntryPointNotFoundException or DllNotFoundException)
+        {
+            // musl has no mallopt, and no need of it.
+        }
+    }
+
+    [LibraryImport("libc.so.6")]
+    private static partial int mallopt(int parameter, int value);
+}

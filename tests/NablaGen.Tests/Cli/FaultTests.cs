@@ -1,0 +1,103 @@
+namespace NablaGen.Tests.Cli;
+
+public sealed class FaultTests(GoldenModelFixture model) : IClassFixture<GoldenModelFixture>, IDisposable
+{
+    private readonly TempFolder _folder = new();
+
+    [Theory]
+    [InlineData("Unrecognized command or argument '--foo'", "--foo")]
+    [InlineData("width must be a multiple of 16, such as 96, found 100", "--width", "100")]
+    [InlineData("height must be a multiple of 16, such as 16, found 0", "--height", "0")]
+    [InlineData("frames must be 4n + 1, such as 5, found 6", "--frames", "6")]
+    [InlineData("steps must be from 1 to 1000, found 0", "--steps", "0")]
+    [InlineData("fps must be from 1 to 240, found 0", "--fps", "0")]
+    [InlineData("solver 'ddim' is not known: use unipc, dpm++, euler", "--solver", "ddim")]
+    [InlineData("shift must be above 0, found 0", "--shift", "0")]
+    [InlineData("guidance must be 0 or more, found NaN", "--guidance", "NaN")]
+    [InlineData("seed must be 0 or more, found -4", "--seed", "-4")]
+    [InlineData("attention 'nabla' is not known", "--attention", "nabla")]
+    [InlineData("NABLA's threshold must be above 0 and at most 1", "--threshold", "1.5")]
+    [InlineData("--threshold and --attention both", "--threshold", "0.5", "--attention", "dense")]
+    [InlineData("keeps the first 12 steps dense and there are 4", "--attention", "sta-3-3-3")]
+    [InlineData("--dense-steps and --dense-layers have no effect on attention 'dense'", "--dense-steps", "2")]
+    [InlineData("the first 9 layers are to be dense", "--threshold", "0.5", "--dense-layers", "9")]
+    [InlineData("--negative-prompt has no effect at guidance 1", "--negative-prompt", "x", "--guidance", "1")]
+    [InlineData("device 'tpu' is not known", "--device", "tpu")]
+    [InlineData("dtype 'int8' is not known", "--dtype", "int8")]
+    [InlineData("a PNG holds one frame", "--output", "a.png")]
+    [InlineData("the prompt is empty", "--prompt", " ")]
+    public void Wrong_usage_is_one_line_and_exit_code_2(string expected, params string[] flags)
+    {
+        string[] prompt = flags.Contains("--prompt") ? [] : ["--prompt", "x"];
+        var run = NablaGenProcess.Run(["generate", .. prompt, "--model", model.Path, .. flags], _folder.Path);
+        Assert.Equal(2, run.ExitCode);
+        Assert.Contains(expected, run.Error);
+        Assert.StartsWith("nablagen: ", run.Error);
+        Assert.DoesNotContain("   at ", run.Error);
+        Assert.Empty(_folder.Files);
+    }
+
+    [Fact]
+    public void A_missing_model_is_one_line_and_exit_code_1()
+    {
+        var run = Generate("no such folder");
+        Assert.Equal((1, "nablagen: no such folder: no such model folder.\n"), (run.ExitCode, run.Error));
+    }
+
+    [Theory]
+    [InlineData(GoldenModelFolder.DitFile)]
+    [InlineData(GoldenModelFolder.TextEncoderFile)]
+    [InlineData(GoldenModelFolder.VaeFile)]
+    [InlineData("google/umt5-xxl/spiece.model")]
+    public void A_cut_file_is_found_before_any_work(string file)
+    {
+        var path = _folder["model"];
+        GoldenModelFolder.Assemble(path);
+        using (var cut = File.OpenWrite(Path.Combine(path, file)))
+        {
+            cut.SetLength(cut.Length * 2 / 3);
+        }
+
+        var run = Generate(path);
+        Assert.Equal(1, run.ExitCode);
+        Assert.Contains(Path.GetFileName(file), run.Error);
+        Assert.Equal(1, run.Error.Count(c => c == '\n'));
+        Assert.Equal("checking\n", run.Output);
+        Assert.False(File.Exists(_folder["a.mp4"]));
+    }
+
+    [Fact]
+    public void No_ffmpeg_is_found_before_any_work()
+    {
+        var run = Generate(model.Path, new Dictionary<string, string?> { ["PATH"] = Path.GetDirectoryName(Environment.ProcessPath) });
+        Assert.Equal(1, run.ExitCode);
+        Assert.Contains("ffmpeg", run.Error);
+        Assert.Equal("checking\n", run.Output);
+    }
+
+    [Fact]
+    public void Latents_of_another_kind_are_refused()
+    {
+        var run = NablaGenProcess.Run(["decode", Path.Combine(model.Path, GoldenModelFolder.VaeFile), "--model", model.Path, "--output", _folder["a.mp4"]]);
+        Assert.Equal(1, run.ExitCode);
+        Assert.Contains("not a latents file", run.Error);
+    }
+
+    [Fact]
+    public void Doctor_passes_a_good_model_and_fails_a_bad_one()
+    {
+        var good = NablaGenProcess.Run(["doctor", "--model", model.Path]);
+        Assert.Equal(0, good.ExitCode);
+        Assert.DoesNotContain("FAIL", good.Output);
+        Assert.Contains("every key, shape and type is right", good.Output);
+
+        var bad = NablaGenProcess.Run(["doctor", "--model", _folder["nothing"]]);
+        Assert.Equal(1, bad.ExitCode);
+        Assert.Contains("FAIL  model", bad.Output);
+    }
+
+    public void Dispose() => _folder.Dispose();
+
+    private NablaGenProcess Generate(string path, IReadOnlyDictionary<string, string?>? environment = null) => NablaGenProcess.Run(
+        ["generate", "--prompt", "x", "--model", path, "--output", _folder["a.mp4"]], _folder.Path, environment);
+}
