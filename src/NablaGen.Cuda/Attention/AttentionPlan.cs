@@ -1,0 +1,50 @@
+namespace NablaGen.Cuda;
+
+/// <summary>
+/// The Hopper kernel's order of work: the union of the masks of neighbouring query blocks as one stream of key blocks. Contract:
+/// Kernels/attention_plan.cu.
+/// </summary>
+internal sealed class AttentionPlan(CudaDevice device) : IDisposable
+{
+    private readonly Workspace _workspace = new(device);
+
+    /// <summary>Query blocks that share a stream.</summary>
+    public const int QueryBlocks = 3;
+
+    /// <summary>Device address of uint32 [heads, groups, blocks].</summary>
+    public nint Entries { get; private set; }
+
+    /// <summary>Device address of int32 [heads, groups].</summary>
+    public nint EntryCounts { get; private set; }
+
+    /// <summary>Device address of the counter from which thread blocks draw their work.</summary>
+    public nint TileCounter { get; private set; }
+
+    /// <summary>Streams a head.</summary>
+    public int Groups { get; private set; }
+
+    /// <summary>Puts the planning on the stream.</summary>
+    /// <param name="mask">The mask, one for all heads or one each.</param>
+    /// <param name="heads">Batch times heads of the attention.</param>
+    /// <param name="offsets">The blocks.</param>
+    /// <param name="stream">The stream.</param>
+    public unsafe void Run(BlockMask mask, int heads, BlockOffsets offsets, nint stream)
+    {
+        mask.Require(heads, offsets.Blocks);
+        var blocks = mask.Blocks;
+        Groups = (blocks + QueryBlocks - 1) / QueryBlocks;
+        var entryBytes = 4L * heads * Groups * blocks;
+        Entries = _workspace.Take(entryBytes + 4L * heads * Groups + 4);
+        EntryCounts = Entries + (nint)entryBytes;
+        TileCounter = EntryCounts + (nint)(4L * heads * Groups);
+
+        nint bits = mask.Bits, at = offsets.Pointer, entries = Entries, counts = EntryCounts, counter = TileCounter;
+        var headStride = mask.Heads == 1 ? 0L : (long)blocks * mask.Words;
+        device.Kernel("attention_plan", $"QUERY_BLOCKS={QueryBlocks}").Launch(
+            (Groups, heads, 1), 128, 0, stream,
+            [(nint)(&bits), (nint)(&at), (nint)(&entries), (nint)(&counts), (nint)(&counter), (nint)(&blocks), (nint)(&headStride)]);
+    }
+
+    /// <summary>Frees the plan.</summary>
+    public void Dispose() => _workspace.Dispose();
+}

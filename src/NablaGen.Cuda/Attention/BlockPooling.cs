@@ -1,0 +1,52 @@
+using System.Runtime.InteropServices;
+
+namespace NablaGen.Cuda;
+
+/// <summary>Means of Q and K over each block of tokens, in float32 (NABLA's first step). Contract: Kernels/pool_blocks.cu.</summary>
+/// <param name="device">Where it runs.</param>
+public sealed class BlockPooling(CudaDevice device)
+{
+    /// <summary>Puts the pooling of both tensors on the stream.</summary>
+    /// <param name="q">Q.</param>
+    /// <param name="k">K, of the same shape and type.</param>
+    /// <param name="offsets">The blocks.</param>
+    /// <param name="pooledQ">Device address of float32 [batch · heads, blocks, head size].</param>
+    /// <param name="pooledK">The same for K.</param>
+    /// <param name="stream">The stream.</param>
+    public unsafe void Run(
+        AttentionTensor q, AttentionTensor k, BlockOffsets offsets, nint pooledQ, nint pooledK, nint stream = 0)
+    {
+        q.Require("q", offsets);
+        k.Require("k", offsets);
+        k.RequireLike(q, "k");
+        var work = new Work
+        {
+            Q = new Source(q, pooledQ),
+            K = new Source(k, pooledK),
+            Offsets = offsets.Pointer,
+            Heads = q.Heads,
+            Blocks = offsets.Blocks,
+        };
+        device.Kernel("pool_blocks", q.Macros()).Launch((offsets.Blocks, q.Rows, 2), 128, 0, stream, [(nint)(&work)]);
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    private readonly struct Source(AttentionTensor x, nint pooled)
+    {
+        public readonly nint X = x.Pointer;
+        public readonly nint Pooled = pooled;
+        public readonly long Batch = x.BatchStride;
+        public readonly long Head = x.HeadStride;
+        public readonly long Token = x.TokenStride;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    private struct Work
+    {
+        public Source Q;
+        public Source K;
+        public nint Offsets;
+        public int Heads;
+        public int Blocks;
+    }
+}

@@ -1,0 +1,51 @@
+namespace NablaGen.Cuda;
+
+/// <summary>From pooled logits to the mask: the largest blocks that carry the top of the mass. Contract: Kernels/nabla_select.cu.</summary>
+/// <param name="device">Where it runs.</param>
+public sealed class NablaSelect(CudaDevice device)
+{
+    /// <summary>Puts the selection for some heads of a mask on the stream.</summary>
+    /// <param name="scores">Device address of float32 [heads, blocks, <see cref="NablaScores.StrideFor"/>].</param>
+    /// <param name="firstHead">First head of the mask that these scores are for.</param>
+    /// <param name="heads">How many.</param>
+    /// <param name="threshold">Share of the softmax's mass that the kept blocks carry, 0 to 1.</param>
+    /// <param name="window">A sliding window that is kept too.</param>
+    /// <param name="mask">Gets the result.</param>
+    /// <param name="stream">The stream.</param>
+    public unsafe void Run(
+        nint scores, int firstHead, int heads, double threshold, SlidingWindow? window, BlockMask mask, nint stream = 0)
+    {
+        if (threshold is not (>= 0 and <= 1))
+        {
+            throw new ArgumentException($"NABLA's threshold is {threshold}; it is a share of the mass, 0 to 1.");
+        }
+
+        if (firstHead < 0 || heads < 1 || firstHead + heads > mask.Heads)
+        {
+            throw new ArgumentException($"Heads {firstHead} to {firstHead + heads - 1} of a mask of {mask.Heads}.");
+        }
+
+        var blocks = mask.Blocks;
+        var scoreStride = NablaScores.StrideFor(blocks);
+        var rowStride = Math.Max(32, scoreStride);
+        // A row a warp; long rows leave room for fewer warps.
+        var warps = 8;
+        while (warps > 1 && warps * rowStride * 4 > Math.Min(64 * 1024, device.SharedMemoryPerBlock))
+        {
+            warps /= 2;
+        }
+
+        var firstRow = (long)firstHead * blocks;
+        var bits = mask.Bits + (nint)(firstRow * mask.Words * 4);
+        var lists = mask.Lists == 0 ? 0 : mask.Lists + (nint)(firstRow * blocks * 2);
+        var counts = mask.Counts + (nint)(firstRow * 4);
+        var dropped = (float)(1 - threshold);
+        var (reachT, reachH, reachW, gridHeight, gridWidth) = window ?? new SlidingWindow(-1, 0, 0, 1, 1);
+        device.Kernel("nabla_select", $"WARPS={warps}").Launch(
+            ((blocks + warps - 1) / warps, heads, 1), 32 * warps, warps * rowStride * 4, stream,
+            [
+                (nint)(&scores), (nint)(&bits), (nint)(&lists), (nint)(&counts), (nint)(&blocks), (nint)(&scoreStride), (nint)(&rowStride),
+                (nint)(&dropped), (nint)(&reachT), (nint)(&reachH), (nint)(&reachW), (nint)(&gridHeight), (nint)(&gridWidth),
+            ]);
+    }
+}

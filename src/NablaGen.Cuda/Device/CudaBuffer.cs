@@ -1,0 +1,98 @@
+using NablaGen.Cuda.Native;
+
+namespace NablaGen.Cuda;
+
+/// <summary>A piece of device memory of our own (cuMemAlloc), for workspaces and tests. Freed by <see cref="Dispose"/>.</summary>
+public sealed unsafe class CudaBuffer : IDisposable
+{
+    private readonly CudaDevice _device;
+
+    /// <summary>Takes <paramref name="bytes"/> of memory; what it holds at first is undefined.</summary>
+    /// <exception cref="CudaException">The device has not that much free (<see cref="CudaException.IsOutOfMemory"/>).</exception>
+    public CudaBuffer(CudaDevice device, long bytes)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(bytes, 0);
+        _device = device;
+        Bytes = bytes;
+        device.MakeCurrent();
+        var result = Driver.cuMemAlloc_v2(out var pointer, (nuint)Math.Max(bytes, 16));
+        if (result == 2)
+        {
+            var (free, total) = device.Memory();
+            throw new CudaException(
+                $"{device.Name} is out of memory: {bytes >> 20} MiB asked, {free >> 20} of {total >> 20} MiB free.", result);
+        }
+
+        Driver.Check(result, "cuMemAlloc");
+        Pointer = pointer;
+    }
+
+    /// <summary>Device address, at least 256-byte aligned.</summary>
+    public nint Pointer { get; private set; }
+
+    /// <summary>Size in bytes.</summary>
+    public long Bytes { get; }
+
+    /// <summary>A buffer that holds a copy of <paramref name="values"/>.</summary>
+    public static CudaBuffer From<T>(CudaDevice device, ReadOnlySpan<T> values)
+        where T : unmanaged
+    {
+        var buffer = new CudaBuffer(device, (long)values.Length * sizeof(T));
+        buffer.Write(values);
+        return buffer;
+    }
+
+    /// <summary>Copies values to the start of the buffer, after all earlier work of the default stream.</summary>
+    public void Write<T>(ReadOnlySpan<T> values)
+        where T : unmanaged
+    {
+        RequireRoom<T>(values.Length);
+        _device.MakeCurrent();
+        fixed (T* at = values)
+        {
+            Driver.Check(Driver.cuMemcpyHtoD_v2(Pointer, at, (nuint)((long)values.Length * sizeof(T))), "cuMemcpyHtoD");
+        }
+    }
+
+    /// <summary>Copies the first <paramref name="count"/> values to the host, after all earlier work of the default stream.</summary>
+    public T[] ToArray<T>(int count)
+        where T : unmanaged
+    {
+        RequireRoom<T>(count);
+        var values = new T[count];
+        _device.MakeCurrent();
+        fixed (T* at = values)
+        {
+            Driver.Check(Driver.cuMemcpyDtoH_v2(at, Pointer, (nuint)((long)count * sizeof(T))), "cuMemcpyDtoH");
+        }
+
+        return values;
+    }
+
+    /// <summary>Sets every byte.</summary>
+    public void Fill(byte value, nint stream = 0)
+    {
+        _device.MakeCurrent();
+        Driver.Check(Driver.cuMemsetD8Async(Pointer, value, (nuint)Bytes, stream), "cuMemsetD8Async");
+    }
+
+    /// <summary>Frees the memory once the work that may use it is done (the driver waits).</summary>
+    public void Dispose()
+    {
+        if (Pointer != 0)
+        {
+            _device.MakeCurrent();
+            _ = Driver.cuMemFree_v2(Pointer);
+            Pointer = 0;
+        }
+    }
+
+    private void RequireRoom<T>(int count)
+        where T : unmanaged
+    {
+        if ((long)count * sizeof(T) > Bytes)
+        {
+            throw new ArgumentException($"A buffer of {Bytes} bytes does not hold {count} values of {sizeof(T)} bytes.");
+        }
+    }
+}

@@ -1,0 +1,32 @@
+namespace NablaGen.Cuda;
+
+/// <summary>The residual stream takes a gated branch, x ← x + y · gate, in float32. Contract: Kernels/gate_residual.cu.</summary>
+/// <param name="device">Where it runs.</param>
+public sealed class GateResidual(CudaDevice device)
+{
+    /// <summary>Puts the pass on the stream. Addresses are device addresses.</summary>
+    /// <param name="x">float32 [rows, columns], contiguous; changed in place.</param>
+    /// <param name="y">16-bit [rows, columns], contiguous.</param>
+    /// <param name="type">Type of y.</param>
+    /// <param name="rows">Batch times tokens.</param>
+    /// <param name="columns">Model width, a multiple of 8.</param>
+    /// <param name="gate">float32, for row r at (r / rowsPerBatch) · gateStride; 0: no gate.</param>
+    /// <param name="rowsPerBatch">Rows that share a gate; 0 for all.</param>
+    /// <param name="gateStride">Floats from one batch's gate to the next.</param>
+    /// <param name="stream">The stream.</param>
+    public unsafe void Run(
+        nint x, nint y, ElementType type, int rows, int columns, nint gate = 0, int rowsPerBatch = 0, long gateStride = 0, nint stream = 0)
+    {
+        FusedPass.RequireRows(rows, columns);
+        FusedPass.RequireAligned([x, y, gate], gateStride);
+        if (rowsPerBatch == 0)
+        {
+            rowsPerBatch = rows;
+        }
+
+        long count = rows;
+        device.Kernel("gate_residual", FusedPass.Macros(type)).Launch(
+            (FusedPass.WalkGrid(device, count * columns / 8), 1, 1), FusedPass.WalkThreads, 0, stream,
+            [(nint)(&x), (nint)(&y), (nint)(&gate), (nint)(&count), (nint)(&columns), (nint)(&rowsPerBatch), (nint)(&gateStride)]);
+    }
+}

@@ -1,0 +1,117 @@
+// The order of work of the Hopper attention kernel.
+//
+// QUERY_BLOCKS neighbouring query blocks share one stream of key blocks: the union of what they keep. An entry of the stream
+// says which of them want it:
+//
+//     bits 0..21 key block · bits 22..24 one bit a query block · bits 25..30 its tokens − 1
+//
+// The entries of one class (the same set of query blocks) keep ascending order; the classes are spread evenly over the stream,
+// entry r of a class of n standing at (2r + 1) / 2n of its length, so that each query block finds work at an even pace
+// whatever the masks.
+//
+// mask    u32 [heads, blocks, words], words = ⌈blocks / 32⌉, bit j % 32 of word j / 32 set where key block j is kept, no bit set
+//         past the last block; `maskHeadStride` 0 shares one head's mask among all
+// offsets i32 [blocks + 1], first token of each block; at most 65,535 blocks
+// entries u32 [heads, groups, blocks], counts of entries i32 [heads, groups], groups = ⌈blocks / QUERY_BLOCKS⌉
+// Grid (groups, heads), 128 threads. Also sets the attention kernel's tile counter to zero. Macro: QUERY_BLOCKS (2 or 3).
+#include "common.cuh"
+
+#ifndef QUERY_BLOCKS
+#define QUERY_BLOCKS 3
+#endif
+
+constexpr int kThreads = 128;
+constexpr int kWarps = kThreads / kWarp;
+constexpr int kClasses = 1 << QUERY_BLOCKS;
+
+// The key blocks, of the 32 of one word, that exactly the query blocks of `which` want.
+DEVICE u32 members(const u32 (&rows)[QUERY_BLOCKS], int which) {
+    u32 result = kAllLanes;
+#pragma unroll
+    for (int q = 0; q < QUERY_BLOCKS; ++q) result &= which >> q & 1 ? rows[q] : ~rows[q];
+    return result;
+}
+
+extern "C" __global__ void __launch_bounds__(kThreads) attention_plan(
+    const u32* __restrict__ mask, const int* __restrict__ offsets, u32* __restrict__ entries, int* __restrict__ entryCounts,
+    int* __restrict__ tileCounter, int blocks, i64 maskHeadStride) {
+    __shared__ int warpTotals[kWarps][kClasses];
+    const int group = blockIdx.x, groups = gridDim.x, head = blockIdx.y;
+    const int thread = threadIdx.x, lane = thread % kWarp, warp = thread / kWarp;
+    if (group == 0 && head == 0 && thread == 0) *tileCounter = 0;
+
+    const int words = (blocks + 31) / 32;
+    const u32* rows[QUERY_BLOCKS];
+#pragma unroll
+    for (int q = 0; q < QUERY_BLOCKS; ++q) {
+        const int block = group * QUERY_BLOCKS + q;
+        rows[q] = block < blocks ? mask + head * maskHeadStride + (i64)block * words : nullptr;
+    }
+
+    // Each warp owns a contiguous run of words. It counts its classes; the runs' totals give every warp its first ranks.
+    const int run = (words + kWarps - 1) / kWarps;
+    const int first = warp * run, last = min(words, first + run);
+    int ranks[kClasses], totals[kClasses];
+#pragma unroll
+    for (int c = 1; c < kClasses; ++c) ranks[c] = 0;
+    for (int word = first + lane; word < last; word += kWarp) {
+        u32 wanted[QUERY_BLOCKS];
+#pragma unroll
+        for (int q = 0; q < QUERY_BLOCKS; ++q) wanted[q] = rows[q] != nullptr ? rows[q][word] : 0;
+#pragma unroll
+        for (int c = 1; c < kClasses; ++c) ranks[c] += __popc(members(wanted, c));
+    }
+#pragma unroll
+    for (int c = 1; c < kClasses; ++c) {
+        const int total = __reduce_add_sync(kAllLanes, ranks[c]);
+        if (lane == 0) warpTotals[warp][c] = total;
+    }
+    __syncthreads();
+    int sum = 0;
+#pragma unroll
+    for (int c = 1; c < kClasses; ++c) {
+        ranks[c] = totals[c] = 0;
+#pragma unroll
+        for (int w = 0; w < kWarps; ++w) {
+            if (w == warp) ranks[c] = totals[c];
+            totals[c] += warpTotals[w][c];
+        }
+        sum += totals[c];
+    }
+    if (thread == 0) entryCounts[(i64)head * groups + group] = sum;
+
+    u32* out = entries + ((i64)head * groups + group) * blocks;
+    for (int word = first; word < last; ++word) {
+        u32 wanted[QUERY_BLOCKS];
+        u32 any = 0;
+#pragma unroll
+        for (int q = 0; q < QUERY_BLOCKS; ++q) {
+            wanted[q] = rows[q] != nullptr ? rows[q][word] : 0;
+            any |= wanted[q];
+        }
+        int mine = 0, rank = 0, total = 1;
+#pragma unroll
+        for (int c = 1; c < kClasses; ++c) {
+            const u32 same = members(wanted, c);
+            if (same >> lane & 1) {
+                mine = c;
+                rank = ranks[c] + __popc(same & ((1u << lane) - 1));
+                total = totals[c];
+            }
+            ranks[c] += __popc(same);
+        }
+        if (!(any >> lane & 1)) continue;
+        // Entries of class c before this one: those r with (2r + 1) / totals[c] < (2 rank + 1) / total, ties by class.
+        int position = rank;
+#pragma unroll
+        for (int c = 1; c < kClasses; ++c) {
+            if (c == mine || totals[c] == 0) continue;
+            const u32 product = (u32)(2 * rank + 1) * (u32)totals[c];         // below blocks² / 2
+            const u32 most = product / (u32)total;                            // 2r + 1 ≤ most, or < where it is a tie to lose
+            const bool tie = most * (u32)total == product;
+            position += tie && c > mine ? most / 2 : (most + 1) / 2;
+        }
+        const int key = word * 32 + lane;
+        out[position] = (u32)key | (u32)mine << 22 | (u32)(offsets[key + 1] - offsets[key] - 1) << 25;
+    }
+}

@@ -1,0 +1,373 @@
+// Block-sparse attention for Hopper: out = softmax(q kᵀ · scale) v over each query block's own list of key blocks.
+//
+// Tokens lie in blocks of 1 to 64 (`offsets`); query blocks are taken QUERY_BLOCKS at a time by one thread block, one a consumer
+// warpgroup, and share the stream of key blocks that attention_plan.cu made. A producer warp keeps STAGES key blocks (K and V)
+// in flight with the copy engine; each consumer computes, for its own entries,
+//
+//     S = Q Kᵀ (wgmma, both from shared memory)   ·   P = 2^(S·scale − m)   ·   O += P V (wgmma, P from registers)
+//
+// with Q Kᵀ of one entry in flight together with P V of the one before. The running maximum m moves only when some logit of the
+// warp exceeds it by more than 2^8, so that O is rarely rescaled; the result is the same quotient.
+//
+// q, k, v  bf16 (or fp16) through 5-D tensor maps: (64 columns, token, half of the head size, head, batch), box (64, 64, halves,
+//          1, 1), 128-byte swizzle, zeros past the end. Any token, head and batch strides that are multiples of 16 bytes.
+// out      same type, strides in elements, rows 16-byte aligned; each row is written once, rounded from float32.
+// lse      float32 [batch · heads, tokens] or null: natural log of Σ exp(logit).
+// A query block with an empty list gets zeros and −∞. Rows past a ragged block's end are read (they must be finite) but have
+// no part in the result.
+// Grid: as many thread blocks as multiprocessors; tiles (batch · head, group) are drawn from `tileCounter` (zero at launch).
+// Macros: HEAD_DIM (64 or 128), QUERY_BLOCKS (2 or 3), STAGES.
+#include "hopper.cuh"
+
+#ifndef HEAD_DIM
+#define HEAD_DIM 128
+#endif
+#ifndef QUERY_BLOCKS
+#define QUERY_BLOCKS 3
+#endif
+#ifndef STAGES
+#define STAGES (HEAD_DIM == 128 ? 5 : 8)
+#endif
+constexpr int kHalves = HEAD_DIM / 64;
+constexpr int kHalfBytes = kBlock * 128;                       // 64 rows of 64 elements
+constexpr int kTileBytes = kHalfBytes * kHalves;
+constexpr int kStageBytes = 2 * kTileBytes;                    // K, then V
+constexpr int kThreads = 128 * (QUERY_BLOCKS + 1);
+constexpr int kConsumerRegisters = QUERY_BLOCKS == 3 ? 160 : 240;
+constexpr int kProducerRegisters = QUERY_BLOCKS == 3 ? 32 : 24;
+constexpr float kSlack = 8.0f;                                 // log2 of how far a logit may exceed m before m moves
+constexpr int kHold = 2;                                       // entries that a P V may wait for the next own entry
+
+struct Barriers {
+    u64 stageFull[STAGES], stageEmpty[STAGES];
+    u64 queryFull[QUERY_BLOCKS], queryEmpty[QUERY_BLOCKS];
+    u64 tileFull[2], tileEmpty[2];
+    int tile[2];
+};
+
+struct Work {
+    const u32* entries;          // [batch · heads, groups, blocks]
+    const int* entryCounts;      // [batch · heads, groups]
+    const int* offsets;          // [blocks + 1]
+    int* tileCounter;
+    u16* out;
+    float* lse;
+    i64 outBatch, outHead, outToken;
+    int heads, blocks, groups, tiles, tokens;
+    float scaleLog2;             // softmax scale · log2(e)
+};
+
+// A position in the ring of stages.
+struct Ring {
+    int stage = 0;
+    u32 parity = 0;
+    DEVICE void advance() {
+        if (++stage == STAGES) {
+            stage = 0;
+            parity ^= 1;
+        }
+    }
+};
+
+DEVICE void produce(const TensorMap* mapQ, const TensorMap* mapK, const TensorMap* mapV, const Work& work, Barriers* barriers,
+                    u32 queryTiles, u32 stages, int lane) {
+    Ring ring;
+    u32 tileParity = 0;
+    for (int turn = 0;; turn ^= 1) {
+        int tile = 0;
+        if (lane == 0) {
+            tile = atomicAdd(work.tileCounter, 1);
+            barrier_wait(shared_address(&barriers->tileEmpty[turn]), tileParity ^ 1);
+            barriers->tile[turn] = tile;
+            barrier_arrive(shared_address(&barriers->tileFull[turn]));
+        }
+        tile = __shfl_sync(kAllLanes, tile, 0);
+        if (tile >= work.tiles) return;
+        const int bh = tile / work.groups, group = tile % work.groups;
+        const int batch = bh / work.heads, head = bh % work.heads;
+
+        // Each tile is one phase of the query barriers; a turn of two tiles is one phase of the tile barriers.
+        const u32 queryParity = (tileParity << 1 | turn) & 1;
+        const int entries = work.entryCounts[tile];
+        if (lane < QUERY_BLOCKS && entries > 0) {
+            const int block = group * QUERY_BLOCKS + lane;
+            const u32 full = shared_address(&barriers->queryFull[lane]);
+            barrier_wait(shared_address(&barriers->queryEmpty[lane]), queryParity ^ 1);
+            if (block < work.blocks) {
+                barrier_expect(full, kTileBytes);
+                copy_box(queryTiles + lane * kTileBytes, mapQ, full, 0, work.offsets[block], 0, head, batch);
+            } else {
+                barrier_arrive(full);
+            }
+        } else if (lane < QUERY_BLOCKS) {
+            barrier_wait(shared_address(&barriers->queryEmpty[lane]), queryParity ^ 1);
+            barrier_arrive(shared_address(&barriers->queryFull[lane]));
+        }
+        __syncwarp();
+
+        const u32* list = work.entries + (i64)tile * work.blocks;
+        for (int base = 0; base < entries; base += kWarp) {
+            int start = 0;
+            if (base + lane < entries) start = work.offsets[list[base + lane] & 0x3fffff];
+            const int many = min(kWarp, entries - base);
+            for (int i = 0; i < many; ++i) {
+                const int token = __shfl_sync(kAllLanes, start, i);
+                if (lane == 0) {
+                    const u32 full = shared_address(&barriers->stageFull[ring.stage]);
+                    barrier_wait(shared_address(&barriers->stageEmpty[ring.stage]), ring.parity ^ 1);
+                    barrier_expect(full, kStageBytes);
+                    const u32 destination = stages + ring.stage * kStageBytes;
+                    copy_box(destination, mapK, full, 0, token, 0, head, batch);
+                    copy_box(destination + kTileBytes, mapV, full, 0, token, 0, head, batch);
+                }
+                __syncwarp();
+                ring.advance();
+            }
+        }
+        if (turn == 1) tileParity ^= 1;
+    }
+}
+
+// Logits to weights: s becomes 2^(s · scale − m), the row sums grow. True if m moved; then f0 and f1 rescale what was summed.
+DEVICE bool soften(float (&s)[32], float& m0, float& m1, float& l0, float& l1, float& f0, float& f1, int tokens, float scale,
+                   int column) {
+    if (tokens < kBlock) {
+#pragma unroll
+        for (int i = 0; i < 32; ++i) {
+            if (i / 4 * 8 + (i & 1) + column >= tokens) s[i] = NEGATIVE_INFINITY;
+        }
+    }
+    float top0 = fmaxf(s[0], s[1]), top1 = fmaxf(s[2], s[3]);
+#pragma unroll
+    for (int i = 4; i < 32; i += 4) {
+        top0 = fmaxf(top0, fmaxf(s[i], s[i + 1]));
+        top1 = fmaxf(top1, fmaxf(s[i + 2], s[i + 3]));
+    }
+    const bool moved = __any_sync(kAllLanes, top0 * scale > m0 + kSlack || top1 * scale > m1 + kSlack);
+    if (moved) {
+        const float n0 = fmaxf(m0, quad_max(top0) * scale), n1 = fmaxf(m1, quad_max(top1) * scale);
+        f0 = exp2_approx(m0 - n0);
+        f1 = exp2_approx(m1 - n1);
+        m0 = n0;
+        m1 = n1;
+        l0 *= f0;
+        l1 *= f1;
+    }
+    float sum0 = 0, sum1 = 0;
+#pragma unroll
+    for (int i = 0; i < 32; i += 4) {
+        s[i] = exp2_approx(fmaf(s[i], scale, -m0));
+        s[i + 1] = exp2_approx(fmaf(s[i + 1], scale, -m0));
+        s[i + 2] = exp2_approx(fmaf(s[i + 2], scale, -m1));
+        s[i + 3] = exp2_approx(fmaf(s[i + 3], scale, -m1));
+        sum0 += s[i] + s[i + 1];
+        sum1 += s[i + 2] + s[i + 3];
+    }
+    l0 += sum0;
+    l1 += sum1;
+    return moved;
+}
+
+DEVICE void pack_weights(u32 (&p)[4][4], const float (&s)[32]) {
+#pragma unroll
+    for (int i = 0; i < 16; ++i) p[i / 4][i % 4] = pack_elements(s[2 * i], s[2 * i + 1]);
+}
+
+DEVICE void multiply_qk(float (&s)[32], u64 q, u64 k) {
+    wgmma_n64_shared<false>(s, q, k);
+#pragma unroll
+    for (int step = 1; step < HEAD_DIM / 16; ++step) {
+        const int offset = (step / 4 * kHalfBytes + step % 4 * 32) >> 4;
+        wgmma_n64_shared<true>(s, q + offset, k + offset);
+    }
+}
+
+DEVICE void multiply_pv(float (&o)[HEAD_DIM / 2], const u32 (&p)[4][4], u64 v) {
+#pragma unroll
+    for (int step = 0; step < 4; ++step) wgmma_transposed(o, p[step], v + (step * 2048 >> 4));
+}
+
+DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 stages, int which, int thread) {
+    const int lane = thread % kWarp, warp = thread / kWarp;
+    const int row = warp * 16 + lane / 4, quad = lane % 4;
+    const float scale = work.scaleLog2;
+    const u64 q = matrix_descriptor(queryTile, 16, 1024);
+    const u64 k = matrix_descriptor(stages, 16, 1024);
+    const u64 v = matrix_descriptor(stages + kTileBytes, kHalfBytes, 1024);
+    const u32 full = shared_address(&barriers->stageFull[0]), empty = shared_address(&barriers->stageEmpty[0]);
+
+    Ring ring;
+    u32 tileParity = 0;
+    for (int turn = 0;; turn ^= 1) {
+        barrier_wait(shared_address(&barriers->tileFull[turn]), tileParity);
+        const int tile = barriers->tile[turn];
+        barrier_arrive(shared_address(&barriers->tileEmpty[turn]));
+        if (tile >= work.tiles) return;
+        const int bh = tile / work.groups, group = tile % work.groups;
+        const int block = group * QUERY_BLOCKS + which;
+
+        float o[HEAD_DIM / 2], s[32];
+        u32 p[4][4];
+        float m0 = NEGATIVE_INFINITY, m1 = NEGATIVE_INFINITY, l0 = 0, l1 = 0, f0 = 0, f1 = 0;
+#pragma unroll
+        for (int i = 0; i < HEAD_DIM / 2; ++i) o[i] = 0;
+
+        barrier_wait(shared_address(&barriers->queryFull[which]), turn);
+        const int entries = work.entryCounts[tile];
+        const u32* list = work.entries + (i64)tile * work.blocks;
+        int held = -1, heldAt = 0;                             // the stage whose P V is still to do, and its entry
+        u32 chunk = 0, next = lane < entries ? list[lane] : 0;
+        for (int i = 0; i < entries; ++i) {
+            if (i % kWarp == 0) {
+                chunk = next;
+                const int ahead = i + kWarp + lane;
+                next = ahead < entries ? list[ahead] : 0;
+            }
+            const u32 entry = __shfl_sync(kAllLanes, chunk, i % kWarp);
+            const int stage = ring.stage;
+            barrier_wait(full + stage * 8, ring.parity);
+            ring.advance();
+
+            if (!(entry >> (22 + which) & 1)) {                // for another query block
+                if (lane == 0) barrier_arrive(empty + stage * 8);
+                if (held >= 0 && i + 1 - heldAt > kHold) {
+                    wgmma_pin(o);
+                    wgmma_fence();
+                    multiply_pv(o, p, v + held * (kStageBytes >> 4));
+                    wgmma_commit();
+                    wgmma_wait<0>();
+                    wgmma_pin(o);
+                    if (lane == 0) barrier_arrive(empty + held * 8);
+                    held = -1;
+                }
+                continue;
+            }
+
+            const int tokens = (int)(entry >> 25) + 1;
+            if (held >= 0) {
+                wgmma_pin(s);
+                wgmma_pin(o);
+                wgmma_fence();
+                multiply_qk(s, q, k + stage * (kStageBytes >> 4));
+                wgmma_commit();
+                multiply_pv(o, p, v + held * (kStageBytes >> 4));
+                wgmma_commit();
+                wgmma_wait<1>();
+                wgmma_pin(s);
+                const bool moved = soften(s, m0, m1, l0, l1, f0, f1, tokens, scale, quad * 2);
+                wgmma_wait<0>();
+                wgmma_pin(o);
+                if (lane == 0) barrier_arrive(empty + held * 8);
+                if (moved) {
+#pragma unroll
+                    for (int j = 0; j < HEAD_DIM / 2; j += 4) {
+                        o[j] *= f0;
+                        o[j + 1] *= f0;
+                        o[j + 2] *= f1;
+                        o[j + 3] *= f1;
+                    }
+                }
+            } else {
+                wgmma_pin(s);
+                wgmma_fence();
+                multiply_qk(s, q, k + stage * (kStageBytes >> 4));
+                wgmma_commit();
+                wgmma_wait<0>();
+                wgmma_pin(s);
+                if (soften(s, m0, m1, l0, l1, f0, f1, tokens, scale, quad * 2)) {
+#pragma unroll
+                    for (int j = 0; j < HEAD_DIM / 2; j += 4) {
+                        o[j] *= f0;
+                        o[j + 1] *= f0;
+                        o[j + 2] *= f1;
+                        o[j + 3] *= f1;
+                    }
+                }
+            }
+            pack_weights(p, s);
+            held = stage;
+            heldAt = i;
+        }
+        if (lane == 0) barrier_arrive(shared_address(&barriers->queryEmpty[which]));
+        if (held >= 0) {
+            wgmma_pin(o);
+            wgmma_fence();
+            multiply_pv(o, p, v + held * (kStageBytes >> 4));
+            wgmma_commit();
+            wgmma_wait<0>();
+            wgmma_pin(o);
+            if (lane == 0) barrier_arrive(empty + held * 8);
+        }
+
+        if (block < work.blocks) {
+            const int start = work.offsets[block], rows = work.offsets[block + 1] - start;
+            l0 = quad_sum(l0);
+            l1 = quad_sum(l1);
+            const float r0 = l0 > 0 ? 1 / l0 : 0, r1 = l1 > 0 ? 1 / l1 : 0;
+            u16* out = work.out + bh / work.heads * work.outBatch + bh % work.heads * work.outHead + start * work.outToken;
+#pragma unroll
+            for (int j = 0; j < HEAD_DIM / 32; ++j) {
+                u32 low[4], high[4];
+#pragma unroll
+                for (int i = 0; i < 4; ++i) {
+                    const int at = (j * 4 + i) * 4;
+                    low[i] = pack_elements(o[at] * r0, o[at + 1] * r0);
+                    high[i] = pack_elements(o[at + 2] * r1, o[at + 3] * r1);
+                }
+                quad_transpose(low, quad);
+                quad_transpose(high, quad);
+                const int column = j * 32 + quad * 8;
+                if (row < rows) *(uint4*)(out + row * work.outToken + column) = make_uint4(low[0], low[1], low[2], low[3]);
+                if (row + 8 < rows) {
+                    *(uint4*)(out + (row + 8) * work.outToken + column) = make_uint4(high[0], high[1], high[2], high[3]);
+                }
+            }
+            if (work.lse != nullptr && quad == 0) {
+                float* lse = work.lse + (i64)bh * work.tokens + start;
+                if (row < rows) lse[row] = l0 > 0 ? (m0 + __log2f(l0)) * kLn2 : NEGATIVE_INFINITY;
+                if (row + 8 < rows) lse[row + 8] = l1 > 0 ? (m1 + __log2f(l1)) * kLn2 : NEGATIVE_INFINITY;
+            }
+        }
+        if (turn == 1) tileParity ^= 1;
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(kThreads, 1) block_attention_sm90(
+    const __grid_constant__ TensorMap mapQ, const __grid_constant__ TensorMap mapK, const __grid_constant__ TensorMap mapV,
+    const __grid_constant__ Work work) {
+    extern __shared__ __align__(1024) u8 shared[];
+    __shared__ Barriers barriers;
+    const u32 queryTiles = (shared_address(shared) + 1023) & ~1023u;
+    const u32 stages = queryTiles + QUERY_BLOCKS * kTileBytes;
+    const int thread = threadIdx.x, lane = thread % kWarp;
+
+    if (thread == 0) {
+        for (int i = 0; i < STAGES; ++i) {
+            barrier_init(shared_address(&barriers.stageFull[i]), 1);
+            barrier_init(shared_address(&barriers.stageEmpty[i]), QUERY_BLOCKS * 4);
+        }
+        for (int i = 0; i < QUERY_BLOCKS; ++i) {
+            barrier_init(shared_address(&barriers.queryFull[i]), 1);
+            barrier_init(shared_address(&barriers.queryEmpty[i]), 4);
+        }
+        for (int i = 0; i < 2; ++i) {
+            barrier_init(shared_address(&barriers.tileFull[i]), 1);
+            barrier_init(shared_address(&barriers.tileEmpty[i]), QUERY_BLOCKS * 128);
+        }
+        barrier_init_fence();
+        prefetch_map(&mapQ);
+        prefetch_map(&mapK);
+        prefetch_map(&mapV);
+    }
+    __syncthreads();
+
+    const int warpgroup = __shfl_sync(kAllLanes, thread / 128, 0);
+    if (warpgroup == 0) {
+        give_registers<kProducerRegisters>();
+        if (thread < kWarp) produce(&mapQ, &mapK, &mapV, work, &barriers, queryTiles, stages, lane);
+    } else {
+        take_registers<kConsumerRegisters>();
+        const int which = warpgroup - 1;
+        consume(work, &barriers, queryTiles + which * kTileBytes, stages, which, thread % 128);
+    }
+}

@@ -1,0 +1,140 @@
+// RMSNorm over all heads, rotary position embedding and, for NABLA, the mean over each block of tokens, in one pass over Q or K:
+//
+//     n = round(x / √(mean(x²) + eps)) · weight          rounded to bf16 after the norm, as the reference's `type_as` does
+//     y[2i], y[2i + 1] = (n[2i] + j n[2i + 1]) · (cos + j sin)[token, i]    per head, in float32, rounded once
+//     pooled[h, block, d] = mean over the block of y as it is stored
+//
+// x, y    bf16 (or fp16) [batch, tokens, COLUMNS = heads · HEAD_DIM], contiguous, may be the same memory
+// weight  float32 [COLUMNS]; roundProduct ≠ 0 rounds n · weight too, as a bf16 weight would have it
+// table   float32 [tokens, HEAD_DIM / 2, 2]: cosine and sine of each token's angles (computed in float64 once a run);
+//         null: no rotation
+// pooled  float32 [batch · heads, blocks, HEAD_DIM] or null; offsets i32 [blocks + 1], first token of each block (1 to 64 tokens)
+// All 16-byte aligned. Grid (blocks, batch), THREADS threads; each thread holds the same VECTORS pieces of 8 columns of
+// kRows tokens at a time, so that one reduction serves kRows rows and the block's mean stays in registers.
+// Macros: COLUMNS, HEAD_DIM (64 or 128), THREADS (a multiple of 32; VECTORS = ⌈COLUMNS / 8 / THREADS⌉ of at most 4 is sensible).
+#include "common.cuh"
+
+#ifndef COLUMNS
+#define COLUMNS 5120
+#endif
+#ifndef HEAD_DIM
+#define HEAD_DIM 128
+#endif
+#ifndef THREADS
+#define THREADS 320
+#endif
+
+constexpr int kWarps = THREADS / kWarp;
+constexpr int kPieces = COLUMNS / 8;
+constexpr int kTurns = (kPieces + THREADS - 1) / THREADS;
+constexpr int kRows = kTurns > 2 ? 2 : 4;
+constexpr int kHeads = COLUMNS / HEAD_DIM;
+
+DEVICE u32 rotate(float x, float y, float c, float s) { return pack_elements(x * c - y * s, x * s + y * c); }
+
+// A pair of normalised elements: round, times weight, round again if asked.
+DEVICE float2 scale_pair(u32 packed, float inverse, float2 weight, int roundProduct) {
+    const u32 n = pack_elements(low_element(packed) * inverse, high_element(packed) * inverse);
+    float2 v = make_float2(low_element(n) * weight.x, high_element(n) * weight.y);
+    if (roundProduct) {
+        const u32 r = pack_elements(v.x, v.y);
+        v = make_float2(low_element(r), high_element(r));
+    }
+    return v;
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS) rms_norm_rope(
+    const u16* x, u16* y, const float* __restrict__ weight, const float* __restrict__ table, const int* __restrict__ offsets,
+    float* __restrict__ pooled, int tokens, float eps, int roundProduct) {
+    __shared__ float partial[2][kRows][kWarps];
+    const int block = blockIdx.x, batch = blockIdx.y, thread = threadIdx.x, lane = thread % kWarp, warp = thread / kWarp;
+    const int start = offsets[block], rows = offsets[block + 1] - start;
+    const i64 base = ((i64)batch * tokens + start) * COLUMNS;
+
+    float2 w[kTurns][4];
+    float mean[kTurns][8];
+#pragma unroll
+    for (int i = 0; i < kTurns; ++i) {
+        const int piece = thread + i * THREADS;
+#pragma unroll
+        for (int j = 0; j < 4; ++j) {
+            w[i][j] = piece < kPieces ? ((const float2*)weight)[piece * 4 + j] : make_float2(0, 0);
+            mean[i][2 * j] = mean[i][2 * j + 1] = 0;
+        }
+    }
+
+    int turn = 0;
+    for (int first = 0; first < rows; first += kRows, turn ^= 1) {
+        uint4 v[kRows][kTurns];
+#pragma unroll
+        for (int r = 0; r < kRows; ++r) {
+            const uint4* from = (const uint4*)(x + base + (i64)(first + r) * COLUMNS);
+#pragma unroll
+            for (int i = 0; i < kTurns; ++i) {
+                const int piece = thread + i * THREADS;
+                v[r][i] = first + r < rows && piece < kPieces ? from[piece] : make_uint4(0, 0, 0, 0);
+            }
+        }
+#pragma unroll
+        for (int r = 0; r < kRows; ++r) {
+            float squares = 0;
+#pragma unroll
+            for (int i = 0; i < kTurns; ++i) {
+                const u32 words[4] = {v[r][i].x, v[r][i].y, v[r][i].z, v[r][i].w};
+#pragma unroll
+                for (int j = 0; j < 4; ++j) {
+                    const float a = low_element(words[j]), b = high_element(words[j]);
+                    squares += a * a + b * b;
+                }
+            }
+            squares = warp_sum(squares);
+            if (lane == 0) partial[turn][r][warp] = squares;
+        }
+        __syncthreads();               // two buffers by turns, so that one barrier a turn is enough
+#pragma unroll
+        for (int r = 0; r < kRows; ++r) {
+            if (first + r >= rows) break;
+            float total = 0;
+#pragma unroll
+            for (int i = 0; i < kWarps; ++i) total += partial[turn][r][i];
+            const float inverse = 1 / __fsqrt_rn(total / COLUMNS + eps);
+            const float4* angles = (const float4*)(table + (i64)(start + first + r) * HEAD_DIM);
+            uint4* to = (uint4*)(y + base + (i64)(first + r) * COLUMNS);
+#pragma unroll
+            for (int i = 0; i < kTurns; ++i) {
+                const int piece = thread + i * THREADS;
+                if (piece >= kPieces) continue;
+                float4 a = make_float4(1, 0, 1, 0), b = a;
+                if (table != nullptr) {
+                    a = angles[piece % (HEAD_DIM / 8) * 2];
+                    b = angles[piece % (HEAD_DIM / 8) * 2 + 1];
+                }
+                const float2 n0 = scale_pair(v[r][i].x, inverse, w[i][0], roundProduct);
+                const float2 n1 = scale_pair(v[r][i].y, inverse, w[i][1], roundProduct);
+                const float2 n2 = scale_pair(v[r][i].z, inverse, w[i][2], roundProduct);
+                const float2 n3 = scale_pair(v[r][i].w, inverse, w[i][3], roundProduct);
+                const uint4 out = make_uint4(rotate(n0.x, n0.y, a.x, a.y), rotate(n1.x, n1.y, a.z, a.w),
+                                             rotate(n2.x, n2.y, b.x, b.y), rotate(n3.x, n3.y, b.z, b.w));
+                to[piece] = out;
+                const u32 words[4] = {out.x, out.y, out.z, out.w};
+#pragma unroll
+                for (int j = 0; j < 4; ++j) {
+                    mean[i][2 * j] += low_element(words[j]);
+                    mean[i][2 * j + 1] += high_element(words[j]);
+                }
+            }
+        }
+    }
+
+    if (pooled == nullptr) return;
+#pragma unroll
+    for (int i = 0; i < kTurns; ++i) {
+        const int piece = thread + i * THREADS;
+        if (piece >= kPieces) continue;
+        const int head = piece * 8 / HEAD_DIM, column = piece * 8 % HEAD_DIM;
+        float4* to = (float4*)(pooled + (((i64)batch * kHeads + head) * gridDim.x + block) * HEAD_DIM + column);
+        const float n = 1.0f / rows;
+        to[0] = make_float4(mean[i][0] * n, mean[i][1] * n, mean[i][2] * n, mean[i][3] * n);
+        to[1] = make_float4(mean[i][4] * n, mean[i][5] * n, mean[i][6] * n, mean[i][7] * n);
+    }
+}

@@ -1,0 +1,74 @@
+using System.Runtime.InteropServices;
+
+namespace NablaGen.Cuda.Native;
+
+/// <summary>Loads the driver and NVRTC once a process and points this assembly's imports at them.</summary>
+internal static class NativeLibraries
+{
+    private static readonly Lazy<Loaded> CudaDriver = new(LoadDriver);
+    private static readonly Lazy<Loaded> RuntimeCompiler = new(LoadNvrtc);
+
+    static NativeLibraries() => NativeLibrary.SetDllImportResolver(typeof(NativeLibraries).Assembly, Resolve);
+
+    /// <summary>The loaded driver.</summary>
+    /// <exception cref="CudaException">It was not found; the message says what was looked for.</exception>
+    public static void RequireDriver() => CudaDriver.Value.Require();
+
+    /// <summary>The loaded NVRTC's path.</summary>
+    /// <exception cref="CudaException">It was not found; the message says what was looked for and where.</exception>
+    public static string RequireNvrtc() => RuntimeCompiler.Value.Require();
+
+    private static nint Resolve(string name, System.Reflection.Assembly assembly, DllImportSearchPath? path) => name switch
+    {
+        Driver.Library => CudaDriver.Value.Handle,
+        NvrtcNative.Library => RuntimeCompiler.Value.Handle,
+        _ => 0,
+    };
+
+    private static Loaded LoadDriver()
+    {
+        foreach (var name in NativeSearch.DriverNames)
+        {
+            if (NativeLibrary.TryLoad(name, out var handle))
+            {
+                return new Loaded(handle, name, "");
+            }
+        }
+
+        return new Loaded(0, "", "No NVIDIA driver: looked for " + string.Join(", ", NativeSearch.DriverNames)
+            + " in the system's library folders. Install the NVIDIA driver, or run on the CPU.");
+    }
+
+    private static Loaded LoadNvrtc()
+    {
+        var folders = NativeSearch.NvrtcFolders(Environment.GetEnvironmentVariable, AppContext.BaseDirectory);
+        foreach (var file in folders.SelectMany(NativeSearch.NvrtcFiles))
+        {
+            if (NativeLibrary.TryLoad(file, out var handle))
+            {
+                return new Loaded(handle, file, "");
+            }
+        }
+
+        var names = OperatingSystem.IsWindows()
+            ? new[] { "nvrtc64_130_0.dll", "nvrtc64_120_0.dll", "nvrtc64_112_0.dll" }
+            : ["libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so.11.2", "libnvrtc.so"];
+        foreach (var name in names)
+        {
+            if (NativeLibrary.TryLoad(name, out var handle))
+            {
+                return new Loaded(handle, name, "");
+            }
+        }
+
+        return new Loaded(0, "", "No NVRTC (NVIDIA's run-time compiler): looked for "
+            + (OperatingSystem.IsWindows() ? "nvrtc64_*.dll" : "libnvrtc*.so*") + " in " + string.Join(", ", folders)
+            + " and the system's library folders. It comes with TorchSharp's CUDA package, with PyTorch ("
+            + NativeSearch.LibTorchVariable + " names its torch/lib) and with the CUDA toolkit (CUDA_PATH).");
+    }
+
+    private sealed record Loaded(nint Handle, string Path, string Problem)
+    {
+        public string Require() => Handle != 0 ? Path : throw new CudaException(Problem);
+    }
+}

@@ -1,0 +1,144 @@
+using NablaGen.Cuda;
+
+namespace NablaGen.Tests.Cuda;
+
+public class FusedPassTests
+{
+    [Theory, Trait("gpu", "true")]
+    [InlineData(5120, 5, true, true, ElementType.BFloat16)]
+    [InlineData(1536, 7, false, true, ElementType.BFloat16)]
+    [InlineData(1536, 6, true, false, ElementType.Float16)]
+    [InlineData(8, 1, false, false, ElementType.BFloat16)]
+    [InlineData(136, 33, true, true, ElementType.BFloat16)]
+    public void LayerNorm_and_modulation_agree(int columns, int rows, bool affine, bool modulated, ElementType type)
+    {
+        var device = Gpu.Require();
+        var draw = new Draw(columns);
+        var x = draw.Floats(rows * columns, 2, mean: 3);
+        float[] weight = draw.Floats(columns), bias = draw.Floats(columns), modulation = draw.Floats(2 * 2 * columns);
+        const float epsilon = 1e-6f;
+        using CudaBuffer bufferX = CudaBuffer.From<float>(device, x), bufferWeight = CudaBuffer.From<float>(device, weight),
+            bufferBias = CudaBuffer.From<float>(device, bias), bufferModulation = CudaBuffer.From<float>(device, modulation),
+            y = Gpu.Poisoned(device, 2L * x.Length);
+        // Two batches, each with its shift and its scale.
+        var rowsPerBatch = (rows + 1) / 2;
+        new LayerNormModulate(device).Run(
+            bufferX.Pointer, y.Pointer, type, rows, columns, epsilon, affine ? bufferWeight.Pointer : 0, affine ? bufferBias.Pointer : 0,
+            scale: modulated ? bufferModulation.Pointer + 4 * columns : 0, shift: modulated ? bufferModulation.Pointer : 0, rowsPerBatch,
+            2 * columns);
+        float[]? Modulation(int row, int which) =>
+            modulated ? modulation.AsSpan((row / rowsPerBatch * 2 + which) * columns, columns).ToArray() : null;
+        var exact = ReferenceFused.LayerNorm(
+            x, columns, epsilon, affine ? weight : null, affine ? bias : null, row => Modulation(row, 1), row => Modulation(row, 0));
+        Gates.Rounded(y.ToArray<ushort>(x.Length), exact, type);
+    }
+
+    [Theory, Trait("gpu", "true")]
+    [InlineData(40, 128, ElementType.BFloat16, false, true)]
+    [InlineData(12, 128, ElementType.BFloat16, true, true)]
+    [InlineData(3, 64, ElementType.Float16, false, true)]
+    [InlineData(2, 64, ElementType.BFloat16, false, false)]
+    [InlineData(1, 64, ElementType.BFloat16, true, true)]
+    public void RmsNorm_RoPE_and_pooling_agree(int heads, int headSize, ElementType type, bool roundProduct, bool rotated)
+    {
+        var device = Gpu.Require();
+        var draw = new Draw(heads);
+        int[] sizes = [64, 1, 7, 64, 33];
+        const int batch = 2;
+        const float epsilon = 1e-6f;
+        using var offsets = new BlockOffsets(device, sizes);
+        var (tokens, columns) = (offsets.Tokens, heads * headSize);
+        var x = draw.Normals(batch * tokens * columns, type, 3);
+        float[] weight = [.. draw.Floats(columns, 0.3, mean: 1).Select(w => (float)Element16.Round(type, w))];
+        var table = new float[tokens * headSize];
+        for (var i = 0; i < table.Length; i += 2)
+        {
+            var (sin, cos) = Math.SinCos(draw.Normal() * 10);
+            (table[i], table[i + 1]) = ((float)cos, (float)sin);
+        }
+
+        using CudaBuffer inPlace = CudaBuffer.From<ushort>(device, Element16.Encode(type, x)), bufferWeight = CudaBuffer.From<float>(device, weight),
+            bufferTable = CudaBuffer.From<float>(device, table), pooled = Gpu.Poisoned(device, 4L * batch * offsets.Blocks * columns),
+            apart = Gpu.Poisoned(device, 2L * x.Length);
+        var pass = new RmsNormRope(device);
+        var angles = rotated ? bufferTable.Pointer : 0;
+        pass.Run(inPlace.Pointer, apart.Pointer, type, batch, heads, headSize, offsets, bufferWeight.Pointer, roundProduct, angles, epsilon, pooled.Pointer);
+        pass.Run(inPlace.Pointer, inPlace.Pointer, type, batch, heads, headSize, offsets, bufferWeight.Pointer, roundProduct, angles, epsilon);
+
+        var exact = ReferenceFused.RmsNormRope(x, type, tokens, columns, headSize, epsilon, weight, roundProduct, rotated ? table : null);
+        var y = apart.ToArray<ushort>(x.Length);
+        Gates.Rounded(y, exact, type);
+        Assert.Equal(y, inPlace.ToArray<ushort>(x.Length));
+
+        // The mean is of what was stored.
+        var means = pooled.ToArray<float>(batch * offsets.Blocks * columns);
+        for (var i = 0; i < means.Length; i++)
+        {
+            var (row, block, d) = (i / headSize / offsets.Blocks, i / headSize % offsets.Blocks, i % headSize);
+            var column = row % heads * headSize + d;
+            var mean = Enumerable.Range(offsets.Offsets[block], sizes[block])
+                .Average(token => (double)Element16.Decode(type, y[(row / heads * tokens + token) * columns + column]));
+            Assert.True(Math.Abs(means[i] - mean) <= 1e-5, $"Mean {i} is {means[i]}; exact {mean}.");
+        }
+    }
+
+    [Theory, Trait("gpu", "true")]
+    [InlineData(5120, 5, true, ElementType.BFloat16)]
+    [InlineData(1536, 300, true, ElementType.Float16)]
+    [InlineData(8, 3, false, ElementType.BFloat16)]
+    public void Gate_and_residual_agree(int columns, int rows, bool gated, ElementType type)
+    {
+        var device = Gpu.Require();
+        var draw = new Draw(rows);
+        float[] x = draw.Floats(rows * columns), gate = draw.Floats(2 * columns);
+        var y = draw.Normals(rows * columns, type);
+        using CudaBuffer bufferX = CudaBuffer.From<float>(device, x), bufferGate = CudaBuffer.From<float>(device, gate),
+            bufferY = CudaBuffer.From<ushort>(device, Element16.Encode(type, y));
+        var rowsPerBatch = (rows + 1) / 2;
+        new GateResidual(device).Run(
+            bufferX.Pointer, bufferY.Pointer, type, rows, columns, gated ? bufferGate.Pointer : 0, rowsPerBatch, columns);
+        var got = bufferX.ToArray<float>(x.Length);
+        for (var i = 0; i < x.Length; i++)
+        {
+            var exact = x[i] + y[i] * (gated ? gate[i / columns / rowsPerBatch * columns + i % columns] : 1);
+            Assert.True(Math.Abs(got[i] - exact) <= 1e-6 * (1 + Math.Abs(exact)), $"Element {i} is {got[i]}; exact {exact}.");
+        }
+    }
+
+    [Theory, Trait("gpu", "true")]
+    [InlineData(ElementType.BFloat16)]
+    [InlineData(ElementType.Float16)]
+    public void Gelu_agrees(ElementType type)
+    {
+        var device = Gpu.Require();
+        double[] x = [.. new Draw(1).Normals(8 * 12_345 - 8, type, 3), 0, -0.0, 100, -100, 1e-4, -1e-4, 20, -20];
+        x = [.. x.Select(value => Element16.Round(type, value))];
+        using CudaBuffer input = CudaBuffer.From<ushort>(device, Element16.Encode(type, x)), y = Gpu.Poisoned(device, 2L * x.Length);
+        new GeluTanh(device).Run(input.Pointer, y.Pointer, type, x.Length);
+        Gates.Rounded(y.ToArray<ushort>(x.Length), [.. x.Select(ReferenceFused.Gelu)], type);
+    }
+
+    [Fact]
+    public void Threads_cover_the_row_in_whole_warps()
+    {
+        Assert.Equal(320, FusedPass.Threads(5120 / 8, 512));
+        Assert.Equal(192, FusedPass.Threads(1536 / 8, 512));
+        Assert.Equal(32, FusedPass.Threads(1, 512));
+        Assert.All(Enumerable.Range(1, 3000), pieces =>
+        {
+            var threads = FusedPass.Threads(pieces, 320);
+            Assert.InRange(threads, 32, 320);
+            Assert.Equal(0, threads % 32);
+            Assert.Equal((pieces + 319) / 320, (pieces + threads - 1) / threads);
+        });
+    }
+
+    [Fact]
+    public void Misaligned_and_odd_arguments_are_refused()
+    {
+        Assert.Throws<ArgumentException>(() => FusedPass.RequireAligned([16, 24]));
+        Assert.Throws<ArgumentException>(() => FusedPass.RequireAligned([16, 0], 6));
+        Assert.Throws<ArgumentException>(() => FusedPass.RequireRows(1, 12));
+        Assert.Throws<ArgumentException>(() => FusedPass.RequireRows(0, 16));
+    }
+}

@@ -1,0 +1,35 @@
+using NablaGen.Cuda;
+
+namespace NablaGen.Tests.Cuda;
+
+/// <summary>The two gates of the design (§4) that a kernel passes.</summary>
+internal static class Gates
+{
+    /// <summary>Reordered sums: max|y − exact| ≤ 2 · max|reference − exact| + floor. A NaN fails.</summary>
+    public static void ReorderedSum(double[] y, double[] reference, double[] exact, double floor)
+    {
+        Assert.Equal(exact.Length, y.Length);
+        var allowed = 2 * Enumerable.Range(0, exact.Length).Max(i => Math.Abs(reference[i] - exact[i])) + floor;
+        for (var i = 0; i < exact.Length; i++)
+        {
+            Assert.True(Math.Abs(y[i] - exact[i]) <= allowed, $"Element {i} is {y[i]}; exact {exact[i]}, allowed difference {allowed}.");
+        }
+    }
+
+    /// <summary>Elementwise and norm kernels: bit-equal to the exact value's rounding in 99% of outputs, one rounding away at most.</summary>
+    public static void Rounded(ushort[] y, double[] exact, ElementType type)
+    {
+        Assert.Equal(exact.Length, y.Length);
+        var equal = 0;
+        for (var i = 0; i < exact.Length; i++)
+        {
+            var right = Element16.Encode(type, exact[i]);
+            equal += right == y[i] ? 1 : 0;
+            // Two roundings (after the norm, after the product) may each fall to the other side.
+            var step = Math.Abs(exact[i]) * (type == ElementType.Float16 ? 1.0 / 256 : 1.0 / 32) + 1e-3;
+            Assert.True(Math.Abs(Element16.Decode(type, y[i]) - exact[i]) <= step, $"Element {i} is {Element16.Decode(type, y[i])}; exact {exact[i]}.");
+        }
+
+        Assert.True(equal >= 0.99 * exact.Length, $"{equal} of {exact.Length} outputs are bit-equal; 99% are asked.");
+    }
+}
