@@ -35,13 +35,7 @@ internal sealed class GenerateCommand
     private readonly Option<double?> _guidance = new("--guidance", "-g") { Description = "Guidance scale; 1 skips the pass without the prompt [default: the model's; Wan: 5]", HelpName = "X" };
     private readonly Option<long?> _seed = new("--seed") { Description = "Seed of the noise [default: a random one, shown afterwards]", HelpName = "N" };
     private readonly Option<string> _device = SharedOptions.Device();
-    private readonly Option<string> _dtype = new("--dtype")
-    {
-        Description = "Type of the large matrix products: auto (float32 on the CPU, bfloat16 on CUDA), float32 or bfloat16",
-        HelpName = "TYPE",
-        DefaultValueFactory = _ => "auto",
-    };
-
+    private readonly Option<string> _dtype = SharedOptions.Dtype();
     private readonly Option<string?> _output = SharedOptions.Output();
     private readonly Option<string?> _latents = new("--latents")
     {

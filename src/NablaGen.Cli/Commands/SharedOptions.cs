@@ -18,6 +18,13 @@ internal static class SharedOptions
         DefaultValueFactory = _ => "auto",
     };
 
+    public static Option<string> Dtype() => new("--dtype")
+    {
+        Description = "Type of the large matrix products: auto (float32 on the CPU, bfloat16 on CUDA), float32 or bfloat16",
+        HelpName = "TYPE",
+        DefaultValueFactory = _ => "auto",
+    };
+
     public static Option<string?> Output() => new("--output", "-o")
     {
         Description = "Video to write: an .mp4, or a .png for one frame [default: out.mp4, or the first free out-<n>.mp4]",
