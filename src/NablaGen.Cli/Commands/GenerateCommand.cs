@@ -22,7 +22,7 @@ internal sealed class GenerateCommand
         HelpName = "EXPR",
     };
 
-    private readonly Option<double?> _threshold = new("--threshold") { Description = "NABLA's threshold, short for --attention nabla-<threshold>", HelpName = "0-1" };
+    private readonly Option<double?> _threshold = SharedOptions.Number("NABLA's threshold, short for --attention nabla-<threshold>", "0-1", "--threshold");
     private readonly Option<int?> _denseSteps = new("--dense-steps") { Description = "Keep the first N steps dense [default: 12 for sta-* alone, otherwise 0]", HelpName = "N" };
     private readonly Option<int?> _denseLayers = new("--dense-layers") { Description = "Keep the first N layers dense [default: 0]", HelpName = "N" };
     private readonly Option<int?> _width = new("--width") { Description = "Pixels, a multiple of 16 [default: the model's; Wan: 832]", HelpName = "N" };
@@ -31,8 +31,8 @@ internal sealed class GenerateCommand
     private readonly Option<int?> _fps = new("--fps") { Description = "Frames a second [default: the model's; Wan: 16]", HelpName = "N" };
     private readonly Option<int?> _steps = new("--steps", "-s") { Description = "Solver steps [default: the model's; Wan: 50]", HelpName = "N" };
     private readonly Option<string?> _solver = new("--solver") { Description = $"{string.Join(", ", Solver.Names)} [default: the model's; Wan: unipc]", HelpName = "NAME" };
-    private readonly Option<double?> _shift = new("--shift") { Description = "Shift of the noise schedule [default: the model's; Wan: 5]", HelpName = "X" };
-    private readonly Option<double?> _guidance = new("--guidance", "-g") { Description = "Guidance scale; 1 skips the pass without the prompt [default: the model's; Wan: 5]", HelpName = "X" };
+    private readonly Option<double?> _shift = SharedOptions.Number("Shift of the noise schedule [default: the model's; Wan: 5]", "X", "--shift");
+    private readonly Option<double?> _guidance = SharedOptions.Number("Guidance scale; 1 skips the pass without the prompt [default: the model's; Wan: 5]", "X", "--guidance", "-g");
     private readonly Option<long?> _seed = new("--seed") { Description = "Seed of the noise [default: a random one, shown afterwards]", HelpName = "N" };
     private readonly Option<string> _device = SharedOptions.Device();
     private readonly Option<string> _dtype = SharedOptions.Dtype();

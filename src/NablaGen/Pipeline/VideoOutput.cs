@@ -24,6 +24,11 @@ internal sealed class VideoOutput : IDisposable
     /// <summary>Sees before the work that the file can be written.</summary>
     public static void Check(string path, int frames)
     {
+        if (!IsStill(path) && !Path.GetExtension(path).Equals(".mp4", StringComparison.OrdinalIgnoreCase))
+        {
+            throw new InvalidRequestException($"{path}: the name of the output must end in .mp4, or in .png for one frame");
+        }
+
         if (!IsStill(path))
         {
             Mp4Writer.CheckTarget(path);
