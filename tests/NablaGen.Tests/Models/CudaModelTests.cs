@@ -10,7 +10,10 @@ using static TorchSharp.torch;
 
 namespace NablaGen.Tests.Models;
 
-/// <summary>The models on a CUDA device against the reference's float32 outputs. bfloat16 keeps 8 bits, so a step of it is 0.4%.</summary>
+/// <summary>
+/// The models on a CUDA device, in bfloat16, against the reference's float32 outputs: at most twice as far from them as the CPU's path in
+/// bfloat16, and a little. (Rounding alone moves blocks in and out of NABLA's mask.)
+/// </summary>
 [Trait("gpu", "true")]
 public class CudaModelTests
 {
@@ -29,10 +32,7 @@ public class CudaModelTests
         RequireDevice();
         using var scope = NewDisposeScope();
         using var golden = Golden.Open("dit");
-        var expected = golden["out." + (expression == "nabla-1" ? "dense" : expression)];
-        var error = Golden.RelativeError(Forward(golden, golden["x"], expression), expected);
-        TestContext.Current.TestOutputHelper!.WriteLine($"{expression}: {error:0.0000}");
-        Assert.InRange(error, 0, 0.03);
+        AssertAgrees(golden, "x", expression, "out." + (expression == "nabla-1" ? "dense" : expression));
     }
 
     [Theory]
@@ -43,7 +43,7 @@ public class CudaModelTests
         RequireDevice();
         using var scope = NewDisposeScope();
         using var golden = Golden.Open("dit");
-        Assert.InRange(Golden.RelativeError(Forward(golden, golden["x.ragged"], expression), golden["out.ragged.dense"]), 0, 0.03);
+        AssertAgrees(golden, "x.ragged", expression, "out.ragged.dense");
     }
 
     [Fact]
@@ -120,16 +120,26 @@ public class CudaModelTests
 
     private static void RequireDevice() => Assert.SkipUnless(TorchRuntime.HasCuda, "no CUDA device");
 
-    private static Tensor Forward(Golden golden, Tensor x, string expression)
+    private static void AssertAgrees(Golden golden, string input, string expression, string expected)
+    {
+        using var scope = NewDisposeScope();
+        var onCuda = Golden.RelativeError(Forward(golden, golden[input], expression, Options), golden[expected]);
+        var onCpu = Golden.RelativeError(Forward(golden, golden[input], expression, Options with { Device = CPU }), golden[expected]);
+        TestContext.Current.TestOutputHelper!.WriteLine($"{input} {expression}: CUDA {onCuda:0.0000}, CPU {onCpu:0.0000}");
+        Assert.InRange(onCuda, 0, 2 * onCpu + 0.005);
+    }
+
+    private static Tensor Forward(Golden golden, Tensor x, string expression, ModuleOptions options)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        using var model = new WanModel(ModelConfigs.ParseDit(golden.Metadata("config"), "dit"), Options);
+        var device = options.Device;
+        using var model = new WanModel(ModelConfigs.ParseDit(golden.Metadata("config"), "dit"), options);
         CheckpointLoader.Load(golden.Source, model, "weights.");
-        using var attention = AttentionFactory.Create(AttentionExpression.Parse(expression), CUDA, denseSteps: 0);
-        using var run = new DitRun(model.Config, (int)x.shape[1], (int)x.shape[2], (int)x.shape[3], attention, Options);
-        Assert.IsType<CudaPasses>(run.Passes);
-        return model.forward(x.unsqueeze(0).to(CUDA), golden["t"].to(CUDA), golden["context"].unsqueeze(0).to(CUDA), run)
+        using var attention = AttentionFactory.Create(AttentionExpression.Parse(expression), device, denseSteps: 0);
+        using var run = new DitRun(model.Config, (int)x.shape[1], (int)x.shape[2], (int)x.shape[3], attention, options);
+        Assert.Equal(device.type == TorchSharp.DeviceType.CUDA, run.Passes is CudaPasses);
+        return model.forward(x.unsqueeze(0).to(device), golden["t"].to(device), golden["context"].unsqueeze(0).to(device), run)
             .squeeze(0).cpu().MoveToOuterDisposeScope();
     }
 }
