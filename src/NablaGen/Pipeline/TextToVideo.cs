@@ -40,8 +40,7 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         request.Check(folder.DitConfig, folder.VaeConfig);
         VideoOutput.Check(output, request.Frames);
         OutputFile.Prepare(latentsPath, ".safetensors");
-        CheckModel();
-        var prompts = Tokenize(request);
+        var prompts = Tokenize(request, CheckFiles());
         var recipe = Recipe.Of(request, folder.Name, folder.ComputeHash(), device.ToString(), DtypeName(dtype));
 
         var (context, negative) = EncodeText(prompts, clock, cancellation);
@@ -97,20 +96,21 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
 
     /// <summary>Checks every key, shape and type of the model's files, the tokenizer included, and that the weights fit into memory; nothing is loaded.</summary>
     /// <exception cref="NablaGenException">A file is bad, or is not of the configuration's model, or a model does not fit.</exception>
-    public void CheckModel()
+    public void CheckModel() => CheckFiles();
+
+    private UmT5Tokenizer CheckFiles()
     {
         var dit = Shapes(new WanModel(folder.DitConfig, ModuleOptions.Meta));
         var textEncoder = Shapes(new T5Encoder(folder.TextEncoderConfig, ModuleOptions.Meta));
         var vae = Shapes(new WanVae(folder.VaeConfig, ModuleOptions.Meta));
         folder.Check(dit, textEncoder, vae);
-        UmT5Tokenizer.Load(folder.TokenizerPath);
         MemoryCheck.Run([(folder.DitPath, dit), (folder.TextEncoderPath, textEncoder)], device, dtype);
+        return UmT5Tokenizer.Load(folder.TokenizerPath);
     }
 
     // The prompt and, with guidance, the negative prompt.
-    private int[][] Tokenize(GenerationRequest request)
+    private int[][] Tokenize(GenerationRequest request, UmT5Tokenizer tokenizer)
     {
-        var tokenizer = UmT5Tokenizer.Load(folder.TokenizerPath);
         string[] texts = request.IsGuided ? [request.Prompt, request.NegativePrompt] : [request.Prompt];
         return texts.Select(text =>
         {
