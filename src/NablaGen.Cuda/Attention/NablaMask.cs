@@ -5,8 +5,8 @@ namespace NablaGen.Cuda;
 /// </summary>
 public sealed class NablaMask : IDisposable
 {
-    // Few heads at a time, so that the logits stay in the L2 cache between the two kernels.
-    private const long ScoreBytes = 24L << 20;
+    // As many heads at a time as this workspace holds: enough work to fill a device, whatever the number of blocks.
+    private const long ScoreBytes = 96L << 20;
 
     private readonly CudaDevice _device;
     private readonly BlockPooling _pooling;

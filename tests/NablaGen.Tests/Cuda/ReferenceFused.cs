@@ -53,5 +53,6 @@ internal static class ReferenceFused
         return y;
     }
 
-    public static double Gelu(double x) => 0.5 * x * (1 + Math.Tanh(Math.Sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x)));
+    /// <summary>½ x (1 + tanh u), written so that nothing cancels where tanh u is near −1.</summary>
+    public static double Gelu(double x) => x / (1 + Math.Exp(-2 * Math.Sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x)));
 }
