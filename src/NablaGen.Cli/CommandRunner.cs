@@ -1,11 +1,12 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Runtime.InteropServices;
+using System.Text.RegularExpressions;
 
 namespace NablaGen.Cli;
 
 /// <summary>Runs a command line: signals, errors in one line, exit codes.</summary>
-internal static class CommandRunner
+internal static partial class CommandRunner
 {
     /// <summary>Shows the stack trace of an error, too.</summary>
     public static Option<bool> Verbose { get; } = new("--verbose")
@@ -18,7 +19,7 @@ internal static class CommandRunner
     {
         root.Add(Verbose);
         var parsed = root.Parse(args);
-        if (parsed.Errors.Count > 0 && parsed.Action is not System.CommandLine.Help.HelpAction)
+        if (parsed.Errors.Count > 0)
         {
             return WrongUsage(parsed);
         }
@@ -68,11 +69,23 @@ internal static class CommandRunner
 
     private static int WrongUsage(ParseResult parsed)
     {
-        Console.Error.WriteLine($"nablagen: {parsed.Errors[0].Message.ReplaceLineEndings(" ").TrimEnd('.')}");
+        Console.Error.WriteLine($"nablagen: {Plain(parsed.Errors[0].Message)}");
         var command = string.Join(' ', Names(parsed.CommandResult));
         Console.Error.WriteLine($"See: {command} --help");
         return ExitCode.WrongUsage;
     }
+
+    // System.CommandLine names .NET's types; a user knows numbers.
+    private static string Plain(string message)
+    {
+        var line = message.ReplaceLineEndings(" ").TrimEnd('.');
+        return CannotParse().Match(line) is { Success: true } match
+            ? $"{match.Groups["option"].Value}: '{match.Groups["text"].Value}' is not a {(match.Groups["type"].Value.Contains("Int") ? "whole number" : "number")}"
+            : line;
+    }
+
+    [GeneratedRegex("^Cannot parse argument '(?<text>.*)' for option '(?<option>[^']*)' as expected type '(?<type>.*)'$")]
+    private static partial Regex CannotParse();
 
     private static IEnumerable<string> Names(CommandResult result) =>
         result.Parent is CommandResult parent ? [.. Names(parent), result.Command.Name] : ["nablagen"];

@@ -7,5 +7,14 @@ var root = new RootCommand("Makes videos from text with Wan2.1 and NABLA sparse 
     GenerateCommand.Create(),
     DecodeCommand.Create(),
     DoctorCommand.Create(),
+    BenchCommand.Create(),
 };
+ExampleHelp.AddTo(root, new Dictionary<string, string>
+{
+    ["generate"] = GenerateCommand.Example,
+    ["decode"] = DecodeCommand.Example,
+    ["doctor"] = DoctorCommand.Example,
+    ["bench"] = BenchCommand.Example,
+    ["dit"] = BenchCommand.Example,
+});
 return CommandRunner.Run(root, args);

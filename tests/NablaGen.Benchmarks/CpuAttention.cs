@@ -27,7 +27,7 @@ public class CpuAttention
         Tensor Draw() => randn(1, 1, _layout.Tokens, 128);
     }
 
-    [Benchmark(Baseline = true)]
+    [Benchmark]
     public void Dense() => _dense.Forward(_q, _k, _v, _layout, default).Dispose();
 
     // On random data every block carries about the same mass, so that the threshold is the density.

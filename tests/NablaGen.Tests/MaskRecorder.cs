@@ -11,5 +11,5 @@ internal sealed class MaskRecorder : IAttentionObserver
 
     public void OnDense(AttentionSite site) => Dense.Add(site);
 
-    public void OnSparse(AttentionSite site, BlockMask mask) => Masks.Add((site, mask));
+    public void OnSparse(AttentionSite site, IKeptBlocks kept) => Masks.Add((site, (BlockMask)kept));
 }

@@ -9,18 +9,15 @@ namespace NablaGen.Cli.Commands;
 /// <summary><c>nablagen decode</c>: saved latents → their video.</summary>
 internal static class DecodeCommand
 {
+    public const string Example = "decode cat.latents.safetensors --model Wan2.1-T2V-1.3B --output cat.mp4";
+
     public static Command Create()
     {
         var latents = new Argument<string>("LATENTS") { Description = "A .latents.safetensors file that generate saved" };
         var model = SharedOptions.Model();
         var device = SharedOptions.Device();
         var output = SharedOptions.Output();
-        var command = new Command("decode", """
-            Make the video of saved latents, as when a run was cut off while decoding.
-
-            Example:
-              nablagen decode cat.latents.safetensors --model Wan2.1-T2V-1.3B --output cat.mp4
-            """)
+        var command = new Command("decode", "Make the video of saved latents, as when a run was cut off while decoding.")
         {
             latents, model, device, output,
         };

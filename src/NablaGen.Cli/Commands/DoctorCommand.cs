@@ -10,15 +10,12 @@ namespace NablaGen.Cli.Commands;
 /// <summary><c>nablagen doctor</c>: sees whether this machine and a model can make videos; each line passes or says what to do.</summary>
 internal static class DoctorCommand
 {
+    public const string Example = "doctor --model Wan2.1-T2V-1.3B";
+
     public static Command Create()
     {
         var model = SharedOptions.Model();
-        var command = new Command("doctor", """
-            Check this machine and a model folder.
-
-            Example:
-              nablagen doctor --model Wan2.1-T2V-1.3B
-            """)
+        var command = new Command("doctor", "Check this machine and a model folder.")
         {
             model,
         };

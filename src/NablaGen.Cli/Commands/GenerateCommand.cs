@@ -10,6 +10,9 @@ namespace NablaGen.Cli.Commands;
 /// <summary><c>nablagen generate</c>: one prompt → one video.</summary>
 internal sealed class GenerateCommand
 {
+    public const string Example =
+        "generate --model Wan2.1-T2V-1.3B --prompt \"A cat surfs at sunset\" --threshold 0.7 --output cat.mp4";
+
     private readonly Option<string> _prompt = new("--prompt", "-p") { Description = "What to show", HelpName = "TEXT", Required = true };
     private readonly Option<string?> _negativePrompt = new("--negative-prompt") { Description = "What not to show [default: the model's]", HelpName = "TEXT" };
     private readonly Option<string?> _model = SharedOptions.Model();
@@ -19,26 +22,20 @@ internal sealed class GenerateCommand
         HelpName = "EXPR",
     };
 
-    private readonly Option<double?> _threshold = new("--threshold") { Description = "NABLA's threshold, short for --attention nabla-<threshold>", HelpName = "0-1" };
+    private readonly Option<double?> _threshold = SharedOptions.Number("NABLA's threshold, short for --attention nabla-<threshold>", "0-1", "--threshold");
     private readonly Option<int?> _denseSteps = new("--dense-steps") { Description = "Keep the first N steps dense [default: 12 for sta-* alone, otherwise 0]", HelpName = "N" };
     private readonly Option<int?> _denseLayers = new("--dense-layers") { Description = "Keep the first N layers dense [default: 0]", HelpName = "N" };
-    private readonly Option<int?> _width = new("--width", "-W") { Description = "Pixels, a multiple of 16 [default: the model's; Wan: 832]", HelpName = "N" };
-    private readonly Option<int?> _height = new("--height", "-H") { Description = "Pixels, a multiple of 16 [default: the model's; Wan: 480]", HelpName = "N" };
+    private readonly Option<int?> _width = new("--width") { Description = "Pixels, a multiple of 16 [default: the model's; Wan: 832]", HelpName = "N" };
+    private readonly Option<int?> _height = new("--height") { Description = "Pixels, a multiple of 16 [default: the model's; Wan: 480]", HelpName = "N" };
     private readonly Option<int?> _frames = new("--frames", "-f") { Description = "Frames, 4n + 1 [default: the model's; Wan: 81]", HelpName = "N" };
     private readonly Option<int?> _fps = new("--fps") { Description = "Frames a second [default: the model's; Wan: 16]", HelpName = "N" };
     private readonly Option<int?> _steps = new("--steps", "-s") { Description = "Solver steps [default: the model's; Wan: 50]", HelpName = "N" };
     private readonly Option<string?> _solver = new("--solver") { Description = $"{string.Join(", ", Solver.Names)} [default: the model's; Wan: unipc]", HelpName = "NAME" };
-    private readonly Option<double?> _shift = new("--shift") { Description = "Shift of the noise schedule [default: the model's; Wan: 5]", HelpName = "X" };
-    private readonly Option<double?> _guidance = new("--guidance", "-g") { Description = "Guidance scale; 1 skips the pass without the prompt [default: the model's; Wan: 5]", HelpName = "X" };
+    private readonly Option<double?> _shift = SharedOptions.Number("Shift of the noise schedule [default: the model's; Wan: 5]", "X", "--shift");
+    private readonly Option<double?> _guidance = SharedOptions.Number("Guidance scale; 1 skips the pass without the prompt [default: the model's; Wan: 5]", "X", "--guidance", "-g");
     private readonly Option<long?> _seed = new("--seed") { Description = "Seed of the noise [default: a random one, shown afterwards]", HelpName = "N" };
     private readonly Option<string> _device = SharedOptions.Device();
-    private readonly Option<string> _dtype = new("--dtype")
-    {
-        Description = "Type of the large matrix products: auto (float32 on the CPU, bfloat16 on CUDA), float32 or bfloat16",
-        HelpName = "TYPE",
-        DefaultValueFactory = _ => "auto",
-    };
-
+    private readonly Option<string> _dtype = SharedOptions.Dtype();
     private readonly Option<string?> _output = SharedOptions.Output();
     private readonly Option<string?> _latents = new("--latents")
     {
@@ -49,12 +46,7 @@ internal sealed class GenerateCommand
     public static Command Create()
     {
         var self = new GenerateCommand();
-        var command = new Command("generate", """
-            Make a video from a prompt.
-
-            Example:
-              nablagen generate --model Wan2.1-T2V-1.3B --prompt "A cat surfs at sunset" --threshold 0.7 --output cat.mp4
-            """)
+        var command = new Command("generate", "Make a video from a prompt.")
         {
             self._prompt, self._negativePrompt, self._model, self._attention, self._threshold, self._denseSteps, self._denseLayers,
             self._width, self._height, self._frames, self._fps, self._steps, self._solver, self._shift, self._guidance, self._seed,

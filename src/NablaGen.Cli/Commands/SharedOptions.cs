@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 
 namespace NablaGen.Cli.Commands;
 
@@ -18,10 +19,35 @@ internal static class SharedOptions
         DefaultValueFactory = _ => "auto",
     };
 
+    public static Option<string> Dtype() => new("--dtype")
+    {
+        Description = "Type of the large matrix products: auto (float32 on the CPU, bfloat16 on CUDA), float32 or bfloat16",
+        HelpName = "TYPE",
+        DefaultValueFactory = _ => "auto",
+    };
+
     public static Option<string?> Output() => new("--output", "-o")
     {
         Description = "Video to write: an .mp4, or a .png for one frame [default: out.mp4, or the first free out-<n>.mp4]",
         HelpName = "FILE",
+    };
+
+    /// <summary>A real number, with a point: .NET's own reading would take 5,5 for 55.</summary>
+    public static Option<double?> Number(string description, string helpName, string name, params string[] aliases) => new(name, aliases)
+    {
+        Description = description,
+        HelpName = helpName,
+        CustomParser = result =>
+        {
+            var text = result.Tokens[0].Value;
+            if (double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value))
+            {
+                return value;
+            }
+
+            result.AddError($"{name}: '{text}' is not a number");
+            return null;
+        },
     };
 
     /// <summary>The named output, or the first free default name.</summary>

@@ -30,6 +30,7 @@ public static class AttentionFactory
     private static IBlockSparseBackend Backend(Device device) => device.type switch
     {
         DeviceType.CPU => new CpuBlockSparseBackend(),
-        _ => throw new NablaGenException($"sparse attention has no kernels for {device.type.ToString().ToLowerInvariant()} yet: use --device cpu or --attention dense"),
+        DeviceType.CUDA => new CudaBlockSparseBackend(device),
+        _ => throw new NablaGenException($"sparse attention has no kernels for {device.type.ToString().ToLowerInvariant()}: use --attention dense"),
     };
 }

@@ -1,7 +1,7 @@
 namespace NablaGen.Attention;
 
 /// <summary>The key blocks that each query block attends to, by head: ascending lists, back to back (CSR).</summary>
-public sealed class BlockMask
+public sealed class BlockMask : IKeptBlocks
 {
     private readonly int[][] _rowStarts;
     private readonly int[][] _keyBlocks;
@@ -23,7 +23,7 @@ public sealed class BlockMask
     /// <summary>Heads; a batch's heads follow one another.</summary>
     public int Heads => _rowStarts.Length;
 
-    /// <summary>The share of all (query, key) token pairs that is attended to, 0 to 1, over all heads.</summary>
+    /// <inheritdoc/>
     public double Density => Enumerable.Range(0, Heads).Average(HeadDensity);
 
     /// <summary>The key blocks that a head's query block attends to, ascending.</summary>
@@ -33,19 +33,6 @@ public sealed class BlockMask
         return _keyBlocks[head].AsSpan(starts[queryBlock]..starts[queryBlock + 1]);
     }
 
-    /// <summary>The share of the token pairs of one head that is attended to.</summary>
-    public double HeadDensity(int head)
-    {
-        var lengths = Layout.Lengths;
-        long pairs = 0;
-        for (var i = 0; i < lengths.Length; i++)
-        {
-            foreach (var j in Row(head, i))
-            {
-                pairs += (long)lengths[i] * lengths[j];
-            }
-        }
-
-        return pairs / ((double)Layout.Tokens * Layout.Tokens);
-    }
+    /// <summary>The share of the block pairs of one head that are kept.</summary>
+    public double HeadDensity(int head) => _keyBlocks[head].Length / ((double)Layout.Blocks * Layout.Blocks);
 }

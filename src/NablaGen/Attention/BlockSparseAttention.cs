@@ -9,8 +9,11 @@ public sealed class BlockSparseAttention(AttentionExpression expression, IBlockS
     /// <inheritdoc/>
     public Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionSite site)
     {
-        var output = backend.Forward(q, k, v, layout, expression, out var mask);
-        observer?.OnSparse(site, mask);
+        var output = backend.Forward(q, k, v, layout, expression, out var kept);
+        observer?.OnSparse(site, kept);
         return output;
     }
+
+    /// <inheritdoc/>
+    public void Dispose() => backend.Dispose();
 }

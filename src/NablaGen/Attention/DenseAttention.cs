@@ -12,4 +12,9 @@ public sealed class DenseAttention(IAttentionObserver? observer = null) : IAtten
         observer?.OnDense(site);
         return scaled_dot_product_attention(q, k, v);
     }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+    }
 }

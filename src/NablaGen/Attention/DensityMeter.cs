@@ -13,7 +13,7 @@ public sealed class DensityMeter : IAttentionObserver
     public void OnDense(AttentionSite site) => Add(1);
 
     /// <inheritdoc/>
-    public void OnSparse(AttentionSite site, BlockMask mask) => Add(mask.Density);
+    public void OnSparse(AttentionSite site, IKeptBlocks kept) => Add(kept.Density);
 
     private void Add(double density)
     {

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 namespace NablaGen.Attention;
 
 /// <summary>Self-attention over the tokens of a video. A layer does not know which one it has.</summary>
-public interface IAttention
+public interface IAttention : IDisposable
 {
     /// <summary>Softmax(q kᵀ / √D) v, over all keys or over those that the implementation keeps.</summary>
     /// <param name="q">Queries after norm and RoPE. [B, H, L, D]</param>

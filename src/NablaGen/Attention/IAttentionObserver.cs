@@ -6,6 +6,6 @@ public interface IAttentionObserver
     /// <summary>A layer attended to everything.</summary>
     void OnDense(AttentionSite site);
 
-    /// <summary>A layer attended to the kept blocks of <paramref name="mask"/> only.</summary>
-    void OnSparse(AttentionSite site, BlockMask mask);
+    /// <summary>A layer attended to the kept blocks only.</summary>
+    void OnSparse(AttentionSite site, IKeptBlocks kept);
 }

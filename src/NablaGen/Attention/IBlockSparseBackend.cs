@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 namespace NablaGen.Attention;
 
 /// <summary>What computes a block-sparse attention on one kind of device.</summary>
-public interface IBlockSparseBackend
+public interface IBlockSparseBackend : IDisposable
 {
     /// <summary>Makes the mask of <paramref name="expression"/> and attends over its blocks.</summary>
     /// <param name="q">Queries. [B, H, L, D]</param>
@@ -11,7 +11,7 @@ public interface IBlockSparseBackend
     /// <param name="v">Values. [B, H, L, D]</param>
     /// <param name="layout">The blocks of the L tokens.</param>
     /// <param name="expression">A sparse expression.</param>
-    /// <param name="mask">What was kept; its heads are the B · H of the batch.</param>
+    /// <param name="kept">What was kept, until the next call.</param>
     /// <returns>A new tensor in the type of <paramref name="v"/>. [B, H, L, D]</returns>
-    Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, out BlockMask mask);
+    Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, out IKeptBlocks kept);
 }

@@ -15,4 +15,11 @@ public sealed class ScheduledAttention(IAttention dense, IAttention sparse, int 
         var chosen = site.Step < denseSteps || site.Layer < denseLayers ? dense : sparse;
         return chosen.Forward(q, k, v, layout, site);
     }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        dense.Dispose();
+        sparse.Dispose();
+    }
 }

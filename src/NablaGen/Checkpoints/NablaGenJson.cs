@@ -1,6 +1,7 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using NablaGen.Files;
 using NablaGen.Models.TextEncoder;
 using NablaGen.Models.Vae;
 using NablaGen.Pipeline;
@@ -103,7 +104,7 @@ public sealed record NablaGenJson
         };
         // Relaxed: Chinese is written as it is, not as \u escapes.
         var options = new JsonSerializerOptions { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
-        AsideFile.Write(path, stream =>
+        OutputFile.Write(path, stream =>
         {
             using var writer = new StreamWriter(stream, leaveOpen: true) { NewLine = "\n" };
             writer.WriteLine(json.ToJsonString(options).ReplaceLineEndings("\n"));

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using NablaGen.Files;
 using static TorchSharp.torch;
 
 namespace NablaGen.Checkpoints;
@@ -38,7 +39,7 @@ public static unsafe class SafetensorsWriter
         // OrderBy keeps the given order among equals.
         var ordered = items.OrderByDescending(item => item.Type.Size()).ToList();
         var header = Header(path, ordered, metadata);
-        AsideFile.Write(path, file =>
+        OutputFile.Write(path, file =>
         {
             file.Write(header);
             foreach (var item in ordered)

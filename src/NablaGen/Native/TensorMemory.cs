@@ -21,6 +21,9 @@ internal static unsafe partial class TensorMemory
         return (void*)THSTensor_data(tensor.Handle);
     }
 
+    /// <summary>The address of the first element, whatever the strides. Keep the tensor alive while it is used.</summary>
+    public static nint Address(Tensor tensor) => THSTensor_data(tensor.Handle);
+
     /// <summary>The elements of a contiguous float32 tensor on the CPU.</summary>
     public static float* Floats(Tensor tensor)
     {

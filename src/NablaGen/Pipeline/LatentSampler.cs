@@ -12,13 +12,15 @@ namespace NablaGen.Pipeline;
 public sealed class LatentSampler : IDisposable
 {
     private readonly WanModel _model;
-    private readonly Device _device;
+    private readonly ModuleOptions _options;
 
     /// <summary>A sampler over a model that has its weights; it owns the model from now on.</summary>
-    public LatentSampler(WanModel model, Device device)
+    /// <param name="model">The transformer.</param>
+    /// <param name="options">What it was made with.</param>
+    public LatentSampler(WanModel model, ModuleOptions options)
     {
         _model = model;
-        _device = device;
+        _options = options;
     }
 
     /// <summary>Reads a model's transformer.</summary>
@@ -29,7 +31,7 @@ public sealed class LatentSampler : IDisposable
         {
             using var source = folder.OpenDit();
             CheckpointLoader.Load(source, model);
-            return new LatentSampler(model, options.Device);
+            return new LatentSampler(model, options);
         }
         catch
         {
@@ -63,21 +65,21 @@ public sealed class LatentSampler : IDisposable
     {
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
-        var attention = AttentionFactory.Create(request.Attention, _device, request.DenseSteps, request.DenseLayers, meter);
-        using var run = new DitRun(_model.Config, (int)noise.shape[1], (int)noise.shape[2], (int)noise.shape[3], attention, _device)
+        using var attention = AttentionFactory.Create(request.Attention, _options.Device, request.DenseSteps, request.DenseLayers, meter);
+        using var run = new DitRun(_model.Config, (int)noise.shape[1], (int)noise.shape[2], (int)noise.shape[3], attention, _options)
         {
             Cancellation = cancellation,
         };
         using var solver = Solver.Create(request.Solver, request.Steps, request.Shift);
 
-        var prompt = context.to(_device);
-        var negative = negativeContext?.to(_device);
-        var latents = noise.to(_device).unsqueeze(0);
+        var prompt = context.to(_options.Device);
+        var negative = negativeContext?.to(_options.Device);
+        var latents = noise.to(_options.Device).unsqueeze(0);
         for (var step = 0; step < request.Steps; step++)
         {
             using var stepScope = NewDisposeScope();
             run.Step = step;
-            var t = tensor(new[] { solver.Schedule.Timesteps[step] }).to(_device);
+            var t = tensor(new[] { solver.Schedule.Timesteps[step] }).to(_options.Device);
 
             var velocity = _model.forward(latents, t, prompt, run);
             if (negative is not null)

@@ -1,7 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using NablaGen.Checkpoints;
+using NablaGen.Files;
 
 namespace NablaGen.Pipeline;
 
@@ -26,6 +26,6 @@ public static class ResultFile
                 JsonNamingPolicy.SnakeCaseLower.ConvertName(stage.Key.ToString()), (JsonNode?)JsonValue.Create(Math.Round(stage.Value, 3))))),
             ["peak_memory_bytes"] = result.PeakMemoryBytes,
         };
-        AsideFile.Write(PathBeside(video), file => file.Write(Encoding.UTF8.GetBytes(json.ToJsonString(Indented) + "\n")));
+        OutputFile.Write(PathBeside(video), file => file.Write(Encoding.UTF8.GetBytes(json.ToJsonString(Indented) + "\n")));
     }
 }

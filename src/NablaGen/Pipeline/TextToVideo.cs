@@ -1,11 +1,11 @@
 using System.Diagnostics;
 using NablaGen.Attention;
 using NablaGen.Checkpoints;
+using NablaGen.Files;
 using NablaGen.Models;
 using NablaGen.Models.Dit;
 using NablaGen.Models.TextEncoder;
 using NablaGen.Models.Vae;
-using NablaGen.Video;
 using static TorchSharp.torch;
 
 namespace NablaGen.Pipeline;
@@ -39,7 +39,7 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         clock.Start(GenerationStage.Check);
         request.Check(folder.DitConfig, folder.VaeConfig);
         VideoOutput.Check(output, request.Frames);
-        OutputTarget.Prepare(latentsPath, ".safetensors");
+        OutputFile.Prepare(latentsPath, ".safetensors");
         CheckModel();
         var prompts = Tokenize(request);
         var recipe = Recipe.Of(request, folder.Name, folder.ComputeHash(), device.ToString(), DtypeName(dtype));
@@ -95,15 +95,16 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         return Finish(output, latentsPath, recipe, null, clock);
     }
 
-    /// <summary>Checks every key, shape and type of the model's files, the tokenizer included; nothing is loaded.</summary>
-    /// <exception cref="NablaGenException">A file is bad, or is not of the configuration's model.</exception>
+    /// <summary>Checks every key, shape and type of the model's files, the tokenizer included, and that the weights fit into memory; nothing is loaded.</summary>
+    /// <exception cref="NablaGenException">A file is bad, or is not of the configuration's model, or a model does not fit.</exception>
     public void CheckModel()
     {
-        folder.Check(
-            Shapes(new WanModel(folder.DitConfig, ModuleOptions.Meta)),
-            Shapes(new T5Encoder(folder.TextEncoderConfig, ModuleOptions.Meta)),
-            Shapes(new WanVae(folder.VaeConfig, ModuleOptions.Meta)));
+        var dit = Shapes(new WanModel(folder.DitConfig, ModuleOptions.Meta));
+        var textEncoder = Shapes(new T5Encoder(folder.TextEncoderConfig, ModuleOptions.Meta));
+        var vae = Shapes(new WanVae(folder.VaeConfig, ModuleOptions.Meta));
+        folder.Check(dit, textEncoder, vae);
         UmT5Tokenizer.Load(folder.TokenizerPath);
+        MemoryCheck.Run([(folder.DitPath, dit), (folder.TextEncoderPath, textEncoder)], device, dtype);
     }
 
     // The prompt and, with guidance, the negative prompt.

@@ -1,3 +1,4 @@
+using NablaGen.Files;
 using NablaGen.Video;
 using static TorchSharp.torch;
 
@@ -23,20 +24,25 @@ internal sealed class VideoOutput : IDisposable
     /// <summary>Sees before the work that the file can be written.</summary>
     public static void Check(string path, int frames)
     {
+        if (!IsStill(path) && !Path.GetExtension(path).Equals(".mp4", StringComparison.OrdinalIgnoreCase))
+        {
+            throw new InvalidRequestException($"{path}: the name of the output must end in .mp4, or in .png for one frame");
+        }
+
         if (!IsStill(path))
         {
             Mp4Writer.CheckTarget(path);
         }
         else if (frames == 1)
         {
-            OutputTarget.Prepare(path, ".png");
+            OutputFile.Prepare(path, ".png");
         }
         else
         {
             throw new InvalidRequestException($"{path}: a PNG holds one frame, and {frames} are asked for: name an .mp4, or use --frames 1");
         }
 
-        OutputTarget.Prepare(ResultFile.PathBeside(path), ".json");
+        OutputFile.Prepare(ResultFile.PathBeside(path), ".json");
     }
 
     public static VideoOutput Open(string path, Recipe recipe, CancellationToken cancellation)

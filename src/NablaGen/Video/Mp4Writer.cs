@@ -1,6 +1,7 @@
 using System.Text;
 using FFMpegCore;
 using FFMpegCore.Enums;
+using NablaGen.Files;
 
 namespace NablaGen.Video;
 
@@ -37,7 +38,7 @@ public sealed class Mp4Writer : IDisposable
         string target, int width, int height, string rate, string encoder, string metadata, FfmpegTools tools, CancellationToken cancellation)
     {
         _target = target;
-        _partial = OutputTarget.Aside(target);
+        _partial = OutputFile.Aside(target);
         _metadata = metadata;
         _frameBytes = width * height * 3;
         _cancellation = cancellation;
@@ -105,7 +106,7 @@ public sealed class Mp4Writer : IDisposable
         }
 
         cancellation.ThrowIfCancellationRequested();
-        var target = OutputTarget.Prepare(path, ".mp4");
+        var target = OutputFile.Prepare(path, ".mp4");
         tools ??= FfmpegTools.Find();
         var encoder = tools.PickH264Encoder();
         return new Mp4Writer(target, width, height, FfmpegText.Rate(fps), encoder, WriteMetadata(metadata), tools, cancellation);
@@ -146,7 +147,7 @@ public sealed class Mp4Writer : IDisposable
         Finish();
         // Should renaming fail, the finished file is kept.
         _completed = true;
-        OutputTarget.Rename(_partial, _target);
+        OutputFile.Rename(_partial, _target);
     }
 
     /// <summary>Ends ffmpeg. Without <see cref="Complete"/> nothing of the video is left.</summary>
@@ -164,10 +165,10 @@ public sealed class Mp4Writer : IDisposable
             Kill();
             _frames.Close();
             _ffmpeg.GetAwaiter().GetResult();
-            OutputTarget.Discard(_partial);
+            OutputFile.Discard(_partial);
         }
 
-        OutputTarget.Discard(_metadata);
+        OutputFile.Discard(_metadata);
     }
 
     private void Finish()
@@ -212,7 +213,7 @@ public sealed class Mp4Writer : IDisposable
             File.WriteAllText(file, FfmpegText.Metadata(metadata), new UTF8Encoding(encoderShouldEmitUTF8Identifier: false));
             return file;
         }
-        catch (Exception e) when (OutputTarget.IsOfFiles(e))
+        catch (Exception e) when (OutputFile.IsOfFiles(e))
         {
             throw new NablaGenException($"{Path.GetTempPath()}: the temporary folder cannot be written: {e.Message}", e);
         }

@@ -1,3 +1,4 @@
+using NablaGen.Files;
 using SkiaSharp;
 
 namespace NablaGen.Video;
@@ -22,7 +23,7 @@ public static class StillWriter
             throw new ArgumentException($"A {width}x{height} frame has {width * height * 3} bytes, found {rgb24.Length}.", nameof(rgb24));
         }
 
-        var target = OutputTarget.Prepare(path, ".png");
+        var target = OutputFile.Prepare(path, ".png");
         using var bitmap = new SKBitmap(width, height, SKColorType.Rgba8888, SKAlphaType.Opaque);
         var pixels = bitmap.GetPixelSpan();
         for (int from = 0, to = 0; from < rgb24.Length; from += 3, to += 4)
@@ -32,25 +33,6 @@ public static class StillWriter
         }
 
         using var png = bitmap.Encode(SKEncodedImageFormat.Png, 100);
-        var partial = OutputTarget.Aside(target);
-        try
-        {
-            using (var file = File.Create(partial))
-            {
-                PngText.Write(file, png.AsSpan(), text ?? new Dictionary<string, string>());
-            }
-        }
-        catch (Exception e)
-        {
-            OutputTarget.Discard(partial);
-            if (OutputTarget.IsOfFiles(e))
-            {
-                throw new NablaGenException($"{path}: cannot be written: {e.Message}", e);
-            }
-
-            throw;
-        }
-
-        OutputTarget.Rename(partial, target);
+        OutputFile.Write(target, file => PngText.Write(file, png.AsSpan(), text ?? new Dictionary<string, string>()));
     }
 }

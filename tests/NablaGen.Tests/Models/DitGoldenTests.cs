@@ -1,4 +1,5 @@
 using NablaGen.Attention;
+using NablaGen.Models;
 using NablaGen.Models.Dit;
 using static TorchSharp.torch;
 
@@ -74,8 +75,8 @@ public class DitGoldenTests
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         using var model = golden.Dit();
-        var attention = AttentionFactory.Create(AttentionExpression.Parse(expression), CPU, denseSteps: 0, observer: observer);
-        using var run = new DitRun(model.Config, (int)x.shape[1], (int)x.shape[2], (int)x.shape[3], attention, CPU);
+        using var attention = AttentionFactory.Create(AttentionExpression.Parse(expression), CPU, denseSteps: 0, observer: observer);
+        using var run = new DitRun(model.Config, (int)x.shape[1], (int)x.shape[2], (int)x.shape[3], attention, ModuleOptions.Cpu);
         return model.forward(x.unsqueeze(0), golden["t"], golden["context"].unsqueeze(0), run).squeeze(0).MoveToOuterDisposeScope();
     }
 }

@@ -1,5 +1,6 @@
 using NablaGen.Attention;
 using NablaGen.Checkpoints;
+using NablaGen.Models;
 using NablaGen.Pipeline;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -35,7 +36,7 @@ public class LeakTests
         Assert.SkipUnless(OperatingSystem.IsLinux(), "reads /proc");
         using var scope = NewDisposeScope();
         using var golden = Golden.Open("dit");
-        using var sampler = new LatentSampler(golden.Dit(), CPU);
+        using var sampler = new LatentSampler(golden.Dit(), ModuleOptions.Cpu);
         var request = Request(attention, steps: 20) with { Solver = solver, Width = 256, Height = 256 };
         var context = golden["context"].unsqueeze(0);
         using var noise = LatentSampler.Noise([16, 3, 32, 32], 1);

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using NablaGen.Attention;
+using NablaGen.Models;
 using NablaGen.Pipeline;
 using static TorchSharp.torch;
 
@@ -61,7 +62,7 @@ public class PipelineGoldenTests
             Guidance = double.Parse(golden.Metadata("guidance")),
             Seed = 0,
         };
-        using var sampler = new LatentSampler(dit.Dit(), CPU);
+        using var sampler = new LatentSampler(dit.Dit(), ModuleOptions.Cpu);
         return sampler.Sample(request, noise, context.narrow(0, 0, 1).narrow(1, 0, lengths[0]), context.narrow(0, 1, 1).narrow(1, 0, lengths[1]))
             .MoveToOuterDisposeScope();
     }

@@ -10,7 +10,7 @@ namespace NablaGen.Attention;
 public sealed unsafe class CpuBlockSparseBackend : IBlockSparseBackend
 {
     /// <inheritdoc/>
-    public Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, out BlockMask mask)
+    public Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, out IKeptBlocks kept)
     {
         using var scope = NewDisposeScope();
         var (batch, heads, tokens, dim) = (q.shape[0], q.shape[1], q.shape[2], (int)q.shape[3]);
@@ -42,8 +42,13 @@ public sealed unsafe class CpuBlockSparseBackend : IBlockSparseBackend
         GC.KeepAlive(q);
         GC.KeepAlive(k);
         GC.KeepAlive(values);
-        mask = new BlockMask(layout, rowStarts, keyBlocks);
+        kept = new BlockMask(layout, rowStarts, keyBlocks);
         return output.to_type(v.dtype).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
     }
 
     private static Tensor Flat(Tensor x) => x.to_type(ScalarType.Float32).contiguous();

@@ -1,4 +1,5 @@
 using NablaGen.Attention;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace NablaGen.Models.Dit;
@@ -15,8 +16,8 @@ public sealed class DitRun : IDisposable
     /// <param name="latentHeight">Latent rows; a multiple of the patch's.</param>
     /// <param name="latentWidth">Latent columns; a multiple of the patch's.</param>
     /// <param name="attention">The self-attention of every layer.</param>
-    /// <param name="device">Where the model is.</param>
-    public DitRun(DitConfig config, int latentFrames, int latentHeight, int latentWidth, IAttention attention, Device device)
+    /// <param name="options">Where the model is, and its type.</param>
+    public DitRun(DitConfig config, int latentFrames, int latentHeight, int latentWidth, IAttention attention, ModuleOptions options)
     {
         var patch = config.PatchSize;
         if (latentFrames % patch.Time != 0 || latentHeight % patch.Height != 0 || latentWidth % patch.Width != 0)
@@ -27,7 +28,10 @@ public sealed class DitRun : IDisposable
 
         Attention = attention;
         Layout = BlockLayout.Create(latentFrames / patch.Time, latentHeight / patch.Height, latentWidth / patch.Width);
-        Rope = new RopeTable(Layout, config.HeadDim, device);
+        Rope = new RopeTable(Layout, config.HeadDim, options.Device);
+        Passes = options.Device.type == DeviceType.CUDA && config.QkNorm && CudaPasses.Fit(config, options.Dtype)
+            ? new CudaPasses(options.Device, options.Dtype, Layout, config.TextLen)
+            : new TorchPasses();
 
         using var scope = NewDisposeScope();
         var order = Layout.Order.Select(index => (long)index).ToArray();
@@ -37,8 +41,8 @@ public sealed class DitRun : IDisposable
             place[order[i]] = i;
         }
 
-        _order = tensor(order).to(device).DetachFromDisposeScope();
-        _place = tensor(place).to(device).DetachFromDisposeScope();
+        _order = tensor(order).to(options.Device).DetachFromDisposeScope();
+        _place = tensor(place).to(options.Device).DetachFromDisposeScope();
     }
 
     /// <summary>The self-attention.</summary>
@@ -49,6 +53,9 @@ public sealed class DitRun : IDisposable
 
     /// <summary>The tokens' rotary angles.</summary>
     public RopeTable Rope { get; }
+
+    /// <summary>What a block does between its matrix products.</summary>
+    public IDitPasses Passes { get; }
 
     /// <summary>The solver step in work, from 0; the caller sets it.</summary>
     public int Step { get; set; }
@@ -66,6 +73,7 @@ public sealed class DitRun : IDisposable
     public void Dispose()
     {
         Rope.Dispose();
+        Passes.Dispose();
         _order.Dispose();
         _place.Dispose();
     }

@@ -12,9 +12,6 @@ public sealed class RopeTable : IDisposable
 {
     private const double Theta = 10000;
 
-    private readonly Tensor _cos;
-    private readonly Tensor _sin;
-
     /// <summary>The table of a layout's tokens for heads of <paramref name="headDim"/> channels.</summary>
     public RopeTable(BlockLayout layout, int headDim, Device device)
     {
@@ -27,8 +24,7 @@ public sealed class RopeTable : IDisposable
             (third, token => token / layout.Width % layout.Height),
             (third, token => token % layout.Width),
         };
-        var cos = new float[layout.Tokens * pairs];
-        var sin = new float[layout.Tokens * pairs];
+        var table = new float[layout.Tokens * pairs * 2];
         var firstPair = 0;
         foreach (var (count, place) in axes)
         {
@@ -38,23 +34,21 @@ public sealed class RopeTable : IDisposable
                 for (var token = 0; token < layout.Tokens; token++)
                 {
                     var (s, c) = Math.SinCos(place(layout.Order[token]) * frequency);
-                    cos[token * pairs + firstPair + i] = (float)c;
-                    sin[token * pairs + firstPair + i] = (float)s;
+                    var at = (token * pairs + firstPair + i) * 2;
+                    table[at] = (float)c;
+                    table[at + 1] = (float)s;
                 }
             }
 
             firstPair += count;
         }
 
-        _cos = ToDevice(cos);
-        _sin = ToDevice(sin);
-
-        Tensor ToDevice(float[] values)
-        {
-            using var scope = NewDisposeScope();
-            return tensor(values, [layout.Tokens, 1, pairs]).to(device).DetachFromDisposeScope();
-        }
+        using var scope = NewDisposeScope();
+        Table = tensor(table, [layout.Tokens, pairs, 2]).to(device).DetachFromDisposeScope();
     }
+
+    /// <summary>Cosine and sine of each token's angles. [L, D / 2, 2]</summary>
+    public Tensor Table { get; }
 
     /// <summary>Turns each pair of neighbouring channels by its token's angle. [B, L, H, D] in any type → the same in float32.</summary>
     public Tensor Rotate(Tensor input)
@@ -62,13 +56,11 @@ public sealed class RopeTable : IDisposable
         using var scope = NewDisposeScope();
         var pairs = input.to_type(ScalarType.Float32).unflatten(3, [-1, 2]);
         var (x, y) = (pairs.select(-1, 0), pairs.select(-1, 1));
-        return stack([x * _cos - y * _sin, x * _sin + y * _cos], -1).flatten(3).MoveToOuterDisposeScope();
+        var table = Table.unsqueeze(1);
+        var (cos, sin) = (table.select(-1, 0), table.select(-1, 1));
+        return stack([x * cos - y * sin, x * sin + y * cos], -1).flatten(3).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>
-    public void Dispose()
-    {
-        _cos.Dispose();
-        _sin.Dispose();
-    }
+    public void Dispose() => Table.Dispose();
 }

@@ -1,4 +1,3 @@
-using NablaGen.Models.Layers;
 using TorchSharp.Modules;
 using TorchSharp.Utils;
 using static TorchSharp.torch;
@@ -28,7 +27,7 @@ public sealed class WanAttentionBlock : Module<Tensor, Tensor, Tensor, DitRun, i
     private readonly WanLayerNorm _norm2;
 
     [ComponentName(Name = "ffn")]
-    private readonly Sequential _ffn;
+    private readonly WanFeedForward _ffn;
 
     [ComponentName(Name = "modulation")]
     private readonly Parameter _modulation;
@@ -42,13 +41,13 @@ public sealed class WanAttentionBlock : Module<Tensor, Tensor, Tensor, DitRun, i
         _norm3 = config.CrossAttnNorm ? new WanLayerNorm(config.Dim, config.Eps, options, affine: true) : null;
         _crossAttention = new WanCrossAttention(config, options);
         _norm2 = new WanLayerNorm(config.Dim, config.Eps, options);
-        _ffn = Sequential(new AutocastLinear(config.Dim, config.FfnDim, options), new Gelu(), new AutocastLinear(config.FfnDim, config.Dim, options));
+        _ffn = new WanFeedForward(config, options);
         _modulation = options.Float32.Parameter(1, 6, config.Dim);
         RegisterComponents();
     }
 
     /// <summary>One block. [B, L, C] → [B, L, C] in float32.</summary>
-    /// <param name="x">Tokens in the run's order. [B, L, C]</param>
+    /// <param name="x">Residual stream in the run's order, float32; may be overwritten. [B, L, C]</param>
     /// <param name="e">The time's modulation, float32. [B, 6, C]</param>
     /// <param name="context">The embedded prompt. [B, TextLen, C]</param>
     /// <param name="run">Layout, angles, attention and step.</param>
@@ -58,12 +57,13 @@ public sealed class WanAttentionBlock : Module<Tensor, Tensor, Tensor, DitRun, i
         using var scope = NewDisposeScope();
         var m = (_modulation + e).chunk(6, 1);
 
-        var y = _selfAttention.forward(_norm1.forward(x) * (1 + m[1]) + m[0], run, layer);
-        x = x + y * m[2];
+        var y = _selfAttention.forward(run.Passes.Modulate(_norm1, x, shift: m[0], scale: m[1]), run, layer);
+        x = run.Passes.AddGated(x, y, m[2]);
 
-        x = x + _crossAttention.forward(_norm3 is null ? x : _norm3.forward(x), context);
+        y = _crossAttention.forward(_norm3 is null ? x : run.Passes.Normalize(_norm3, x), context, run.Passes);
+        x = run.Passes.AddGated(x, y, null);
 
-        y = _ffn.forward(_norm2.forward(x) * (1 + m[4]) + m[3]);
-        return (x + y * m[5]).MoveToOuterDisposeScope();
+        y = _ffn.forward(run.Passes.Modulate(_norm2, x, shift: m[3], scale: m[4]), run.Passes);
+        return run.Passes.AddGated(x, y, m[5]).MoveToOuterDisposeScope();
     }
 }

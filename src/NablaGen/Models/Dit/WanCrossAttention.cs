@@ -9,7 +9,7 @@ namespace NablaGen.Models.Dit;
 /// Attention from the video's tokens to the prompt's, its zero padding included, as the reference has it. Port of
 /// WanT2VCrossAttention, wan/modules/model.py.
 /// </summary>
-public sealed class WanCrossAttention : Module<Tensor, Tensor, Tensor>
+public sealed class WanCrossAttention : Module<Tensor, Tensor, IDitPasses, Tensor>
 {
     private readonly int _heads;
 
@@ -46,16 +46,13 @@ public sealed class WanCrossAttention : Module<Tensor, Tensor, Tensor>
     }
 
     /// <summary>x [B, L, C], context [B, TextLen, C] → [B, L, C].</summary>
-    public override Tensor forward(Tensor x, Tensor context)
+    public override Tensor forward(Tensor x, Tensor context, IDitPasses passes)
     {
         using var scope = NewDisposeScope();
-        var v = Heads(_v.forward(context), null);
-        var q = Heads(_q.forward(x), _normQ).to_type(v.dtype);
-        var k = Heads(_k.forward(context), _normK).to_type(v.dtype);
+        var q = passes.NormalizeHeads(_normQ, _q.forward(x), _heads, rope: null);
+        var k = passes.NormalizeHeads(_normK, _k.forward(context), _heads, rope: null);
+        var v = _v.forward(context).unflatten(2, [_heads, -1]).transpose(1, 2);
         var y = functional.scaled_dot_product_attention(q, k, v);
         return _o.forward(y.transpose(1, 2).flatten(2)).MoveToOuterDisposeScope();
     }
-
-    // [B, L, C] → [B, H, L, D]
-    private Tensor Heads(Tensor x, WanRmsNorm? norm) => (norm is null ? x : norm.forward(x)).unflatten(2, [_heads, -1]).transpose(1, 2);
 }

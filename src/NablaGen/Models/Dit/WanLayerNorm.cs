@@ -9,7 +9,6 @@ namespace NablaGen.Models.Dit;
 public sealed class WanLayerNorm : Module<Tensor, Tensor>
 {
     private readonly long _dim;
-    private readonly double _eps;
 
     [ComponentName(Name = "weight")]
     private readonly Parameter? _weight;
@@ -21,7 +20,8 @@ public sealed class WanLayerNorm : Module<Tensor, Tensor>
     public WanLayerNorm(long dim, double eps, ModuleOptions options, bool affine = false)
         : base(nameof(WanLayerNorm))
     {
-        (_dim, _eps) = (dim, eps);
+        _dim = dim;
+        Eps = eps;
         if (affine)
         {
             _weight = options.Float32.Parameter(dim);
@@ -31,10 +31,19 @@ public sealed class WanLayerNorm : Module<Tensor, Tensor>
         RegisterComponents();
     }
 
+    /// <summary>Added to the variance.</summary>
+    public double Eps { get; }
+
+    /// <summary>The weight [C], or null.</summary>
+    public Parameter? Weight => _weight;
+
+    /// <summary>The bias [C], or null.</summary>
+    public Parameter? Bias => _bias;
+
     /// <summary>[B, L, C] in any type → [B, L, C] in float32.</summary>
     public override Tensor forward(Tensor input)
     {
         using var scope = NewDisposeScope();
-        return functional.layer_norm(input.to_type(ScalarType.Float32), [_dim], _weight, _bias, _eps).MoveToOuterDisposeScope();
+        return functional.layer_norm(input.to_type(ScalarType.Float32), [_dim], _weight, _bias, Eps).MoveToOuterDisposeScope();
     }
 }

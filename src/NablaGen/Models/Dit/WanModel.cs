@@ -58,7 +58,7 @@ public sealed class WanModel : Module<Tensor, Tensor, Tensor, DitRun, Tensor>
     public override Tensor forward(Tensor x, Tensor t, Tensor context, DitRun run)
     {
         using var scope = NewDisposeScope();
-        var tokens = run.ToBlocks(_patchEmbedding.forward(x));
+        var tokens = run.ToBlocks(_patchEmbedding.forward(x)).to_type(ScalarType.Float32);
 
         var e = _timeEmbedding.forward(SinusoidalEmbedding(t, Config.FreqDim));
         var e0 = _timeProjection.forward(e).unflatten(1, [6, Config.Dim]);

@@ -11,8 +11,6 @@ namespace NablaGen.Models.Dit;
 /// </summary>
 public sealed class WanRmsNorm : Module<Tensor, Tensor>
 {
-    private readonly double _eps;
-
     [ComponentName(Name = "weight")]
     private readonly Parameter _weight;
 
@@ -20,17 +18,23 @@ public sealed class WanRmsNorm : Module<Tensor, Tensor>
     public WanRmsNorm(long dim, double eps, ModuleOptions options)
         : base(nameof(WanRmsNorm))
     {
-        _eps = eps;
+        Eps = eps;
         _weight = options.Float32.Parameter(dim);
         RegisterComponents();
     }
+
+    /// <summary>Added to the mean square.</summary>
+    public double Eps { get; }
+
+    /// <summary>The weight. [C]</summary>
+    public Parameter Weight => _weight;
 
     /// <summary>[B, L, C] in any type → [B, L, C] in float32.</summary>
     public override Tensor forward(Tensor input)
     {
         using var scope = NewDisposeScope();
         var x = input.to_type(ScalarType.Float32);
-        var normalised = x * (x.square().mean([-1], keepdim: true) + _eps).rsqrt();
+        var normalised = x * (x.square().mean([-1], keepdim: true) + Eps).rsqrt();
         return (normalised.to_type(input.dtype) * _weight).MoveToOuterDisposeScope();
     }
 }

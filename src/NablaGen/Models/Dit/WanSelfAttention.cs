@@ -50,18 +50,10 @@ public sealed class WanSelfAttention : Module<Tensor, DitRun, int, Tensor>
     public override Tensor forward(Tensor x, DitRun run, int layer)
     {
         using var scope = NewDisposeScope();
-        var q = Heads(_q.forward(x), _normQ, run.Rope);
-        var k = Heads(_k.forward(x), _normK, run.Rope);
+        var q = run.Passes.NormalizeHeads(_normQ, _q.forward(x), _heads, run.Rope);
+        var k = run.Passes.NormalizeHeads(_normK, _k.forward(x), _heads, run.Rope);
         var v = _v.forward(x).unflatten(2, [_heads, -1]).transpose(1, 2);
-        var y = run.Attention.Forward(q.to_type(v.dtype), k.to_type(v.dtype), v, run.Layout, new AttentionSite(run.Step, layer));
+        var y = run.Attention.Forward(q, k, v, run.Layout, new AttentionSite(run.Step, layer));
         return _o.forward(y.transpose(1, 2).flatten(2)).MoveToOuterDisposeScope();
-    }
-
-    // [B, L, C] → [B, H, L, D], normalised and turned.
-    private Tensor Heads(Tensor x, WanRmsNorm? norm, RopeTable rope)
-    {
-        using var scope = NewDisposeScope();
-        var normalised = norm is null ? x : norm.forward(x);
-        return rope.Rotate(normalised.unflatten(2, [_heads, -1])).transpose(1, 2).MoveToOuterDisposeScope();
     }
 }

@@ -4,7 +4,7 @@ namespace NablaGen.Models.TextEncoder.Text;
 
 /// <summary>
 /// What a tokenizer needs of a SentencePiece model file (sentencepiece_model.proto): the pieces with their scores, which
-/// Microsoft.ML.Tokenizers reads but does not give out, and the kind of model.
+/// Microsoft.ML.Tokenizers reads but does not give out, the kind of model, and the normaliser's settings for the library.
 /// </summary>
 internal sealed class SentencePieceModel
 {
@@ -12,7 +12,8 @@ internal sealed class SentencePieceModel
     public const int Unigram = 1;
 
     private readonly List<SentencePiece> _pieces = [];
-    private bool _hasTrainer, _hasNormalizer;
+    private bool _hasTrainer;
+    private ByteString? _normalizer;
 
     /// <summary>The vocabulary, by id.</summary>
     public IReadOnlyList<SentencePiece> Pieces => _pieces;
@@ -23,11 +24,8 @@ internal sealed class SentencePieceModel
     /// <summary>The name of <see cref="Type"/>.</summary>
     public string TypeName => Type switch { Unigram => "Unigram", 2 => "BPE", 3 => "word", 4 => "character", _ => $"{Type}" };
 
-    /// <summary>The normaliser's name: identity, nmt_nfkc…</summary>
-    public string Normalizer { get; private set; } = "";
-
-    /// <summary>Whether the normaliser replaces characters.</summary>
-    public bool HasCharacterMap { get; private set; }
+    /// <summary>The normaliser's settings as the file has them, a NormalizerSpec message.</summary>
+    public ByteString Normalizer => _normalizer ?? ByteString.Empty;
 
     /// <summary>Reads a file whole.</summary>
     /// <exception cref="NablaGenException">The file is missing, unreadable, cut off or no SentencePiece model.</exception>
@@ -55,7 +53,7 @@ internal sealed class SentencePieceModel
         }
 
         // The trainer's and the normaliser's settings come after the pieces.
-        return model._pieces.Count > 0 && model._hasTrainer && model._hasNormalizer ? model : throw new NablaGenException(Unfit("it ends early"));
+        return model._pieces.Count > 0 && model._hasTrainer && model._normalizer is not null ? model : throw new NablaGenException(Unfit("it ends early"));
 
         string Unfit(string why) => model._pieces.Count == 0
             ? $"{path}: not a SentencePiece model ({why})."
@@ -79,8 +77,7 @@ internal sealed class SentencePieceModel
                     ReadTrainer(Nested(input));
                     break;
                 case 3:
-                    _hasNormalizer = true;
-                    ReadNormalizer(Nested(input));
+                    _normalizer = input.ReadBytes();
                     break;
                 default:
                     input.SkipLastField();
@@ -123,25 +120,6 @@ internal sealed class SentencePieceModel
             else
             {
                 input.SkipLastField();
-            }
-        }
-    }
-
-    private void ReadNormalizer(CodedInputStream input)
-    {
-        while (input.ReadTag() is var tag and not 0)
-        {
-            switch (WireFormat.GetTagFieldNumber(tag))
-            {
-                case 1:
-                    Normalizer = input.ReadString();
-                    break;
-                case 2:
-                    HasCharacterMap = !input.ReadBytes().IsEmpty;
-                    break;
-                default:
-                    input.SkipLastField();
-                    break;
             }
         }
     }

@@ -1,7 +1,7 @@
-namespace NablaGen.Video;
+namespace NablaGen.Files;
 
-/// <summary>The place a video or picture will have: checked before the work, written aside, renamed at the end.</summary>
-internal static class OutputTarget
+/// <summary>A file to be written: checked before the work, written aside, renamed at the end, so that no half file bears a final name.</summary>
+internal static class OutputFile
 {
     /// <summary>Checks the ending, makes the folder and sees that a file can be made in it. Returns the full path.</summary>
     /// <exception cref="NablaGenException">The ending is another, the path is a folder, or nothing can be written there.</exception>
@@ -60,6 +60,36 @@ internal static class OutputTarget
         }
     }
 
+    /// <summary>Writes a whole file aside and renames it, over one that has the name; its folder is made.</summary>
+    /// <exception cref="NablaGenException">It cannot be written; what was written so far is removed.</exception>
+    public static void Write(string path, Action<FileStream> write)
+    {
+        var target = Path.GetFullPath(path);
+        var partial = Aside(target);
+        try
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(target)!);
+            using (var file = new FileStream(partial, FileMode.Create, FileAccess.Write, FileShare.None, 1))
+            {
+                write(file);
+                file.Flush(flushToDisk: true);
+            }
+        }
+        catch (Exception e)
+        {
+            Discard(partial);
+            if (e is IOException or UnauthorizedAccessException)
+            {
+                throw new NablaGenException($"{path}: cannot be written: {e.Message.ReplaceLineEndings(" ")}", e);
+            }
+
+            throw;
+        }
+
+        Rename(partial, target);
+    }
+
+    /// <summary>Whether an error is the file system's, or that of a name it cannot have.</summary>
     public static bool IsOfFiles(Exception e) =>
         e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException;
 }

@@ -1,0 +1,31 @@
+using System.CommandLine;
+using System.CommandLine.Help;
+using System.CommandLine.Invocation;
+
+namespace NablaGen.Cli;
+
+/// <summary>The usual help, and an example of the command below it.</summary>
+internal sealed class ExampleHelp(HelpAction help, IReadOnlyDictionary<string, string> examples) : SynchronousCommandLineAction
+{
+    public override bool ClearsParseErrors => true;
+
+    /// <summary>Adds examples to a command line's help.</summary>
+    /// <param name="root">The command line.</param>
+    /// <param name="examples">By command, the words behind <c>nablagen</c>.</param>
+    public static void AddTo(RootCommand root, IReadOnlyDictionary<string, string> examples)
+    {
+        var option = root.Options.OfType<HelpOption>().Single();
+        option.Action = new ExampleHelp((HelpAction)option.Action!, examples);
+    }
+
+    public override int Invoke(ParseResult parseResult)
+    {
+        var code = help.Invoke(parseResult);
+        if (examples.TryGetValue(parseResult.CommandResult.Command.Name, out var example))
+        {
+            parseResult.InvocationConfiguration.Output.WriteLine($"Example:\n  nablagen {example}\n");
+        }
+
+        return code;
+    }
+}

@@ -1,0 +1,106 @@
+using NablaGen.Attention;
+using NablaGen.Cuda;
+using NablaGen.Native;
+using static TorchSharp.torch;
+
+namespace NablaGen.Models.Dit;
+
+/// <summary>The passes as our fused kernels (docs/kernels.md): float32 residual stream, 16-bit branches.</summary>
+public sealed class CudaPasses : IDitPasses
+{
+    private readonly ScalarType _dtype;
+    private readonly ElementType _type;
+    private readonly LayerNormModulate _layerNorm;
+    private readonly RmsNormRope _rmsNorm;
+    private readonly GateResidual _gate;
+    private readonly GeluTanh _gelu;
+    private readonly BlockOffsets _offsets;
+    private readonly BlockOffsets _contextOffsets;
+
+    /// <summary>The passes of a run.</summary>
+    /// <param name="device">The device.</param>
+    /// <param name="dtype">bfloat16 or float16.</param>
+    /// <param name="layout">The video's tokens.</param>
+    /// <param name="textLength">The prompt's tokens, padding included.</param>
+    public CudaPasses(Device device, ScalarType dtype, BlockLayout layout, int textLength)
+    {
+        var cuda = CudaDevices.Open(device);
+        (_dtype, _type) = (dtype, CudaDevices.ElementType(dtype));
+        _layerNorm = new LayerNormModulate(cuda);
+        _rmsNorm = new RmsNormRope(cuda);
+        _gate = new GateResidual(cuda);
+        _gelu = new GeluTanh(cuda);
+        _offsets = new BlockOffsets(cuda, layout.Lengths);
+        _contextOffsets = new BlockOffsets(cuda, Pieces(textLength));
+    }
+
+    /// <summary>Whether there are kernels for a model of these sizes in this type.</summary>
+    public static bool Fit(DitConfig config, ScalarType dtype) =>
+        CudaDevices.IsSixteenBit(dtype) && config.HeadDim is 64 or 128 && config.FfnDim % 8 == 0;
+
+    /// <inheritdoc/>
+    public Tensor Modulate(WanLayerNorm norm, Tensor x, Tensor shift, Tensor scale)
+    {
+        var y = empty(x.shape, _dtype, x.device);
+        _layerNorm.Run(
+            Address(x), Address(y), _type, Rows(x), Columns(x), (float)norm.Eps, scale: Address(scale), shift: Address(shift),
+            rowsPerBatch: (int)x.shape[1], modulationStride: scale.stride(0));
+        return y;
+    }
+
+    /// <inheritdoc/>
+    public Tensor Normalize(WanLayerNorm norm, Tensor x)
+    {
+        var y = empty(x.shape, _dtype, x.device);
+        _layerNorm.Run(Address(x), Address(y), _type, Rows(x), Columns(x), (float)norm.Eps, Address(norm.Weight!), Address(norm.Bias!));
+        return y;
+    }
+
+    /// <inheritdoc/>
+    public Tensor NormalizeHeads(WanRmsNorm? norm, Tensor x, int heads, RopeTable? rope)
+    {
+        using var scope = NewDisposeScope();
+        if (norm is null)
+        {
+            throw new NotSupportedException("a model without norm_q and norm_k has no kernel for its rotation");
+        }
+
+        var offsets = x.shape[1] == _offsets.Tokens ? _offsets : _contextOffsets;
+        _rmsNorm.Run(
+            Address(x), Address(x), _type, (int)x.shape[0], heads, Columns(x) / heads, offsets, Address(norm.Weight), roundProduct: false,
+            rope is null ? 0 : Address(rope.Table), (float)norm.Eps);
+        return x.unflatten(2, [heads, -1]).transpose(1, 2).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    public Tensor AddGated(Tensor x, Tensor y, Tensor? gate)
+    {
+        _gate.Run(
+            Address(x), Address(y), _type, Rows(x), Columns(x), gate is null ? 0 : Address(gate), (int)x.shape[1], gate?.stride(0) ?? 0);
+        return x.alias();
+    }
+
+    /// <inheritdoc/>
+    public Tensor Gelu(Tensor x)
+    {
+        _gelu.Run(Address(x), Address(x), _type, x.NumberOfElements);
+        return x.alias();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _offsets.Dispose();
+        _contextOffsets.Dispose();
+    }
+
+    private static nint Address(Tensor tensor) => TensorMemory.Address(tensor);
+
+    private static int Rows(Tensor x) => checked((int)(x.shape[0] * x.shape[1]));
+
+    private static int Columns(Tensor x) => (int)x.shape[2];
+
+    // The kernel walks blocks of up to 64 tokens; a prompt's have no other meaning.
+    private static int[] Pieces(int tokens) =>
+        Enumerable.Range(0, (tokens + 63) / 64).Select(i => Math.Min(64, tokens - i * 64)).ToArray();
+}

@@ -1,0 +1,145 @@
+using System.Text.Json;
+using NablaGen.Attention;
+using NablaGen.Checkpoints;
+using NablaGen.Models;
+using NablaGen.Models.Dit;
+using NablaGen.Models.TextEncoder;
+using NablaGen.Models.Vae;
+using NablaGen.Native;
+using static TorchSharp.torch;
+
+namespace NablaGen.Tests.Models;
+
+/// <summary>
+/// The models on a CUDA device, in bfloat16, against the reference's float32 outputs: at most twice as far from them as the CPU's path in
+/// bfloat16, and a little. (Rounding alone moves blocks in and out of NABLA's mask.)
+/// </summary>
+[Trait("gpu", "true")]
+public class CudaModelTests
+{
+    private static readonly ModuleOptions Options = new(CUDA, ScalarType.BFloat16);
+
+    public static TheoryData<string> Expressions()
+    {
+        using var golden = Golden.Open("dit");
+        return new TheoryData<string>(["dense", "nabla-1", .. golden.List("algorithms")]);
+    }
+
+    [Theory]
+    [MemberData(nameof(Expressions))]
+    public void The_transformer_agrees(string expression)
+    {
+        RequireDevice();
+        using var scope = NewDisposeScope();
+        using var golden = Golden.Open("dit");
+        AssertAgrees(golden, "x", expression, "out." + (expression == "nabla-1" ? "dense" : expression));
+    }
+
+    [Theory]
+    [InlineData("dense")]
+    [InlineData("nabla-1")]
+    public void A_ragged_size_agrees(string expression)
+    {
+        RequireDevice();
+        using var scope = NewDisposeScope();
+        using var golden = Golden.Open("dit");
+        AssertAgrees(golden, "x.ragged", expression, "out.ragged.dense");
+    }
+
+    [Fact]
+    public void The_text_encoder_agrees()
+    {
+        RequireDevice();
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        using var golden = Golden.Open("t5");
+        using var model = new T5Encoder(ModelConfigs.ParseTextEncoder(golden.Metadata("config"), "t5"), Options);
+        CheckpointLoader.Load(golden.Source, model, "weights.");
+        var length = JsonSerializer.Deserialize<int[]>(golden.Metadata("lengths"))![0];
+        var actual = model.Encode(golden["ids"][0].data<int>().Take(length).ToArray()).squeeze(0).cpu();
+        Assert.InRange(Golden.RelativeError(actual, golden["out"][0].narrow(0, 0, length)), 0, 0.03);
+    }
+
+    [Fact]
+    public void The_vae_agrees()
+    {
+        RequireDevice();
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        using var golden = Golden.Open("vae");
+        using var model = new WanVae(ModelConfigs.ParseVae(golden.Metadata("config"), "vae"), Options.Float32);
+        CheckpointLoader.Load(golden.Source, model, "weights.");
+        var frames = new List<Tensor>();
+        model.Decode(golden["z"].to(CUDA), chunk => frames.Add(chunk.cpu().DetachFromDisposeScope()));
+        var difference = (cat(frames, 2) - golden["decoded"]).abs().max().item<float>();
+        frames.ForEach(chunk => chunk.Dispose());
+        Assert.InRange(difference, 0, 1e-2);
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void The_fused_passes_equal_libtorchs(int batch)
+    {
+        RequireDevice();
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        var config = DitConfig.Wan1_3B with { TextLen = 100 };
+        var layout = BlockLayout.Create(2, 13, 10);
+        using var fused = new CudaPasses(CUDA, ScalarType.BFloat16, layout, config.TextLen);
+        using var plain = new TorchPasses();
+        using var rope = new RopeTable(layout, config.HeadDim, CUDA);
+        var x = randn([batch, layout.Tokens, config.Dim], device: CUDA);
+        var y = randn([batch, layout.Tokens, config.Dim], device: CUDA).to_type(ScalarType.BFloat16);
+        var m = randn([batch, 6, config.Dim], device: CUDA).chunk(6, 1);
+        using var plainNorm = new WanLayerNorm(config.Dim, config.Eps, Options);
+        using var affineNorm = new WanLayerNorm(config.Dim, config.Eps, Options, affine: true);
+        using var headNorm = new WanRmsNorm(config.Dim, config.Eps, Options);
+        foreach (var parameter in affineNorm.parameters().Concat(headNorm.parameters()))
+        {
+            parameter.normal_();
+        }
+
+        Same(fused.Modulate(plainNorm, x, m[0], m[1]), plain.Modulate(plainNorm, x, m[0], m[1]));
+        Same(fused.Normalize(affineNorm, x), plain.Normalize(affineNorm, x));
+        Same(fused.NormalizeHeads(headNorm, y.clone(), config.NumHeads, rope), plain.NormalizeHeads(headNorm, y, config.NumHeads, rope));
+        var prompt = y.narrow(1, 0, config.TextLen).contiguous();
+        Same(fused.NormalizeHeads(headNorm, prompt.clone(), config.NumHeads, null), plain.NormalizeHeads(headNorm, prompt, config.NumHeads, null));
+        Same(fused.AddGated(x.clone(), y, m[2]), plain.AddGated(x, y, m[2]));
+        Same(fused.AddGated(x.clone(), y, null), plain.AddGated(x, y, null));
+        Same(fused.Gelu(y.clone()), plain.Gelu(y));
+    }
+
+    private static void Same(Tensor actual, Tensor expected)
+    {
+        Assert.Equal(expected.shape, actual.shape);
+        var equal = actual.to_type(expected.dtype).to_type(ScalarType.BFloat16).eq(expected.to_type(ScalarType.BFloat16));
+        Assert.InRange(equal.to_type(ScalarType.Float32).mean().item<float>(), 0.98, 1);
+        Assert.InRange(Golden.RelativeError(actual, expected), 0, 5e-3);
+    }
+
+    private static void RequireDevice() => Assert.SkipUnless(TorchRuntime.HasCuda, "no CUDA device");
+
+    private static void AssertAgrees(Golden golden, string input, string expression, string expected)
+    {
+        using var scope = NewDisposeScope();
+        var onCuda = Golden.RelativeError(Forward(golden, golden[input], expression, Options), golden[expected]);
+        var onCpu = Golden.RelativeError(Forward(golden, golden[input], expression, Options with { Device = CPU }), golden[expected]);
+        TestContext.Current.TestOutputHelper!.WriteLine($"{input} {expression}: CUDA {onCuda:0.0000}, CPU {onCpu:0.0000}");
+        Assert.InRange(onCuda, 0, 2 * onCpu + 0.005);
+    }
+
+    private static Tensor Forward(Golden golden, Tensor x, string expression, ModuleOptions options)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        var device = options.Device;
+        using var model = new WanModel(ModelConfigs.ParseDit(golden.Metadata("config"), "dit"), options);
+        CheckpointLoader.Load(golden.Source, model, "weights.");
+        using var attention = AttentionFactory.Create(AttentionExpression.Parse(expression), device, denseSteps: 0);
+        using var run = new DitRun(model.Config, (int)x.shape[1], (int)x.shape[2], (int)x.shape[3], attention, options);
+        Assert.Equal(device.type == TorchSharp.DeviceType.CUDA, run.Passes is CudaPasses);
+        return model.forward(x.unsqueeze(0).to(device), golden["t"].to(device), golden["context"].unsqueeze(0).to(device), run)
+            .squeeze(0).cpu().MoveToOuterDisposeScope();
+    }
+}
