@@ -59,13 +59,16 @@ public sealed class KernelBench : IDisposable
         {
             MakeDensity(nabla, q, k, mask, density);
             var kept = mask.Density();
-            yield return Flops("attention", $"NABLA mask, density {kept:0.000}", kept, () => best.Run(q, k, v, output, _offsets, mask));
-            yield return Flops("attention (Ampere)", $"NABLA mask, density {kept:0.000}", kept, () => ampere.Run(q, k, v, output, _offsets, mask));
+            yield return Flops(
+                "attention", $"NABLA mask, density {kept:0.000}", kept, () => best.Run(q, k, v, output, _offsets, mask));
+            yield return Flops(
+                "attention (Ampere)", $"NABLA mask, density {kept:0.000}", kept, () => ampere.Run(q, k, v, output, _offsets, mask));
             var random = new Random(5);
             using var scattered = BlockMask.FromHost(
                 _device, 1, _shape.Blocks, (_, query, key) => query == key || random.NextDouble() < density, withLists: true);
             var share = scattered.Density();
-            yield return Flops("attention", $"random mask, density {share:0.000}", share, () => best.Run(q, k, v, output, _offsets, scattered));
+            yield return Flops(
+                "attention", $"random mask, density {share:0.000}", share, () => best.Run(q, k, v, output, _offsets, scattered));
         }
     }
 
@@ -87,11 +90,15 @@ public sealed class KernelBench : IDisposable
         using var vectors = new CudaBuffer(_device, 4L * Math.Max(6 * columns, tokens * _shape.HeadSize));
         vectors.Fill(0x3c);
         using var means = new CudaBuffer(_device, 4L * _shape.Blocks * columns);
-        var (norm, rope, gate, gelu) = (new LayerNormModulate(_device), new RmsNormRope(_device), new GateResidual(_device), new GeluTanh(_device));
+        var (norm, rope) = (new LayerNormModulate(_device), new RmsNormRope(_device));
+        var (gate, gelu) = (new GateResidual(_device), new GeluTanh(_device));
         yield return Bytes("LayerNorm, modulation", $"{tokens} × {columns}", 6 * elements,
-            () => norm.Run(stream.Pointer, _output.Pointer, ElementType.BFloat16, tokens, columns, 1e-6f, scale: vectors.Pointer, shift: vectors.Pointer));
+            () => norm.Run(
+                stream.Pointer, _output.Pointer, ElementType.BFloat16, tokens, columns, 1e-6f, scale: vectors.Pointer,
+                shift: vectors.Pointer));
         yield return Bytes("RMSNorm, RoPE, pooling", "Q or K", 4 * elements,
-            () => rope.Run(_q.Pointer, _output.Pointer, ElementType.BFloat16, 1, _shape.Heads, _shape.HeadSize, _offsets, vectors.Pointer, false,
+            () => rope.Run(
+                _q.Pointer, _output.Pointer, ElementType.BFloat16, 1, _shape.Heads, _shape.HeadSize, _offsets, vectors.Pointer, false,
                 vectors.Pointer, 1e-6f, means.Pointer));
         yield return Bytes("gate, residual", $"{tokens} × {columns}", 10 * elements,
             () => gate.Run(stream.Pointer, _q.Pointer, ElementType.BFloat16, tokens, columns, vectors.Pointer));
@@ -140,12 +147,14 @@ public sealed class KernelBench : IDisposable
         var values = new ushort[_shape.Elements];
         var random = new Random(7);
         var waves = Enumerable.Range(0, Waves)
-            .Select(_ => (T: random.NextDouble() - 0.5, H: random.NextDouble() - 0.5, W: random.NextDouble() - 0.5, Phase: random.NextDouble() * 7))
+            .Select(_ => (T: Signed(random), H: Signed(random), W: Signed(random), Phase: random.NextDouble() * 7))
             .ToArray();
         Parallel.For(0, _shape.Blocks, block =>
         {
             var (t, h, w) = _shape.Place(block);
-            var amplitudes = waves.Select(wave => (float)(0.2 * Math.Sin(wave.T * t + wave.H * h + wave.W * w + wave.Phase))).ToArray();
+            var amplitudes = waves
+                .Select(wave => (float)(0.2 * Math.Sin(wave.T * t + wave.H * h + wave.W * w + wave.Phase)))
+                .ToArray();
             var field = new float[heads * size];
             for (var wave = 0; wave < Waves; wave++)
             {
@@ -167,6 +176,8 @@ public sealed class KernelBench : IDisposable
         });
         return values;
     }
+
+    private static double Signed(Random random) => random.NextDouble() - 0.5;
 
     private static float[] Noise(int count)
     {

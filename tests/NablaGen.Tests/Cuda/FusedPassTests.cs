@@ -58,13 +58,15 @@ public class FusedPassTests
             (table[i], table[i + 1]) = ((float)cos, (float)sin);
         }
 
-        using CudaBuffer inPlace = CudaBuffer.From<ushort>(device, Element16.Encode(type, x)), bufferWeight = CudaBuffer.From<float>(device, weight),
-            bufferTable = CudaBuffer.From<float>(device, table), pooled = Gpu.Poisoned(device, 4L * batch * offsets.Blocks * columns),
+        using CudaBuffer inPlace = CudaBuffer.From<ushort>(device, Element16.Encode(type, x)),
+            bufferWeight = CudaBuffer.From<float>(device, weight), bufferTable = CudaBuffer.From<float>(device, table), pooled = Gpu.Poisoned(device, 4L * batch * offsets.Blocks * columns),
             apart = Gpu.Poisoned(device, 2L * x.Length);
         var pass = new RmsNormRope(device);
         var angles = rotated ? bufferTable.Pointer : 0;
-        pass.Run(inPlace.Pointer, apart.Pointer, type, batch, heads, headSize, offsets, bufferWeight.Pointer, roundProduct, angles, epsilon, pooled.Pointer);
-        pass.Run(inPlace.Pointer, inPlace.Pointer, type, batch, heads, headSize, offsets, bufferWeight.Pointer, roundProduct, angles, epsilon);
+        void Run(nint y, nint means) => pass.Run(
+            inPlace.Pointer, y, type, batch, heads, headSize, offsets, bufferWeight.Pointer, roundProduct, angles, epsilon, means);
+        Run(apart.Pointer, pooled.Pointer);
+        Run(inPlace.Pointer, 0);
 
         var exact = ReferenceFused.RmsNormRope(x, type, tokens, columns, headSize, epsilon, weight, roundProduct, rotated ? table : null);
         var y = apart.ToArray<ushort>(x.Length);

@@ -30,7 +30,8 @@ internal static class Gates
             equal += right == y[i] ? 1 : 0;
             // Up to three roundings (after the norm, after the product, at the end) may each fall to the other side.
             var allowed = 4 * Math.Abs(size?.Invoke(i) ?? exact[i]) * (type == ElementType.Float16 ? 1.0 / 1024 : 1.0 / 128) + 1e-6;
-            Assert.True(Math.Abs(Element16.Decode(type, y[i]) - exact[i]) <= allowed, $"Element {i} is {Element16.Decode(type, y[i])}; exact {exact[i]}.");
+            var got = Element16.Decode(type, y[i]);
+            Assert.True(Math.Abs(got - exact[i]) <= allowed, $"Element {i} is {got}; exact {exact[i]}.");
         }
 
         Assert.True(equal >= 0.99 * exact.Length, $"{equal} of {exact.Length} outputs are bit-equal; 99% are asked.");

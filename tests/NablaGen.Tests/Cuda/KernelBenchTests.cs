@@ -15,7 +15,7 @@ public class KernelBenchTests
         Assert.All(times, time => Assert.True(time.Milliseconds > 0 && time.Rate >= 0));
     }
 
-    /// <summary>The tables of docs/performance.md: dotnet NablaGen.Tests.dll -explicit only -trait bench=kernels -showLiveOutput</summary>
+    // The tables of docs/performance.md: dotnet NablaGen.Tests.dll -explicit only -trait bench=kernels -showLiveOutput
     [Theory(Explicit = true), Trait("bench", "kernels")]
     [InlineData("14B")]
     [InlineData("1.3B")]
@@ -31,7 +31,7 @@ public class KernelBenchTests
         }
     }
 
-    /// <summary>The wait for the compiler, and for the cache after it.</summary>
+    // The wait for the compiler, and for the cache after it.
     [Fact(Explicit = true), Trait("bench", "kernels")]
     public void Print_compile_times()
     {
@@ -47,7 +47,8 @@ public class KernelBenchTests
                 new KernelCache(folder).Get(nvrtc, KernelSource.Load(name), options);
             }
 
-            TestContext.Current.TestOutputHelper!.WriteLine($"{KernelSource.Names.Count} kernels {turn}: {watch.Elapsed.TotalMilliseconds:0} ms");
+            TestContext.Current.TestOutputHelper!.WriteLine(
+                $"{KernelSource.Names.Count} kernels {turn}: {watch.Elapsed.TotalMilliseconds:0} ms");
         }
 
         Directory.Delete(folder, recursive: true);

@@ -27,7 +27,8 @@ internal static class ReferenceFused
 
     /// <summary>x is [batch, tokens, heads · headSize]; table [tokens, headSize / 2, 2] or null. The result is not yet rounded.</summary>
     public static double[] RmsNormRope(
-        double[] x, ElementType type, int tokens, int columns, int headSize, double epsilon, float[] weight, bool roundProduct, float[]? table)
+        double[] x, ElementType type, int tokens, int columns, int headSize, double epsilon, float[] weight, bool roundProduct,
+        float[]? table)
     {
         var y = new double[x.Length];
         for (var row = 0; row < x.Length / columns; row++)
