@@ -9,8 +9,8 @@ internal sealed class AmpereAttention(CudaDevice device)
 
     /// <summary>Puts the attention on the stream; arguments are checked by the caller.</summary>
     public unsafe void Run(
-        AttentionTensor q, AttentionTensor k, AttentionTensor v, AttentionTensor output, BlockOffsets offsets, BlockMask mask, float scale,
-        nint logSumExp, nint stream)
+        AttentionTensor q, AttentionTensor k, AttentionTensor v, AttentionTensor output, BlockOffsets offsets, BlockMask mask,
+        float scale, nint logSumExp, nint stream)
     {
         if (mask.Lists == 0)
         {

@@ -21,7 +21,8 @@ public sealed class BlockMask : IDisposable
     {
         if (heads < 1 || blocks is < 1 or > BlockOffsets.MaxBlocks)
         {
-            throw new ArgumentException($"A mask of {heads} heads and {blocks} blocks; at least 1 head and 1 to {BlockOffsets.MaxBlocks} blocks.");
+            throw new ArgumentException(
+                $"A mask of {heads} heads and {blocks} blocks; at least 1 head and 1 to {BlockOffsets.MaxBlocks} blocks.");
         }
 
         Device = device;

@@ -9,8 +9,8 @@ internal sealed class HopperAttention(CudaDevice device) : IDisposable
 
     /// <summary>Plans and puts the attention on the stream; arguments are checked by the caller.</summary>
     public unsafe void Run(
-        AttentionTensor q, AttentionTensor k, AttentionTensor v, AttentionTensor output, BlockOffsets offsets, BlockMask mask, float scale,
-        nint logSumExp, nint stream)
+        AttentionTensor q, AttentionTensor k, AttentionTensor v, AttentionTensor output, BlockOffsets offsets, BlockMask mask,
+        float scale, nint logSumExp, nint stream)
     {
         _plan.Run(mask, q.Rows, offsets, stream);
         const int queryBlocks = AttentionPlan.QueryBlocks;

@@ -5,10 +5,8 @@ namespace NablaGen.Cuda;
 /// </summary>
 public sealed class NablaMask : IDisposable
 {
-    // Few heads at a time, so that the logits stay in the L2 cache between the two kernels.
-    private const long ScoreBytes = 24L << 20;
-
     private readonly CudaDevice _device;
+    private readonly long _scoreBytes;
     private readonly BlockPooling _pooling;
     private readonly NablaScores _scores;
     private readonly NablaSelect _select;
@@ -17,8 +15,15 @@ public sealed class NablaMask : IDisposable
 
     /// <summary>The mask kernels on a device; they are compiled at first use.</summary>
     public NablaMask(CudaDevice device)
+        : this(device, 96L << 20)
+    {
+    }
+
+    /// <summary>The same, with room for the logits of as many heads at a time as fit in <paramref name="scoreBytes"/>.</summary>
+    internal NablaMask(CudaDevice device, long scoreBytes)
     {
         _device = device;
+        _scoreBytes = scoreBytes;
         _pooling = new BlockPooling(device);
         _scores = new NablaScores(device);
         _select = new NablaSelect(device);
@@ -35,7 +40,8 @@ public sealed class NablaMask : IDisposable
     /// <param name="mask">Gets the result; batch · heads heads.</param>
     /// <param name="stream">The stream.</param>
     public void Run(
-        AttentionTensor q, AttentionTensor k, BlockOffsets offsets, double threshold, SlidingWindow? window, BlockMask mask, nint stream = 0)
+        AttentionTensor q, AttentionTensor k, BlockOffsets offsets, double threshold, SlidingWindow? window, BlockMask mask,
+        nint stream = 0)
     {
         var bytes = 4L * q.Rows * offsets.Blocks * q.HeadSize;
         var pooledQ = _pooled.Take(2 * bytes);
@@ -60,12 +66,12 @@ public sealed class NablaMask : IDisposable
         var blocks = offsets.Blocks;
         if (mask.Blocks != blocks || mask.Device != _device)
         {
-            throw new ArgumentException($"The mask has {mask.Blocks} blocks on device {mask.Device.Ordinal}; the tokens have {blocks} on device "
-                + $"{_device.Ordinal}.");
+            throw new ArgumentException($"The mask has {mask.Blocks} blocks on device {mask.Device.Ordinal}; "
+                + $"the tokens have {blocks} on device {_device.Ordinal}.");
         }
 
         var headBytes = 4L * blocks * NablaScores.StrideFor(blocks);
-        var atOnce = (int)Math.Clamp(ScoreBytes / headBytes, 1, mask.Heads);
+        var atOnce = (int)Math.Clamp(_scoreBytes / headBytes, 1, mask.Heads);
         var logits = _logits.Take(atOnce * headBytes);
         for (var head = 0; head < mask.Heads; head += atOnce)
         {

@@ -30,7 +30,7 @@ public sealed class NablaScores(CudaDevice device)
         var scale = (float)(1 / Math.Sqrt(headSize));
         var tiles = (blocks + Tile - 1) / Tile;
         device.Kernel("nabla_scores", $"HEAD_DIM={headSize}").Launch(
-            (tiles, tiles, heads), 128, 4 * Tile * headSize * 2, stream,
+            (tiles, tiles, heads), 128, 0, stream,
             [(nint)(&pooledQ), (nint)(&pooledK), (nint)(&at), (nint)(&scores), (nint)(&blocks), (nint)(&stride), (nint)(&scale)]);
     }
 }

@@ -1,6 +1,8 @@
 namespace NablaGen.Cuda;
 
-/// <summary>From pooled logits to the mask: the largest blocks that carry the top of the mass. Contract: Kernels/nabla_select.cu.</summary>
+/// <summary>
+/// From pooled logits to the mask: the largest blocks that carry the top of the mass. Contract: Kernels/nabla_select.cu.
+/// </summary>
 /// <param name="device">Where it runs.</param>
 public sealed class NablaSelect(CudaDevice device)
 {
@@ -44,8 +46,8 @@ public sealed class NablaSelect(CudaDevice device)
         device.Kernel("nabla_select", $"WARPS={warps}").Launch(
             ((blocks + warps - 1) / warps, heads, 1), 32 * warps, warps * rowStride * 4, stream,
             [
-                (nint)(&scores), (nint)(&bits), (nint)(&lists), (nint)(&counts), (nint)(&blocks), (nint)(&scoreStride), (nint)(&rowStride),
-                (nint)(&dropped), (nint)(&reachT), (nint)(&reachH), (nint)(&reachW), (nint)(&gridHeight), (nint)(&gridWidth),
+                (nint)(&scores), (nint)(&bits), (nint)(&lists), (nint)(&counts), (nint)(&blocks), (nint)(&scoreStride),
+                (nint)(&rowStride), (nint)(&dropped), (nint)(&reachT), (nint)(&reachH), (nint)(&reachW), (nint)(&gridHeight), (nint)(&gridWidth),
             ]);
     }
 }

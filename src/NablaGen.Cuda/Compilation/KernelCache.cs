@@ -49,7 +49,9 @@ internal sealed class KernelCache
             return Path.Combine(cache, "nablagen");
         }
 
-        var home = environment("HOME") is { Length: > 0 } own ? own : Environment.GetFolderPath(Environment.SpecialFolder.UserProfile);
+        var home = environment("HOME") is { Length: > 0 } own
+            ? own
+            : Environment.GetFolderPath(Environment.SpecialFolder.UserProfile);
         return Path.Combine(home, ".cache", "nablagen");
     }
 
@@ -72,7 +74,9 @@ internal sealed class KernelCache
         return image;
     }
 
-    /// <summary>SHA-256 over everything that decides the result, each part with its length so that no two sets of parts look alike.</summary>
+    /// <summary>
+    /// SHA-256 over everything that decides the result, each part with its length so that no two sets of parts look alike.
+    /// </summary>
     internal static string Key(IKernelCompiler compiler, KernelSource source, IReadOnlyList<string> options)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);

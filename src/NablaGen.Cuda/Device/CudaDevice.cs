@@ -108,7 +108,9 @@ public sealed class CudaDevice
         }
     }
 
-    /// <summary>Free and total device memory in bytes, as the driver counts it: what TorchSharp's allocator holds is not free.</summary>
+    /// <summary>
+    /// Free and total device memory in bytes, as the driver counts it: what TorchSharp's allocator holds is not free.
+    /// </summary>
     public (long Free, long Total) Memory()
     {
         MakeCurrent();
@@ -154,7 +156,8 @@ public sealed class CudaDevice
         MakeCurrent();
         string[] options =
         [
-            $"--gpu-architecture={_nvrtc.Value.TargetFor(Capability)}", "--std=c++17", .. macros.ToArray().Select(macro => "-D" + macro),
+            $"--gpu-architecture={_nvrtc.Value.TargetFor(Capability)}", "--std=c++17",
+            .. macros.ToArray().Select(macro => "-D" + macro),
         ];
         var source = KernelSource.Load(name);
         var compiled = _cache.Compilations;

@@ -50,7 +50,8 @@ internal sealed unsafe class CudaKernel
 
         if (grid.X < 1 || grid.Y is < 1 or > 65_535 || grid.Z is < 1 or > 65_535)
         {
-            throw new CudaException($"{_name}: a grid of {grid.X} × {grid.Y} × {grid.Z} cannot be launched (each from 1, Y and Z to 65,535).");
+            throw new CudaException(
+                $"{_name}: a grid of {grid.X} × {grid.Y} × {grid.Z} cannot be launched (each from 1, Y and Z to 65,535).");
         }
 
         _device.MakeCurrent();
@@ -63,8 +64,9 @@ internal sealed unsafe class CudaKernel
         fixed (nint* at = arguments)
         {
             Driver.Check(
-                Driver.cuLaunchKernel(_function, (uint)grid.X, (uint)grid.Y, (uint)grid.Z, (uint)threads, 1, 1, (uint)sharedBytes, stream,
-                    (void**)at, null),
+                Driver.cuLaunchKernel(
+                    _function, (uint)grid.X, (uint)grid.Y, (uint)grid.Z, (uint)threads, 1, 1, (uint)sharedBytes, stream, (void**)at,
+                    null),
                 $"Launching {_name}");
         }
     }

@@ -5,7 +5,9 @@ namespace NablaGen.Cuda;
 /// <summary>Times work on a stream by device events.</summary>
 public static class CudaTimer
 {
-    /// <summary>Runs <paramref name="work"/> once to warm up, then <paramref name="repeats"/> times; the median in milliseconds.</summary>
+    /// <summary>
+    /// Runs <paramref name="work"/> once to warm up, then <paramref name="repeats"/> times; the median in milliseconds.
+    /// </summary>
     public static double Median(CudaDevice device, Action work, int repeats = 5, nint stream = 0)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(repeats, 1);

@@ -6,14 +6,18 @@ internal static class FusedPass
     /// <summary>Threads of the kernels that walk over all elements.</summary>
     public const int WalkThreads = 256;
 
-    /// <summary>The fewest threads, in whole warps, that cover <paramref name="pieces"/> in as few turns as <paramref name="most"/> threads would.</summary>
+    /// <summary>
+    /// The fewest threads, in whole warps, that cover <paramref name="pieces"/> in as few turns as <paramref name="most"/> would.
+    /// </summary>
     public static int Threads(int pieces, int most)
     {
         var turns = (pieces + most - 1) / most;
         return ((pieces + turns - 1) / turns + 31) / 32 * 32;
     }
 
-    /// <summary>Thread blocks that walk over <paramref name="pieces"/>: enough to fill the device, few enough to start at once.</summary>
+    /// <summary>
+    /// Thread blocks that walk over <paramref name="pieces"/>: enough to fill the device, few enough to start at once.
+    /// </summary>
     public static int WalkGrid(CudaDevice device, long pieces) =>
         (int)Math.Clamp((pieces + WalkThreads - 1) / WalkThreads, 1, device.Multiprocessors * 16L);
 

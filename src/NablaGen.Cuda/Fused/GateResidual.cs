@@ -15,7 +15,8 @@ public sealed class GateResidual(CudaDevice device)
     /// <param name="gateStride">Floats from one batch's gate to the next.</param>
     /// <param name="stream">The stream.</param>
     public unsafe void Run(
-        nint x, nint y, ElementType type, int rows, int columns, nint gate = 0, int rowsPerBatch = 0, long gateStride = 0, nint stream = 0)
+        nint x, nint y, ElementType type, int rows, int columns, nint gate = 0, int rowsPerBatch = 0, long gateStride = 0,
+        nint stream = 0)
     {
         FusedPass.RequireRows(rows, columns);
         FusedPass.RequireAligned([x, y, gate], gateStride);

@@ -7,7 +7,9 @@ namespace NablaGen.Cuda;
 /// <param name="device">Where it runs.</param>
 public sealed class LayerNormModulate(CudaDevice device)
 {
-    /// <summary>Puts y = LayerNorm(x) · weight + bias, then · (1 + scale) + shift, on the stream. All arguments are device addresses.</summary>
+    /// <summary>
+    /// Puts y = LayerNorm(x) · weight + bias, then · (1 + scale) + shift, on the stream. All arguments are device addresses.
+    /// </summary>
     /// <param name="x">float32 [rows, columns], contiguous.</param>
     /// <param name="y">16-bit [rows, columns], contiguous.</param>
     /// <param name="type">Type of y.</param>

@@ -36,11 +36,12 @@ public sealed class RmsNormRope(CudaDevice device)
         var threads = FusedPass.Threads(columns / 8, 512);
         int tokens = offsets.Tokens, round = roundProduct ? 1 : 0;
         var at = offsets.Pointer;
-        device.Kernel("rms_norm_rope", FusedPass.Macros(type, $"COLUMNS={columns}", $"HEAD_DIM={headSize}", $"THREADS={threads}")).Launch(
+        var macros = FusedPass.Macros(type, $"COLUMNS={columns}", $"HEAD_DIM={headSize}", $"THREADS={threads}");
+        device.Kernel("rms_norm_rope", macros).Launch(
             (offsets.Blocks, batch, 1), threads, 0, stream,
             [
-                (nint)(&x), (nint)(&y), (nint)(&weight), (nint)(&table), (nint)(&at), (nint)(&pooled), (nint)(&tokens), (nint)(&epsilon),
-                (nint)(&round),
+                (nint)(&x), (nint)(&y), (nint)(&weight), (nint)(&table), (nint)(&at), (nint)(&pooled), (nint)(&tokens),
+                (nint)(&epsilon), (nint)(&round),
             ]);
     }
 }

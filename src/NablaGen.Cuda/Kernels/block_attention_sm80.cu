@@ -19,19 +19,14 @@
 #define HEAD_DIM 128
 #endif
 #ifndef WARPS
-#define WARPS 4
-#endif
-#ifndef Q_IN_REGISTERS
-#define Q_IN_REGISTERS 0
-#endif
-#ifndef MIN_BLOCKS
-#define MIN_BLOCKS (8 / WARPS)
+#define WARPS 2
 #endif
 
 constexpr int kThreads = WARPS * kWarp;
 constexpr int kRowTiles = 4 / WARPS;                           // tiles of 16 rows a warp
 constexpr int kChunks = HEAD_DIM / 8;                          // 16-byte pieces a row
-constexpr int kTileBytes = kBlock * HEAD_DIM * 2;
+constexpr int kRowBytes = HEAD_DIM * 2;
+constexpr int kTileBytes = kBlock * kRowBytes;
 constexpr float kSlack = 8.0f;
 
 #ifdef NABLAGEN_FP16
@@ -58,7 +53,7 @@ struct Work {
 };
 
 // Where the 16-byte piece (row, chunk) of a tile lies: the swizzle spreads a column's pieces over all banks.
-DEVICE u32 piece(u32 tile, int row, int chunk) { return tile + row * (HEAD_DIM * 2) + ((chunk ^ (row & 7)) << 4); }
+DEVICE u32 piece(u32 tile, int row, int chunk) { return tile + row * kRowBytes + ((chunk ^ (row & 7)) << 4); }
 
 DEVICE void copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int Pending> DEVICE void copy_wait() { asm volatile("cp.async.wait_group %0;" ::"n"(Pending) : "memory"); }
@@ -93,8 +88,8 @@ DEVICE void multiply(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1) {
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
-extern "C" __global__ void __launch_bounds__(kThreads, MIN_BLOCKS) block_attention_sm80(const __grid_constant__ Work work) {
-    extern __shared__ __align__(128) u8 shared[];
+extern "C" __global__ void __launch_bounds__(kThreads, 8 / WARPS) block_attention_sm80(const __grid_constant__ Work work) {
+    extern __shared__ __align__(1024) u8 shared[];
     const u32 tileQ = shared_address(shared), tileK = tileQ + kTileBytes, tileV = tileK + kTileBytes;
     const int thread = threadIdx.x, lane = thread % kWarp, warp = thread / kWarp;
     const int block = blockIdx.x, bh = blockIdx.y;
@@ -125,22 +120,10 @@ extern "C" __global__ void __launch_bounds__(kThreads, MIN_BLOCKS) block_attenti
         copy_commit();
     }
     // ldmatrix takes one row address a lane: lanes 0..7 the first 8 × 8 matrix's rows, 8..15 the second's, and so on.
-    const int rowQ = warp * kRowTiles * 16 + lane % 16, chunkQ = lane / 16;
-    const int rowK = lane % 8 + lane / 16 * 8, chunkK = lane / 8 % 2;
-    const int rowV = lane % 16, chunkV = lane / 16;
-
-#if Q_IN_REGISTERS
-    u32 queries[kRowTiles][HEAD_DIM / 16][4];
-    if (count > 0) {
-        copy_wait<0>();
-        __syncthreads();
-#pragma unroll
-        for (int step = 0; step < HEAD_DIM / 16; ++step) {
-#pragma unroll
-            for (int t = 0; t < kRowTiles; ++t) load_matrices(queries[t][step], piece(tileQ, rowQ + t * 16, step * 2 + chunkQ));
-        }
-    }
-#endif
+    // The swizzle is an exclusive or, so a step of 32 bytes along a row is one too.
+    const u32 fragmentQ = piece(tileQ, warp * kRowTiles * 16 + lane % 16, lane / 16);
+    const u32 fragmentK = piece(tileK, lane % 8 + lane / 16 * 8, lane / 8 % 2);
+    const u32 fragmentV = piece(tileV, lane % 16, lane / 16);
 
     for (int i = 0; i < count; ++i) {
         int nextStart = 0, nextTokens = 0;
@@ -162,22 +145,13 @@ extern "C" __global__ void __launch_bounds__(kThreads, MIN_BLOCKS) block_attenti
         }
 #pragma unroll
         for (int step = 0; step < HEAD_DIM / 16; ++step) {
-#if Q_IN_REGISTERS
             u32 a[kRowTiles][4];
 #pragma unroll
-            for (int t = 0; t < kRowTiles; ++t) {
-#pragma unroll
-                for (int e = 0; e < 4; ++e) a[t][e] = queries[t][step][e];
-            }
-#else
-            u32 a[kRowTiles][4];
-#pragma unroll
-            for (int t = 0; t < kRowTiles; ++t) load_matrices(a[t], piece(tileQ, rowQ + t * 16, step * 2 + chunkQ));
-#endif
+            for (int t = 0; t < kRowTiles; ++t) load_matrices(a[t], (fragmentQ ^ step << 5) + t * 16 * kRowBytes);
 #pragma unroll
             for (int j = 0; j < 4; ++j) {
                 u32 b[4];
-                load_matrices(b, piece(tileK, j * 16 + rowK, step * 2 + chunkK));
+                load_matrices(b, (fragmentK ^ step << 5) + j * 16 * kRowBytes);
 #pragma unroll
                 for (int t = 0; t < kRowTiles; ++t) {
                     multiply(s[t][2 * j], a[t], b[0], b[1]);
@@ -242,7 +216,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, MIN_BLOCKS) block_attenti
 #pragma unroll
             for (int j = 0; j < HEAD_DIM / 16; ++j) {
                 u32 b[4];
-                load_matrices_transposed(b, piece(tileV, step * 16 + rowV, j * 2 + chunkV));
+                load_matrices_transposed(b, (fragmentV ^ j << 5) + step * 16 * kRowBytes);
 #pragma unroll
                 for (int t = 0; t < kRowTiles; ++t) {
                     multiply(o[t][2 * j], p[t][step], b[0], b[1]);

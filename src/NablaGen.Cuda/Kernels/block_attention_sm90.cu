@@ -87,21 +87,18 @@ DEVICE void produce(const TensorMap* mapQ, const TensorMap* mapK, const TensorMa
         const int batch = bh / work.heads, head = bh % work.heads;
 
         // Each tile is one phase of the query barriers; a turn of two tiles is one phase of the tile barriers.
-        const u32 queryParity = (tileParity << 1 | turn) & 1;
+        const u32 queryParity = turn;
         const int entries = work.entryCounts[tile];
-        if (lane < QUERY_BLOCKS && entries > 0) {
+        if (lane < QUERY_BLOCKS) {
             const int block = group * QUERY_BLOCKS + lane;
             const u32 full = shared_address(&barriers->queryFull[lane]);
             barrier_wait(shared_address(&barriers->queryEmpty[lane]), queryParity ^ 1);
-            if (block < work.blocks) {
+            if (block < work.blocks && entries > 0) {
                 barrier_expect(full, kTileBytes);
                 copy_box(queryTiles + lane * kTileBytes, mapQ, full, 0, work.offsets[block], 0, head, batch);
             } else {
                 barrier_arrive(full);
             }
-        } else if (lane < QUERY_BLOCKS) {
-            barrier_wait(shared_address(&barriers->queryEmpty[lane]), queryParity ^ 1);
-            barrier_arrive(shared_address(&barriers->queryFull[lane]));
         }
         __syncwarp();
 
@@ -187,6 +184,60 @@ DEVICE void multiply_pv(float (&o)[HEAD_DIM / 2], const u32 (&p)[4][4], u64 v) {
     for (int step = 0; step < 4; ++step) wgmma_transposed(o, p[step], v + (step * 2048 >> 4));
 }
 
+// When m moved, what was summed so far is rescaled.
+DEVICE void rescale(float (&o)[HEAD_DIM / 2], float f0, float f1) {
+#pragma unroll
+    for (int j = 0; j < HEAD_DIM / 2; j += 4) {
+        o[j] *= f0;
+        o[j + 1] *= f0;
+        o[j + 2] *= f1;
+        o[j + 3] *= f1;
+    }
+}
+
+// P V of the held entry by itself, and its stage goes back to the producer.
+DEVICE void finish_held(float (&o)[HEAD_DIM / 2], const u32 (&p)[4][4], u64 v, u32 empty, int lane) {
+    wgmma_pin(o);
+    wgmma_fence();
+    multiply_pv(o, p, v);
+    wgmma_commit();
+    wgmma_wait<0>();
+    wgmma_pin(o);
+    if (lane == 0) barrier_arrive(empty);
+}
+
+// Divides by the row sums and writes the rows that the block has.
+DEVICE void store_output(const Work& work, float (&o)[HEAD_DIM / 2], float m0, float m1, float l0, float l1, int bh, int block,
+                         int row, int quad) {
+    const int start = work.offsets[block], rows = work.offsets[block + 1] - start;
+    l0 = quad_sum(l0);
+    l1 = quad_sum(l1);
+    const float r0 = l0 > 0 ? 1 / l0 : 0, r1 = l1 > 0 ? 1 / l1 : 0;
+    u16* out = work.out + bh / work.heads * work.outBatch + bh % work.heads * work.outHead + start * work.outToken;
+#pragma unroll
+    for (int j = 0; j < HEAD_DIM / 32; ++j) {
+        u32 low[4], high[4];
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+            const int at = (j * 4 + i) * 4;
+            low[i] = pack_elements(o[at] * r0, o[at + 1] * r0);
+            high[i] = pack_elements(o[at + 2] * r1, o[at + 3] * r1);
+        }
+        quad_transpose(low, quad);
+        quad_transpose(high, quad);
+        const int column = j * 32 + quad * 8;
+        if (row < rows) *(uint4*)(out + row * work.outToken + column) = make_uint4(low[0], low[1], low[2], low[3]);
+        if (row + 8 < rows) {
+            *(uint4*)(out + (row + 8) * work.outToken + column) = make_uint4(high[0], high[1], high[2], high[3]);
+        }
+    }
+    if (work.lse != nullptr && quad == 0) {
+        float* lse = work.lse + (i64)bh * work.tokens + start;
+        if (row < rows) lse[row] = l0 > 0 ? (m0 + __log2f(l0)) * kLn2 : NEGATIVE_INFINITY;
+        if (row + 8 < rows) lse[row + 8] = l1 > 0 ? (m1 + __log2f(l1)) * kLn2 : NEGATIVE_INFINITY;
+    }
+}
+
 DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 stages, int which, int thread) {
     const int lane = thread % kWarp, warp = thread / kWarp;
     const int row = warp * 16 + lane / 4, quad = lane % 4;
@@ -231,13 +282,7 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
             if (!(entry >> (22 + which) & 1)) {                // for another query block
                 if (lane == 0) barrier_arrive(empty + stage * 8);
                 if (held >= 0 && i + 1 - heldAt > kHold) {
-                    wgmma_pin(o);
-                    wgmma_fence();
-                    multiply_pv(o, p, v + held * (kStageBytes >> 4));
-                    wgmma_commit();
-                    wgmma_wait<0>();
-                    wgmma_pin(o);
-                    if (lane == 0) barrier_arrive(empty + held * 8);
+                    finish_held(o, p, v + held * (kStageBytes >> 4), empty + held * 8, lane);
                     held = -1;
                 }
                 continue;
@@ -258,15 +303,7 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
                 wgmma_wait<0>();
                 wgmma_pin(o);
                 if (lane == 0) barrier_arrive(empty + held * 8);
-                if (moved) {
-#pragma unroll
-                    for (int j = 0; j < HEAD_DIM / 2; j += 4) {
-                        o[j] *= f0;
-                        o[j + 1] *= f0;
-                        o[j + 2] *= f1;
-                        o[j + 3] *= f1;
-                    }
-                }
+                if (moved) rescale(o, f0, f1);
             } else {
                 wgmma_pin(s);
                 wgmma_fence();
@@ -274,60 +311,16 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
                 wgmma_commit();
                 wgmma_wait<0>();
                 wgmma_pin(s);
-                if (soften(s, m0, m1, l0, l1, f0, f1, tokens, scale, quad * 2)) {
-#pragma unroll
-                    for (int j = 0; j < HEAD_DIM / 2; j += 4) {
-                        o[j] *= f0;
-                        o[j + 1] *= f0;
-                        o[j + 2] *= f1;
-                        o[j + 3] *= f1;
-                    }
-                }
+                if (soften(s, m0, m1, l0, l1, f0, f1, tokens, scale, quad * 2)) rescale(o, f0, f1);
             }
             pack_weights(p, s);
             held = stage;
             heldAt = i;
         }
         if (lane == 0) barrier_arrive(shared_address(&barriers->queryEmpty[which]));
-        if (held >= 0) {
-            wgmma_pin(o);
-            wgmma_fence();
-            multiply_pv(o, p, v + held * (kStageBytes >> 4));
-            wgmma_commit();
-            wgmma_wait<0>();
-            wgmma_pin(o);
-            if (lane == 0) barrier_arrive(empty + held * 8);
-        }
+        if (held >= 0) finish_held(o, p, v + held * (kStageBytes >> 4), empty + held * 8, lane);
 
-        if (block < work.blocks) {
-            const int start = work.offsets[block], rows = work.offsets[block + 1] - start;
-            l0 = quad_sum(l0);
-            l1 = quad_sum(l1);
-            const float r0 = l0 > 0 ? 1 / l0 : 0, r1 = l1 > 0 ? 1 / l1 : 0;
-            u16* out = work.out + bh / work.heads * work.outBatch + bh % work.heads * work.outHead + start * work.outToken;
-#pragma unroll
-            for (int j = 0; j < HEAD_DIM / 32; ++j) {
-                u32 low[4], high[4];
-#pragma unroll
-                for (int i = 0; i < 4; ++i) {
-                    const int at = (j * 4 + i) * 4;
-                    low[i] = pack_elements(o[at] * r0, o[at + 1] * r0);
-                    high[i] = pack_elements(o[at + 2] * r1, o[at + 3] * r1);
-                }
-                quad_transpose(low, quad);
-                quad_transpose(high, quad);
-                const int column = j * 32 + quad * 8;
-                if (row < rows) *(uint4*)(out + row * work.outToken + column) = make_uint4(low[0], low[1], low[2], low[3]);
-                if (row + 8 < rows) {
-                    *(uint4*)(out + (row + 8) * work.outToken + column) = make_uint4(high[0], high[1], high[2], high[3]);
-                }
-            }
-            if (work.lse != nullptr && quad == 0) {
-                float* lse = work.lse + (i64)bh * work.tokens + start;
-                if (row < rows) lse[row] = l0 > 0 ? (m0 + __log2f(l0)) * kLn2 : NEGATIVE_INFINITY;
-                if (row + 8 < rows) lse[row + 8] = l1 > 0 ? (m1 + __log2f(l1)) * kLn2 : NEGATIVE_INFINITY;
-            }
-        }
+        if (block < work.blocks) store_output(work, o, m0, m1, l0, l1, bh, block, row, quad);
         if (turn == 1) tileParity ^= 1;
     }
 }

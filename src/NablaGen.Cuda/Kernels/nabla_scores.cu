@@ -9,8 +9,9 @@
 // q, k     float32 [heads, blocks, HEAD_DIM], contiguous
 // offsets  i32 [blocks + 1], first token of each block
 // scores   float32 [heads, blocks, scoreStride], scoreStride even
-// Grid (tiles of 64 key blocks, tiles of 64 query blocks, heads), 128 threads (each warp a 32 × 32 quarter), dynamic shared
-// memory 4 · 64 · HEAD_DIM bf16. Macro: HEAD_DIM (64 or 128).
+// Grid (tiles of 64 key blocks, tiles of 64 query blocks, heads), 128 threads, each warp a 32 × 32 quarter. The head is taken 64
+// columns at a time: small tiles let many thread blocks share a multiprocessor and hide one another's loads.
+// Macro: HEAD_DIM (64 or 128).
 #include "common.cuh"
 
 #ifndef HEAD_DIM
@@ -19,7 +20,8 @@
 
 constexpr int kThreads = 128;
 constexpr int kTile = 64;
-constexpr int kTileBytes = kTile * HEAD_DIM * 2;
+constexpr int kSlice = 64;                        // columns of the head at a time
+constexpr int kTileBytes = kTile * kSlice * 2;
 
 DEVICE u32 pack_bf16(float low, float high) {
     u32 packed;
@@ -34,16 +36,16 @@ DEVICE void split(float x, float y, u32& high, u32& low) {
 }
 
 // Where the 16-byte piece (row, chunk) of a tile lies: the swizzle spreads a column's pieces over all banks.
-DEVICE u32 piece(u32 tile, int row, int chunk) { return tile + row * (HEAD_DIM * 2) + ((chunk ^ (row & 7)) << 4); }
+DEVICE u32 piece(u32 tile, int row, int chunk) { return tile + row * (kSlice * 2) + ((chunk ^ (row & 7)) << 4); }
 
 DEVICE void store_piece(u32 address, const u32 (&w)[4]) {
     asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};"
                  ::"r"(address), "r"(w[0]), "r"(w[1]), "r"(w[2]), "r"(w[3]) : "memory");
 }
 
-// 64 rows to two tiles, the high parts and the low parts; zeros past the last block.
+// 64 columns of 64 rows to two tiles, the high parts and the low parts; zeros past the last block.
 DEVICE void load_tile(u32 high, u32 low, const float* rows, int first, int blocks, int thread) {
-    constexpr int kChunks = HEAD_DIM / 8;
+    constexpr int kChunks = kSlice / 8;
 #pragma unroll 4
     for (int i = thread; i < kTile * kChunks; i += kThreads) {
         const int row = i / kChunks, chunk = i % kChunks;
@@ -77,39 +79,42 @@ DEVICE void multiply(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1) {
 extern "C" __global__ void __launch_bounds__(kThreads) nabla_scores(
     const float* __restrict__ q, const float* __restrict__ k, const int* __restrict__ offsets, float* __restrict__ scores,
     int blocks, int scoreStride, float scale) {
-    extern __shared__ __align__(128) u8 shared[];
+    __shared__ __align__(128) u8 shared[4 * kTileBytes];
     const u32 highQ = shared_address(shared), lowQ = highQ + kTileBytes, highK = lowQ + kTileBytes, lowK = highK + kTileBytes;
     const int thread = threadIdx.x, lane = thread % kWarp, warp = thread / kWarp;
     const int keyBase = blockIdx.x * kTile, queryBase = blockIdx.y * kTile, head = blockIdx.z;
-    load_tile(highQ, lowQ, q + (i64)head * blocks * HEAD_DIM, queryBase, blocks, thread);
-    load_tile(highK, lowK, k + (i64)head * blocks * HEAD_DIM, keyBase, blocks, thread);
-    __syncthreads();
-
     const int rowBase = warp / 2 * 32, columnBase = warp % 2 * 32;
     const int rowQ = rowBase + lane % 16, chunkQ = lane / 16;
     const int rowK = columnBase + lane % 8 + lane / 16 * 8, chunkK = lane / 8 % 2;
     float d[2][4][4] = {};
+    for (int column = 0; column < HEAD_DIM; column += kSlice) {
+        const i64 first = (i64)head * blocks * HEAD_DIM + column;
+        __syncthreads();
+        load_tile(highQ, lowQ, q + first, queryBase, blocks, thread);
+        load_tile(highK, lowK, k + first, keyBase, blocks, thread);
+        __syncthreads();
 #pragma unroll
-    for (int step = 0; step < HEAD_DIM / 16; ++step) {
-        u32 high[2][4], low[2][4];
+        for (int step = 0; step < kSlice / 16; ++step) {
+            u32 high[2][4], low[2][4];
 #pragma unroll
-        for (int t = 0; t < 2; ++t) {
-            load_matrices(high[t], piece(highQ, rowQ + t * 16, step * 2 + chunkQ));
-            load_matrices(low[t], piece(lowQ, rowQ + t * 16, step * 2 + chunkQ));
-        }
+            for (int t = 0; t < 2; ++t) {
+                load_matrices(high[t], piece(highQ, rowQ + t * 16, step * 2 + chunkQ));
+                load_matrices(low[t], piece(lowQ, rowQ + t * 16, step * 2 + chunkQ));
+            }
 #pragma unroll
-        for (int j = 0; j < 2; ++j) {
-            u32 bHigh[4], bLow[4];
-            load_matrices(bHigh, piece(highK, rowK + j * 16, step * 2 + chunkK));
-            load_matrices(bLow, piece(lowK, rowK + j * 16, step * 2 + chunkK));
+            for (int j = 0; j < 2; ++j) {
+                u32 bHigh[4], bLow[4];
+                load_matrices(bHigh, piece(highK, rowK + j * 16, step * 2 + chunkK));
+                load_matrices(bLow, piece(lowK, rowK + j * 16, step * 2 + chunkK));
 #pragma unroll
-            for (int n = 0; n < 2; ++n) {
+                for (int n = 0; n < 2; ++n) {
 #pragma unroll
-                for (int t = 0; t < 2; ++t) multiply(d[t][2 * j + n], low[t], bHigh[2 * n], bHigh[2 * n + 1]);
+                    for (int t = 0; t < 2; ++t) multiply(d[t][2 * j + n], low[t], bHigh[2 * n], bHigh[2 * n + 1]);
 #pragma unroll
-                for (int t = 0; t < 2; ++t) multiply(d[t][2 * j + n], high[t], bLow[2 * n], bLow[2 * n + 1]);
+                    for (int t = 0; t < 2; ++t) multiply(d[t][2 * j + n], high[t], bLow[2 * n], bLow[2 * n + 1]);
 #pragma unroll
-                for (int t = 0; t < 2; ++t) multiply(d[t][2 * j + n], high[t], bHigh[2 * n], bHigh[2 * n + 1]);
+                    for (int t = 0; t < 2; ++t) multiply(d[t][2 * j + n], high[t], bHigh[2 * n], bHigh[2 * n + 1]);
+                }
             }
         }
     }

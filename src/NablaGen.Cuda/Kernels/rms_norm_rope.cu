@@ -9,9 +9,9 @@
 // table   float32 [tokens, HEAD_DIM / 2, 2]: cosine and sine of each token's angles (computed in float64 once a run);
 //         null: no rotation
 // pooled  float32 [batch · heads, blocks, HEAD_DIM] or null; offsets i32 [blocks + 1], first token of each block (1 to 64 tokens)
-// All 16-byte aligned. Grid (blocks, batch), THREADS threads; each thread holds the same VECTORS pieces of 8 columns of
-// kRows tokens at a time, so that one reduction serves kRows rows and the block's mean stays in registers.
-// Macros: COLUMNS, HEAD_DIM (64 or 128), THREADS (a multiple of 32; VECTORS = ⌈COLUMNS / 8 / THREADS⌉ of at most 4 is sensible).
+// All 16-byte aligned. Grid (blocks, batch), THREADS threads; each thread holds the same pieces of 8 columns of
+// ROWS tokens at a time, so that one reduction serves ROWS rows and the block's mean stays in registers.
+// Macros: COLUMNS, HEAD_DIM (64 or 128), THREADS (a multiple of 32), ROWS.
 #include "common.cuh"
 
 #ifndef COLUMNS
@@ -23,11 +23,13 @@
 #ifndef THREADS
 #define THREADS 320
 #endif
+#ifndef ROWS
+#define ROWS 4
+#endif
 
 constexpr int kWarps = THREADS / kWarp;
 constexpr int kPieces = COLUMNS / 8;
 constexpr int kTurns = (kPieces + THREADS - 1) / THREADS;
-constexpr int kRows = kTurns > 2 ? 2 : 4;
 constexpr int kHeads = COLUMNS / HEAD_DIM;
 
 DEVICE u32 rotate(float x, float y, float c, float s) { return pack_elements(x * c - y * s, x * s + y * c); }
@@ -43,10 +45,10 @@ DEVICE float2 scale_pair(u32 packed, float inverse, float2 weight, int roundProd
     return v;
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS) rms_norm_rope(
+extern "C" __global__ void __launch_bounds__(THREADS, THREADS <= 384 ? 2 : 1) rms_norm_rope(
     const u16* x, u16* y, const float* __restrict__ weight, const float* __restrict__ table, const int* __restrict__ offsets,
     float* __restrict__ pooled, int tokens, float eps, int roundProduct) {
-    __shared__ float partial[2][kRows][kWarps];
+    __shared__ float partial[2][ROWS][kWarps];
     const int block = blockIdx.x, batch = blockIdx.y, thread = threadIdx.x, lane = thread % kWarp, warp = thread / kWarp;
     const int start = offsets[block], rows = offsets[block + 1] - start;
     const i64 base = ((i64)batch * tokens + start) * COLUMNS;
@@ -64,10 +66,10 @@ extern "C" __global__ void __launch_bounds__(THREADS) rms_norm_rope(
     }
 
     int turn = 0;
-    for (int first = 0; first < rows; first += kRows, turn ^= 1) {
-        uint4 v[kRows][kTurns];
+    for (int first = 0; first < rows; first += ROWS, turn ^= 1) {
+        uint4 v[ROWS][kTurns];
 #pragma unroll
-        for (int r = 0; r < kRows; ++r) {
+        for (int r = 0; r < ROWS; ++r) {
             const uint4* from = (const uint4*)(x + base + (i64)(first + r) * COLUMNS);
 #pragma unroll
             for (int i = 0; i < kTurns; ++i) {
@@ -76,7 +78,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) rms_norm_rope(
             }
         }
 #pragma unroll
-        for (int r = 0; r < kRows; ++r) {
+        for (int r = 0; r < ROWS; ++r) {
             float squares = 0;
 #pragma unroll
             for (int i = 0; i < kTurns; ++i) {
@@ -92,7 +94,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) rms_norm_rope(
         }
         __syncthreads();               // two buffers by turns, so that one barrier a turn is enough
 #pragma unroll
-        for (int r = 0; r < kRows; ++r) {
+        for (int r = 0; r < ROWS; ++r) {
             if (first + r >= rows) break;
             float total = 0;
 #pragma unroll

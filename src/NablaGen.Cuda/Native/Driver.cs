@@ -2,7 +2,9 @@ using System.Runtime.InteropServices;
 
 namespace NablaGen.Cuda.Native;
 
-/// <summary>The CUDA driver's functions that are used here. Signatures follow cuda.h; every result goes through <see cref="Check"/>.</summary>
+/// <summary>
+/// The CUDA driver's functions that are used here. Signatures follow cuda.h; every result goes through <see cref="Check"/>.
+/// </summary>
 internal static unsafe partial class Driver
 {
     public const string Library = "nablagen-cuda-driver";

@@ -75,7 +75,9 @@ internal static class NativeSearch
     public static IReadOnlyList<string> DriverNames { get; } =
         OperatingSystem.IsWindows() ? ["nvcuda.dll"] : ["libcuda.so.1", "libcuda.so", "/usr/lib/wsl/lib/libcuda.so.1"];
 
-    /// <summary>Major and minor version in a file name: nvrtc64_120_0.dll is 12.0, libnvrtc.so.11.2 is 11.2, libnvrtc-5a3f.so.13 is 13.</summary>
+    /// <summary>
+    /// The version in a file name, times ten: nvrtc64_120_0.dll is 120, libnvrtc.so.11.2 is 112, libnvrtc-5a3f.so.13 is 130.
+    /// </summary>
     internal static int VersionOf(string file)
     {
         var name = Path.GetFileName(file);

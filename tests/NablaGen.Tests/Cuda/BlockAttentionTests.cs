@@ -34,7 +34,8 @@ public class BlockAttentionTests
         AttentionKernel kernel, int headSize, ElementType type, double density)
     {
         var draw = new Draw(7);
-        Check(kernel, type, batch: 2, heads: 2, headSize, [.. Enumerable.Range(0, 14).Select(_ => draw.Between(1, 64))], density, tokensFirst: true);
+        int[] sizes = [.. Enumerable.Range(0, 14).Select(_ => draw.Between(1, 64))];
+        Check(kernel, type, batch: 2, heads: 2, headSize, sizes, density, tokensFirst: true);
     }
 
     [Theory, Trait("gpu", "true")]
@@ -157,7 +158,8 @@ public class BlockAttentionTests
             : AttentionTensor.HeadsFirst(buffer.Pointer, type, batch, heads, tokens, headSize);
 
         using var own = attention is null ? new BlockAttention(device, kernel) : null;
-        (attention ?? own)!.Run(Tensor(bufferQ), Tensor(bufferK), Tensor(bufferV), Tensor(output), offsets, mask, logSumExp: logSumExp.Pointer);
+        (attention ?? own)!.Run(
+            Tensor(bufferQ), Tensor(bufferK), Tensor(bufferV), Tensor(output), offsets, mask, logSumExp: logSumExp.Pointer);
         device.Synchronize();
 
         var got = output.ToArray<ushort>(count);
@@ -167,7 +169,9 @@ public class BlockAttentionTests
         for (var i = 0; i < lse.Length; i++)
         {
             Assert.True(
-                double.IsNegativeInfinity(exactLse[i]) ? float.IsNegativeInfinity(lse[i]) : Math.Abs(lse[i] - exactLse[i]) <= 1e-4 + 1e-5 * Math.Abs(exactLse[i]),
+                double.IsNegativeInfinity(exactLse[i])
+                    ? float.IsNegativeInfinity(lse[i])
+                    : Math.Abs(lse[i] - exactLse[i]) <= 1e-4 + 1e-5 * Math.Abs(exactLse[i]),
                 $"Log-sum-exp {i} is {lse[i]}; exact {exactLse[i]}.");
         }
     }

@@ -16,8 +16,11 @@ internal static class Gates
         }
     }
 
-    /// <summary>Elementwise and norm kernels: bit-equal to the exact value's rounding in 99% of outputs, one rounding away at most.</summary>
-    public static void Rounded(ushort[] y, double[] exact, ElementType type)
+    /// <summary>
+    /// Elementwise and norm kernels: bit-equal to the exact value's rounding in 99% of outputs, a few roundings away at most. Where
+    /// outputs are differences of larger numbers, <paramref name="size"/> gives those numbers' size.
+    /// </summary>
+    public static void Rounded(ushort[] y, double[] exact, ElementType type, Func<int, double>? size = null)
     {
         Assert.Equal(exact.Length, y.Length);
         var equal = 0;
@@ -25,9 +28,10 @@ internal static class Gates
         {
             var right = Element16.Encode(type, exact[i]);
             equal += right == y[i] ? 1 : 0;
-            // Two roundings (after the norm, after the product) may each fall to the other side.
-            var step = Math.Abs(exact[i]) * (type == ElementType.Float16 ? 1.0 / 256 : 1.0 / 32) + 1e-3;
-            Assert.True(Math.Abs(Element16.Decode(type, y[i]) - exact[i]) <= step, $"Element {i} is {Element16.Decode(type, y[i])}; exact {exact[i]}.");
+            // Up to three roundings (after the norm, after the product, at the end) may each fall to the other side.
+            var allowed = 4 * Math.Abs(size?.Invoke(i) ?? exact[i]) * (type == ElementType.Float16 ? 1.0 / 1024 : 1.0 / 128) + 1e-6;
+            var got = Element16.Decode(type, y[i]);
+            Assert.True(Math.Abs(got - exact[i]) <= allowed, $"Element {i} is {got}; exact {exact[i]}.");
         }
 
         Assert.True(equal >= 0.99 * exact.Length, $"{equal} of {exact.Length} outputs are bit-equal; 99% are asked.");

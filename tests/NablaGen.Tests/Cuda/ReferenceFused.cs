@@ -27,7 +27,8 @@ internal static class ReferenceFused
 
     /// <summary>x is [batch, tokens, heads · headSize]; table [tokens, headSize / 2, 2] or null. The result is not yet rounded.</summary>
     public static double[] RmsNormRope(
-        double[] x, ElementType type, int tokens, int columns, int headSize, double epsilon, float[] weight, bool roundProduct, float[]? table)
+        double[] x, ElementType type, int tokens, int columns, int headSize, double epsilon, float[] weight, bool roundProduct,
+        float[]? table)
     {
         var y = new double[x.Length];
         for (var row = 0; row < x.Length / columns; row++)
@@ -53,5 +54,6 @@ internal static class ReferenceFused
         return y;
     }
 
-    public static double Gelu(double x) => 0.5 * x * (1 + Math.Tanh(Math.Sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x)));
+    /// <summary>½ x (1 + tanh u), written so that nothing cancels where tanh u is near −1.</summary>
+    public static double Gelu(double x) => x / (1 + Math.Exp(-2 * Math.Sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x)));
 }
