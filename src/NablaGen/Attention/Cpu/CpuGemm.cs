@@ -5,9 +5,8 @@ namespace NablaGen.Attention;
 
 /// <summary>Small float32 matrix products from registers: C = A B or C += A B, row-major, with B's columns a multiple of 16.</summary>
 /// <remarks>
-/// Four rows of A meet 64 columns of B (four 512-bit registers) or 16 (two 256-bit ones), so that each element loaded is used four
-/// times or more. About 80% of the processor's peak at the attention's sizes; libtorch's own call overhead and its need for
-/// contiguous operands cost more at 64 × 64 than the tuning of its kernels gains.
+/// Four rows of A meet 64 columns of B (four 512-bit registers) or 16 (two 256-bit ones), so that each element loaded is used several
+/// times. docs/performance.md has what the attention reaches with it.
 /// </remarks>
 internal static unsafe class CpuGemm
 {
