@@ -4,7 +4,7 @@ namespace NablaGen.Native;
 
 /// <summary>Keeps the resident memory of a long run flat: what is freed goes back to the system.</summary>
 /// <remarks>
-/// Two things made it grow by a third over 20 steps with no tensor leaked. glibc learns to keep blocks of up to 32 MiB in its heap, where
+/// Two things more than doubled it over 20 small steps with no tensor leaked. glibc learns to keep blocks of up to 32 MiB in its heap, where
 /// tensors of changing sizes leave holes. And each number that meets a tensor is a native object (TorchSharp's Scalar) that only the
 /// garbage collector frees; thousands of them hold the holes open, and the collector, which sees no native memory, has no cause to run.
 /// </remarks>

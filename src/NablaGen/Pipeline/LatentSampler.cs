@@ -45,7 +45,7 @@ public sealed class LatentSampler : IDisposable
     /// <param name="seed">The seed.</param>
     public static Tensor Noise(long[] shape, long seed)
     {
-        using var generator = new Generator((ulong)seed);
+        using var generator = new Generator();
         generator.manual_seed(seed);
         return randn(shape, dtype: ScalarType.Float32, generator: generator);
     }
