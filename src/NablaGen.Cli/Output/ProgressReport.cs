@@ -7,8 +7,14 @@ namespace NablaGen.Cli.Output;
 internal static class ProgressReport
 {
     /// <summary>Runs the work with a report.</summary>
-    public static T Run<T>(Func<IGenerationProgress, T> work) =>
-        Console.IsOutputRedirected || !AnsiConsole.Profile.Capabilities.Interactive ? work(new PlainProgress(Console.Out)) : BarProgress.Run(work);
+    public static T Run<T>(Func<IGenerationProgress, T> work)
+    {
+        T Logged(IGenerationProgress progress) => work(LongJob.Current?.Log is { } log ? new LoggedProgress(progress, log) : progress);
+
+        return Console.IsOutputRedirected || !AnsiConsole.Profile.Capabilities.Interactive
+            ? Logged(new PlainProgress(Console.Out))
+            : BarProgress.Run(Logged);
+    }
 
     /// <summary>What a stage is called on the screen.</summary>
     public static string Name(GenerationStage stage) => stage switch
