@@ -73,8 +73,9 @@ internal sealed class GenerateCommand
         var device = DeviceChoice.Resolve(parsed.GetValue(_device)!);
         var dtype = DeviceChoice.ResolveDtype(parsed.GetValue(_dtype)!, device);
         var output = SharedOptions.OutputOrDefault(parsed.GetValue(_output));
+        using var pipeline = new TextToVideo(folder, device, dtype);
         var result = ProgressReport.Run(progress =>
-            new TextToVideo(folder, device, dtype).Generate(request, output, parsed.GetValue(_latents), progress, cancellation));
+            pipeline.Generate(request, output, parsed.GetValue(_latents), progress, cancellation: cancellation));
         Summary.Write(result);
         return ExitCode.Done;
     }

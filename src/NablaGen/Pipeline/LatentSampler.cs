@@ -55,17 +55,16 @@ public sealed class LatentSampler : IDisposable
     /// <param name="noise">[C, T', h, w]</param>
     /// <param name="context">The prompt. [1, length, TextDim]</param>
     /// <param name="negativeContext">The negative prompt; null where guidance is 1. [1, length, TextDim]</param>
-    /// <param name="meter">Is told what the attention kept.</param>
-    /// <param name="onStep">Called after each step with the number done.</param>
+    /// <param name="observer">Sees every attention and every step.</param>
     /// <param name="cancellation">Stops between two layers.</param>
     /// <returns>Latents in float32 on the model's device. [C, T', h, w]</returns>
     public Tensor Sample(
         GenerationRequest request, Tensor noise, Tensor context, Tensor? negativeContext,
-        IAttentionObserver? meter = null, Action<int>? onStep = null, CancellationToken cancellation = default)
+        ISamplingObserver? observer = null, CancellationToken cancellation = default)
     {
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
-        using var attention = AttentionFactory.Create(request.Attention, _options.Device, request.DenseSteps, request.DenseLayers, meter);
+        using var attention = AttentionFactory.Create(request.Attention, _options.Device, request.DenseSteps, request.DenseLayers, observer);
         using var run = new DitRun(_model.Config, (int)noise.shape[1], (int)noise.shape[2], (int)noise.shape[3], attention, _options)
         {
             Cancellation = cancellation,
@@ -92,7 +91,7 @@ public sealed class LatentSampler : IDisposable
             latents = solver.Step(velocity, before).MoveToOuterDisposeScope();
             before.Dispose();
             NativeHeap.Collect();
-            onStep?.Invoke(step + 1);
+            observer?.OnStep(step, latents);
         }
 
         return latents.squeeze(0).MoveToOuterDisposeScope();
