@@ -51,10 +51,11 @@ internal sealed class ShapeOutline
     // Two discs side by side, and from each a straight line down to the tip that both share.
     private static (double X, double Y)[] Heart()
     {
-        const double Across = 0.5, Down = -0.32, Radius = 0.52, Tip = 0.98, Points = 24;
+        const double Across = 0.5, Down = -0.32, Radius = 0.52, Tip = 0.98;
+        const int Points = 24;
         double cleft = -Math.Acos(-Across / Radius);
         double tangent = Math.Atan2(Tip - Down, -Across) - Math.Acos(Radius / Length(Across, Tip - Down));
-        var right = Enumerable.Range(0, (int)Points + 1).Select(i =>
+        var right = Enumerable.Range(0, Points + 1).Select(i =>
         {
             var (sin, cos) = Math.SinCos(cleft + ((tangent - cleft) * i / Points));
             return (X: Across + (Radius * cos), Y: Down + (Radius * sin));

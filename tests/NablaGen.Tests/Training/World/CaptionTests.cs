@@ -1,4 +1,3 @@
-using System.Text.RegularExpressions;
 using NablaGen.Training.World;
 
 namespace NablaGen.Tests.Training.World;
@@ -13,7 +12,7 @@ public class CaptionTests
     {
         using var world = new ShapeWorld(WorldSplit.Training, 4);
         int colours = 0, shapes = 0, motions = 0, captions = 0;
-        for (int i = 0; i < 6000; i++)
+        for (int i = 0; i < 3000; i++)
         {
             if (world.SceneAt(i) is not { Objects: [var o] } scene)
             {
@@ -25,7 +24,7 @@ public class CaptionTests
             foreach (string name in Backdrops.Where(name => HasWord(plain, name)))
             {
                 Assert.True(Vocabulary.Of(scene.Backdrop).Any(b => b.Name == name), $"{scene.Backdrop}: {text}");
-                plain = Regex.Replace(plain, $@"\b{name}\b", "");
+                plain = plain.Replace(name, "");
             }
 
             colours += Check(o.Colour, c => Vocabulary.Of(c), plain, text);
@@ -45,7 +44,7 @@ public class CaptionTests
     public void A_caption_of_two_objects_names_only_what_they_are()
     {
         using var world = new ShapeWorld(WorldSplit.Training, 4);
-        foreach (int i in Enumerable.Range(0, 6000).Where(i => world.SceneAt(i).Objects.Count == 2))
+        foreach (int i in Enumerable.Range(0, 3000).Where(i => world.SceneAt(i).Objects.Count == 2))
         {
             var scene = world.SceneAt(i);
             string text = world.CaptionAt(i), plain = text.ToLowerInvariant();
@@ -111,5 +110,19 @@ public class CaptionTests
         return found;
     }
 
-    private static bool HasWord(string text, string word) => Regex.IsMatch(text, $@"(?<![\w-]){Regex.Escape(word)}(?![\w-])");
+    private static bool HasWord(string text, string word)
+    {
+        for (int at = text.IndexOf(word, StringComparison.Ordinal); at >= 0; at = text.IndexOf(word, at + 1, StringComparison.Ordinal))
+        {
+            int end = at + word.Length;
+            if ((at == 0 || !IsWord(text[at - 1])) && (end == text.Length || !IsWord(text[end])))
+            {
+                return true;
+            }
+        }
+
+        return false;
+
+        static bool IsWord(char c) => char.IsLetterOrDigit(c) || c == '-';
+    }
 }

@@ -1,3 +1,4 @@
+using NablaGen.Native;
 using NablaGen.Training.World;
 using static TorchSharp.torch;
 
@@ -68,6 +69,24 @@ public class ShapeWorldTests
         }
 
         Assert.Equal(Captions, batch.Captions);
+    }
+
+    [Fact]
+    [Trait("gpu", "true")]
+    public void A_GPU_draws_what_the_CPU_draws()
+    {
+        if (!TorchRuntime.HasCuda)
+        {
+            Assert.Skip("No CUDA device for libtorch.");
+        }
+
+        using var scope = NewDisposeScope();
+        using var world = new ShapeWorld(WorldSplit.Training);
+        var size = new ClipSize(9, 96, 96);
+        using var here = world.Next(0, 12, size, CPU);
+        using var there = world.Next(0, 12, size, CUDA);
+        Assert.Equal(here.Captions, there.Captions);
+        Assert.True((here.Frames - there.Frames.cpu()).abs().mean().item<float>() < 1e-3);
     }
 
     private static readonly string[] Captions =
