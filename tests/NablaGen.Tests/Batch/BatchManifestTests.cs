@@ -87,9 +87,11 @@ public sealed class BatchManifestTests : IDisposable
     {
         var entry = Entry("a", 1, RowState.Done);
         Assert.True(entry.Has(Recipe with { Device = "cuda:1", Version = "2", Model = "other" }));
-        Assert.All(
-            [Recipe with { Prompt = "y" }, Recipe with { Steps = 2 }, Recipe with { ModelHash = "4567" }, Recipe with { Dtype = "bfloat16" }, Recipe with { Fps = 9 }],
-            other => Assert.False(entry.Has(other)));
+        Recipe[] others =
+        [
+            Recipe with { Prompt = "y" }, Recipe with { Steps = 2 }, Recipe with { ModelHash = "4567" }, Recipe with { Dtype = "bfloat16" },
+        ];
+        Assert.All(others, other => Assert.False(entry.Has(other)));
     }
 
     public void Dispose() => _folder.Dispose();

@@ -13,7 +13,8 @@ public sealed class BatchPlanTests
     [Fact]
     public void A_rows_own_value_comes_before_the_shared_one_and_the_models()
     {
-        var rows = Plan(Nothing with { Steps = 7, Width = 64 }, SeedPlan.Once, new PartialRequest { Prompt = "a", Width = 32 }, new PartialRequest { Prompt = "b" });
+        PartialRequest a = new() { Prompt = "a", Width = 32 }, b = new() { Prompt = "b" };
+        var rows = Plan(Nothing with { Steps = 7, Width = 64 }, SeedPlan.Once, a, b);
         Assert.Equal([(32, 7, 480), (64, 7, 480)], rows.Select(row => (row.Request.Width, row.Request.Steps, row.Request.Height)));
     }
 
@@ -43,7 +44,8 @@ public sealed class BatchPlanTests
     public void What_is_shared_and_has_no_effect_on_a_row_is_left_out_there()
     {
         var shared = Nothing with { DenseSteps = 2, NegativePrompt = "bad", Attention = AttentionExpression.Nabla(0.5) };
-        var rows = Plan(shared, SeedPlan.Once, new PartialRequest { Prompt = "a" }, new PartialRequest { Prompt = "b", Attention = AttentionExpression.Dense, Guidance = 1 });
+        PartialRequest a = new() { Prompt = "a" }, b = new() { Prompt = "b", Attention = AttentionExpression.Dense, Guidance = 1 };
+        var rows = Plan(shared, SeedPlan.Once, a, b);
         Assert.Equal([2, 0], rows.Select(row => row.Request.DenseSteps));
         Assert.Equal("bad", rows[0].Request.NegativePrompt);
     }
@@ -59,9 +61,11 @@ public sealed class BatchPlanTests
     }
 
     [Fact]
-    public void Every_bad_row_is_named() => Assert.Equal(
-        "p:2: width must be a multiple of 16, such as 96, found 100 (also wrong: p:3)",
-        Error(Nothing, SeedPlan.Repeat(2), new PartialRequest { Prompt = "a" }, new PartialRequest { Prompt = "b", Width = 100 }, new PartialRequest { Prompt = "c", Seed = -1 }));
+    public void Every_bad_row_is_named()
+    {
+        PartialRequest a = new() { Prompt = "a" }, b = new() { Prompt = "b", Width = 100 }, c = new() { Prompt = "c", Seed = -1 };
+        Assert.Equal("p:2: width must be a multiple of 16, such as 96, found 100 (also wrong: p:3)", Error(Nothing, SeedPlan.Repeat(2), a, b, c));
+    }
 
     [Theory]
     [InlineData("")]

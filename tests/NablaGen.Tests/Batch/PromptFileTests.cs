@@ -26,8 +26,9 @@ public sealed class PromptFileTests : IDisposable
     public void Every_option_of_generate_is_a_key()
     {
         var row = Read(".jsonl", """
-            {"prompt": "x", "negative_prompt": "", "attention": "nabla-0.6_sta-3-3-3", "dense-steps": 1, "dense_layers": 2, "width": 64, "height": "32", "frames": 9, "fps": 12, "steps": 7, "solver": "euler", "shift": 2.5, "guidance": 3, "seed": 5000000000}
-            """).Single().Request;
+            {"prompt": "x", "negative_prompt": "", "attention": "nabla-0.6_sta-3-3-3", "dense-steps": 1, "dense_layers": 2, "width": 64,
+             "height": "32", "frames": 9, "fps": 12, "steps": 7, "solver": "euler", "shift": 2.5, "guidance": 3, "seed": 5000000000}
+            """.ReplaceLineEndings("")).Single().Request;
         Assert.Equal(("x", "", "nabla-0.6_sta-3-3-3", 1, 2), (row.Prompt, row.NegativePrompt, $"{row.Attention}", row.DenseSteps, row.DenseLayers));
         Assert.Equal((64, 32, 9, 12, 7), (row.Width, row.Height, row.Frames, row.Fps, row.Steps));
         Assert.Equal(("euler", 2.5, 3, 5000000000), (row.Solver, row.Shift, row.Guidance, row.Seed));

@@ -23,11 +23,13 @@ public sealed class BatchTests(GoldenModelFixture model) : IClassFixture<GoldenM
         Assert.EndsWith($"2 rows: 2 made, 0 skipped, 0 failed; in {Out}\n", run.Output);
 
         // The same again, as a cluster's first task of two, for a program.
-        var again = Batch("my prompts.csv", new Dictionary<string, string?> { ["JOB_COMPLETION_INDEX"] = "0", ["NABLAGEN_SHARD_COUNT"] = "2" }, "--steps", "1", "--json");
+        var cluster = new Dictionary<string, string?> { ["JOB_COMPLETION_INDEX"] = "0", ["NABLAGEN_SHARD_COUNT"] = "2" };
+        var again = Batch("my prompts.csv", cluster, "--steps", "1", "--json");
         Assert.Equal(0, again.ExitCode);
         var events = Events(again.Output);
         Assert.Equal(["start", "row-skipped", "end"], events.Select(Name));
-        Assert.Equal(("1/2", "JOB_COMPLETION_INDEX=0"), (events[0].GetProperty("shard").GetString(), events[0].GetProperty("shard_source").GetString()));
+        Assert.Equal("1/2", events[0].GetProperty("shard").GetString());
+        Assert.Equal("JOB_COMPLETION_INDEX=0", events[0].GetProperty("shard_source").GetString());
     }
 
     [Fact]
@@ -73,9 +75,9 @@ public sealed class BatchTests(GoldenModelFixture model) : IClassFixture<GoldenM
     [Fact]
     public async Task Three_at_once_with_one_killed_and_started_again_make_each_row_once()
     {
-        const int Rows = 12;
+        const int Rows = 8;
         File.WriteAllText(_folder["a.txt"], string.Join('\n', Enumerable.Range(1, Rows).Select(i => $"prompt {i}")));
-        string[] flags = ["--frames", "1", "--steps", "20"];
+        string[] flags = ["--frames", "1", "--steps", "5"];
         using var victim = Start("a.txt", flags);
         using var second = Start("a.txt", flags);
         using var third = Start("a.txt", flags);
