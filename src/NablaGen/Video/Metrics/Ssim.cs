@@ -6,7 +6,7 @@ namespace NablaGen.Video.Metrics;
 /// </summary>
 /// <remarks>
 /// Z. Wang et al., "Image quality assessment: from error visibility to structural similarity", 2004, with K₁ = 0.01, K₂ = 0.03. The values
-/// are those of the filter's C code; its SSE code differs where the width is not a multiple of 32.
+/// are those of the filter's C code; its SSE code may differ where the width is not a multiple of 32.
 /// </remarks>
 public sealed class Ssim
 {
