@@ -1,6 +1,7 @@
 using System.Text.Json;
 using NablaGen.Attention;
 using NablaGen.Statistics;
+using NablaGen.Video;
 using NablaGen.Video.Labels;
 using NablaGen.Video.Metrics;
 
@@ -44,6 +45,18 @@ public sealed class Comparison : IDisposable
         {
             throw new InvalidRequestException($"attention '{twice.Key}' is named twice");
         }
+    }
+
+    /// <summary>Sees before the work that a folder can take a comparison: it can be made and written to, and ffmpeg can make a video.</summary>
+    /// <exception cref="NablaGenException">It cannot.</exception>
+    public static void CheckFolder(string folder)
+    {
+        if (File.Exists(folder))
+        {
+            throw new NablaGenException($"{folder}: this is a file, expected the name of a folder");
+        }
+
+        Mp4Writer.CheckTarget(Path.Combine(folder, SideBySideName));
     }
 
     /// <summary>Makes the next video. The first is what the others are compared with.</summary>

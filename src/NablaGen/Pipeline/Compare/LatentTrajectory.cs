@@ -1,5 +1,4 @@
 using NablaGen.Attention;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace NablaGen.Pipeline.Compare;
