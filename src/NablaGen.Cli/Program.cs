@@ -5,6 +5,7 @@ using NablaGen.Cli.Commands;
 var root = new RootCommand("Makes videos from text with Wan2.1 and NABLA sparse attention.")
 {
     GenerateCommand.Create(),
+    BatchCommand.Create(),
     DecodeCommand.Create(),
     DoctorCommand.Create(),
     BenchCommand.Create(),
@@ -12,6 +13,7 @@ var root = new RootCommand("Makes videos from text with Wan2.1 and NABLA sparse 
 ExampleHelp.AddTo(root, new Dictionary<string, string>
 {
     ["generate"] = GenerateCommand.Example,
+    ["batch"] = BatchCommand.Example,
     ["decode"] = DecodeCommand.Example,
     ["doctor"] = DoctorCommand.Example,
     ["bench"] = BenchCommand.Example,
