@@ -3,6 +3,7 @@ using NablaGen.Attention;
 using NablaGen.Checkpoints;
 using NablaGen.Cli.Output;
 using NablaGen.Pipeline;
+using NablaGen.Pipeline.Batch;
 using NablaGen.Pipeline.Compare;
 
 namespace NablaGen.Cli.Commands;
@@ -69,7 +70,7 @@ internal sealed class CompareCommand
         var reports = new List<(string Folder, ComparisonReport Report)>();
         for (var i = 0; i < prepared.Count; i++)
         {
-            var name = prompts.Count == 1 ? "" : ComparisonIndex.FolderName(i + 1, prompts.Count, prompts[i]);
+            var name = prompts.Count == 1 ? "" : RowName.Of(i + 1, prompts[i], requests[i][0].Seed);
             if (prompts.Count > 1)
             {
                 Console.WriteLine($"prompt {i + 1}/{prompts.Count}: {prompts[i]}");

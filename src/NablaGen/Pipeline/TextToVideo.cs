@@ -150,8 +150,8 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         OutputFile.Prepare(latentsPath, ".safetensors");
     }
 
-    // For each request its prompt and, with guidance, its negative prompt.
-    private int[][][] Tokenize(IReadOnlyList<GenerationRequest> requests)
+    // The tokens of each prompt and, with guidance, negative prompt; of a list's, many are the same.
+    private Dictionary<string, int[]> Tokenize(IReadOnlyList<GenerationRequest> requests)
     {
         foreach (var request in requests)
         {
@@ -159,12 +159,10 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         }
 
         CheckModel();
-        return requests.Select(request =>
-        {
-            string[] texts = request.IsGuided ? [request.Prompt, request.NegativePrompt] : [request.Prompt];
-            return texts.Select(Tokenize).ToArray();
-        }).ToArray();
+        return requests.SelectMany(Texts).Distinct().ToDictionary(text => text, Tokenize);
     }
+
+    private static string[] Texts(GenerationRequest request) => request.IsGuided ? [request.Prompt, request.NegativePrompt] : [request.Prompt];
 
     private int[] Tokenize(string text)
     {
@@ -177,17 +175,29 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
     }
 
     private PreparedRequest[] Encode(
-        IReadOnlyList<GenerationRequest> requests, int[][][] tokens, StageClock? clock, CancellationToken cancellation)
+        IReadOnlyList<GenerationRequest> requests, Dictionary<string, int[]> tokens, StageClock? clock, CancellationToken cancellation)
     {
         using var scope = NewDisposeScope();
         cancellation.ThrowIfCancellationRequested();
         using var encoder = PromptEncoder.Load(folder, _options);
+        var encoded = new Dictionary<string, Tensor>();
+        Tensor Context(string text)
+        {
+            if (!encoded.TryGetValue(text, out var context))
+            {
+                using var inner = NewDisposeScope();
+                // On the CPU a thousand prompts take no room from the models.
+                encoded[text] = context = encoder.Encode(tokens[text]).to(CPU).MoveToOuterDisposeScope();
+            }
+
+            return context.alias();
+        }
+
         var prepared = new PreparedRequest[requests.Count];
         for (var i = 0; i < prepared.Length; i++)
         {
             cancellation.ThrowIfCancellationRequested();
-            // On the CPU a thousand prompts take no room from the models.
-            var contexts = tokens[i].Select(ids => encoder.Encode(ids).to(CPU)).ToArray();
+            var contexts = Texts(requests[i]).Select(Context).ToArray();
             prepared[i] = new PreparedRequest(requests[i], RecipeOf(requests[i]), contexts[0], contexts.ElementAtOrDefault(1));
             clock?.Done(i + 1, null);
         }

@@ -1,14 +1,10 @@
-using System.Text.RegularExpressions;
-
 namespace NablaGen.Pipeline.Compare;
 
 /// <summary>The page over several prompts' comparisons: <c>index.html</c>, with a link to each one's own page.</summary>
-public static partial class ComparisonIndex
+public static class ComparisonIndex
 {
     /// <summary>The file's name.</summary>
     public const string FileName = "index.html";
-
-    private const int MaxWords = 40;
 
     /// <summary>Writes <see cref="FileName"/>, aside first.</summary>
     /// <param name="folder">The folder that has a folder for each comparison.</param>
@@ -22,20 +18,6 @@ public static partial class ComparisonIndex
             ["items"] = string.Concat(comparisons.Select(comparison => Item(folder, comparison.Folder, comparison.Report))),
             ["version"] = ComparisonPage.Text(NablaGenVersion.Text),
         });
-
-    /// <summary>A prompt's folder: its number and its first words in ASCII, a name that every file system takes.</summary>
-    /// <param name="number">From 1.</param>
-    /// <param name="count">How many prompts there are.</param>
-    /// <param name="prompt">The prompt.</param>
-    public static string FolderName(int number, int count, string prompt)
-    {
-        var digits = Math.Max(2, $"{count}".Length);
-        var words = Separators().Replace(prompt.ToLowerInvariant(), "-").Trim('-');
-        return $"{number.ToString($"D{digits}")}-{(words.Length <= MaxWords ? words : words[..MaxWords])}".TrimEnd('-');
-    }
-
-    [GeneratedRegex("[^a-z0-9]+")]
-    private static partial Regex Separators();
 
     private static string Item(string folder, string name, ComparisonReport report)
     {

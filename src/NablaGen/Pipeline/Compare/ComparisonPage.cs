@@ -34,6 +34,7 @@ public static partial class ComparisonPage
             ["facts"] = Facts(recipe),
             ["baseline"] = Text(report.Expressions[0].Attention),
             ["rows"] = string.Concat(report.Expressions.Select(Row)),
+            ["columns"] = $"{SideBySideVideo.Columns(report.Expressions.Count)}",
             ["players"] = string.Concat(report.Expressions.Select(one => Player(folder, one, recipe))),
             ["options"] = string.Concat(report.Expressions.Select(one => $"<option>{Text(one.Attention)}</option>")),
             ["recipe"] = RecipeList(recipe),

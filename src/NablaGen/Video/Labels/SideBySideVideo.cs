@@ -52,6 +52,9 @@ public static class SideBySideVideo
         }
     }
 
+    /// <summary>How many videos stand in a row.</summary>
+    internal static int Columns(int videos) => videos <= 3 ? videos : (int)Math.Ceiling(Math.Sqrt(videos));
+
     // Where each video stands: cells with a label above the frame. All sides are even, as H.264 wants them.
     private sealed class Layout
     {
@@ -66,7 +69,7 @@ public static class SideBySideVideo
         public Layout(IReadOnlyList<LabelledVideo> videos, int frameWidth, int frameHeight)
         {
             (_frameWidth, _frameHeight) = (frameWidth, frameHeight);
-            _columns = videos.Count <= 3 ? videos.Count : (int)Math.Ceiling(Math.Sqrt(videos.Count));
+            _columns = Columns(videos.Count);
             _nameSize = Math.Clamp(frameWidth / 28f, 13, 28);
             _detailSize = MathF.Max(11, _nameSize * 0.8f);
             // A small video's cell is as wide as its label.

@@ -24,6 +24,7 @@ const cursors = [];
 let current = 0;
 let wanted = null;
 let playing = false;
+let speed = 1;
 
 function show(frame) {
   current = frame;
@@ -63,8 +64,11 @@ function follow() {
   if (leader.ended) {
     for (const video of videos) { video.currentTime = 0; video.play().catch(() => setPlaying(false)); }
   } else {
+    // A follower that is a little off runs faster or slower: jumping would halt it, and on a busy machine it would never catch up.
     for (const video of videos.slice(1)) {
-      if (!video.seeking && Math.abs(video.currentTime - leader.currentTime) > 1.5 / fps) video.currentTime = leader.currentTime;
+      const late = leader.currentTime - video.currentTime;
+      if (!video.seeking && Math.abs(late) > 1) video.currentTime = leader.currentTime;
+      video.playbackRate = speed * Math.max(0.5, Math.min(2, 1 + late));
     }
     show(Math.min(frames - 1, Math.floor(leader.currentTime * fps + 0.01)));
   }
@@ -88,7 +92,10 @@ $("frame").addEventListener("input", event => {
   seek(Number(event.target.value));
 });
 $("play").addEventListener("click", () => setPlaying(!playing));
-$("speed").addEventListener("change", event => videos.forEach(video => { video.playbackRate = Number(event.target.value); }));
+$("speed").addEventListener("change", event => {
+  speed = Number(event.target.value);
+  for (const video of videos) video.playbackRate = speed;
+});
 document.addEventListener("keydown", event => {
   if (event.key === " " && event.target === document.body) {
     event.preventDefault();
@@ -99,7 +106,7 @@ document.addEventListener("keydown", event => {
 // Two videos on one canvas.
 const stage = $("stage");
 const paint = stage.getContext("2d");
-const amounts = { wipe: 50, blend: 50, difference: 0 };
+const amounts = { wipe: 50, blend: 50, difference: 40 };
 const mode = () => document.querySelector("input[name=mode]:checked").value;
 
 function drawStage() {
@@ -113,7 +120,12 @@ function drawStage() {
   paint.drawImage(a, 0, 0, width, height);
   if (how === "wipe") {
     const x = Math.round(width * amount);
-    if (x < width) paint.drawImage(b, x, 0, width - x, height, x, 0, width - x, height);
+    paint.save();
+    paint.beginPath();
+    paint.rect(x, 0, width - x, height);
+    paint.clip();
+    paint.drawImage(b, 0, 0, width, height);
+    paint.restore();
     const line = Math.max(2, width / 400);
     paint.fillStyle = "#fff";
     paint.fillRect(x - line / 2, 0, line, height);
@@ -170,6 +182,7 @@ if (stage.width < 640) {
   stage.width *= scale;
   stage.height *= scale;
 }
+stage.style.setProperty("--aspect", stage.width / stage.height);
 $("second").selectedIndex = 1;
 for (const name of ["first", "second"]) $(name).addEventListener("change", drawStage);
 for (const radio of document.querySelectorAll("input[name=mode]")) radio.addEventListener("change", nameAmount);
