@@ -20,7 +20,7 @@ internal sealed class CompareCommand
     private readonly ModelOptions _model = new();
     private readonly Option<string?> _prompts = new("--prompts")
     {
-        Description = "Instead of --prompt: a text file with a prompt a line; empty lines and those that start with # are left out",
+        Description = "Instead of --prompt: a .txt with a prompt a line, or a .jsonl or .csv, as for batch",
         HelpName = "FILE",
     };
 
@@ -57,12 +57,13 @@ internal sealed class CompareCommand
     private int Run(ParseResult parsed, CancellationToken cancellation)
     {
         var flags = _options.Read(parsed);
+        CheckPrompt(parsed);
         var expressions = parsed.GetValue(_attention)!.Select(AttentionExpression.Parse).ToArray();
         Comparison.Check(expressions);
-        var prompts = Prompts(parsed);
-
         var model = _model.Folder(parsed);
-        var requests = Requests(prompts, expressions, flags with { Seed = flags.Seed ?? Random.Shared.Next() }, model);
+        // One seed for all prompts, and for all expressions in any case.
+        var requests = Requests(parsed.GetValue(_prompts), flags with { Seed = flags.Seed ?? Random.Shared.Next() }, expressions, model);
+
         var folder = OutputFolder(parsed.GetValue(_outputDir));
         using var pipeline = _model.Pipeline(parsed, model, keepLoaded: true);
         var prepared = ProgressReport.Run(progress => pipeline.Prepare([.. requests.Select(row => row[0])], progress, cancellation));
@@ -70,17 +71,18 @@ internal sealed class CompareCommand
         var reports = new List<(string Folder, ComparisonReport Report)>();
         for (var i = 0; i < prepared.Count; i++)
         {
-            var name = prompts.Count == 1 ? "" : RowName.Of(i + 1, prompts[i], requests[i][0].Seed);
-            if (prompts.Count > 1)
+            var first = requests[i][0];
+            var name = prepared.Count == 1 ? "" : RowName.Of(i + 1, first.Prompt, first.Seed);
+            if (prepared.Count > 1)
             {
-                Console.WriteLine($"prompt {i + 1}/{prompts.Count}: {prompts[i]}");
+                Console.WriteLine($"prompt {i + 1}/{prepared.Count}: {first.Prompt}");
             }
 
             using var prompt = prepared[i];
             reports.Add((name, Compare(pipeline, prompt, requests[i], Path.Combine(folder, name), cancellation)));
         }
 
-        if (prompts.Count > 1)
+        if (reports.Count > 1)
         {
             ComparisonIndex.Save(folder, reports);
         }
@@ -89,7 +91,7 @@ internal sealed class CompareCommand
         return ExitCode.Done;
     }
 
-    private List<string> Prompts(ParseResult parsed)
+    private void CheckPrompt(ParseResult parsed)
     {
         switch (parsed.GetValue(_options.Prompt), parsed.GetValue(_prompts))
         {
@@ -97,39 +99,28 @@ internal sealed class CompareCommand
                 throw new InvalidRequestException("there is nothing to make: give --prompt, or --prompts with a file");
             case (not null, not null):
                 throw new InvalidRequestException("--prompt and --prompts both say what to show: give one of them");
-            case ({ } prompt, _):
-                return [prompt];
-            case (_, { } file):
-                return ReadPrompts(file);
-        }
-    }
-
-    private static List<string> ReadPrompts(string file)
-    {
-        try
-        {
-            var prompts = File.ReadLines(file).Select(line => line.Trim()).Where(line => line.Length > 0 && line[0] != '#').ToList();
-            return prompts.Count > 0 ? prompts : throw new InvalidRequestException($"{file}: it holds no prompt");
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new NablaGenException($"{file}: the prompts cannot be read: {e.Message}", e);
         }
     }
 
     // By prompt, by expression. Every one is checked before anything is made.
-    private static List<GenerationRequest[]> Requests(
-        IEnumerable<string> prompts, IReadOnlyList<AttentionExpression> expressions, PartialRequest flags, ModelFolder model)
+    private static List<GenerationRequest[]> Requests(string? file, PartialRequest flags, AttentionExpression[] expressions, ModelFolder model)
     {
-        var requests = prompts.Select(prompt => expressions
-            .Select(expression => new PartialRequest { Prompt = prompt, Attention = expression }.Over(flags, model.Defaults).ToRequest(model.Defaults))
-            .ToArray()).ToList();
-        foreach (var request in requests[0])
-        {
-            request.Check(model.DitConfig, model.VaeConfig);
-        }
+        var rows = file is null ? [flags] : PromptFile.Read(file).Select(row => Over(row, flags, model));
+        return [.. rows.Select(row => expressions.Select(expression => Checked(row, expression, model)).ToArray())];
+    }
 
-        return requests;
+    private static PartialRequest Over(PromptRow row, PartialRequest flags, ModelFolder model) =>
+        row.Request.Attention is { } attention
+            ? throw new InvalidRequestException($"{row.Where}: attention '{attention}' has no effect: what is compared comes from --attention")
+            : row.Request.Over(flags, model.Defaults);
+
+    private static GenerationRequest Checked(PartialRequest row, AttentionExpression expression, ModelFolder model)
+    {
+        // What is to be kept dense says nothing to dense attention.
+        var partial = expression.IsDense ? row with { DenseSteps = null, DenseLayers = null } : row;
+        var request = (partial with { Attention = expression }).ToRequest(model.Defaults);
+        request.Check(model.DitConfig, model.VaeConfig);
+        return request;
     }
 
     private static string OutputFolder(string? named)
