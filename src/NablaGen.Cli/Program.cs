@@ -6,6 +6,7 @@ var root = new RootCommand("Makes videos from text with Wan2.1 and NABLA sparse 
 {
     GenerateCommand.Create(),
     BatchCommand.Create(),
+    CompareCommand.Create(),
     DecodeCommand.Create(),
     DoctorCommand.Create(),
     BenchCommand.Create(),
@@ -14,6 +15,7 @@ ExampleHelp.AddTo(root, new Dictionary<string, string>
 {
     ["generate"] = GenerateCommand.Example,
     ["batch"] = BatchCommand.Example,
+    ["compare"] = CompareCommand.Example,
     ["decode"] = DecodeCommand.Example,
     ["doctor"] = DoctorCommand.Example,
     ["bench"] = BenchCommand.Example,

@@ -215,14 +215,15 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
     {
         using var scope = NewDisposeScope();
         var meter = new DensityMeter();
-        var latents = Sample(prepared, meter, observer, clock, cancellation);
-        LatentFile.Save(latentsPath, latents, prepared.Recipe);
-        Decode(latents, prepared.Recipe, output, clock, cancellation);
-        return Finish(output, latentsPath, prepared.Recipe, meter.Mean, clock);
+        var seen = new SamplingProgress(meter, clock);
+        var latents = Sample(prepared, new SamplingObservers(observer, seen), clock, cancellation);
+        var recipe = seen.Thresholds.Count == 0 ? prepared.Recipe : prepared.Recipe with { Thresholds = seen.Thresholds };
+        LatentFile.Save(latentsPath, latents, recipe);
+        Decode(latents, recipe, output, clock, cancellation);
+        return Finish(output, latentsPath, recipe, meter.Mean, clock);
     }
 
-    private Tensor Sample(
-        PreparedRequest prepared, DensityMeter meter, ISamplingObserver? observer, StageClock clock, CancellationToken cancellation)
+    private Tensor Sample(PreparedRequest prepared, ISamplingObserver observer, StageClock clock, CancellationToken cancellation)
     {
         var request = prepared.Request;
         cancellation.ThrowIfCancellationRequested();
@@ -237,7 +238,7 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
             clock.Start(GenerationStage.Sample, request.Steps);
             using var noise = LatentSampler.Noise(request.LatentShape(folder.VaeConfig), request.Seed);
             var latents = _sampler.Sample(
-                request, noise, prepared.Context, prepared.NegativeContext, new SamplingObservers(meter, observer, step => clock.Done(step + 1, meter.Mean)), cancellation);
+                request, noise, prepared.Context, prepared.NegativeContext, observer, cancellation);
             return latents.isfinite().all().item<bool>()
                 ? latents
                 : throw new NablaGenException($"the latents are not numbers (NaN or infinite) after sampling with {request.Solver}, {request.Steps} steps "
