@@ -47,7 +47,7 @@ public sealed class VideoDecoder : IDisposable
         {
             onFrames(chunk.squeeze(0));
             NativeHeap.Collect();
-        }, cancellation);
+        }, cancellation: cancellation);
     }
 
     /// <inheritdoc/>
