@@ -74,7 +74,7 @@ public static class VaeMemory
             cache += up.Cache + blocks.Cache;
             peak = Math.Max(peak, input * frames + Math.Max(up.Peak, Math.Max(blocks.Peak, cropped)));
             frames = doubles && moves ? 2 * frames : frames;
-            (dim, covered) = (outputs, exit.Doubled);
+            (dim, covered) = (outputs, exit);
             if (level == 0)
             {
                 cache += Kept * outputs * exit.Area;
