@@ -7,9 +7,11 @@ internal static class RandomWeights
 {
     /// <summary>
     /// Norms 1, biases 0, the rest normal with a variance of 1 / inputs, so that activations keep their size from layer to layer as a
-    /// trained model's do. Drawn from torch's generator of the weights' device.
+    /// trained model's do.
     /// </summary>
-    public static void Fill(nn.Module module)
+    /// <param name="module">Its parameters are written.</param>
+    /// <param name="generator">Where the numbers come from; null for torch's own of the weights' device.</param>
+    public static void Fill(nn.Module module, Generator? generator = null)
     {
         using var noGrad = no_grad();
         foreach (var (name, parameter) in module.named_parameters())
@@ -25,7 +27,7 @@ internal static class RandomWeights
             }
             else
             {
-                parameter.normal_(0, 1 / Math.Sqrt(parameter.NumberOfElements / (double)parameter.shape[0]));
+                parameter.normal_(0, 1 / Math.Sqrt(parameter.NumberOfElements / (double)parameter.shape[0]), generator);
             }
         }
     }

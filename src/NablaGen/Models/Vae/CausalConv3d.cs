@@ -79,11 +79,17 @@ public sealed class CausalConv3d : Module<Tensor, FeatureCache?, Tensor>
 
         var outputs = _weight.shape[0];
         var missing = x.device_type == DeviceType.CUDA && x.ElementSize == sizeof(short) ? (ChannelStep - outputs % ChannelStep) % ChannelStep : 0;
-        var (weight, bias) = missing == 0
-            ? ((Tensor)_weight, (Tensor)_bias)
-            : (functional.pad(_weight, [0, 0, 0, 0, 0, 0, 0, 0, 0, missing]), functional.pad(_bias, [0, missing]));
-        return functional.conv3d(x, weight, bias, [_timeStride, 1, 1], [0, .. _padding]).narrow(1, 0, outputs).MoveToOuterDisposeScope();
+        if (missing == 0)
+        {
+            return Convolution(x, _weight, _bias).MoveToOuterDisposeScope();
+        }
+
+        var weight = functional.pad(_weight, [0, 0, 0, 0, 0, 0, 0, 0, 0, missing]);
+        return Convolution(x, weight, functional.pad(_bias, [0, missing])).narrow(1, 0, outputs).MoveToOuterDisposeScope();
     }
+
+    private Tensor Convolution(Tensor x, Tensor weight, Tensor bias) =>
+        functional.conv3d(x, weight, bias, [_timeStride, 1, 1], [0, .. _padding]);
 
     // Differentiable.
     private Tensor Joined(Tensor input, VaeRmsNorm? norm, Tensor? before)

@@ -26,16 +26,28 @@ public sealed class Upsample : Module<Tensor, FeatureCache?, Tensor>
     }
 
     /// <summary>[B, C, T, H, W] → [B, C / 2, T or 2 T, 2 H, 2 W]. The first frame of a video stays one.</summary>
+    /// <param name="input">A chunk of frames, or the whole video.</param>
+    /// <param name="cache">The frames before the chunk; null where the input is the whole video.</param>
     public override Tensor forward(Tensor input, FeatureCache? cache)
     {
         using var scope = NewDisposeScope();
-        var x = _timeConv is null || cache is null || cache.IsFirstChunk(this) ? input : InTime(_timeConv, input, cache);
+        var x = input;
+        if (_timeConv is not null && cache is not null && !cache.IsFirstChunk(this))
+        {
+            x = DoubleTime(_timeConv, x, cache);
+        }
+        else if (_timeConv is not null && cache is null && x.shape[2] > 1)
+        {
+            // The first frame takes no part, here as chunk by chunk: what comes after it sees zeros in its place.
+            x = cat([x.narrow(2, 0, 1), DoubleTime(_timeConv, x.narrow(2, 1, x.shape[2] - 1), null)], 2);
+        }
+
         var frames = functional.interpolate(ChannelsLast.Frames(x), scale_factor: [2, 2], mode: InterpolationMode.Nearest);
         return ChannelsLast.Video(_resample.Conv.forward(frames), x.shape[0]).MoveToOuterDisposeScope();
     }
 
     // Twice the channels become twice the frames: channel halves are neighbours in time.
-    private static Tensor InTime(CausalConv3d timeConv, Tensor x, FeatureCache cache)
+    private static Tensor DoubleTime(CausalConv3d timeConv, Tensor x, FeatureCache? cache)
     {
         using var scope = NewDisposeScope();
         var halves = ChannelsLast.Pixels(timeConv.forward(x, cache)).unflatten(4, [2, x.shape[1]]);

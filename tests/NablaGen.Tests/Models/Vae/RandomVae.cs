@@ -14,10 +14,10 @@ internal static class RandomVae
     /// <summary>The same weights for a configuration whatever the device and type.</summary>
     public static WanVae Create(VaeConfig config, ModuleOptions options)
     {
-        // No scope here: parameters made in one die with it.
-        manual_seed(1);
+        // No scope here: parameters made in one die with it. And a generator of its own: other tests draw from torch's.
+        using var generator = new Generator(1);
         using var source = new WanVae(config, ModuleOptions.Cpu);
-        RandomWeights.Fill(source);
+        RandomWeights.Fill(source, generator);
         var model = new WanVae(config, options);
         using var noGrad = no_grad();
         foreach (var (to, from) in model.parameters().Zip(source.parameters()))
@@ -32,8 +32,8 @@ internal static class RandomVae
     public static Tensor Smooth(int frames, int height, int width)
     {
         using var scope = NewDisposeScope();
-        manual_seed(2);
-        var coarse = randn([1, 16, 2, Math.Max(height / 6, 2), Math.Max(width / 6, 2)]);
+        using var generator = new Generator(2);
+        var coarse = randn([1, 16, 2, Math.Max(height / 6, 2), Math.Max(width / 6, 2)], generator: generator);
         return nn.functional.interpolate(coarse, [frames, height, width], mode: InterpolationMode.Trilinear, align_corners: true)
             .MoveToOuterDisposeScope();
     }
