@@ -1,6 +1,7 @@
 using System.CommandLine;
 using NablaGen.Cli;
 using NablaGen.Cli.Commands;
+using NablaGen.Cli.Commands.Bench;
 
 var root = new RootCommand("Makes videos from text with Wan2.1 and NABLA sparse attention.")
 {
@@ -19,6 +20,8 @@ ExampleHelp.AddTo(root, new Dictionary<string, string>
     ["decode"] = DecodeCommand.Example,
     ["doctor"] = DoctorCommand.Example,
     ["bench"] = BenchCommand.Example,
-    ["dit"] = BenchCommand.Example,
+    ["dit"] = BenchDitCommand.Example,
+    ["vae"] = BenchVaeCommand.Example,
+    ["t5"] = BenchT5Command.Example,
 });
 return CommandRunner.Run(root, args);

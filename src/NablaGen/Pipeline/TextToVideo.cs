@@ -112,8 +112,8 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
             Width = (int)latents.shape[3] * vae.SpatialStride,
             Height = (int)latents.shape[2] * vae.SpatialStride,
         };
-        Decode(latents, recipe, output, clock, cancellation);
-        return Finish(output, latentsPath, recipe, null, clock);
+        var flat = Decode(latents, recipe, output, clock, cancellation);
+        return Finish(output, latentsPath, recipe, null, flat, clock);
     }
 
     /// <summary>Checks every key, shape and type of the model's files, the tokenizer included, and that the weights fit into memory; nothing is loaded.</summary>
@@ -219,8 +219,8 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         var latents = Sample(prepared, new SamplingObservers(observer, seen), clock, cancellation);
         var recipe = seen.Thresholds.Count == 0 ? prepared.Recipe : prepared.Recipe with { Thresholds = seen.Thresholds };
         LatentFile.Save(latentsPath, latents, recipe);
-        Decode(latents, recipe, output, clock, cancellation);
-        return Finish(output, latentsPath, recipe, meter.Mean, clock);
+        var flat = Decode(latents, recipe, output, clock, cancellation);
+        return Finish(output, latentsPath, recipe, meter.Mean, flat, clock);
     }
 
     private Tensor Sample(PreparedRequest prepared, ISamplingObserver observer, StageClock clock, CancellationToken cancellation)
@@ -253,7 +253,8 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         }
     }
 
-    private void Decode(Tensor latents, Recipe recipe, string output, StageClock clock, CancellationToken cancellation)
+    // Gives the frames that came out in a single colour.
+    private IReadOnlyList<int> Decode(Tensor latents, Recipe recipe, string output, StageClock clock, CancellationToken cancellation)
     {
         clock.Start(GenerationStage.Decode, recipe.Frames);
         cancellation.ThrowIfCancellationRequested();
@@ -261,12 +262,13 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         try
         {
             using var video = VideoOutput.Open(output, recipe, cancellation);
-            _decoder.Decode(latents, frames =>
+            var flat = _decoder.Decode(latents, frames =>
             {
                 video.Write(frames);
                 clock.Done(video.FramesWritten, null);
-            }, cancellation);
+            }, cancellation: cancellation);
             video.Complete();
+            return flat;
         }
         finally
         {
@@ -277,10 +279,11 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         }
     }
 
-    private static GenerationResult Finish(string output, string latentsPath, Recipe recipe, double? density, StageClock clock)
+    private static GenerationResult Finish(
+        string output, string latentsPath, Recipe recipe, double? density, IReadOnlyList<int> flatFrames, StageClock clock)
     {
         using var process = Process.GetCurrentProcess();
-        var result = new GenerationResult(output, latentsPath, recipe, density, clock.Finish(), process.PeakWorkingSet64);
+        var result = new GenerationResult(output, latentsPath, recipe, density, clock.Finish(), process.PeakWorkingSet64) { FlatFrames = flatFrames };
         ResultFile.Save(output, result);
         return result;
     }
