@@ -12,12 +12,29 @@ internal sealed class BatchCommand
 
     private readonly Argument<string> _file = new("FILE")
     {
-        Description = "Prompts: .txt (one a line, # comments), .jsonl or .csv (keys or columns are the options below: prompt, seed, threshold, …); - is standard input",
+        Description = "Prompts: .txt (one a line, # comments), or .jsonl or .csv with prompt and any option below from --negative-prompt to --seed as a key or "
+            + "column; what a row says itself comes before the command line; - is standard input",
     };
 
-    private readonly Option<string> _outputDir = new("--output-dir", "-o") { Description = "Folder for the videos and manifest.jsonl", HelpName = "DIR", Required = true };
-    private readonly Option<string?> _seeds = new("--seeds") { Description = "Make each row that has no seed with each of these: 1-4 or 1,5,9", HelpName = "LIST" };
-    private readonly Option<int?> _repeat = new("--repeat") { Description = "Make each row N times, with seeds that count up or are derived", HelpName = "N" };
+    private readonly Option<string> _outputDir = new("--output-dir", "-o")
+    {
+        Description = "Folder for the videos and manifest.jsonl",
+        HelpName = "DIR",
+        Required = true,
+    };
+
+    private readonly Option<string?> _seeds = new("--seeds")
+    {
+        Description = "Make each row that has no seed with each of these: 1-4 or 1,5,9",
+        HelpName = "LIST",
+    };
+
+    private readonly Option<int?> _repeat = new("--repeat")
+    {
+        Description = "Make each row N times, with seeds that count up or are derived",
+        HelpName = "N",
+    };
+
     private readonly Option<bool> _retryFailed = new("--retry-failed") { Description = "Make rows again that failed in an earlier run" };
     private readonly Option<bool> _failFast = new("--fail-fast") { Description = "Stop at the first row that fails" };
     private readonly Option<bool> _verify = new("--verify") { Description = "Compare the hash of finished videos, not only their size" };
@@ -39,9 +56,7 @@ internal sealed class BatchCommand
     public static Command Create()
     {
         var self = new BatchCommand();
-        var command = new Command(
-            "batch",
-            "Make a video of each row of a file. Run again, it makes what is missing. Options of the command line count for all rows; what a row says itself comes first.")
+        var command = new Command("batch", "Make a video of each row of a file; run again, what is missing.")
         {
             self._file, self._outputDir, self._seeds, self._repeat, self._shard, self._retryFailed, self._failFast, self._verify,
             self._discardLatents, self._json, self._model.Model,
@@ -85,7 +100,8 @@ internal sealed class BatchCommand
             return ExitCode.Done;
         }
 
-        Console.Error.WriteLine($"nablagen: {summary.Failed} of {BatchText.Rows(summary.Rows)} failed; the manifest in {outputDir} says why, --retry-failed makes them again");
+        Console.Error.WriteLine(
+            $"nablagen: {summary.Failed} of {BatchText.Rows(summary.Rows)} failed; the manifest in {outputDir} says why, --retry-failed makes them again");
         return ExitCode.Failed;
     }
 

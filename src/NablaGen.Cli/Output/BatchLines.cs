@@ -71,7 +71,9 @@ internal sealed class BatchLines(TextWriter output, Shard shard) : IBatchProgres
         {
             var left = ProgressReport.Time(_stageWatch.Elapsed / done * (_units - done));
             var tail = density is { } value ? $", density {value:0.000}" : "";
-            output.WriteLine($"{(_name.Length == 0 ? "" : _name + ": ")}{ProgressReport.Name(_stage)}: {ProgressReport.Unit(_stage)} {done}/{_units}, ETA {left}{tail}{BatchText.Left(_eta)}");
+            var row = _name.Length == 0 ? "" : _name + ": ";
+            var unit = $"{ProgressReport.Name(_stage)}: {ProgressReport.Unit(_stage)} {done}/{_units}";
+            output.WriteLine($"{row}{unit}, ETA {left}{tail}{BatchText.Left(_eta)}");
             _watch.Restart();
         }
     }

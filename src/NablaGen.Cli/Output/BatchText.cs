@@ -12,8 +12,11 @@ internal static class BatchText
         return $"{Rows(soFar.Rows)}{of}: {pending.Count} to make, {soFar.Skipped} done before{failed}";
     }
 
-    public static string Done(ManifestEntry entry) =>
-        $"done in {ProgressReport.Time(TimeSpan.FromSeconds(entry.Seconds))}{(entry.Density is { } density ? $", density {density:0.000}" : ", from its saved latents")}";
+    public static string Done(ManifestEntry entry)
+    {
+        var how = entry.Density is { } density ? $"density {density:0.000}" : "from its saved latents";
+        return $"done in {ProgressReport.Time(TimeSpan.FromSeconds(entry.Seconds))}, {how}";
+    }
 
     public static string Left(BatchEta eta) => eta.Left is { } left ? $"; all rows: {eta.Fraction:0%}, ETA {ProgressReport.Time(left)}" : "";
 
@@ -23,8 +26,11 @@ internal static class BatchText
 
     public static string Wait(int rows) => $"waiting for {Rows(rows)} that other processes have";
 
-    public static string End(BatchSummary summary, string folder) =>
-        $"{Rows(summary.Rows)}: {summary.Made} made, {summary.Skipped} skipped, {summary.Failed} failed{(summary.Left > 0 ? $", {summary.Left} left" : "")}; in {folder}";
+    public static string End(BatchSummary summary, string folder)
+    {
+        var left = summary.Left == 0 ? "" : $", {summary.Left} left";
+        return $"{Rows(summary.Rows)}: {summary.Made} made, {summary.Skipped} skipped, {summary.Failed} failed{left}; in {folder}";
+    }
 
     public static string Rows(int count) => count == 1 ? "1 row" : $"{count} rows";
 }

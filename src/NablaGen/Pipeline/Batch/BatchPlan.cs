@@ -13,7 +13,9 @@ public static class BatchPlan
     /// <param name="defaults">The model's.</param>
     /// <param name="dit">The model's, to check sizes.</param>
     /// <param name="vae">The model's, to check sizes.</param>
-    /// <exception cref="InvalidRequestException">A row cannot be made (the message says which line), or something shared has no effect on any row.</exception>
+    /// <exception cref="InvalidRequestException">
+    /// A row cannot be made (the message says which line), or something shared has no effect on any row.
+    /// </exception>
     public static IReadOnlyList<BatchRow> Make(
         IReadOnlyList<PromptRow> rows, PartialRequest shared, SeedPlan seeds, GenerationDefaults defaults, DitConfig dit, VaeConfig vae)
     {

@@ -195,7 +195,8 @@ public sealed class BatchRunner(TextToVideo pipeline, string folder, BatchOption
         }
         catch (Exception error) when (IsOfRow(error))
         {
-            var entry = Entry(RowState.Failed) with { Error = Line.Of(error is OutOfMemoryException ? "out of memory" : error.Message.Split('\n')[0]) };
+            var reason = error is OutOfMemoryException ? "out of memory" : Line.Of(error.Message.Split('\n')[0]);
+            var entry = Entry(RowState.Failed) with { Error = reason };
             manifest.Add(entry);
             Summary = Summary with { Failed = Summary.Failed + 1 };
             progress.OnRowFailed(row, entry, Summary);

@@ -66,7 +66,7 @@ public static class PromptFile
                 ReadLines(text, name, rows, JsonRow);
                 break;
             default:
-                ReadLines(text, name, rows, (line, where) => line.StartsWith('#') ? null : new PromptRow(where, new PartialRequest { Prompt = line }));
+                ReadLines(text, name, rows, TextRow);
                 break;
         }
 
@@ -85,12 +85,16 @@ public static class PromptFile
         }
     }
 
+    private static PromptRow? TextRow(string line, string where) =>
+        line.StartsWith('#') ? null : new PromptRow(where, new PartialRequest { Prompt = line });
+
     private static PromptRow JsonRow(string line, string where)
     {
         using var document = Parse(line, where);
-        if (document.RootElement.ValueKind != JsonValueKind.Object)
+        var kind = document.RootElement.ValueKind;
+        if (kind != JsonValueKind.Object)
         {
-            throw new InvalidRequestException($"{where}: expected an object such as {{\"prompt\": \"a red ball\"}}, found {JsonKinds.Name(document.RootElement.ValueKind)}");
+            throw new InvalidRequestException($"{where}: expected an object such as {{\"prompt\": \"a red ball\"}}, found {JsonKinds.Name(kind)}");
         }
 
         var values = new RowValues(where);

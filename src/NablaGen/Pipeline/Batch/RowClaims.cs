@@ -31,7 +31,8 @@ internal sealed class RowClaims : IDisposable
         _heart = new Timer(_ => Touch(), null, Heartbeat, Heartbeat);
     }
 
-    /// <summary>Claims a row, until <see cref="Release"/>; false where another process makes it. What that process wrote is to be read after this.</summary>
+    /// <summary>Claims a row, until <see cref="Release"/>; false where another process makes it.</summary>
+    /// <remarks>Whether the row is made already is to be looked up after this: only then can nobody have it in work.</remarks>
     /// <exception cref="NablaGenException">No claim can be written.</exception>
     public bool TryClaim(string name)
     {

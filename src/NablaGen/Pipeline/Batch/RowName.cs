@@ -50,7 +50,8 @@ public static class RowName
         foreach (var rune in text.EnumerateRunes())
         {
             // Marks belong to the letters of many scripts.
-            if (Rune.IsLetterOrDigit(rune) || (word.Length > 0 && Rune.GetUnicodeCategory(rune) is UnicodeCategory.NonSpacingMark or UnicodeCategory.SpacingCombiningMark))
+            var isMark = Rune.GetUnicodeCategory(rune) is UnicodeCategory.NonSpacingMark or UnicodeCategory.SpacingCombiningMark;
+            if (Rune.IsLetterOrDigit(rune) || (isMark && word.Length > 0))
             {
                 word.Append(Rune.ToLowerInvariant(rune).ToString());
             }

@@ -37,7 +37,7 @@ public sealed record SeedPlan
         var seeds = new List<long>();
         foreach (var part in text.Split(','))
         {
-            var ends = part.Split('-').Select(end => long.TryParse(end, NumberStyles.AllowLeadingWhite | NumberStyles.AllowTrailingWhite, CultureInfo.InvariantCulture, out var seed) ? seed : -1).ToArray();
+            var ends = part.Split('-').Select(end => long.TryParse(end.Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out var seed) ? seed : -1).ToArray();
             if (ends is not ([>= 0] or [>= 0, >= 0]) || ends[^1] < ends[0])
             {
                 throw new InvalidRequestException($"seeds '{text}': expected numbers and ranges such as 1-4 or 1,5,9");
