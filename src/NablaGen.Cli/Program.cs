@@ -10,6 +10,7 @@ var root = new RootCommand("Makes videos from text with Wan2.1 and NABLA sparse 
     DecodeCommand.Create(),
     DoctorCommand.Create(),
     BenchCommand.Create(),
+    CompletionCommand.Create(),
 };
 ExampleHelp.AddTo(root, new Dictionary<string, string>
 {
@@ -19,6 +20,7 @@ ExampleHelp.AddTo(root, new Dictionary<string, string>
     ["decode"] = DecodeCommand.Example,
     ["doctor"] = DoctorCommand.Example,
     ["bench"] = BenchCommand.Example,
+    ["completion"] = CompletionCommand.Example,
     ["dit"] = BenchCommand.Example,
 });
 return CommandRunner.Run(root, args);
