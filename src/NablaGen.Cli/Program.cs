@@ -11,6 +11,7 @@ var root = new RootCommand("Makes videos from text with Wan2.1 and NABLA sparse 
     DecodeCommand.Create(),
     DoctorCommand.Create(),
     BenchCommand.Create(),
+    CompletionCommand.Create(),
 };
 ExampleHelp.AddTo(root, new Dictionary<string, string>
 {
@@ -23,5 +24,6 @@ ExampleHelp.AddTo(root, new Dictionary<string, string>
     ["dit"] = BenchDitCommand.Example,
     ["vae"] = BenchVaeCommand.Example,
     ["t5"] = BenchT5Command.Example,
+    ["completion"] = CompletionCommand.Example,
 });
 return CommandRunner.Run(root, args);

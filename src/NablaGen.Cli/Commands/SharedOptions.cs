@@ -17,6 +17,7 @@ internal static class SharedOptions
         Description = "auto, cpu, cuda or cuda:<number>",
         HelpName = "DEVICE",
         DefaultValueFactory = _ => "auto",
+        CompletionSources = { "auto", "cpu", "cuda", "cuda:0" },
     };
 
     public static Option<string> Dtype() => new("--dtype")
@@ -24,6 +25,7 @@ internal static class SharedOptions
         Description = "Type of the large matrix products: auto (float32 on the CPU, bfloat16 on CUDA), float32 or bfloat16",
         HelpName = "TYPE",
         DefaultValueFactory = _ => "auto",
+        CompletionSources = { "auto", "float32", "bfloat16" },
     };
 
     public static Option<string?> Output() => new("--output", "-o")

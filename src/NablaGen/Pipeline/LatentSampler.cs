@@ -110,6 +110,7 @@ public sealed class LatentSampler : IDisposable
             observer?.OnStep(step, latents);
         }
 
+        observer?.OnEnd();
         return latents.squeeze(0).MoveToOuterDisposeScope();
     }
 

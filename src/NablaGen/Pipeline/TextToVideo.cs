@@ -29,6 +29,9 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
     /// <summary>The model.</summary>
     public ModelFolder Folder => folder;
 
+    /// <summary>Where it runs.</summary>
+    public Device Device => device;
+
     /// <summary>Makes a video and, before decoding, saves its latents.</summary>
     /// <param name="request">What to make.</param>
     /// <param name="output">The video: an <c>.mp4</c>, or a <c>.png</c> for a single frame. A <c>.json</c> is written beside it.</param>
