@@ -261,7 +261,8 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
     {
         clock.Start(GenerationStage.Decode, recipe.Frames);
         cancellation.ThrowIfCancellationRequested();
-        _decoder ??= VideoDecoder.Load(folder, device);
+        // What is asked for in float32 is float32 to the end; else the VAE has a type of its own.
+        _decoder ??= VideoDecoder.Load(folder, device, dtype == ScalarType.Float32 ? dtype : null);
         try
         {
             using var video = VideoOutput.Open(output, recipe, cancellation);
