@@ -1,10 +1,13 @@
 using System.CommandLine;
 using NablaGen.Cli;
 using NablaGen.Cli.Commands;
+using NablaGen.Cli.Commands.Bench;
 
 var root = new RootCommand("Makes videos from text with Wan2.1 and NABLA sparse attention.")
 {
     GenerateCommand.Create(),
+    BatchCommand.Create(),
+    CompareCommand.Create(),
     DecodeCommand.Create(),
     DoctorCommand.Create(),
     BenchCommand.Create(),
@@ -13,10 +16,14 @@ var root = new RootCommand("Makes videos from text with Wan2.1 and NABLA sparse 
 ExampleHelp.AddTo(root, new Dictionary<string, string>
 {
     ["generate"] = GenerateCommand.Example,
+    ["batch"] = BatchCommand.Example,
+    ["compare"] = CompareCommand.Example,
     ["decode"] = DecodeCommand.Example,
     ["doctor"] = DoctorCommand.Example,
     ["bench"] = BenchCommand.Example,
+    ["dit"] = BenchDitCommand.Example,
+    ["vae"] = BenchVaeCommand.Example,
+    ["t5"] = BenchT5Command.Example,
     ["completion"] = CompletionCommand.Example,
-    ["dit"] = BenchCommand.Example,
 });
 return CommandRunner.Run(root, args);

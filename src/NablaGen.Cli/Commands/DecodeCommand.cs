@@ -2,7 +2,6 @@ using System.CommandLine;
 using NablaGen.Cli.Output;
 using NablaGen.Native;
 using NablaGen.Pipeline;
-using static TorchSharp.torch;
 
 namespace NablaGen.Cli.Commands;
 
@@ -25,7 +24,8 @@ internal static class DecodeCommand
         {
             var folder = ModelLocator.Open(parsed.GetValue(model));
             TorchRuntime.Load();
-            using var pipeline = new TextToVideo(folder, DeviceChoice.Resolve(parsed.GetValue(device)!), ScalarType.Float32);
+            var place = DeviceChoice.Resolve(parsed.GetValue(device)!);
+            using var pipeline = new TextToVideo(folder, place, VideoDecoder.DefaultDtype(place));
             var path = SharedOptions.OutputOrDefault(parsed.GetValue(output));
             var result = ProgressReport.Run(progress => pipeline.DecodeLatents(parsed.GetValue(latents)!, path, progress, cancellation));
             Summary.Write(result);

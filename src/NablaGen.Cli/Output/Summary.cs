@@ -29,6 +29,10 @@ internal static class Summary
 
         Line("memory", $"{Size(result.PeakMemoryBytes)} at peak");
         Line("seed", $"{recipe.Seed}");
+        if (result.FlatFrames is { Count: > 0 } flat)
+        {
+            Console.Error.WriteLine($"nablagen: warning: of a single colour: frame{(flat.Count == 1 ? "" : "s")} {string.Join(", ", flat)}");
+        }
     }
 
     /// <summary>A line of the summary.</summary>

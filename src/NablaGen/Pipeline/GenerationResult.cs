@@ -13,4 +13,8 @@ public sealed record GenerationResult(
     Recipe Recipe,
     double? Density,
     IReadOnlyDictionary<GenerationStage, double> Seconds,
-    long PeakMemoryBytes);
+    long PeakMemoryBytes)
+{
+    /// <summary>Frames of a single colour, numbered from 0; hardly ever what was asked for.</summary>
+    public IReadOnlyList<int> FlatFrames { get; init; } = [];
+}

@@ -115,8 +115,8 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
             Width = (int)latents.shape[3] * vae.SpatialStride,
             Height = (int)latents.shape[2] * vae.SpatialStride,
         };
-        Decode(latents, recipe, output, clock, cancellation);
-        return Finish(output, latentsPath, recipe, null, clock);
+        var flat = Decode(latents, recipe, output, clock, cancellation);
+        return Finish(output, latentsPath, recipe, null, flat, clock);
     }
 
     /// <summary>Checks every key, shape and type of the model's files, the tokenizer included, and that the weights fit into memory; nothing is loaded.</summary>
@@ -153,8 +153,8 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         OutputFile.Prepare(latentsPath, ".safetensors");
     }
 
-    // For each request its prompt and, with guidance, its negative prompt.
-    private int[][][] Tokenize(IReadOnlyList<GenerationRequest> requests)
+    // The tokens of each prompt and, with guidance, negative prompt; of a list's, many are the same.
+    private Dictionary<string, int[]> Tokenize(IReadOnlyList<GenerationRequest> requests)
     {
         foreach (var request in requests)
         {
@@ -162,12 +162,10 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         }
 
         CheckModel();
-        return requests.Select(request =>
-        {
-            string[] texts = request.IsGuided ? [request.Prompt, request.NegativePrompt] : [request.Prompt];
-            return texts.Select(Tokenize).ToArray();
-        }).ToArray();
+        return requests.SelectMany(Texts).Distinct().ToDictionary(text => text, Tokenize);
     }
+
+    private static string[] Texts(GenerationRequest request) => request.IsGuided ? [request.Prompt, request.NegativePrompt] : [request.Prompt];
 
     private int[] Tokenize(string text)
     {
@@ -180,17 +178,29 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
     }
 
     private PreparedRequest[] Encode(
-        IReadOnlyList<GenerationRequest> requests, int[][][] tokens, StageClock? clock, CancellationToken cancellation)
+        IReadOnlyList<GenerationRequest> requests, Dictionary<string, int[]> tokens, StageClock? clock, CancellationToken cancellation)
     {
         using var scope = NewDisposeScope();
         cancellation.ThrowIfCancellationRequested();
         using var encoder = PromptEncoder.Load(folder, _options);
+        var encoded = new Dictionary<string, Tensor>();
+        Tensor Context(string text)
+        {
+            if (!encoded.TryGetValue(text, out var context))
+            {
+                using var inner = NewDisposeScope();
+                // On the CPU a thousand prompts take no room from the models.
+                encoded[text] = context = encoder.Encode(tokens[text]).to(CPU).MoveToOuterDisposeScope();
+            }
+
+            return context.alias();
+        }
+
         var prepared = new PreparedRequest[requests.Count];
         for (var i = 0; i < prepared.Length; i++)
         {
             cancellation.ThrowIfCancellationRequested();
-            // On the CPU a thousand prompts take no room from the models.
-            var contexts = tokens[i].Select(ids => encoder.Encode(ids).to(CPU)).ToArray();
+            var contexts = Texts(requests[i]).Select(Context).ToArray();
             prepared[i] = new PreparedRequest(requests[i], RecipeOf(requests[i]), contexts[0], contexts.ElementAtOrDefault(1));
             clock?.Done(i + 1, null);
         }
@@ -212,8 +222,8 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         var latents = Sample(prepared, new SamplingObservers(observer, seen), clock, cancellation);
         var recipe = seen.Thresholds.Count == 0 ? prepared.Recipe : prepared.Recipe with { Thresholds = seen.Thresholds };
         LatentFile.Save(latentsPath, latents, recipe);
-        Decode(latents, recipe, output, clock, cancellation);
-        return Finish(output, latentsPath, recipe, meter.Mean, clock);
+        var flat = Decode(latents, recipe, output, clock, cancellation);
+        return Finish(output, latentsPath, recipe, meter.Mean, flat, clock);
     }
 
     private Tensor Sample(PreparedRequest prepared, ISamplingObserver observer, StageClock clock, CancellationToken cancellation)
@@ -246,20 +256,23 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         }
     }
 
-    private void Decode(Tensor latents, Recipe recipe, string output, StageClock clock, CancellationToken cancellation)
+    // Gives the frames that came out in a single colour.
+    private IReadOnlyList<int> Decode(Tensor latents, Recipe recipe, string output, StageClock clock, CancellationToken cancellation)
     {
         clock.Start(GenerationStage.Decode, recipe.Frames);
         cancellation.ThrowIfCancellationRequested();
-        _decoder ??= VideoDecoder.Load(folder, device);
+        // What is asked for in float32 is float32 to the end; else the VAE has a type of its own.
+        _decoder ??= VideoDecoder.Load(folder, device, dtype == ScalarType.Float32 ? dtype : null);
         try
         {
             using var video = VideoOutput.Open(output, recipe, cancellation);
-            _decoder.Decode(latents, frames =>
+            var flat = _decoder.Decode(latents, frames =>
             {
                 video.Write(frames);
                 clock.Done(video.FramesWritten, null);
-            }, cancellation);
+            }, cancellation: cancellation);
             video.Complete();
+            return flat;
         }
         finally
         {
@@ -270,10 +283,11 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         }
     }
 
-    private static GenerationResult Finish(string output, string latentsPath, Recipe recipe, double? density, StageClock clock)
+    private static GenerationResult Finish(
+        string output, string latentsPath, Recipe recipe, double? density, IReadOnlyList<int> flatFrames, StageClock clock)
     {
         using var process = Process.GetCurrentProcess();
-        var result = new GenerationResult(output, latentsPath, recipe, density, clock.Finish(), process.PeakWorkingSet64);
+        var result = new GenerationResult(output, latentsPath, recipe, density, clock.Finish(), process.PeakWorkingSet64) { FlatFrames = flatFrames };
         ResultFile.Save(output, result);
         return result;
     }

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Globalization;
 using System.Text.Json;
 using NablaGen.Attention;
 using NablaGen.Measurement;
@@ -8,10 +7,10 @@ using NablaGen.Models.Dit;
 using NablaGen.Native;
 using NablaGen.Pipeline;
 
-namespace NablaGen.Cli.Commands;
+namespace NablaGen.Cli.Commands.Bench;
 
 /// <summary><c>nablagen bench dit</c>: times one pass through a transformer of random weights.</summary>
-internal sealed class BenchCommand
+internal sealed class BenchDitCommand
 {
     public const string Example = "bench dit --preset 1.3B --latent 21x60x104 --attention dense nabla-0.3";
 
@@ -32,20 +31,20 @@ internal sealed class BenchCommand
         DefaultValueFactory = _ => ["dense", "nabla-0.3", "nabla-0.15"],
     };
 
-    private readonly Option<int> _repeats = new("--repeats") { Description = "Timed passes; the median counts", HelpName = "N", DefaultValueFactory = _ => 5 };
-    private readonly Option<bool> _json = new("--json") { Description = "Print JSON" };
+    private readonly Option<int> _repeats = BenchOptions.Repeats(5);
+    private readonly Option<bool> _json = BenchOptions.Json();
     private readonly Option<string> _device = SharedOptions.Device();
     private readonly Option<string> _dtype = SharedOptions.Dtype();
 
     public static Command Create()
     {
-        var self = new BenchCommand();
+        var self = new BenchDitCommand();
         var dit = new Command("dit", "Time one pass through the transformer, with random weights.")
         {
             self._preset, self._layers, self._latent, self._attention, self._repeats, self._json, self._device, self._dtype,
         };
         dit.SetAction((parsed, cancellation) => Task.FromResult(self.Run(parsed, cancellation)));
-        return new Command("bench", "Measure this machine.") { dit };
+        return dit;
     }
 
     private int Run(ParseResult parsed, CancellationToken cancellation)
@@ -56,10 +55,10 @@ internal sealed class BenchCommand
             "14B" => DitConfig.Wan14B,
             var other => throw new InvalidRequestException($"preset '{other}' is not known: use 1.3B or 14B"),
         };
-        config = config with { NumLayers = Positive(parsed.GetValue(_layers) ?? config.NumLayers, "layers") };
+        config = config with { NumLayers = BenchOptions.Positive(parsed.GetValue(_layers) ?? config.NumLayers, "layers") };
         var latent = Latent(parsed.GetValue(_latent)!, config);
         var expressions = parsed.GetValue(_attention)!.Select(AttentionExpression.Parse).ToArray();
-        var repeats = Positive(parsed.GetValue(_repeats), "repeats");
+        var repeats = BenchOptions.Positive(parsed.GetValue(_repeats), "repeats");
 
         TorchRuntime.Load();
         var device = DeviceChoice.Resolve(parsed.GetValue(_device)!);
@@ -82,14 +81,8 @@ internal sealed class BenchCommand
         return ExitCode.Done;
     }
 
-    private static (int Frames, int Height, int Width) Latent(string text, DitConfig config)
-    {
-        var sides = text.Split('x').Select(side => int.TryParse(side, NumberStyles.None, CultureInfo.InvariantCulture, out var value) ? value : 0).ToArray();
-        return sides is [> 0, > 0, > 0] && sides[1] % config.PatchSize.Height == 0 && sides[2] % config.PatchSize.Width == 0
-            ? (sides[0], sides[1], sides[2])
+    private static (int Frames, int Height, int Width) Latent(string text, DitConfig config) =>
+        BenchOptions.Sides(text) is [var frames, var height, var width] && height % config.PatchSize.Height == 0 && width % config.PatchSize.Width == 0
+            ? (frames, height, width)
             : throw new InvalidRequestException($"latent '{text}': expected frames, rows and columns such as 21x60x104, rows and columns even");
-    }
-
-    private static int Positive(int value, string name) =>
-        value >= 1 ? value : throw new InvalidRequestException($"{name} must be 1 or more, found {value}");
 }
