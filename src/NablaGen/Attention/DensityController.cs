@@ -9,7 +9,8 @@ namespace NablaGen.Attention;
 /// </summary>
 /// <remarks>
 /// Threshold and density are compared by their log-odds, in which the one follows the other in about a straight line whatever the model:
-/// each step puts the next threshold where the line through this step, as steep as it was found to be, meets the target.
+/// each step puts the next threshold where the line through this step, as steep as it was found to be, meets the target,
+/// and a little of what small moves kept missing is added up, so that a density that drifts steadily does not stay beside the target.
 /// </remarks>
 public sealed class DensityController : ISamplingObserver
 {
@@ -21,6 +22,8 @@ public sealed class DensityController : ISamplingObserver
     // After a smaller move the difference in density is the drift of a video that takes shape, not the slope.
     private const double SmallMove = 0.2;
 
+    private const double DriftGain = 0.3;
+
     // What a typical model's density is below its threshold: nabla-0.7 keeps some 0.45.
     private const double TypicalShift = 1;
 
@@ -31,6 +34,7 @@ public sealed class DensityController : ISamplingObserver
     private readonly List<Lazy<KeptStatistics>> _kept = [];
     private (double Threshold, double Density)? _before;
     private double _slope = 1;
+    private double _drift;
 
     /// <summary>A controller for one run.</summary>
     /// <param name="target">The mean density to hold over all layers and heads of a sparse step, above <see cref="Floor"/> and below 1.</param>
@@ -89,17 +93,24 @@ public sealed class DensityController : ISamplingObserver
     {
         var (threshold, found) = (LogOdds(Threshold), LogOdds(AboveFloor(density)));
         var missing = LogOdds(AboveFloor(_target)) - found;
-        if (_before is { } before && Math.Abs(threshold - before.Threshold) > SmallMove)
+        if (_before is { } before)
         {
-            // The further the move, the more of the difference is the slope's.
             var move = threshold - before.Threshold;
-            var weight = Math.Min(Math.Abs(move), 1);
-            var slope = Math.Clamp((found - before.Density) / move, SmallestSlope, LargestSlope);
-            _slope = Math.Pow(slope, weight) * Math.Pow(_slope, 1 - weight);
+            if (Math.Abs(move) > SmallMove)
+            {
+                // The further the move, the more of the difference is the slope's.
+                var weight = Math.Min(Math.Abs(move), 1);
+                var slope = Math.Clamp((found - before.Density) / move, SmallestSlope, LargestSlope);
+                _slope = Math.Pow(slope, weight) * Math.Pow(_slope, 1 - weight);
+            }
+            else
+            {
+                _drift += DriftGain * missing;
+            }
         }
 
         _before = (threshold, found);
-        Threshold = FromLogOdds(Math.Clamp(threshold + missing / _slope, -Limit, Limit));
+        Threshold = FromLogOdds(Math.Clamp(threshold + (missing + _drift) / _slope, -Limit, Limit));
     }
 
     // 0 where nothing but the floor is kept, 1 where everything is.
