@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Runtime.InteropServices;
 using System.Text.RegularExpressions;
+using NablaGen.Cuda;
 
 namespace NablaGen.Cli;
 
@@ -53,6 +54,10 @@ internal static partial class CommandRunner
             return Fail(parsed, error, error.Message, ExitCode.WrongUsage);
         }
         catch (NablaGenException error)
+        {
+            return Fail(parsed, error, error.Message, ExitCode.Failed);
+        }
+        catch (CudaException error)
         {
             return Fail(parsed, error, error.Message, ExitCode.Failed);
         }

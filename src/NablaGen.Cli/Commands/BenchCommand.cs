@@ -7,6 +7,7 @@ using NablaGen.Models;
 using NablaGen.Models.Dit;
 using NablaGen.Native;
 using NablaGen.Pipeline;
+using TorchSharp;
 
 namespace NablaGen.Cli.Commands;
 
@@ -33,6 +34,8 @@ internal sealed class BenchCommand
     };
 
     private readonly Option<int> _repeats = new("--repeats") { Description = "Timed passes; the median counts", HelpName = "N", DefaultValueFactory = _ => 5 };
+    private readonly Option<int> _batch = new("--batch") { Description = "Videos in a pass; 2 is guidance's two passes as one", HelpName = "N", DefaultValueFactory = _ => 1 };
+    private readonly Option<int?> _resident = new("--resident") { Description = "Blocks that stay on the GPU, the others being streamed from the host [default: all]", HelpName = "N" };
     private readonly Option<bool> _json = new("--json") { Description = "Print JSON" };
     private readonly Option<string> _device = SharedOptions.Device();
     private readonly Option<string> _dtype = SharedOptions.Dtype();
@@ -42,7 +45,7 @@ internal sealed class BenchCommand
         var self = new BenchCommand();
         var dit = new Command("dit", "Time one pass through the transformer, with random weights.")
         {
-            self._preset, self._layers, self._latent, self._attention, self._repeats, self._json, self._device, self._dtype,
+            self._preset, self._layers, self._latent, self._attention, self._repeats, self._batch, self._resident, self._json, self._device, self._dtype,
         };
         dit.SetAction((parsed, cancellation) => Task.FromResult(self.Run(parsed, cancellation)));
         return new Command("bench", "Measure this machine.") { dit };
@@ -61,17 +64,25 @@ internal sealed class BenchCommand
         var expressions = parsed.GetValue(_attention)!.Select(AttentionExpression.Parse).ToArray();
         var repeats = Positive(parsed.GetValue(_repeats), "repeats");
 
+        var batch = Positive(parsed.GetValue(_batch), "batch");
+        var resident = parsed.GetValue(_resident);
+
         TorchRuntime.Load();
         var device = DeviceChoice.Resolve(parsed.GetValue(_device)!);
         var options = new ModuleOptions(device, DeviceChoice.ResolveDtype(parsed.GetValue(_dtype)!, device));
-        var timings = DitBenchmark.Run(config, latent, expressions, options, repeats, cancellation);
+        if (resident is { } count && (device.type != DeviceType.CUDA || count < 0 || count >= config.NumLayers))
+        {
+            throw new InvalidRequestException($"--resident: only blocks on CUDA can be streamed, and of {config.NumLayers} from 0 to {config.NumLayers - 1} can stay; found {count} on {device}");
+        }
+
+        var timings = DitBenchmark.Run(config, latent, expressions, options, repeats, batch, resident, cancellation);
         if (parsed.GetValue(_json))
         {
             Console.WriteLine(JsonSerializer.Serialize(timings, Recipe.Json));
             return ExitCode.Done;
         }
 
-        Console.WriteLine($"{parsed.GetValue(_preset)}, {config.NumLayers} layers, latent {parsed.GetValue(_latent)}, {options.Dtype.ToString().ToLowerInvariant()} on {device}");
+        Console.WriteLine($"{parsed.GetValue(_preset)}, {config.NumLayers} layers, latent {parsed.GetValue(_latent)}, batch {batch}, {(resident is { } kept ? $"{kept} layers resident, " : "")}{options.Dtype.ToString().ToLowerInvariant()} on {device}");
         Console.WriteLine($"{"attention",-22}{"tokens",8}{"density",9}{"median ms",11}{"min",9}{"max",9}{"GiB",7}");
         foreach (var timing in timings)
         {

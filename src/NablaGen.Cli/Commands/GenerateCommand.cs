@@ -36,6 +36,7 @@ internal sealed class GenerateCommand
     private readonly Option<long?> _seed = new("--seed") { Description = "Seed of the noise [default: a random one, shown afterwards]", HelpName = "N" };
     private readonly Option<string> _device = SharedOptions.Device();
     private readonly Option<string> _dtype = SharedOptions.Dtype();
+    private readonly Option<string?> _vram = SharedOptions.Vram();
     private readonly Option<string?> _output = SharedOptions.Output();
     private readonly Option<string?> _latents = new("--latents")
     {
@@ -50,7 +51,7 @@ internal sealed class GenerateCommand
         {
             self._prompt, self._negativePrompt, self._model, self._attention, self._threshold, self._denseSteps, self._denseLayers,
             self._width, self._height, self._frames, self._fps, self._steps, self._solver, self._shift, self._guidance, self._seed,
-            self._device, self._dtype, self._output, self._latents,
+            self._device, self._dtype, self._vram, self._output, self._latents,
         };
         command.SetAction((parsed, cancellation) => Task.FromResult(self.Run(parsed, cancellation)));
         return command;
@@ -73,7 +74,7 @@ internal sealed class GenerateCommand
         var device = DeviceChoice.Resolve(parsed.GetValue(_device)!);
         var dtype = DeviceChoice.ResolveDtype(parsed.GetValue(_dtype)!, device);
         var output = SharedOptions.OutputOrDefault(parsed.GetValue(_output));
-        using var pipeline = new TextToVideo(folder, device, dtype);
+        using var pipeline = new TextToVideo(folder, device, dtype, vram: DeviceChoice.ResolveVram(parsed.GetValue(_vram), device));
         var result = ProgressReport.Run(progress =>
             pipeline.Generate(request, output, parsed.GetValue(_latents), progress, cancellation: cancellation));
         Summary.Write(result);

@@ -23,7 +23,8 @@ internal static class Summary
             Line("attention", $"{recipe.Attention}, mean density {density:0.000}");
         }
 
-        Line("memory", $"{Size(result.PeakMemoryBytes)} at peak");
+        var device = result.PeakDeviceMemoryBytes is { } bytes ? $", {Size(bytes)} on the GPU" : "";
+        Line("memory", $"{Size(result.PeakMemoryBytes)} at peak{device}");
         Line("seed", $"{recipe.Seed}");
     }
 

@@ -6,6 +6,8 @@ using NablaGen.Models;
 using NablaGen.Models.Dit;
 using NablaGen.Models.TextEncoder;
 using NablaGen.Models.Vae;
+using NablaGen.Native;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace NablaGen.Pipeline;
@@ -17,10 +19,13 @@ namespace NablaGen.Pipeline;
 /// <param name="folder">The model.</param>
 /// <param name="device">Where it runs.</param>
 /// <param name="dtype">The type of the large matrix products.</param>
-/// <param name="keepLoaded">Keeps the transformer and the VAE in memory for the next video, until disposed of.</param>
-public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dtype, bool keepLoaded = false) : IDisposable
+/// <param name="keepLoaded">Keeps the transformer and the VAE in memory for the next video, until disposed of; only one where both do not fit.</param>
+/// <param name="vram">The most device memory to take, in bytes; null for what is free at the start. The CPU has no such limit.</param>
+public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dtype, bool keepLoaded = false, long? vram = null) : IDisposable
 {
     private readonly ModuleOptions _options = new(device, dtype);
+    private readonly GenerationMemory _memory = new(folder, device, dtype, keepLoaded, vram);
+    private MemoryPlan? _samplerPlan;
     private LatentSampler? _sampler;
     private VideoDecoder? _decoder;
     private UmT5Tokenizer? _tokenizer;
@@ -42,13 +47,14 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         GenerationRequest request, string output, string? latentsPath = null, IGenerationProgress? progress = null,
         ISamplingObserver? observer = null, CancellationToken cancellation = default)
     {
-        var clock = new StageClock(progress);
+        var clock = Clock(progress);
         clock.Start(GenerationStage.Check);
         CheckOutput(request, output, latentsPath ??= LatentFile.PathBeside(output));
         var tokens = Tokenize([request]);
+        var plan = Plan([request], clock);
         clock.Start(GenerationStage.EncodeText);
-        using var prepared = Encode([request], tokens, null, cancellation).Single();
-        return Generate(prepared, output, latentsPath, observer, clock, cancellation);
+        using var prepared = Encode([request], tokens, plan, clock, cancellation).Single();
+        return Generate(prepared, output, latentsPath, plan, observer, clock, cancellation);
     }
 
     /// <summary>
@@ -62,11 +68,12 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
     public IReadOnlyList<PreparedRequest> Prepare(
         IReadOnlyList<GenerationRequest> requests, IGenerationProgress? progress = null, CancellationToken cancellation = default)
     {
-        var clock = new StageClock(progress);
+        var clock = Clock(progress);
         clock.Start(GenerationStage.Check);
         var tokens = Tokenize(requests);
+        var plan = Plan(requests, clock);
         clock.Start(GenerationStage.EncodeText, requests.Count);
-        return Encode(requests, tokens, clock, cancellation);
+        return Encode(requests, tokens, plan, clock, cancellation);
     }
 
     /// <summary>Makes the video of a prepared request and, before decoding, saves its latents.</summary>
@@ -76,7 +83,7 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         ISamplingObserver? observer = null, CancellationToken cancellation = default)
     {
         CheckOutput(prepared.Request, output, latentsPath ??= LatentFile.PathBeside(output));
-        return Generate(prepared, output, latentsPath, observer, new StageClock(progress), cancellation);
+        return Generate(prepared, output, latentsPath, _memory.Plan([prepared.Request]), observer, Clock(progress), cancellation);
     }
 
     /// <summary>Makes the video of saved latents.</summary>
@@ -90,7 +97,7 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         string latentsPath, string output, IGenerationProgress? progress = null, CancellationToken cancellation = default)
     {
         using var scope = NewDisposeScope();
-        var clock = new StageClock(progress);
+        var clock = Clock(progress);
         clock.Start(GenerationStage.Check);
         var (latents, recipe) = LatentFile.Load(latentsPath);
         var vae = folder.VaeConfig;
@@ -112,8 +119,12 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
             Width = (int)latents.shape[3] * vae.SpatialStride,
             Height = (int)latents.shape[2] * vae.SpatialStride,
         };
-        Decode(latents, recipe, output, clock, cancellation);
-        return Finish(output, latentsPath, recipe, null, clock);
+        var plan = _memory.PlanDecoding(latents.shape);
+        return _memory.Guard(clock, plan, null, () =>
+        {
+            Decode(latents, recipe, output, plan, clock, cancellation);
+            return Finish(output, latentsPath, recipe, null, clock);
+        });
     }
 
     /// <summary>Checks every key, shape and type of the model's files, the tokenizer included, and that the weights fit into memory; nothing is loaded.</summary>
@@ -142,6 +153,19 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
     {
         Free(ref _sampler);
         Free(ref _decoder);
+    }
+
+    private StageClock Clock(IGenerationProgress? progress) => new(progress, _memory.Sample);
+
+    private MemoryPlan Plan(IReadOnlyList<GenerationRequest> requests, StageClock clock)
+    {
+        var plan = _memory.Plan(requests);
+        if (device.type == DeviceType.CUDA)
+        {
+            clock.Plan(plan);
+        }
+
+        return plan;
     }
 
     private static void CheckOutput(GenerationRequest request, string output, string latentsPath)
@@ -177,11 +201,25 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
     }
 
     private PreparedRequest[] Encode(
-        IReadOnlyList<GenerationRequest> requests, int[][][] tokens, StageClock? clock, CancellationToken cancellation)
+        IReadOnlyList<GenerationRequest> requests, int[][][] tokens, MemoryPlan plan, StageClock clock, CancellationToken cancellation)
+    {
+        cancellation.ThrowIfCancellationRequested();
+        try
+        {
+            var options = plan.IsTextEncoderOnDevice ? _options : _options with { Device = CPU };
+            return _memory.Guard(clock, plan, requests[0], () => Encode(requests, tokens, options, clock, cancellation));
+        }
+        finally
+        {
+            DeviceCache.Release(device);
+        }
+    }
+
+    private PreparedRequest[] Encode(
+        IReadOnlyList<GenerationRequest> requests, int[][][] tokens, ModuleOptions options, StageClock clock, CancellationToken cancellation)
     {
         using var scope = NewDisposeScope();
-        cancellation.ThrowIfCancellationRequested();
-        using var encoder = PromptEncoder.Load(folder, _options);
+        using var encoder = PromptEncoder.Load(folder, options);
         var prepared = new PreparedRequest[requests.Count];
         for (var i = 0; i < prepared.Length; i++)
         {
@@ -189,7 +227,7 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
             // On the CPU a thousand prompts take no room from the models.
             var contexts = tokens[i].Select(ids => encoder.Encode(ids).to(CPU)).ToArray();
             prepared[i] = new PreparedRequest(requests[i], RecipeOf(requests[i]), contexts[0], contexts.ElementAtOrDefault(1));
-            clock?.Done(i + 1, null);
+            clock.Done(i + 1, null);
         }
 
         foreach (var one in prepared)
@@ -201,25 +239,38 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
     }
 
     private GenerationResult Generate(
-        PreparedRequest prepared, string output, string latentsPath, ISamplingObserver? observer, StageClock clock, CancellationToken cancellation)
+        PreparedRequest prepared, string output, string latentsPath, MemoryPlan plan, ISamplingObserver? observer, StageClock clock,
+        CancellationToken cancellation) => _memory.Guard(clock, plan, prepared.Request, () =>
     {
         using var scope = NewDisposeScope();
         var meter = new DensityMeter();
-        var latents = Sample(prepared, meter, observer, clock, cancellation);
+        var latents = Sample(prepared, plan, meter, observer, clock, cancellation);
         LatentFile.Save(latentsPath, latents, prepared.Recipe);
-        Decode(latents, prepared.Recipe, output, clock, cancellation);
+        Decode(latents, prepared.Recipe, output, plan, clock, cancellation);
         return Finish(output, latentsPath, prepared.Recipe, meter.Mean, clock);
-    }
+    });
 
     private Tensor Sample(
-        PreparedRequest prepared, DensityMeter meter, ISamplingObserver? observer, StageClock clock, CancellationToken cancellation)
+        PreparedRequest prepared, MemoryPlan plan, DensityMeter meter, ISamplingObserver? observer, StageClock clock, CancellationToken cancellation)
     {
         var request = prepared.Request;
         cancellation.ThrowIfCancellationRequested();
+        if (!plan.KeepsBoth)
+        {
+            Free(ref _decoder);
+        }
+
+        // A larger video than the last may leave room for fewer blocks.
+        if (_samplerPlan?.ResidentBlocks > plan.ResidentBlocks)
+        {
+            Free(ref _sampler);
+        }
+
         if (_sampler is null)
         {
             clock.Start(GenerationStage.LoadTransformer);
-            _sampler = LatentSampler.Load(folder, _options);
+            _sampler = LatentSampler.Load(folder, _options, plan);
+            _samplerPlan = plan;
         }
 
         try
@@ -227,7 +278,8 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
             clock.Start(GenerationStage.Sample, request.Steps);
             using var noise = LatentSampler.Noise(request.LatentShape(folder.VaeConfig), request.Seed);
             var latents = _sampler.Sample(
-                request, noise, prepared.Context, prepared.NegativeContext, new SamplingObservers(meter, observer, step => clock.Done(step + 1, meter.Mean)), cancellation);
+                request, noise, prepared.Context, prepared.NegativeContext, new SamplingObservers(meter, observer, step => clock.Done(step + 1, meter.Mean)),
+                plan.BatchesGuidance && observer is null, cancellation);
             return latents.isfinite().all().item<bool>()
                 ? latents
                 : throw new NablaGenException($"the latents are not numbers (NaN or infinite) after sampling with {request.Solver}, {request.Steps} steps "
@@ -235,14 +287,14 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         }
         finally
         {
-            if (!keepLoaded)
+            if (!keepLoaded || !plan.KeepsBoth)
             {
                 Free(ref _sampler);
             }
         }
     }
 
-    private void Decode(Tensor latents, Recipe recipe, string output, StageClock clock, CancellationToken cancellation)
+    private void Decode(Tensor latents, Recipe recipe, string output, MemoryPlan plan, StageClock clock, CancellationToken cancellation)
     {
         clock.Start(GenerationStage.Decode, recipe.Frames);
         cancellation.ThrowIfCancellationRequested();
@@ -259,17 +311,20 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         }
         finally
         {
-            if (!keepLoaded)
+            if (!keepLoaded || !plan.KeepsBoth)
             {
                 Free(ref _decoder);
             }
         }
     }
 
-    private static GenerationResult Finish(string output, string latentsPath, Recipe recipe, double? density, StageClock clock)
+    private GenerationResult Finish(string output, string latentsPath, Recipe recipe, double? density, StageClock clock)
     {
         using var process = Process.GetCurrentProcess();
-        var result = new GenerationResult(output, latentsPath, recipe, density, clock.Finish(), process.PeakWorkingSet64);
+        var result = new GenerationResult(output, latentsPath, recipe, density, clock.Finish(), process.PeakWorkingSet64)
+        {
+            PeakDeviceMemoryBytes = _memory.PeakDeviceBytes,
+        };
         ResultFile.Save(output, result);
         return result;
     }
@@ -282,11 +337,15 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         }
     }
 
-    private static void Free<T>(ref T? model)
+    private void Free<T>(ref T? model)
         where T : class, IDisposable
     {
-        model?.Dispose();
-        model = null;
+        if (model is not null)
+        {
+            model.Dispose();
+            model = null;
+            DeviceCache.Release(device);
+        }
     }
 
     private static string DtypeName(ScalarType dtype) => dtype.ToString().ToLowerInvariant();
