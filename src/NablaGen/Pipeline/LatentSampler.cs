@@ -23,6 +23,9 @@ public sealed class LatentSampler : IDisposable
         _options = options;
     }
 
+    /// <summary>The transformer's sizes.</summary>
+    public DitConfig Config => _model.Config;
+
     /// <summary>Reads a model's transformer.</summary>
     /// <param name="folder">The model.</param>
     /// <param name="options">Where it is, and its type.</param>

@@ -24,7 +24,9 @@ namespace NablaGen.Pipeline;
 public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dtype, bool keepLoaded = false, long? vram = null) : IDisposable
 {
     private readonly ModuleOptions _options = new(device, dtype);
-    private readonly GenerationMemory _memory = new(folder, device, dtype, keepLoaded, vram);
+    private readonly GenerationMemory _memory = new(
+        folder, device, dtype, keepLoaded, vram, device.type == DeviceType.CUDA ? () => DeviceMemory.Look(device) : null);
+
     private MemoryPlan? _samplerPlan;
     private LatentSampler? _sampler;
     private VideoDecoder? _decoder;

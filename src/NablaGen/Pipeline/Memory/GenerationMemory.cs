@@ -1,6 +1,4 @@
 using NablaGen.Checkpoints;
-using NablaGen.Native;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace NablaGen.Pipeline;
@@ -11,26 +9,27 @@ namespace NablaGen.Pipeline;
 /// <param name="dtype">The type of the large matrix products.</param>
 /// <param name="keepLoaded">Whether models may stay for the next video.</param>
 /// <param name="vram">The most device memory to take, in bytes; null for what is free.</param>
-internal sealed class GenerationMemory(ModelFolder folder, Device device, ScalarType dtype, bool keepLoaded, long? vram)
+/// <param name="look">Looks at the memory of a CUDA device; null on the CPU.</param>
+internal sealed class GenerationMemory(
+    ModelFolder folder, Device device, ScalarType dtype, bool keepLoaded, long? vram, Func<DeviceMemory>? look)
 {
     // What this process's CUDA context holds by the time the free memory is asked for: it is part of the plan, too.
     private const long Context = 400L << 20;
 
     private ModelSizes? _sizes;
     private MemoryBudget? _budget;
-    private long? _leastFree;
 
-    private bool IsCuda => device.type == DeviceType.CUDA;
+    /// <summary>The most device memory in use so far, all programs' together; null on the CPU.</summary>
+    public long? PeakDeviceBytes { get; private set; }
 
-    /// <summary>The most device memory in use so far, all programs' together; null without a device.</summary>
-    public long? PeakDeviceBytes => _leastFree is { } free ? CudaDevices.Open(device).Memory().Total - free : null;
+    private bool IsCuda => look is not null;
 
-    /// <summary>Looks at how much of the device's memory is free now.</summary>
+    /// <summary>Looks at how much of the device's memory is in use now.</summary>
     public void Sample()
     {
-        if (IsCuda)
+        if (look?.Invoke() is { } now)
         {
-            _leastFree = Math.Min(_leastFree ?? long.MaxValue, CudaDevices.Open(device).Memory().Free);
+            PeakDeviceBytes = Math.Max(PeakDeviceBytes ?? 0, now.Total - now.Free);
         }
     }
 
@@ -90,12 +89,12 @@ internal sealed class GenerationMemory(ModelFolder folder, Device device, Scalar
     private MemoryBudget FindBudget()
     {
         var host = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
-        if (!IsCuda)
+        if (look is null)
         {
             return new MemoryBudget(host, host);
         }
 
-        var (free, total) = CudaDevices.Open(device).Memory();
+        var (_, free, total) = look();
         if (vram > total)
         {
             throw new InvalidRequestException($"--vram {ByteSize.Option(vram.Value)}: {device} has {ByteSize.Text(total)}");
@@ -132,7 +131,7 @@ internal sealed class GenerationMemory(ModelFolder folder, Device device, Scalar
         }
 
         var choices = Smaller(request, Budget);
-        if (IsCuda && vram is not null)
+        if (vram is not null && least <= look?.Invoke().Total)
         {
             choices = [$"--vram {ByteSize.Option(least)}", .. choices];
         }
@@ -174,12 +173,12 @@ internal sealed class GenerationMemory(ModelFolder folder, Device device, Scalar
 
     private TimeSpan? Time(IReadOnlyList<GenerationRequest> requests)
     {
-        if (!IsCuda)
+        if (look is null)
         {
             return null;
         }
 
-        var name = CudaDevices.Open(device).Name;
+        var name = look().Name;
         var times = requests.Select(request => SamplingTime.AtMost(
             folder.DitConfig, Tokens(request), request.Steps * (request.IsGuided ? 2 : 1), name)).ToArray();
         return times.Any(time => time is null) ? null : times.Aggregate(TimeSpan.Zero, (sum, time) => sum + time!.Value);
