@@ -28,5 +28,5 @@ internal static class PlanReport
         ? $"the transformer with all {plan.Blocks} blocks"
         : $"the transformer with {plan.ResidentBlocks} of {plan.Blocks} blocks, the others coming from the host";
 
-    private static string Vae(MemoryPlan plan) => $"the VAE by {plan.VaeName}{(plan.KeepsBoth ? " beside it" : "")}";
+    private static string Vae(MemoryPlan plan) => $"the VAE by {plan.Vae.Name}{(plan.KeepsBoth ? " beside it" : "")}";
 }

@@ -26,6 +26,10 @@ internal static class Summary
         var device = result.PeakDeviceMemoryBytes is { } bytes ? $", {Size(bytes)} on the GPU" : "";
         Line("memory", $"{Size(result.PeakMemoryBytes)} at peak{device}");
         Line("seed", $"{recipe.Seed}");
+        if (result.FlatFrames is { Count: > 0 } flat)
+        {
+            Console.Error.WriteLine($"nablagen: warning: of a single colour: frame{(flat.Count == 1 ? "" : "s")} {string.Join(", ", flat)}");
+        }
     }
 
     private static void Line(string name, string text) => Console.WriteLine($"{name,-10}{text}");

@@ -91,7 +91,7 @@ public sealed class KernelBench : IDisposable
         vectors.Fill(0x3c);
         using var means = new CudaBuffer(_device, 4L * _shape.Blocks * columns);
         var (norm, rope) = (new LayerNormModulate(_device), new RmsNormRope(_device));
-        var (gate, gelu) = (new GateResidual(_device), new GeluTanh(_device));
+        var (gate, gateNorm, gelu) = (new GateResidual(_device), new GateResidualNorm(_device), new GeluTanh(_device));
         yield return Bytes("LayerNorm, modulation", $"{tokens} × {columns}", 6 * elements,
             () => norm.Run(
                 stream.Pointer, _output.Pointer, ElementType.BFloat16, tokens, columns, 1e-6f, scale: vectors.Pointer,
@@ -102,6 +102,10 @@ public sealed class KernelBench : IDisposable
                 vectors.Pointer, 1e-6f, means.Pointer));
         yield return Bytes("gate, residual", $"{tokens} × {columns}", 10 * elements,
             () => gate.Run(stream.Pointer, _q.Pointer, ElementType.BFloat16, tokens, columns, vectors.Pointer));
+        yield return Bytes("gate, residual, LayerNorm, modulation", $"{tokens} × {columns}", 12 * elements,
+            () => gateNorm.Run(
+                stream.Pointer, _q.Pointer, _output.Pointer, ElementType.BFloat16, tokens, columns, 1e-6f, vectors.Pointer,
+                scale: vectors.Pointer, shift: vectors.Pointer));
         yield return Bytes("GELU", $"{tokens} × {columns}", 4 * elements,
             () => gelu.Run(_q.Pointer, _output.Pointer, ElementType.BFloat16, _shape.Elements));
     }

@@ -17,4 +17,7 @@ public sealed record GenerationResult(
 {
     /// <summary>The most memory in use on the device, all programs' together, seen after each step and stage; null on the CPU.</summary>
     public long? PeakDeviceMemoryBytes { get; init; }
+
+    /// <summary>Frames of a single colour, numbered from 0; hardly ever what was asked for.</summary>
+    public IReadOnlyList<int> FlatFrames { get; init; } = [];
 }

@@ -122,10 +122,15 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
             Height = (int)latents.shape[2] * vae.SpatialStride,
         };
         var plan = _memory.PlanDecoding(latents.shape);
+        if (device.type == DeviceType.CUDA)
+        {
+            clock.Plan(plan);
+        }
+
         return _memory.Guard(clock, plan, null, () =>
         {
-            Decode(latents, recipe, output, plan, clock, cancellation);
-            return Finish(output, latentsPath, recipe, null, clock);
+            var flat = Decode(latents, recipe, output, plan, clock, cancellation);
+            return Finish(output, latentsPath, recipe, null, flat, clock);
         });
     }
 
@@ -248,8 +253,8 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         var meter = new DensityMeter();
         var latents = Sample(prepared, plan, meter, observer, clock, cancellation);
         LatentFile.Save(latentsPath, latents, prepared.Recipe);
-        Decode(latents, prepared.Recipe, output, plan, clock, cancellation);
-        return Finish(output, latentsPath, prepared.Recipe, meter.Mean, clock);
+        var flat = Decode(latents, prepared.Recipe, output, plan, clock, cancellation);
+        return Finish(output, latentsPath, prepared.Recipe, meter.Mean, flat, clock);
     });
 
     private Tensor Sample(
@@ -296,7 +301,8 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         }
     }
 
-    private void Decode(Tensor latents, Recipe recipe, string output, MemoryPlan plan, StageClock clock, CancellationToken cancellation)
+    // Gives the frames that came out in a single colour.
+    private IReadOnlyList<int> Decode(Tensor latents, Recipe recipe, string output, MemoryPlan plan, StageClock clock, CancellationToken cancellation)
     {
         clock.Start(GenerationStage.Decode, recipe.Frames);
         cancellation.ThrowIfCancellationRequested();
@@ -304,12 +310,13 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         try
         {
             using var video = VideoOutput.Open(output, recipe, cancellation);
-            _decoder.Decode(latents, frames =>
+            var flat = _decoder.Decode(latents, frames =>
             {
                 video.Write(frames);
                 clock.Done(video.FramesWritten, null);
-            }, cancellation);
+            }, plan.Vae.Tiling, cancellation);
             video.Complete();
+            return flat;
         }
         finally
         {
@@ -320,11 +327,13 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         }
     }
 
-    private GenerationResult Finish(string output, string latentsPath, Recipe recipe, double? density, StageClock clock)
+    private GenerationResult Finish(
+        string output, string latentsPath, Recipe recipe, double? density, IReadOnlyList<int> flatFrames, StageClock clock)
     {
         using var process = Process.GetCurrentProcess();
         var result = new GenerationResult(output, latentsPath, recipe, density, clock.Finish(), process.PeakWorkingSet64)
         {
+            FlatFrames = flatFrames,
             PeakDeviceMemoryBytes = _memory.PeakDeviceBytes,
         };
         ResultFile.Save(output, result);

@@ -29,15 +29,16 @@ public sealed class Upsample : Module<Tensor, FeatureCache?, Tensor>
     public override Tensor forward(Tensor input, FeatureCache? cache)
     {
         using var scope = NewDisposeScope();
-        var x = input;
-        if (_timeConv is not null && cache is not null && !cache.IsFirstChunk(this))
-        {
-            // Twice the channels become twice the frames: channel halves are neighbours in time.
-            var halves = _timeConv.forward(x, cache).unflatten(1, [2, -1]);
-            x = halves.permute(0, 2, 3, 1, 4, 5).flatten(2, 3);
-        }
+        var x = _timeConv is null || cache is null || cache.IsFirstChunk(this) ? input : InTime(_timeConv, input, cache);
+        var frames = functional.interpolate(ChannelsLast.Frames(x), scale_factor: [2, 2], mode: InterpolationMode.Nearest);
+        return ChannelsLast.Video(_resample.Conv.forward(frames), x.shape[0]).MoveToOuterDisposeScope();
+    }
 
-        var frames = functional.interpolate(VaeFrames.Split(x), scale_factor: [2, 2], mode: InterpolationMode.Nearest);
-        return VaeFrames.Join(_resample.Conv.forward(frames), x.shape[0]).MoveToOuterDisposeScope();
+    // Twice the channels become twice the frames: channel halves are neighbours in time.
+    private static Tensor InTime(CausalConv3d timeConv, Tensor x, FeatureCache cache)
+    {
+        using var scope = NewDisposeScope();
+        var halves = ChannelsLast.Pixels(timeConv.forward(x, cache)).unflatten(4, [2, x.shape[1]]);
+        return ChannelsLast.Shaped(halves.permute(0, 1, 4, 2, 3, 5).flatten(1, 2)).MoveToOuterDisposeScope();
     }
 }

@@ -52,7 +52,7 @@ internal sealed class GenerationMemory(
     /// <exception cref="NablaGenException">It does not fit.</exception>
     public MemoryPlan PlanDecoding(long[] latent)
     {
-        var needs = MemoryEstimate.Decoding(Sizes, folder.VaeConfig, latent, device.type);
+        var needs = MemoryEstimate.Decoding(Sizes, folder.VaeConfig, latent, device);
         return Plan(needs, Budget) ?? throw new NablaGenException(
             $"decoding latents of {latent[3]}x{latent[2]} takes at least {ByteSize.Text(MemoryPlanner.LeastBudget(needs))} and {Limit()}");
     }
@@ -82,7 +82,7 @@ internal sealed class GenerationMemory(
         }
     }
 
-    private ModelSizes Sizes => _sizes ??= ModelSizes.Of(folder, dtype);
+    private ModelSizes Sizes => _sizes ??= ModelSizes.Of(folder, dtype, VideoDecoder.DefaultDtype(device));
 
     private MemoryBudget Budget => _budget ??= FindBudget();
 
@@ -106,7 +106,7 @@ internal sealed class GenerationMemory(
     private MemoryNeeds Needs(GenerationRequest request)
     {
         return MemoryEstimate.Of(
-            request, Sizes, folder.DitConfig, folder.TextEncoderConfig, folder.VaeConfig, device.type, dtype, IsBatched(request) ? 2 : 1);
+            request, Sizes, folder.DitConfig, folder.TextEncoderConfig, folder.VaeConfig, device, dtype, IsBatched(request) ? 2 : 1);
     }
 
     private bool IsBatched(GenerationRequest request) => request.IsGuided && GuidanceBatch.Pays(Tokens(request), device.type);
@@ -124,7 +124,7 @@ internal sealed class GenerationMemory(
         var needs = Needs(request);
         var least = IsCuda
             ? MemoryPlanner.LeastBudget(needs)
-            : needs.Runtime + new[] { needs.TextEncoderWeights + needs.TextEncoderWork, needs.AllDitWeights + needs.DitWork, needs.VaeWeights + needs.Vae[^1].Bytes }.Max();
+            : needs.Runtime + new[] { needs.TextEncoderWeights + needs.TextEncoderWork, needs.AllDitWeights + needs.DitWork, needs.VaeWeights + needs.Vae.Min(choice => choice.Bytes) }.Max();
         if (IsCuda && least <= Budget.Device)
         {
             return $"{Size(request)} needs {ByteSize.Text(needs.BlockWeights * needs.Blocks)} of the machine's memory for weights that {device} has no room for, and it has {ByteSize.Text(Budget.Host)}";
@@ -155,7 +155,7 @@ internal sealed class GenerationMemory(
 
     private static string Difference(MemoryPlan plan, MemoryPlan smaller) => smaller.ResidentBlocks < plan.ResidentBlocks
         ? $"leaves {smaller.ResidentBlocks} of {smaller.Blocks} transformer blocks there"
-        : smaller.VaeChoice > plan.VaeChoice ? $"decodes by {smaller.VaeName}" : "leaves more room";
+        : smaller.Vae.Tiling != plan.Vae.Tiling ? $"decodes by {smaller.Vae.Name}" : "leaves more room";
 
     private IReadOnlyList<string> Smaller(GenerationRequest request, MemoryBudget budget)
     {

@@ -33,7 +33,7 @@ public static class MemoryEstimate
     /// <param name="dtype">The type of the large matrix products.</param>
     /// <param name="batch">2 where both guidance passes go through the transformer at once, else 1.</param>
     public static MemoryNeeds Of(
-        GenerationRequest request, ModelSizes sizes, DitConfig dit, TextEncoderConfig text, VaeConfig vae, DeviceType device, ScalarType dtype, int batch = 1)
+        GenerationRequest request, ModelSizes sizes, DitConfig dit, TextEncoderConfig text, VaeConfig vae, Device device, ScalarType dtype, int batch = 1)
     {
         var latent = request.LatentShape(vae);
         return Decoding(sizes, vae, latent, device) with
@@ -43,7 +43,7 @@ public static class MemoryEstimate
             DitWeights = sizes.Dit,
             BlockWeights = sizes.Block,
             Blocks = dit.NumLayers,
-            DitWork = DitWork(dit, latent, request.Attention, device, dtype, batch),
+            DitWork = DitWork(dit, latent, request.Attention, device.type, dtype, batch),
         };
     }
 
@@ -52,11 +52,11 @@ public static class MemoryEstimate
     /// <param name="vae">The VAE.</param>
     /// <param name="latent">[C, T', h, w]</param>
     /// <param name="device">Where.</param>
-    public static MemoryNeeds Decoding(ModelSizes sizes, VaeConfig vae, long[] latent, DeviceType device) => new()
+    public static MemoryNeeds Decoding(ModelSizes sizes, VaeConfig vae, long[] latent, Device device) => new()
     {
-        Runtime = device == DeviceType.CUDA ? CudaRuntime : CpuRuntime,
+        Runtime = device.type == DeviceType.CUDA ? CudaRuntime : CpuRuntime,
         VaeWeights = sizes.Vae,
-        Vae = VaeChoices(vae, latent),
+        Vae = VaeChoices(sizes, vae, latent, device),
     };
 
     /// <summary>The tokens of latents.</summary>
@@ -106,11 +106,24 @@ public static class MemoryEstimate
         return tokens * ((4 + 7 * size) * text.Dim + 3 * size * text.DimFfn) + text.NumHeads * tokens * tokens * (4 * size + 8);
     }
 
-    // The last level is the largest: some tensors of all its channels for the frames of one latent frame.
-    private static IReadOnlyList<VaeChoice> VaeChoices(VaeConfig vae, long[] latent)
+    // From fast to small. The least tile still sees so much around it that smaller ones save little.
+    private static IReadOnlyList<VaeChoice> VaeChoices(ModelSizes sizes, VaeConfig vae, long[] latent, Device device)
     {
-        const int Alive = 15;
-        var pixels = latent[2] * latent[3] * vae.SpatialStride * vae.SpatialStride;
-        return [new VaeChoice("whole frames", Alive * 4 * vae.Dim * pixels * Math.Min(vae.TemporalStride, 4 * latent[1]))];
+        var (height, width) = ((int)latent[2] * vae.SpatialStride, (int)latent[3] * vae.SpatialStride);
+        var frames = ((int)latent[1] - 1) * vae.TemporalStride + 1;
+        VaeTiling[] tilings =
+        [
+            VideoDecoder.DefaultTiling(device),
+            new(FramesAtOnce: 1),
+            new((height + 1) / 2, (width + 1) / 2, 1),
+            new(256, 256, 1),
+            new(128, 128, 1),
+        ];
+        var held = device.type == DeviceType.CUDA ? CudaHeld : 1;
+        return
+        [
+            .. tilings.Select(tiling => new VaeChoice(tiling, (long)(held
+                * (VaeMemory.Estimate(vae, frames, height, width, VideoDecoder.DefaultDtype(device), tiling) - sizes.Vae)))),
+        ];
     }
 }

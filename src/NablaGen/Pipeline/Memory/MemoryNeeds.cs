@@ -28,7 +28,7 @@ public sealed record MemoryNeeds
     /// <summary>The VAE's weights.</summary>
     public required long VaeWeights { get; init; }
 
-    /// <summary>The ways to decode, the fastest first, each slower and smaller than the one before.</summary>
+    /// <summary>The ways to decode, the fastest first.</summary>
     public required IReadOnlyList<VaeChoice> Vae { get; init; }
 
     /// <summary>The transformer's weights.</summary>

@@ -21,11 +21,8 @@ public sealed record MemoryPlan
     /// <summary>Whether transformer and VAE may be on the device at once, from one video to the next.</summary>
     public required bool KeepsBoth { get; init; }
 
-    /// <summary>How the VAE decodes: the index of <see cref="MemoryNeeds.Vae"/>.</summary>
-    public required int VaeChoice { get; init; }
-
-    /// <summary>What <see cref="VaeChoice"/> is called.</summary>
-    public required string VaeName { get; init; }
+    /// <summary>How the VAE decodes.</summary>
+    public required VaeChoice Vae { get; init; }
 
     /// <summary>The expected peak of each stage that needs the device, in bytes.</summary>
     public required IReadOnlyDictionary<GenerationStage, long> Peaks { get; init; }

@@ -26,15 +26,15 @@ public static class MemoryPlanner
     {
         var room = Room(budget) - needs.Runtime;
         var resident = Resident(needs, room);
-        var vae = needs.Vae.Select((choice, i) => (choice, i)).FirstOrDefault(vae => needs.VaeWeights + vae.choice.Bytes <= room, (null!, -1)).i;
-        if (resident < 0 || vae < 0)
+        var vae = needs.Vae.FirstOrDefault(choice => needs.VaeWeights + choice.Bytes <= room);
+        if (resident < 0 || vae is null)
         {
             return null;
         }
 
         var isAllResident = resident == needs.Blocks;
         var both = needs.AllDitWeights + needs.VaeWeights;
-        var keepsBoth = keepLoaded && isAllResident && vae == 0 && both + Math.Max(needs.DitWork, needs.Vae[0].Bytes) <= room;
+        var keepsBoth = keepLoaded && isAllResident && vae == needs.Vae[0] && both + Math.Max(needs.DitWork, vae.Bytes) <= room;
         var text = needs.TextEncoderWeights + needs.TextEncoderWork;
         var isTextOnDevice = text <= room;
         var streamed = (needs.Blocks - resident) * needs.BlockWeights;
@@ -53,7 +53,7 @@ public static class MemoryPlanner
         }
 
         peaks[GenerationStage.Sample] = needs.Runtime + dit + needs.DitWork + (keepsBoth ? needs.VaeWeights : 0);
-        peaks[GenerationStage.Decode] = needs.Runtime + needs.VaeWeights + needs.Vae[vae].Bytes + (keepsBoth ? dit : 0);
+        peaks[GenerationStage.Decode] = needs.Runtime + needs.VaeWeights + vae.Bytes + (keepsBoth ? dit : 0);
         return new MemoryPlan
         {
             Budget = budget.Device,
@@ -62,8 +62,7 @@ public static class MemoryPlanner
             ResidentBlocks = resident,
             Slots = slots,
             KeepsBoth = keepsBoth,
-            VaeChoice = vae,
-            VaeName = needs.Vae[vae].Name,
+            Vae = vae,
             Peaks = peaks,
             HostBytes = host,
         };
@@ -74,7 +73,7 @@ public static class MemoryPlanner
     {
         var slots = Math.Min(Slots, needs.Blocks);
         var sample = needs.DitWeights + slots * needs.BlockWeights + needs.DitWork;
-        var decode = needs.VaeWeights + needs.Vae[^1].Bytes;
+        var decode = needs.VaeWeights + needs.Vae.Min(choice => choice.Bytes);
         return (long)Math.Ceiling((needs.Runtime + Math.Max(sample, decode)) / (1 - Margin));
     }
 

@@ -1,3 +1,4 @@
+using NablaGen.Models.Vae;
 using NablaGen.Pipeline;
 
 namespace NablaGen.Tests.Pipeline.Memory;
@@ -6,6 +7,8 @@ public class MemoryPlannerTests
 {
     private const long MiB = 1L << 20;
     private const long Plenty = 100_000 * MiB;
+
+    private static readonly VaeTiling Tiles = new(64, 128, 1);
 
     // A made-up model: everything at once takes 100 + 20 + 10 × 50 + 200 + 30 + 400 = 1,250 MiB.
     private static readonly MemoryNeeds Needs = new()
@@ -18,7 +21,7 @@ public class MemoryPlannerTests
         Blocks = 10,
         DitWork = 200 * MiB,
         VaeWeights = 30 * MiB,
-        Vae = [new VaeChoice("whole frames", 400 * MiB), new VaeChoice("tiles", 120 * MiB)],
+        Vae = [new VaeChoice(VaeTiling.None, 400 * MiB), new VaeChoice(Tiles, 120 * MiB)],
     };
 
     [Fact]
@@ -26,7 +29,7 @@ public class MemoryPlannerTests
     {
         var plan = Plan(2000, keepLoaded: true)!;
         Assert.True(plan.KeepsBoth && plan.IsTextEncoderOnDevice);
-        Assert.Equal((10, 0, 0, "whole frames"), (plan.ResidentBlocks, plan.Slots, plan.VaeChoice, plan.VaeName));
+        Assert.Equal((10, 0, "whole frames"), (plan.ResidentBlocks, plan.Slots, plan.Vae.Name));
         Assert.Equal(710 * MiB, plan.Peaks[GenerationStage.EncodeText]);
         Assert.Equal((100 + 520 + 200 + 30) * MiB, plan.Peaks[GenerationStage.Sample]);
         Assert.Equal((100 + 520 + 30 + 400) * MiB, plan.Peak);
@@ -42,7 +45,7 @@ public class MemoryPlannerTests
     {
         var plan = Plan(1000, keepLoaded: true)!;
         Assert.False(plan.KeepsBoth);
-        Assert.Equal((10, 0), (plan.ResidentBlocks, plan.VaeChoice));
+        Assert.Equal((10, VaeTiling.None), (plan.ResidentBlocks, plan.Vae.Tiling));
         Assert.Equal((100 + 520 + 200) * MiB, plan.Peak);
     }
 
@@ -51,7 +54,7 @@ public class MemoryPlannerTests
     {
         // 100 + 30 + 400 does not fit into 0.95 × 550, nor does the transformer.
         var plan = Plan(550, keepLoaded: true)!;
-        Assert.Equal((1, "tiles"), (plan.VaeChoice, plan.VaeName));
+        Assert.Equal((Tiles, "tiles of 128x64"), (plan.Vae.Tiling, plan.Vae.Name));
         Assert.False(plan.IsTextEncoderOnDevice);
         Assert.DoesNotContain(GenerationStage.EncodeText, plan.Peaks.Keys);
         Assert.Equal(610 * MiB, plan.HostBytes);
@@ -102,7 +105,7 @@ public class MemoryPlannerTests
             if (smaller is not null)
             {
                 Assert.NotNull(plan);
-                Assert.True(plan.ResidentBlocks >= smaller.ResidentBlocks && plan.VaeChoice <= smaller.VaeChoice && (plan.KeepsBoth || !smaller.KeepsBoth));
+                Assert.True(plan.ResidentBlocks >= smaller.ResidentBlocks && plan.Vae.Bytes >= smaller.Vae.Bytes && (plan.KeepsBoth || !smaller.KeepsBoth));
             }
 
             smaller = plan ?? smaller;
@@ -116,14 +119,14 @@ public class MemoryPlannerTests
     {
         var needs = new MemoryNeeds { Runtime = 100 * MiB, VaeWeights = 30 * MiB, Vae = Needs.Vae };
         var plan = MemoryPlanner.Plan(needs, new MemoryBudget(300 * MiB, Plenty), false)!;
-        Assert.Equal((1, 0, 0, 250 * MiB), (plan.VaeChoice, plan.StreamedBlocks, plan.Slots, plan.Peak));
+        Assert.Equal((Tiles, 0, 0, 250 * MiB), (plan.Vae.Tiling, plan.StreamedBlocks, plan.Slots, plan.Peak));
         Assert.Null(MemoryPlanner.Plan(needs, new MemoryBudget(260 * MiB, Plenty), false));
     }
 
     [Fact]
     public void Several_videos_need_the_largest_of_each()
     {
-        var other = Needs with { DitWork = 100 * MiB, Vae = [new VaeChoice("whole frames", 500 * MiB), new VaeChoice("tiles", 100 * MiB)] };
+        var other = Needs with { DitWork = 100 * MiB, Vae = [new VaeChoice(VaeTiling.None, 500 * MiB), new VaeChoice(Tiles, 100 * MiB)] };
         var both = Needs.Max(other);
         Assert.Equal((200 * MiB, 500 * MiB, 120 * MiB), (both.DitWork, both.Vae[0].Bytes, both.Vae[1].Bytes));
     }
