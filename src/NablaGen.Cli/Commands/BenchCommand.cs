@@ -16,7 +16,7 @@ internal sealed class BenchCommand
 {
     public const string Example = "bench dit --preset 1.3B --latent 21x60x104 --attention dense nabla-0.3";
 
-    private readonly Option<string> _preset = new("--preset") { Description = "Sizes of the transformer: 1.3B or 14B", HelpName = "NAME", DefaultValueFactory = _ => "1.3B" };
+    private readonly Option<string> _preset = new("--preset") { Description = "Sizes of the transformer: 1.3B, 14B or tiny (256 wide, 7 layers)", HelpName = "NAME", DefaultValueFactory = _ => "1.3B" };
     private readonly Option<int?> _layers = new("--layers") { Description = "Blocks [default: the preset's]", HelpName = "N" };
     private readonly Option<string> _latent = new("--latent")
     {
@@ -57,7 +57,8 @@ internal sealed class BenchCommand
         {
             "1.3B" => DitConfig.Wan1_3B,
             "14B" => DitConfig.Wan14B,
-            var other => throw new InvalidRequestException($"preset '{other}' is not known: use 1.3B or 14B"),
+            "tiny" => new DitConfig { Dim = 256, FfnDim = 832, NumHeads = 4, NumLayers = 7, TextDim = 128, TextLen = 64, InDim = 8, OutDim = 8 },
+            var other => throw new InvalidRequestException($"preset '{other}' is not known: use 1.3B, 14B or tiny"),
         };
         config = config with { NumLayers = Positive(parsed.GetValue(_layers) ?? config.NumLayers, "layers") };
         var latent = Latent(parsed.GetValue(_latent)!, config);

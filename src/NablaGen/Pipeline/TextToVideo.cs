@@ -211,6 +211,12 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         IReadOnlyList<GenerationRequest> requests, int[][][] tokens, MemoryPlan plan, StageClock clock, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
+        if (plan is { IsTextEncoderOnDevice: true, KeepsAll: false })
+        {
+            Free(ref _sampler);
+            Free(ref _decoder);
+        }
+
         try
         {
             var options = plan.IsTextEncoderOnDevice ? _options : _options with { Device = CPU };

@@ -16,7 +16,7 @@ internal sealed class GenerationMemory(
     // What this process's CUDA context holds by the time the free memory is asked for: it is part of the plan, too.
     private const long Context = 400L << 20;
 
-    private ModelSizes? _sizes;
+    private WeightSizes? _sizes;
     private MemoryBudget? _budget;
 
     /// <summary>The most device memory in use so far, all programs' together; null on the CPU.</summary>
@@ -82,7 +82,7 @@ internal sealed class GenerationMemory(
         }
     }
 
-    private ModelSizes Sizes => _sizes ??= ModelSizes.Of(folder, dtype, VideoDecoder.DefaultDtype(device));
+    private WeightSizes Sizes => _sizes ??= WeightSizes.Of(folder, dtype, VideoDecoder.DefaultDtype(device));
 
     private MemoryBudget Budget => _budget ??= FindBudget();
 

@@ -33,7 +33,7 @@ public static class MemoryEstimate
     /// <param name="dtype">The type of the large matrix products.</param>
     /// <param name="batch">2 where both guidance passes go through the transformer at once, else 1.</param>
     public static MemoryNeeds Of(
-        GenerationRequest request, ModelSizes sizes, DitConfig dit, TextEncoderConfig text, VaeConfig vae, Device device, ScalarType dtype, int batch = 1)
+        GenerationRequest request, WeightSizes sizes, DitConfig dit, TextEncoderConfig text, VaeConfig vae, Device device, ScalarType dtype, int batch = 1)
     {
         var latent = request.LatentShape(vae);
         return Decoding(sizes, vae, latent, device) with
@@ -52,7 +52,7 @@ public static class MemoryEstimate
     /// <param name="vae">The VAE.</param>
     /// <param name="latent">[C, T', h, w]</param>
     /// <param name="device">Where.</param>
-    public static MemoryNeeds Decoding(ModelSizes sizes, VaeConfig vae, long[] latent, Device device) => new()
+    public static MemoryNeeds Decoding(WeightSizes sizes, VaeConfig vae, long[] latent, Device device) => new()
     {
         Runtime = device.type == DeviceType.CUDA ? CudaRuntime : CpuRuntime,
         VaeWeights = sizes.Vae,
@@ -107,7 +107,7 @@ public static class MemoryEstimate
     }
 
     // From fast to small. The least tile still sees so much around it that smaller ones save little.
-    private static IReadOnlyList<VaeChoice> VaeChoices(ModelSizes sizes, VaeConfig vae, long[] latent, Device device)
+    private static IReadOnlyList<VaeChoice> VaeChoices(WeightSizes sizes, VaeConfig vae, long[] latent, Device device)
     {
         var (height, width) = ((int)latent[2] * vae.SpatialStride, (int)latent[3] * vae.SpatialStride);
         var frames = ((int)latent[1] - 1) * vae.TemporalStride + 1;

@@ -21,6 +21,9 @@ public sealed record MemoryPlan
     /// <summary>Whether transformer and VAE may be on the device at once, from one video to the next.</summary>
     public required bool KeepsBoth { get; init; }
 
+    /// <summary>Whether the text encoder may come while both are there; else they leave before it comes again.</summary>
+    public required bool KeepsAll { get; init; }
+
     /// <summary>How the VAE decodes.</summary>
     public required VaeChoice Vae { get; init; }
 

@@ -37,6 +37,7 @@ public static class MemoryPlanner
         var keepsBoth = keepLoaded && isAllResident && vae == needs.Vae[0] && both + Math.Max(needs.DitWork, vae.Bytes) <= room;
         var text = needs.TextEncoderWeights + needs.TextEncoderWork;
         var isTextOnDevice = text <= room;
+        var keepsAll = keepsBoth && text + both <= room;
         var streamed = (needs.Blocks - resident) * needs.BlockWeights;
         var host = Math.Max(streamed, isTextOnDevice ? 0 : text);
         if (host > budget.Host * MostOfHost)
@@ -49,7 +50,7 @@ public static class MemoryPlanner
         var peaks = new Dictionary<GenerationStage, long>();
         if (isTextOnDevice)
         {
-            peaks[GenerationStage.EncodeText] = needs.Runtime + text;
+            peaks[GenerationStage.EncodeText] = needs.Runtime + text + (keepsAll ? both : 0);
         }
 
         peaks[GenerationStage.Sample] = needs.Runtime + dit + needs.DitWork + (keepsBoth ? needs.VaeWeights : 0);
@@ -62,6 +63,7 @@ public static class MemoryPlanner
             ResidentBlocks = resident,
             Slots = slots,
             KeepsBoth = keepsBoth,
+            KeepsAll = keepsAll,
             Vae = vae,
             Peaks = peaks,
             HostBytes = host,

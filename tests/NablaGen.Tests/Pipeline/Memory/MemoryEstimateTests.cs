@@ -21,7 +21,7 @@ public class MemoryEstimateTests
     public void The_peaks_that_were_measured_are_expected(string preset, int layers, int frames, int height, int width, string attention, double measured)
     {
         var config = (preset == "14B" ? DitConfig.Wan14B : DitConfig.Wan1_3B) with { NumLayers = layers };
-        var sizes = ModelSizes.Of(config, TextEncoderConfig.UmT5Xxl, VaeConfig.Wan21, ScalarType.BFloat16, ScalarType.Float32);
+        var sizes = WeightSizes.Of(config, TextEncoderConfig.UmT5Xxl, VaeConfig.Wan21, ScalarType.BFloat16, ScalarType.Float32);
         var work = MemoryEstimate.DitWork(config, [16, frames, height, width], AttentionExpression.Parse(attention), DeviceType.CUDA, ScalarType.BFloat16);
         var expected = (MemoryEstimate.CudaRuntime + sizes.Dit + layers * sizes.Block + work) / GiB;
         TestContext.Current.TestOutputHelper!.WriteLine($"{preset}: {expected:0.00} expected, {measured} measured");
@@ -34,7 +34,7 @@ public class MemoryEstimateTests
     [Fact]
     public void The_weights_are_those_of_the_official_models()
     {
-        var sizes = ModelSizes.Of(DitConfig.Wan14B, TextEncoderConfig.UmT5Xxl, VaeConfig.Wan21, ScalarType.BFloat16, ScalarType.Float32);
+        var sizes = WeightSizes.Of(DitConfig.Wan14B, TextEncoderConfig.UmT5Xxl, VaeConfig.Wan21, ScalarType.BFloat16, ScalarType.Float32);
         Assert.InRange((sizes.Dit + 40 * sizes.Block) / 1e9, 28.5, 29.5);
         Assert.InRange(sizes.TextEncoder / 1e9, 11.3, 11.4);
         Assert.InRange(sizes.Vae / 1e6, 507, 509);
