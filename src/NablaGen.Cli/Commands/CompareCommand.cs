@@ -51,6 +51,7 @@ internal sealed class CompareCommand
         self._options.AddTo(command, except: [self._options.Prompt, self._options.Attention, self._options.Threshold, self._options.TargetDensity]);
         command.Add(self._model.Device);
         command.Add(self._model.Dtype);
+        command.Add(self._model.Vram);
         command.Add(self._outputDir);
         LongJob.AddTo(command);
         command.SetAction((parsed, cancellation) => Task.FromResult(self.Run(parsed, cancellation)));
