@@ -26,10 +26,11 @@ public sealed class LatentColors
     /// <summary>The map of a model's VAE: from the user's cache, or fitted now (seconds) and put there.</summary>
     /// <param name="folder">The model.</param>
     /// <param name="device">Where to fit it.</param>
+    /// <param name="cache">The folder of maps fitted before; null for the user's.</param>
     /// <exception cref="NablaGenException">The VAE cannot be read.</exception>
-    public static LatentColors Of(ModelFolder folder, Device device)
+    public static LatentColors Of(ModelFolder folder, Device device, string? cache = null)
     {
-        var cached = Path.Combine(UserCache.Folder("previews"), ModelHash.Compute([folder.VaePath]) + ".json");
+        var cached = Path.Combine(cache ?? UserCache.Folder("previews"), ModelHash.Compute([folder.VaePath]) + ".json");
         if (Read(cached, folder.VaeConfig.ZDim) is { } known)
         {
             return known;
@@ -60,10 +61,16 @@ public sealed class LatentColors
     public static LatentColors Fit(WanVae vae, Device device)
     {
         using var noGrad = no_grad();
+        return Fit(video => vae.Encode(video.to(device)), vae.Config);
+    }
+
+    /// <summary>Fits the map to an encoder: [B, 3, T, H, W] → [B, ZDim, T', h, w].</summary>
+    internal static LatentColors Fit(Func<Tensor, Tensor> encode, VaeConfig config)
+    {
         using var scope = NewDisposeScope();
         // Soft pictures stand still for a second latent frame: later frames are encoded in another way than the first.
-        var (flatX, flatY) = Samples(vae, FlatColors(), device);
-        var (softX, softY) = Samples(vae, SoftPictures(vae.Config.TemporalStride + 1), device);
+        var (flatX, flatY) = Samples(encode, FlatColors(), config);
+        var (softX, softY) = Samples(encode, SoftPictures(config.TemporalStride + 1), config);
         // Both kinds count alike.
         var weight = Math.Sqrt((double)softX.shape[0] / flatX.shape[0]);
         var (x, y) = (cat([flatX * weight, softX]), cat([flatY * weight, softY]));
@@ -85,11 +92,11 @@ public sealed class LatentColors
     }
 
     // Latent pixels with a 1 behind them [n, ZDim + 1], and the colours they came from [n, 3], in float64 on the CPU.
-    private static (Tensor Latents, Tensor Colors) Samples(WanVae vae, Tensor video, Device device)
+    private static (Tensor Latents, Tensor Colors) Samples(Func<Tensor, Tensor> encode, Tensor video, VaeConfig config)
     {
         using var scope = NewDisposeScope();
-        var latents = vae.Encode(video.to(device)).cpu().to(ScalarType.Float64);
-        var colors = nn.functional.avg_pool2d(video.narrow(2, 0, 1).squeeze(2), vae.Config.SpatialStride).unsqueeze(2).expand(-1, -1, latents.shape[2], -1, -1);
+        var latents = encode(video).cpu().to(ScalarType.Float64);
+        var colors = nn.functional.avg_pool2d(video.narrow(2, 0, 1).squeeze(2), config.SpatialStride).unsqueeze(2).expand(-1, -1, latents.shape[2], -1, -1);
         var x = latents.permute(0, 2, 3, 4, 1).reshape(-1, latents.shape[1]);
         var y = colors.permute(0, 2, 3, 4, 1).reshape(-1, 3).to(ScalarType.Float64);
         return (cat([x, ones(x.shape[0], 1, dtype: ScalarType.Float64)], 1).MoveToOuterDisposeScope(), y.MoveToOuterDisposeScope());
