@@ -92,6 +92,11 @@ internal sealed class CompareCommand
         }
 
         Write(folder, reports);
+        if (LongJob.Current is { } job)
+        {
+            job.Output = Path.GetFullPath(folder);
+        }
+
         return ExitCode.Done;
     }
 
@@ -150,13 +155,7 @@ internal sealed class CompareCommand
         }
 
         Console.WriteLine("measuring, writing the report");
-        var report = comparison.Complete(cancellation);
-        if (LongJob.Current is { } job)
-        {
-            job.Output = folder;
-        }
-
-        return report;
+        return comparison.Complete(cancellation);
     }
 
     private static void Write(string folder, List<(string Folder, ComparisonReport Report)> reports)
