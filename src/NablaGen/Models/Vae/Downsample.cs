@@ -26,15 +26,22 @@ public sealed class Downsample : Module<Tensor, FeatureCache?, Tensor>
     }
 
     /// <summary>[B, C, T, H, W] → [B, C, T or T / 2, H / 2, W / 2]. The first frame of a video stays one.</summary>
+    /// <param name="input">A chunk of frames, or the whole video.</param>
+    /// <param name="cache">The frames before the chunk; null where the input is the whole video.</param>
     public override Tensor forward(Tensor input, FeatureCache? cache)
     {
         using var scope = NewDisposeScope();
         // One row below and one column to the right, not one on each side.
         var frames = functional.pad(VaeFrames.Split(input), [0, 1, 0, 1]);
         var x = VaeFrames.Join(_resample.Conv.forward(frames), input.shape[0]);
-        if (_timeConv is null || cache is null)
+        if (_timeConv is null || (cache is null && x.shape[2] == 1))
         {
             return x.MoveToOuterDisposeScope();
+        }
+
+        if (cache is null)
+        {
+            return cat([x.narrow(2, 0, 1), _timeConv.forward(x, null)], 2).MoveToOuterDisposeScope();
         }
 
         var before = cache.Get(this);

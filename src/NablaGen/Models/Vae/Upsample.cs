@@ -26,18 +26,31 @@ public sealed class Upsample : Module<Tensor, FeatureCache?, Tensor>
     }
 
     /// <summary>[B, C, T, H, W] → [B, C / 2, T or 2 T, 2 H, 2 W]. The first frame of a video stays one.</summary>
+    /// <param name="input">A chunk of frames, or the whole video.</param>
+    /// <param name="cache">The frames before the chunk; null where the input is the whole video.</param>
     public override Tensor forward(Tensor input, FeatureCache? cache)
     {
         using var scope = NewDisposeScope();
         var x = input;
         if (_timeConv is not null && cache is not null && !cache.IsFirstChunk(this))
         {
-            // Twice the channels become twice the frames: channel halves are neighbours in time.
-            var halves = _timeConv.forward(x, cache).unflatten(1, [2, -1]);
-            x = halves.permute(0, 2, 3, 1, 4, 5).flatten(2, 3);
+            x = DoubleTime(_timeConv, x, cache);
+        }
+        else if (_timeConv is not null && cache is null && x.shape[2] > 1)
+        {
+            // The first frame takes no part, here as chunk by chunk: what comes after it sees zeros in its place.
+            x = cat([x.narrow(2, 0, 1), DoubleTime(_timeConv, x.narrow(2, 1, x.shape[2] - 1), null)], 2);
         }
 
         var frames = functional.interpolate(VaeFrames.Split(x), scale_factor: [2, 2], mode: InterpolationMode.Nearest);
         return VaeFrames.Join(_resample.Conv.forward(frames), x.shape[0]).MoveToOuterDisposeScope();
+    }
+
+    // Twice the channels become twice the frames: channel halves are neighbours in time.
+    private static Tensor DoubleTime(CausalConv3d timeConv, Tensor x, FeatureCache? cache)
+    {
+        using var scope = NewDisposeScope();
+        var halves = timeConv.forward(x, cache).unflatten(1, [2, -1]);
+        return halves.permute(0, 2, 3, 1, 4, 5).flatten(2, 3).MoveToOuterDisposeScope();
     }
 }
