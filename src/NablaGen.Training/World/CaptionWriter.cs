@@ -1,0 +1,6 @@
+namespace NablaGen.Training.World;
+
+internal static class CaptionWriter
+{
+    public static string Write(Scene scene, SplitMix64 random) => "";
+}
