@@ -8,6 +8,7 @@ var root = new RootCommand("Makes videos from text with Wan2.1 and NABLA sparse 
     DecodeCommand.Create(),
     DoctorCommand.Create(),
     BenchCommand.Create(),
+    TrainCommand.Create(),
 };
 ExampleHelp.AddTo(root, new Dictionary<string, string>
 {
@@ -15,6 +16,9 @@ ExampleHelp.AddTo(root, new Dictionary<string, string>
     ["decode"] = DecodeCommand.Example,
     ["doctor"] = DoctorCommand.Example,
     ["bench"] = BenchCommand.Example,
-    ["dit"] = BenchCommand.Example,
+    ["bench dit"] = BenchCommand.Example,
+    ["train"] = TrainCommand.VaeExample,
+    ["train vae"] = TrainCommand.VaeExample,
+    ["train dit"] = TrainCommand.DitExample,
 });
 return CommandRunner.Run(root, args);

@@ -31,4 +31,19 @@ public sealed record DitTrainingOptions
 
     /// <summary>Seed of weights and draws.</summary>
     public long Seed { get; init; } = 1;
+
+    /// <summary>As a plan says.</summary>
+    public static DitTrainingOptions Of(TrainingPlan plan)
+    {
+        ArgumentNullException.ThrowIfNull(plan);
+        return new DitTrainingOptions
+        {
+            Clip = plan.Clip,
+            Attention = AttentionExpression.Parse(plan.Attention),
+            Batch = plan.Batch,
+            Pool = plan.Pool,
+            Optimizer = new AdamWOptions { LearningRate = plan.LearningRate, Steps = plan.Steps },
+            Seed = plan.Seed,
+        };
+    }
 }

@@ -59,6 +59,9 @@ public sealed record ModelSizes(DitConfig Dit, NablaGenJson Others)
                 + $"\"dim\" {sizes.Others.TextEncoder.Dim} and the VAE's \"z_dim\" {sizes.Others.Vae.ZDim} in {NablaGenJson.FileName}");
     }
 
+    /// <summary>The same for a tokenizer of so many ids.</summary>
+    public ModelSizes WithVocabulary(int ids) => this with { Others = Others with { TextEncoder = Others.TextEncoder with { Vocab = ids } } };
+
     /// <summary>Writes the two files into a folder.</summary>
     /// <exception cref="NablaGenException">They can't be written.</exception>
     public void Save(string folder)

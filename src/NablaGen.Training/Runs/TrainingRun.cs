@@ -26,7 +26,7 @@ public sealed class TrainingRun(ITrainer trainer, string folder, ITrainingProgre
         trainer.Prepare(progress.OnClips, cancellation);
         var first = trainer.Step;
         var saved = limits.Clock.Elapsed;
-        while (trainer.Step < limits.Steps && !(limits.Clock.Elapsed >= limits.Time) && !cancellation.IsCancellationRequested)
+        while (GoesOn(limits, cancellation))
         {
             RunSteps(limits, log, cancellation);
             if (limits.PictureEvery > 0 && trainer.Step / limits.PictureEvery > first / limits.PictureEvery)
@@ -53,7 +53,7 @@ public sealed class TrainingRun(ITrainer trainer, string folder, ITrainingProgre
         var watch = Stopwatch.StartNew();
         var sum = zeros([trainer.Measures.Count]);
         var (count, rate) = (0, 0.0);
-        while (count < limits.RecordEvery && trainer.Step < limits.Steps && !cancellation.IsCancellationRequested)
+        while (count < limits.RecordEvery && GoesOn(limits, cancellation))
         {
             trainer.Prepare(null, CancellationToken.None);
             rate = trainer.LearningRate;
@@ -84,8 +84,11 @@ public sealed class TrainingRun(ITrainer trainer, string folder, ITrainingProgre
 
         log.Add(record);
         var left = TimeSpan.FromSeconds((limits.Steps - trainer.Step) / perSecond);
-        progress.OnSteps(record, limits.Steps, limits.Time - limits.Clock.Elapsed is { } time && time < left ? time : left);
+        progress.OnSteps(record, limits.Steps, limits.Time - limits.Clock.Elapsed is { } time && time < left ? TimeSpan.FromTicks(Math.Max(0, time.Ticks)) : left);
     }
+
+    private bool GoesOn(RunLimits limits, CancellationToken cancellation) =>
+        trainer.Step < limits.Steps && !(limits.Clock.Elapsed >= limits.Time) && !cancellation.IsCancellationRequested;
 
     private void Finish(LossLog log)
     {

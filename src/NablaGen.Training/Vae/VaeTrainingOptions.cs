@@ -33,4 +33,19 @@ public sealed record VaeTrainingOptions
 
     /// <summary>Seed of weights and draws.</summary>
     public long Seed { get; init; } = 1;
+
+    /// <summary>As a plan says.</summary>
+    public static VaeTrainingOptions Of(TrainingPlan plan)
+    {
+        ArgumentNullException.ThrowIfNull(plan);
+        return new VaeTrainingOptions
+        {
+            Clip = plan.Clip,
+            Crop = plan.Crop,
+            Batch = plan.Batch,
+            Pool = plan.Pool,
+            Optimizer = new AdamWOptions { LearningRate = plan.LearningRate, Steps = plan.Steps },
+            Seed = plan.Seed,
+        };
+    }
 }
