@@ -1,0 +1,13 @@
+using NablaGen.Training.World;
+
+namespace NablaGen.Training.Evaluation;
+
+/// <summary>An object found in a clip. A value is null where the measurement fits none.</summary>
+/// <param name="Colour">The object colour nearest in hue, in OKLab, to the mean of its pixels over the clip.</param>
+/// <param name="Shape">See the remarks of <see cref="ClipScorer"/>.</param>
+/// <param name="Size">By the radius that a disc, star, … of its area has: the middle frame's, nearest by factor.</param>
+/// <param name="Motion">See the remarks of <see cref="ClipScorer"/>.</param>
+/// <param name="Place">By its mean position: the middle if within 0.18 of half the width and the height, else the side it is nearest to.</param>
+/// <param name="X">Its mean position across: −1 left to 1 right.</param>
+/// <param name="Y">Its mean position down: −1 top to 1 bottom.</param>
+public sealed record MeasuredObject(ObjectColour Colour, ShapeKind? Shape, ObjectSize Size, MotionKind? Motion, Place Place, double X, double Y);
