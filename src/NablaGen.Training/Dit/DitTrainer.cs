@@ -115,11 +115,11 @@ public sealed class DitTrainer : ITrainer
         using var noGrad = no_grad();
         using var averaged = _parameters.Lend(_optimizer.Average);
         using var clips = _source.Next(StepRandom.FirstUnseen, PicturePrompts, _options.Clip with { Frames = 1 }, _model.Device);
-        var rows = clips.Captions.Select((caption, i) => Sample(caption, i)).ToList();
+        var rows = clips.Captions.Select((caption, i) => Decode(Sample(caption, i))).ToList();
         return ContactSheet.Compose(rows, columns: 6).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Makes a video with the weights as they are. [3, T, H, W] on the CPU</summary>
+    /// <summary>Makes the latents of a video with the weights as they are and the model's defaults. [C, T', h, w]</summary>
     /// <param name="prompt">What to show.</param>
     /// <param name="seed">Seed of the noise.</param>
     public Tensor Sample(string prompt, long seed)
@@ -146,10 +146,7 @@ public sealed class DitTrainer : ITrainer
         var sampler = new LatentSampler(_dit, _model);
         var noise = LatentSampler.Noise(request.LatentShape(_sizes.Others.Vae), seed);
         var context = Context(_captions.Encode([prompt], _model.Device));
-        var latents = sampler.Sample(request, noise, context, request.IsGuided ? Context(_negative) : null);
-        var frames = new List<Tensor>();
-        _vae.Decode(latents.unsqueeze(0), chunk => frames.Add(chunk.squeeze(0).cpu().MoveToOuterDisposeScope()));
-        return cat(frames, 1).MoveToOuterDisposeScope();
+        return sampler.Sample(request, noise, context, request.IsGuided ? Context(_negative) : null).MoveToOuterDisposeScope();
     }
 
     /// <summary>Writes the transformer and the text encoder in bfloat16, and the sizes.</summary>
@@ -181,6 +178,15 @@ public sealed class DitTrainer : ITrainer
     private int LatentHeight => _options.Clip.Height / _vae.Config.SpatialStride;
 
     private int LatentWidth => _options.Clip.Width / _vae.Config.SpatialStride;
+
+    // [C, T', h, w] → [3, T, H, W] on the CPU
+    private Tensor Decode(Tensor latents)
+    {
+        using var scope = NewDisposeScope();
+        var frames = new List<Tensor>();
+        _vae.Decode(latents.unsqueeze(0), chunk => frames.Add(chunk.squeeze(0).cpu().MoveToOuterDisposeScope()));
+        return cat(frames, 1).MoveToOuterDisposeScope();
+    }
 
     // What the transformer attends to: zeros in place of padding, as for one prompt that is cut at its length. [B, length, TextDim]
     private Tensor Context(Tensor ids)

@@ -123,6 +123,7 @@ public sealed record ModelSizes(DitConfig Dit, NablaGenJson Others)
                 {
                     Dim = vaeDim,
                     ZDim = zDim,
+                    DimMult = [1, 2, 3, 3],
                     NumResBlocks = 1,
                     LatentsMean = new float[zDim],
                     LatentsStd = [.. Enumerable.Repeat(1f, zDim)],

@@ -42,11 +42,34 @@ public class DitTrainerTests
     }
 
     [Fact]
-    public void The_loss_falls()
+    public void Two_clips_are_learnt_by_heart_and_told_apart_by_their_captions()
     {
-        using var trainer = Toys.Dit(new SlidingSquares(), steps: 80, batch: 8);
-        var losses = Toys.Advance(trainer, 80);
-        Assert.InRange(losses[60..].Average(), 0, 0.75 * losses[..5].Average());
+        using var scope = NewDisposeScope();
+        var world = new SlidingSquares(clips: 2);
+        using var trainer = Toys.Dit(world, steps: 250, batch: 16);
+        var losses = Toys.Advance(trainer, 250);
+        Assert.InRange(losses[230..].Average(), 0, 0.35 * losses[..5].Average());
+
+        using var noGrad = no_grad();
+        using var vae = Toys.RandomVae();
+        using var clips = world.Next(0, 2, Toys.Clip, CPU);
+        var latents = vae.Encode(clips.Frames);
+        for (var i = 0; i < 2; i++)
+        {
+            var sample = trainer.Sample(clips.Captions[i], seed: 3);
+            var (own, other) = (Golden.RelativeError(sample, latents[i]), Golden.RelativeError(sample, latents[1 - i]));
+            Assert.True(own < 0.4 && own < 0.5 * other, $"{clips.Captions[i]}: {own:0.000} from its clip, {other:0.000} from the other");
+        }
+    }
+
+    [Fact]
+    public void It_trains_in_bfloat16_with_float32_master_weights()
+    {
+        using var trainer = Toys.Dit(new SlidingSquares(), batch: 8, dtype: ScalarType.BFloat16);
+        Assert.Equal(ScalarType.Float32, trainer.Parameters.Master.dtype);
+        Assert.True(trainer.Parameters.HalfLength > 0);
+        var losses = Toys.Advance(trainer, 30);
+        Assert.InRange(losses[25..].Average(), 0, 0.9 * losses[..5].Average());
     }
 
     [Fact]

@@ -21,6 +21,8 @@ internal static class Toys
 
     public static string TokenizerPath => Directory.GetFiles(Path.Combine(GoldenFolder.Path, "tokenizer"), "*.model").Single();
 
+    public static string BoxTokenizer { get; } = Path.Combine(GoldenFolder.Path, "..", "..", "models", "tiny", ModelFolder.TokenizerFile);
+
     public static ModelSizes Sizes(int layers = 2)
     {
         var dit = new DitConfig { Dim = 64, NumHeads = 1, NumLayers = layers, FfnDim = 128, TextLen = 32, TextDim = 32, InDim = 4, OutDim = 4, FreqDim = 64 };
@@ -45,8 +47,8 @@ internal static class Toys
         return new ModelSizes(dit, others).WithVocabulary(UmT5Tokenizer.Load(TokenizerPath).VocabularySize);
     }
 
-    public static VaeTrainer Vae(IClipSource source, int steps = 100, int batch = 4, ModelSizes? sizes = null) => new(
-        sizes ?? Sizes(),
+    public static VaeTrainer Vae(IClipSource source, int steps = 100, int batch = 2) => new(
+        Sizes(),
         new VaeTrainingOptions
         {
             Clip = Clip,
@@ -58,18 +60,38 @@ internal static class Toys
         },
         source, ModuleOptions.Cpu);
 
-    public static DitTrainer Dit(IClipSource source, int steps = 100, int batch = 4, WanVae? vae = null, ModelSizes? sizes = null) => new(
-        sizes ?? Sizes(),
+    public static DitTrainer Dit(IClipSource source, int steps = 100, int batch = 4, ScalarType dtype = ScalarType.Float32) => new(
+        Sizes(),
         new DitTrainingOptions { Clip = Clip, Batch = batch, Pool = new PoolSize(6, 3, 2), Optimizer = Optimizer(3e-3, steps), Shift = 1 },
-        source, vae ?? RandomVae(), UmT5Tokenizer.Load(TokenizerPath), ModuleOptions.Cpu);
+        source, RandomVae(), UmT5Tokenizer.Load(TokenizerPath), ModuleOptions.Cpu with { Dtype = dtype });
 
-    /// <summary>A VAE of drawn weights: good enough where only the course of the training counts.</summary>
+    /// <summary>A VAE of drawn weights, its latents normalised: good enough to learn them.</summary>
     public static WanVae RandomVae()
     {
-        var vae = new WanVae(Sizes().Others.Vae, ModuleOptions.Cpu);
-        using var generator = new Generator(5);
-        Initialization.Draw(vae, generator);
-        return vae;
+        var config = Sizes().Others.Vae;
+        return Draw(Normalised());
+
+        VaeConfig Normalised()
+        {
+            using var scope = NewDisposeScope();
+            using var noGrad = no_grad();
+            using var clips = new SlidingSquares().Next(0, 6, Clip, CPU);
+            using var plain = Draw(config);
+            var latents = plain.Encode(clips.Frames);
+            return config with
+            {
+                LatentsMean = [.. latents.mean([0, 2, 3, 4]).data<float>()],
+                LatentsStd = [.. latents.std([0, 2, 3, 4]).data<float>()],
+            };
+        }
+
+        static WanVae Draw(VaeConfig config)
+        {
+            var vae = new WanVae(config, ModuleOptions.Cpu);
+            using var generator = new Generator(5);
+            Initialization.Draw(vae, generator);
+            return vae;
+        }
     }
 
     /// <summary>Trains on and gives the losses.</summary>

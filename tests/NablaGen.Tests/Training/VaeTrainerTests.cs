@@ -9,12 +9,12 @@ public class VaeTrainerTests
     {
         using var scope = NewDisposeScope();
         using var folder = new TempFolder();
-        using var trainer = Toys.Vae(new SlidingSquares(), steps: 120);
-        var losses = Toys.Advance(trainer, 120);
-        Assert.InRange(losses[100..].Average(), 0, 0.5 * losses[..5].Average());
+        using var trainer = Toys.Vae(new SlidingSquares(), steps: 60);
+        var losses = Toys.Advance(trainer, 60);
+        Assert.InRange(losses[50..].Average(), 0, 0.6 * losses[..5].Average());
 
         var psnr = double.Parse(trainer.Export(folder.Path).Split(' ')[1]);
-        Assert.InRange(psnr, 12, 60);
+        Assert.InRange(psnr, 8, 60);
         var sizes = NablaGen.Training.Models.ModelSizes.Open(folder.Path);
         using var vae = NablaGen.Training.Models.ModelFiles.LoadVae(folder.Path, sizes.Others.Vae, NablaGen.Models.ModuleOptions.Cpu);
         using var noGrad = no_grad();
@@ -30,12 +30,12 @@ public class VaeTrainerTests
     {
         using var folder = new TempFolder();
         using var whole = Toys.Vae(new SlidingSquares());
-        Toys.Advance(whole, 5);
+        Toys.Advance(whole, 3);
         whole.Save(folder["state.safetensors"]);
-        var expected = Toys.Advance(whole, 5);
+        var expected = Toys.Advance(whole, 3);
 
         using var resumed = Toys.Vae(new SlidingSquares());
         resumed.Resume(folder["state.safetensors"]);
-        Assert.Equal(expected, Toys.Advance(resumed, 5));
+        Assert.Equal(expected, Toys.Advance(resumed, 3));
     }
 }
