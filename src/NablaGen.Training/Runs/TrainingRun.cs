@@ -23,7 +23,11 @@ public sealed class TrainingRun(ITrainer trainer, string folder, ITrainingProgre
     public void Train(RunLimits limits, CancellationToken cancellation)
     {
         var log = new LossLog(_files.Log, trainer.Step);
-        trainer.Prepare(progress.OnClips, cancellation);
+        if (GoesOn(limits, cancellation))
+        {
+            trainer.Prepare(progress.OnClips, cancellation);
+        }
+
         var first = trainer.Step;
         var saved = limits.Clock.Elapsed;
         while (GoesOn(limits, cancellation))

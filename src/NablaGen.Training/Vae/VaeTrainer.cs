@@ -11,6 +11,8 @@ namespace NablaGen.Training.Vae;
 /// <summary>Trains the VAE: clips in, the same clips out, through latents that stay near a normal distribution.</summary>
 public sealed class VaeTrainer : ITrainer
 {
+    private const int PictureClips = 4;
+
     private readonly VaeTrainingOptions _options;
     private readonly ModelSizes _sizes;
     private readonly IClipSource _source;
@@ -88,7 +90,7 @@ public sealed class VaeTrainer : ITrainer
         using var noGrad = no_grad();
         using var averaged = _parameters.Lend(_optimizer.Average);
         var rows = new List<Tensor>();
-        for (var i = 0; i < 4; i++)
+        for (var i = 0; i < PictureClips; i++)
         {
             using var clips = Unseen(i, 1);
             rows.Add(clips.Frames.squeeze(0).cpu());
@@ -98,29 +100,32 @@ public sealed class VaeTrainer : ITrainer
         return ContactSheet.Compose(rows, columns: 5).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Writes the VAE in bfloat16 and, into <c>nablagen.json</c>, its latents' mean and deviation as those rounded weights give them.</summary>
+    /// <summary>Writes the VAE in bfloat16 and, into <c>nablagen.json</c>, its latents' mean and deviation, measured with what is in the file.</summary>
     public string Export(string folder)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        using var averaged = _parameters.Lend(_optimizer.Average.to_type(ScalarType.BFloat16).to_type(ScalarType.Float32));
+        using (_parameters.Lend(_optimizer.Average))
+        {
+            ModelFiles.SaveVae(folder, _vae);
+        }
+
+        using var written = ModelFiles.LoadVae(folder, _sizes.Others.Vae, new ModuleOptions(_device, ScalarType.Float32));
         var (means, squares, errors) = (new List<Tensor>(), new List<Tensor>(), new List<Tensor>());
         for (var i = 0; i < _options.MeasuredClips; i++)
         {
             using var each = NewDisposeScope();
-            using var clips = Unseen(4 + i, 1);
-            var latents = _vae.EncodeMoments(clips.Frames.to_type(Dtype)).Mean.to_type(ScalarType.Float32);
+            using var clips = Unseen(PictureClips + i, 1);
+            var latents = written.EncodeMoments(clips.Frames).Mean;
             means.Add(latents.mean([0, 2, 3, 4]).MoveToOuterDisposeScope());
             squares.Add(latents.square().mean([0, 2, 3, 4]).MoveToOuterDisposeScope());
-            var decoded = _vae.DecodeWhole(latents.to_type(Dtype)).to_type(ScalarType.Float32);
-            errors.Add((decoded.clamp(-1, 1) - clips.Frames).square().mean().MoveToOuterDisposeScope());
+            errors.Add((written.DecodeWhole(latents).clamp(-1, 1) - clips.Frames).square().mean().MoveToOuterDisposeScope());
         }
 
         var mean = stack(means).mean([0]);
         var std = (stack(squares).mean([0]) - mean.square()).sqrt();
         // Two units from black to white.
         var psnr = (stack(errors).log10() * -10 + 10 * Math.Log10(4)).mean().item<float>();
-        ModelFiles.SaveVae(folder, _vae);
         var vae = _sizes.Others.Vae with { LatentsMean = Rounded(mean), LatentsStd = Rounded(std) };
         (_sizes with { Others = _sizes.Others with { Vae = vae } }).Save(folder);
         return $"PSNR {psnr:0.0} dB over {_options.MeasuredClips} clips that it has not seen";

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace NablaGen.Tests.Training;
 
-/// <summary>The smallest world: a red, green or blue square that slides to the right over grey, one row a clip number.</summary>
+/// <summary>The smallest world: a red, green or blue square that slides to the right over grey, above or below.</summary>
 /// <param name="clips">How many there are; then they come again.</param>
 internal sealed class SlidingSquares(int clips = 6) : IClipSource
 {
@@ -18,7 +18,7 @@ internal sealed class SlidingSquares(int clips = 6) : IClipSource
         for (var i = 0; i < count; i++)
         {
             var clip = (int)((firstIndex + i) % clips);
-            var (colour, top) = (clip % 3, clip / 3 % 2 * size.Height / 2);
+            var (colour, top) = (clip % 3, clip % 2 * size.Height / 2);
             for (var t = 0; t < size.Frames; t++)
             {
                 var left = t * (size.Width / 2) / Math.Max(1, size.Frames - 1);

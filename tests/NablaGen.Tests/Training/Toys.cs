@@ -60,9 +60,9 @@ internal static class Toys
         },
         source, ModuleOptions.Cpu);
 
-    public static DitTrainer Dit(IClipSource source, int steps = 100, int batch = 4, ScalarType dtype = ScalarType.Float32) => new(
+    public static DitTrainer Dit(IClipSource source, int steps = 100, int batch = 4, double dropout = 0.1, ScalarType dtype = ScalarType.Float32) => new(
         Sizes(),
-        new DitTrainingOptions { Clip = Clip, Batch = batch, Pool = new PoolSize(6, 3, 2), Optimizer = Optimizer(3e-3, steps), Shift = 1 },
+        new DitTrainingOptions { Clip = Clip, Batch = batch, Pool = new PoolSize(6, 3, 2), Optimizer = Optimizer(3e-3, steps), Shift = 1, PromptDropout = dropout },
         source, RandomVae(), UmT5Tokenizer.Load(TokenizerPath), ModuleOptions.Cpu with { Dtype = dtype });
 
     /// <summary>A VAE of drawn weights, its latents normalised: good enough to learn them.</summary>
