@@ -5,6 +5,8 @@ using NablaGen.Cli.Commands;
 var root = new RootCommand("Makes videos from text with Wan2.1 and NABLA sparse attention.")
 {
     GenerateCommand.Create(),
+    BatchCommand.Create(),
+    CompareCommand.Create(),
     DecodeCommand.Create(),
     DoctorCommand.Create(),
     BenchCommand.Create(),
@@ -13,6 +15,8 @@ var root = new RootCommand("Makes videos from text with Wan2.1 and NABLA sparse 
 ExampleHelp.AddTo(root, new Dictionary<string, string>
 {
     ["generate"] = GenerateCommand.Example,
+    ["batch"] = BatchCommand.Example,
+    ["compare"] = CompareCommand.Example,
     ["decode"] = DecodeCommand.Example,
     ["doctor"] = DoctorCommand.Example,
     ["bench"] = BenchCommand.Example,

@@ -25,7 +25,7 @@ internal static class DecodeCommand
         {
             var folder = ModelLocator.Open(parsed.GetValue(model));
             TorchRuntime.Load();
-            var pipeline = new TextToVideo(folder, DeviceChoice.Resolve(parsed.GetValue(device)!), ScalarType.Float32);
+            using var pipeline = new TextToVideo(folder, DeviceChoice.Resolve(parsed.GetValue(device)!), ScalarType.Float32);
             var path = SharedOptions.OutputOrDefault(parsed.GetValue(output));
             var result = ProgressReport.Run(progress => pipeline.DecodeLatents(parsed.GetValue(latents)!, path, progress, cancellation));
             Summary.Write(result);

@@ -72,7 +72,8 @@ internal static class DoctorCommand
     {
         var folder = ModelLocator.Open(named);
         TorchRuntime.Load();
-        new TextToVideo(folder, CPU, ScalarType.Float32).CheckModel();
+        using var pipeline = new TextToVideo(folder, CPU, ScalarType.Float32);
+        pipeline.CheckModel();
         var dit = folder.DitConfig;
         return $"{folder.Name} in {folder.Path}: {dit.NumLayers} layers, width {dit.Dim}, {dit.NumHeads} heads; every key, shape and type is right";
     }

@@ -6,9 +6,11 @@ namespace NablaGen.Cli.Output;
 /// <summary>Shows how a generation goes: a bar on a terminal, plain lines elsewhere.</summary>
 internal static class ProgressReport
 {
+    /// <summary>Whether somebody looks on who can be shown bars.</summary>
+    public static bool IsInteractive => !Console.IsOutputRedirected && AnsiConsole.Profile.Capabilities.Interactive;
+
     /// <summary>Runs the work with a report.</summary>
-    public static T Run<T>(Func<IGenerationProgress, T> work) =>
-        Console.IsOutputRedirected || !AnsiConsole.Profile.Capabilities.Interactive ? work(new PlainProgress(Console.Out)) : BarProgress.Run(work);
+    public static T Run<T>(Func<IGenerationProgress, T> work) => IsInteractive ? BarProgress.Run(work) : work(new PlainProgress(Console.Out));
 
     /// <summary>What a stage is called on the screen.</summary>
     public static string Name(GenerationStage stage) => stage switch
@@ -22,7 +24,12 @@ internal static class ProgressReport
     };
 
     /// <summary>What a stage counts.</summary>
-    public static string Unit(GenerationStage stage) => stage == GenerationStage.Sample ? "step" : "frame";
+    public static string Unit(GenerationStage stage) => stage switch
+    {
+        GenerationStage.EncodeText => "prompt",
+        GenerationStage.Sample => "step",
+        _ => "frame",
+    };
 
     /// <summary>Seconds as 4.2 s, 3:05 or 1:02:03.</summary>
     public static string Time(TimeSpan time) => time.TotalSeconds < 60

@@ -52,21 +52,24 @@ public sealed class KernelBench : IDisposable
             () => nabla.Run(pooled.Pointer, pooledK, _shape.HeadSize, _offsets, 0.6, null, bits));
         yield return Bytes("mask", "all, bits", 4.0 * _shape.Elements, () => nabla.Run(q, k, _offsets, 0.6, null, bits));
         yield return Bytes("mask", "all, bits and lists", 4.0 * _shape.Elements, () => nabla.Run(q, k, _offsets, 0.6, null, mask));
+        using var kept = new CudaBuffer(_device, 8L * _shape.Heads);
+        var counts = new MaskCounts(_device);
+        yield return Bytes("mask", "blocks kept by head", 4.0 * _shape.Heads * _shape.Blocks, () => counts.Run(mask, kept.Pointer));
 
         using var best = new BlockAttention(_device);
         using var ampere = new BlockAttention(_device, AttentionKernel.Ampere);
         foreach (var density in densities)
         {
             MakeDensity(nabla, q, k, mask, density);
-            var kept = mask.Density();
+            var share = mask.Density();
             yield return Flops(
-                "attention", $"NABLA mask, density {kept:0.000}", kept, () => best.Run(q, k, v, output, _offsets, mask));
+                "attention", $"NABLA mask, density {share:0.000}", share, () => best.Run(q, k, v, output, _offsets, mask));
             yield return Flops(
-                "attention (Ampere)", $"NABLA mask, density {kept:0.000}", kept, () => ampere.Run(q, k, v, output, _offsets, mask));
+                "attention (Ampere)", $"NABLA mask, density {share:0.000}", share, () => ampere.Run(q, k, v, output, _offsets, mask));
             var random = new Random(5);
             using var scattered = BlockMask.FromHost(
                 _device, 1, _shape.Blocks, (_, query, key) => query == key || random.NextDouble() < density, withLists: true);
-            var share = scattered.Density();
+            share = scattered.Density();
             yield return Flops(
                 "attention", $"random mask, density {share:0.000}", share, () => best.Run(q, k, v, output, _offsets, scattered));
         }
@@ -91,7 +94,7 @@ public sealed class KernelBench : IDisposable
         vectors.Fill(0x3c);
         using var means = new CudaBuffer(_device, 4L * _shape.Blocks * columns);
         var (norm, rope) = (new LayerNormModulate(_device), new RmsNormRope(_device));
-        var (gate, gelu) = (new GateResidual(_device), new GeluTanh(_device));
+        var (gate, gateNorm, gelu) = (new GateResidual(_device), new GateResidualNorm(_device), new GeluTanh(_device));
         yield return Bytes("LayerNorm, modulation", $"{tokens} × {columns}", 6 * elements,
             () => norm.Run(
                 stream.Pointer, _output.Pointer, ElementType.BFloat16, tokens, columns, 1e-6f, scale: vectors.Pointer,
@@ -102,6 +105,10 @@ public sealed class KernelBench : IDisposable
                 vectors.Pointer, 1e-6f, means.Pointer));
         yield return Bytes("gate, residual", $"{tokens} × {columns}", 10 * elements,
             () => gate.Run(stream.Pointer, _q.Pointer, ElementType.BFloat16, tokens, columns, vectors.Pointer));
+        yield return Bytes("gate, residual, LayerNorm, modulation", $"{tokens} × {columns}", 12 * elements,
+            () => gateNorm.Run(
+                stream.Pointer, _q.Pointer, _output.Pointer, ElementType.BFloat16, tokens, columns, 1e-6f, vectors.Pointer,
+                scale: vectors.Pointer, shift: vectors.Pointer));
         yield return Bytes("GELU", $"{tokens} × {columns}", 4 * elements,
             () => gelu.Run(_q.Pointer, _output.Pointer, ElementType.BFloat16, _shape.Elements));
     }

@@ -2,11 +2,13 @@ using System.Runtime.InteropServices;
 
 namespace NablaGen.Cuda.Native;
 
-/// <summary>Loads the driver and NVRTC once a process and points this assembly's imports at them.</summary>
+/// <summary>Loads the driver, NVRTC and cuBLASLt once a process and points this assembly's imports at them.</summary>
 internal static class NativeLibraries
 {
     private static readonly Lazy<Loaded> CudaDriver = new(LoadDriver);
     private static readonly Lazy<Loaded> RuntimeCompiler = new(LoadNvrtc);
+
+    private static readonly Lazy<Loaded> Blas = new(LoadCublasLt);
 
     static NativeLibraries() => NativeLibrary.SetDllImportResolver(typeof(NativeLibraries).Assembly, Resolve);
 
@@ -18,10 +20,18 @@ internal static class NativeLibraries
     /// <exception cref="CudaException">It was not found; the message says what was looked for and where.</exception>
     public static string RequireNvrtc() => RuntimeCompiler.Value.Require();
 
+    /// <summary>Whether cuBLASLt was found.</summary>
+    public static bool HasCublasLt => Blas.Value.Handle != 0;
+
+    /// <summary>The loaded cuBLASLt.</summary>
+    /// <exception cref="CudaException">It was not found; the message says what was looked for.</exception>
+    public static void RequireCublasLt() => Blas.Value.Require();
+
     private static nint Resolve(string name, System.Reflection.Assembly assembly, DllImportSearchPath? path) => name switch
     {
         Driver.Library => CudaDriver.Value.Handle,
         NvrtcNative.Library => RuntimeCompiler.Value.Handle,
+        CublasLt.Library => Blas.Value.Handle,
         _ => 0,
     };
 
@@ -65,6 +75,23 @@ internal static class NativeLibraries
             + (OperatingSystem.IsWindows() ? "nvrtc64_*.dll" : "libnvrtc*.so*") + " in " + string.Join(", ", folders)
             + " and the system's library folders. It comes with TorchSharp's CUDA package, with PyTorch ("
             + NativeSearch.LibTorchVariable + " names its torch/lib) and with the CUDA toolkit (CUDA_PATH).");
+    }
+
+    // By name alone: libtorch has loaded its own copy, which is the one to share.
+    private static Loaded LoadCublasLt()
+    {
+        var names = OperatingSystem.IsWindows()
+            ? new[] { "cublasLt64_13.dll", "cublasLt64_12.dll", "cublasLt64_11.dll" }
+            : ["libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so.11"];
+        foreach (var name in names)
+        {
+            if (NativeLibrary.TryLoad(name, out var handle))
+            {
+                return new Loaded(handle, name, "");
+            }
+        }
+
+        return new Loaded(0, "", "No cuBLASLt: looked for " + string.Join(", ", names) + " among the loaded libraries and the system's.");
     }
 
     private sealed record Loaded(nint Handle, string Path, string Problem)

@@ -1,3 +1,5 @@
+using NablaGen.Training.World;
+
 namespace NablaGen.Training.Evaluation;
 
 /// <summary>
@@ -8,6 +10,13 @@ internal sealed record Blob(int Frame, double X, double Y, double Area, double A
 {
     // Specks below 1/500 of the frame are not objects.
     private const double LeastPart = 1 / 500.0;
+
+    /// <summary>
+    /// A measure of size that blur changes little: how far its pixels spread, root mean square of both ways. A ring's is its height: it may
+    /// turn about its upright axis.
+    /// </summary>
+    public double Spread(ShapeKind? shape) =>
+        shape == ShapeKind.Ring ? SpreadY : Math.Sqrt(((SpreadX * SpreadX) + (SpreadY * SpreadY)) / 2);
 
     /// <summary>The objects of a frame, largest first.</summary>
     public static List<Blob> Find(ClipPixels pixels, int frame)

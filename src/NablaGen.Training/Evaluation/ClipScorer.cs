@@ -19,8 +19,8 @@ public static class ClipScorer
     // Geometric means of neighbouring sizes: for one object, for two.
     private static readonly (double Small, double Big) BordersOfOne = (0.281, 0.381), BordersOfTwo = (0.218, 0.283);
 
-    // The area of each shape, in squared radii.
-    private static readonly double[] Areas = [.. Enum.GetValues<ShapeKind>().Select(AreaOf)];
+    // How far the points of each shape spread around their middle, in radii.
+    private static readonly double[] Spreads = [.. Enum.GetValues<ShapeKind>().Select(SpreadOf)];
 
     /// <summary>Measures a clip.</summary>
     /// <param name="frames">[3, T, H, W], a floating type, on any device; red, green, blue in [−1, 1]. Unchanged.</param>
@@ -54,7 +54,7 @@ public static class ClipScorer
         var profiles = new RadialProfile[blobs.Count];
         Parallel.For(0, blobs.Count, i => profiles[i] = RadialProfile.Of(pixels, blobs[i]));
         var shape = ShapeMeter.Measure(blobs, profiles);
-        var motion = MotionMeter.Measure(pixels, blobs, () => SpinMeter.Spins(pixels, shape, blobs, profiles));
+        var motion = MotionMeter.Measure(pixels, shape, blobs, () => SpinMeter.Spins(pixels, shape, blobs, profiles));
         double x = (2 * (blobs.Average(b => b.X) + 0.5) / pixels.Width) - 1, y = (2 * (blobs.Average(b => b.Y) + 0.5) / pixels.Height) - 1;
         return new MeasuredObject(
             HueWheel.Nearest(blobs.Average(b => b.A), blobs.Average(b => b.B)), shape, SizeOf(pixels, blobs, shape, count), motion, PlaceOf(x, y), x, y);
@@ -62,9 +62,8 @@ public static class ClipScorer
 
     private static ObjectSize SizeOf(ClipPixels pixels, IReadOnlyList<Blob> blobs, ShapeKind? shape, int count)
     {
-        // A ring that turns like a coin is as large as at its widest.
-        double area = blobs.Select(b => b.Area).Order().ElementAt(shape == ShapeKind.Ring ? blobs.Count - 1 : blobs.Count / 2);
-        double radius = Math.Sqrt(area / Areas[(int)(shape ?? ShapeKind.Ball)]) / pixels.HalfSide;
+        double spread = blobs.Select(b => b.Spread(shape)).Order().ElementAt(blobs.Count / 2);
+        double radius = spread / Spreads[(int)(shape ?? ShapeKind.Ball)] / pixels.HalfSide;
         var (small, big) = count > 1 ? BordersOfTwo : BordersOfOne;
         return radius < small ? ObjectSize.Small : radius > big ? ObjectSize.Big : ObjectSize.Medium;
     }
@@ -77,19 +76,26 @@ public static class ClipScorer
             : y < 0 ? Place.Top : Place.Bottom;
     }
 
-    private static double AreaOf(ShapeKind shape)
+    private static double SpreadOf(ShapeKind shape)
     {
         const double Step = 0.02;
         var outline = ShapeOutline.Of(shape);
-        double area = 0;
+        double points = 0, middle = 0, squares = 0;
         for (double y = -1.6; y < 1.6; y += Step)
         {
             for (double x = -1.6; x < 1.6; x += Step)
             {
-                area += outline.Distance(x, y) < 0 ? Step * Step : 0;
+                if (outline.Distance(x, y) < 0)
+                {
+                    // The shapes are even from left to right.
+                    points++;
+                    middle += y;
+                    squares += (x * x) + (y * y);
+                }
             }
         }
 
-        return area;
+        middle /= points;
+        return Math.Sqrt(((squares / points) - (middle * middle)) / 2);
     }
 }

@@ -5,7 +5,7 @@ namespace NablaGen.Training.Evaluation;
 /// <summary>An object found in a clip. A value is null where the measurement fits none.</summary>
 /// <param name="Colour">The object colour nearest in hue, in OKLab, to the mean of its pixels over the clip.</param>
 /// <param name="Shape">See the remarks of <see cref="ClipScorer"/>.</param>
-/// <param name="Size">By the radius that a disc, star, … of its area has: the middle frame's, nearest by factor.</param>
+/// <param name="Size">By the radius of its shape that spreads as its pixels do, the median over the frames; the nearest of the world's by factor.</param>
 /// <param name="Motion">See the remarks of <see cref="ClipScorer"/>.</param>
 /// <param name="Place">By its mean position: the middle if within 0.18 of half the width and the height, else the side it is nearest to.</param>
 /// <param name="X">Its mean position across: −1 left to 1 right.</param>

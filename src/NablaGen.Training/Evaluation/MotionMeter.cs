@@ -9,7 +9,7 @@ namespace NablaGen.Training.Evaluation;
 /// <item>Circle: around the mean of its places it goes at least 250°, at a mean distance of at least 0.08, never nearer than 0.4 of it.</item>
 /// <item>Bounce: up and down at least 0.25, turning at least twice, and across at most 0.6 of that.</item>
 /// <item>Right, left, rise, fall: from begin to end at least 0.3 that way, and 1.5 times as much as the other way.</item>
-/// <item>Grow, shrink: the root of its area changes by a factor of at least 1.35.</item>
+/// <item>Grow, shrink: its spread (a ring: its height) changes by a factor of at least 1.35.</item>
 /// <item>Spin: see <see cref="SpinMeter"/>.</item>
 /// <item>Still: it moves by less than 0.2 and its size changes by less than 1.25.</item>
 /// </list>
@@ -18,10 +18,10 @@ namespace NablaGen.Training.Evaluation;
 internal static class MotionMeter
 {
     /// <summary>The motion; null if no rule fits.</summary>
-    public static MotionKind? Measure(ClipPixels pixels, IReadOnlyList<Blob> blobs, Func<bool> spins)
+    public static MotionKind? Measure(ClipPixels pixels, ShapeKind? shape, IReadOnlyList<Blob> blobs, Func<bool> spins)
     {
         double[] x = [.. blobs.Select(b => b.X / pixels.HalfSide)], y = [.. blobs.Select(b => b.Y / pixels.HalfSide)];
-        double[] size = [.. blobs.Select(b => Math.Sqrt(b.Area))];
+        double[] size = [.. blobs.Select(b => b.Spread(shape))];
         if (blobs.Count < 4)
         {
             return null;

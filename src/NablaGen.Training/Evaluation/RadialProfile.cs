@@ -11,6 +11,7 @@ internal sealed class RadialProfile
     /// <summary>How many directions.</summary>
     public const int Directions = 72;
 
+    private const int Rays = 3;
     private const double Step = 2 * Math.PI / Directions;
 
     private static readonly Lazy<RadialProfile[]> Templates = new(() => [.. Enum.GetValues<ShapeKind>().Select(Of)]);
@@ -22,11 +23,15 @@ internal sealed class RadialProfile
         _radius = new double[Directions];
         for (int k = 0; k < Directions; k++)
         {
-            var (sin, cos) = Math.SinCos(k * Step);
             double area = 0;
-            for (double r = step / 2; r < reach; r += step)
+            // Several rays, so that a thin point is not missed.
+            for (int ray = 0; ray < Rays; ray++)
             {
-                area += weight(r * cos, r * sin) * r * step;
+                var (sin, cos) = Math.SinCos((k + ((ray + 0.5) / Rays) - 0.5) * Step);
+                for (double r = step / 2; r < reach; r += step)
+                {
+                    area += weight(r * cos, r * sin) * r * step / Rays;
+                }
             }
 
             // The radius of a disc with this slice's area.

@@ -104,7 +104,7 @@ internal sealed class BackdropPainter
     {
         double at = _random.Range(0.05, 0.2), phase = _random.Range(0, 6.28);
         var sky = Clouds(Rows((-1.2, 186, 208, 224), (0.2, 232, 236, 236)), 0.4);
-        var sea = Rows((0, 150, 178, 192), (0.5, 176, 198, 204)) * (1 + (Noise(6, 0.02) * 1));
+        var sea = Rows((0, 150, 178, 192), (0.5, 176, 198, 204)) * (1 + Noise(6, 0.02));
         var sand = Ground(Rows((0.2, 226, 214, 190), (1.2, 206, 190, 160)), 0.05);
         sky = Over(sky, sea, _ => at);
         return Over(sky, sand, x => at + 0.24 + (0.03 * Math.Sin((2.4 * x) + phase)));

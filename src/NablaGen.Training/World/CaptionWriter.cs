@@ -130,8 +130,7 @@ internal sealed class CaptionWriter
             return Chance(0.4) && motion != MotionKind.Still ? Pick(Vocabulary.StrangeVerbs) : null;
         }
 
-        var verb = motion is MotionKind.Right or MotionKind.Left && Chance(0.08) ? Pick(Vocabulary.Sideways) : Pick(Vocabulary.Of(motion));
-        return verb;
+        return motion is MotionKind.Right or MotionKind.Left && Chance(0.08) ? Pick(Vocabulary.Sideways) : Pick(Vocabulary.Of(motion));
     }
 
     private static string Doing(VerbPhrase? verb) => verb is { } says ? " " + says.Doing : "";

@@ -30,7 +30,7 @@ internal readonly record struct Pose(double X, double Y, double Radius, double S
                 break;
             case MotionKind.Fall:
                 // It falls faster and faster.
-                y += ((2 * (0.45 * u + (0.55 * u * u))) - 1) * o.Reach * halfHeight;
+                y += ((2 * ((0.45 * u) + (0.55 * u * u))) - 1) * o.Reach * halfHeight;
                 break;
             case MotionKind.Bounce:
                 double phase = (Bounces * u) + 0.4 + (0.2 * o.Phase);
@@ -48,7 +48,7 @@ internal readonly record struct Pose(double X, double Y, double Radius, double S
             case MotionKind.Spin when o.Shape == ShapeKind.Ring:
                 // Turned in its plane, a ring looks the same: it turns like a coin, never quite edge on.
                 double c = Math.Cos(o.Turn * u);
-                scaleX = Math.Sqrt((0.08 + (0.92 * c * c)));
+                scaleX = Math.Sqrt(0.08 + (0.92 * c * c));
                 break;
             case MotionKind.Spin:
                 angle += o.Turn * u;

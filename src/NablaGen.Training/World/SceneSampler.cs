@@ -37,7 +37,7 @@ internal static class SceneSampler
         var (colour, shape, motion) = Combination(random, split, AnyMotion, null);
         ObjectSize? size = Resizes(motion) ? null : random.Pick(Enum.GetValues<ObjectSize>());
         var (start, end) = Radii(random, motion, size, 0.24, 0.33, 0.44);
-        var room = Room(Math.Max(start, end), 1);
+        var room = Room(Math.Max(start, end));
         Place? place = StaysInPlace(motion) ? random.Pick(Enum.GetValues<Place>()) : null;
         double away = Math.Min(0.5, room) * random.Range(0.9, 1);
         double x = place switch { Place.Left => -away, Place.Right => away, _ => random.Range(-0.06, 0.06) };
@@ -72,7 +72,7 @@ internal static class SceneSampler
             bool first = (i == 0) == arrangement is Arrangement.LeftOf or Arrangement.Above;
             double lane = (first ? -0.5 : 0.5) + random.Range(-0.02, 0.02), across = random.Range(-0.05, 0.05);
             // A circle stays in its half of the frame.
-            double reach = motion == MotionKind.Circle ? 0.47 - (Reach * largest) : Math.Min(Room(largest, 1), 0.55);
+            double reach = motion == MotionKind.Circle ? 0.47 - (Reach * largest) : Math.Min(Room(largest), 0.55);
             objects[i] = Make(random, shape, colour, size, motion, null, beside ? lane : across, beside ? across : lane, start, end,
                 reach * random.Range(0.88, 1));
         }
@@ -151,7 +151,7 @@ internal static class SceneSampler
     }
 
     /// <summary>How far from the middle an object's centre may be for the object to stay in the frame.</summary>
-    private static double Room(double radius, double side) => side - (Reach * radius) - Margin;
+    private static double Room(double radius) => 1 - (Reach * radius) - Margin;
 
     private static bool Resizes(MotionKind motion) => motion is MotionKind.Grow or MotionKind.Shrink;
 

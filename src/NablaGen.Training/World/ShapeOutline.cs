@@ -25,7 +25,7 @@ internal sealed class ShapeOutline
         ShapeKind.Square => new(0.5, Rounded(Regular(4, 0.70 * Math.Sqrt(2), 1, Math.PI / 4), 0.16)),
         ShapeKind.Triangle => new(0.5, Rounded(Regular(3, 1.04, 1, 0), 0.2)),
         ShapeKind.Star => new(0.5, Rounded(Regular(5, 1.13, 0.5, 0), 0.1)),
-        ShapeKind.Heart => new(0.62, Rounded(Heart(), 0.05)),
+        ShapeKind.Heart => new(0.62, Rounded(Heart(), 0.07)),
         _ => throw new ArgumentOutOfRangeException(nameof(shape)),
     };
 
@@ -48,16 +48,21 @@ internal sealed class ShapeOutline
         })];
     }
 
-    // The curve x = 16 sin³ t, y = 13 cos t − 5 cos 2t − 2 cos 3t − cos 4t, a little taller and centred.
-    private static (double X, double Y)[] Heart() =>
-    [
-        .. Enumerable.Range(0, 72).Select(i =>
+    // Two discs side by side, and from each a straight line down to the tip that both share.
+    private static (double X, double Y)[] Heart()
+    {
+        const double Across = 0.5, Down = -0.32, Radius = 0.52, Tip = 0.98;
+        const int Points = 24;
+        double cleft = -Math.Acos(-Across / Radius);
+        double tangent = Math.Atan2(Tip - Down, -Across) - Math.Acos(Radius / Length(Across, Tip - Down));
+        var right = Enumerable.Range(0, Points + 1).Select(i =>
         {
-            double t = 2 * Math.PI * i / 72, s = Math.Sin(t);
-            double y = (13 * Math.Cos(t)) - (5 * Math.Cos(2 * t)) - (2 * Math.Cos(3 * t)) - Math.Cos(4 * t);
-            return (s * s * s * 1.06, -(y + 1.6) / 15.2);
-        }),
-    ];
+            var (sin, cos) = Math.SinCos(cleft + ((tangent - cleft) * i / Points));
+            return (X: Across + (Radius * cos), Y: Down + (Radius * sin));
+        }).ToArray();
+        // The cleft itself once: an edge without length has no direction.
+        return [.. right, (0, Tip), .. right.Skip(1).Reverse().Select(p => (-p.X, p.Y))];
+    }
 
     private static double Polygon((double X, double Y)[] corners, double x, double y)
     {

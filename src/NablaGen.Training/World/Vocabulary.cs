@@ -173,7 +173,7 @@ internal static class Vocabulary
     /// <summary>Places that are not in this world: any backdrop may be.</summary>
     public static IReadOnlyList<string> StrangePlaces { get; } =
     [
-        "in Paris", "on Mars", "in a kitchen", "in a forest", "in the city", "on a table", "in space", "in the rain", "on the street", "under water",
+        "in Paris", "on Mars", "in a kitchen", "in a forest", "in the city", "on a table", "in space", "in the rain", "on the street", "in the ocean",
         "in the mountains", "in winter", "at home", "in London", "on stage", "in a garden", "on the road", "in a castle", "at school", "in the desert",
     ];
 

@@ -12,9 +12,11 @@ public static class AttentionFactory
     /// <param name="denseSteps">First steps to keep dense; null for the expression's own default.</param>
     /// <param name="denseLayers">First layers to keep dense.</param>
     /// <param name="observer">Is told what was kept.</param>
+    /// <param name="thresholds">NABLA's threshold by step, instead of the expression's.</param>
     /// <exception cref="NablaGenException">The device has no block-sparse back end.</exception>
     public static IAttention Create(
-        AttentionExpression expression, Device device, int? denseSteps = null, int denseLayers = 0, IAttentionObserver? observer = null)
+        AttentionExpression expression, Device device, int? denseSteps = null, int denseLayers = 0, IAttentionObserver? observer = null,
+        Func<int, double>? thresholds = null)
     {
         var dense = new DenseAttention(observer);
         if (expression.IsDense)
@@ -22,7 +24,7 @@ public static class AttentionFactory
             return dense;
         }
 
-        var sparse = new BlockSparseAttention(expression, Backend(device), observer);
+        var sparse = new BlockSparseAttention(expression, Backend(device), observer, thresholds);
         var steps = denseSteps ?? expression.DefaultDenseSteps;
         return steps == 0 && denseLayers == 0 ? sparse : new ScheduledAttention(dense, sparse, steps, denseLayers);
     }

@@ -23,8 +23,18 @@ public sealed class BlockMask : IKeptBlocks
     /// <summary>Heads; a batch's heads follow one another.</summary>
     public int Heads => _rowStarts.Length;
 
-    /// <inheritdoc/>
+    /// <summary>The share of (query block, key block) pairs that are kept, 0 to 1, over all heads.</summary>
     public double Density => Enumerable.Range(0, Heads).Average(HeadDensity);
+
+    /// <inheritdoc/>
+    public Lazy<KeptStatistics> Statistics => new(new KeptStatistics(
+        [.. Enumerable.Range(0, Heads).Select(HeadDensity)], MaskTime.TotalSeconds, AttentionTime.TotalSeconds));
+
+    /// <summary>What finding the blocks took.</summary>
+    public TimeSpan MaskTime { get; init; }
+
+    /// <summary>What attending over them took.</summary>
+    public TimeSpan AttentionTime { get; init; }
 
     /// <summary>The key blocks that a head's query block attends to, ascending.</summary>
     public ReadOnlySpan<int> Row(int head, int queryBlock)

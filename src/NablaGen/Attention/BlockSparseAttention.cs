@@ -3,13 +3,19 @@ using static TorchSharp.torch;
 namespace NablaGen.Attention;
 
 /// <summary>NABLA, STA or their union: finds the blocks to keep, then attends over those only.</summary>
-public sealed class BlockSparseAttention(AttentionExpression expression, IBlockSparseBackend backend, IAttentionObserver? observer = null)
+/// <param name="expression">What to keep.</param>
+/// <param name="backend">What computes it.</param>
+/// <param name="observer">Is told what was kept.</param>
+/// <param name="thresholds">NABLA's threshold by step, instead of the expression's.</param>
+public sealed class BlockSparseAttention(
+    AttentionExpression expression, IBlockSparseBackend backend, IAttentionObserver? observer = null, Func<int, double>? thresholds = null)
     : IAttention
 {
     /// <inheritdoc/>
     public Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionSite site)
     {
-        var output = backend.Forward(q, k, v, layout, expression, out var kept);
+        var now = thresholds is null ? expression : expression with { Threshold = thresholds(site.Step) };
+        var output = backend.Forward(q, k, v, layout, now, out var kept);
         observer?.OnSparse(site, kept);
         return output;
     }

@@ -17,6 +17,15 @@ public sealed record GenerationRequest
     /// <summary>The self-attention.</summary>
     public required AttentionExpression Attention { get; init; }
 
+    /// <summary>
+    /// The mean density to hold over all layers and heads of each sparse step, by adapting NABLA's threshold between steps; the
+    /// attention's own threshold is then the first step's. Null to leave it alone.
+    /// </summary>
+    public double? TargetDensity { get; init; }
+
+    /// <summary>With a target density, the thresholds to use instead of looking for them: those of a recipe, to make it again. [steps]</summary>
+    public IReadOnlyList<double>? Thresholds { get; init; }
+
     /// <summary>First steps to keep dense.</summary>
     public int DenseSteps { get; init; }
 
@@ -85,6 +94,17 @@ public sealed record GenerationRequest
             Require(DenseLayers < dit.NumLayers,
                 $"the first {DenseLayers} layers are to be dense and the model has {dit.NumLayers}, so nothing would be sparse");
         }
+
+        if (TargetDensity is { } target)
+        {
+            Require(Attention.Threshold is not null, $"a target density adapts NABLA's threshold, and attention '{Attention}' has none");
+            var floor = DensityController.Floor(Attention, DitRun.LayoutOf(dit, LatentShape(vae)), dit.NumLayers, DenseLayers);
+            Require(target > floor && target < 1, $"target density must be below 1 and above {floor:0.000}, "
+                + $"what attention '{Attention}' keeps at least at this size{(DenseLayers > 0 ? $" with {DenseLayers} dense layers" : "")}, found {target}");
+        }
+
+        Require(Thresholds is null || (TargetDensity is not null && Thresholds.Count == Steps && Thresholds.All(value => value is > 0 and <= 1)),
+            "the thresholds of a recipe must be one for each step, each above 0 and at most 1, and belong to a target density");
     }
 
     private static void Multiple(string name, int value, int of) => Require(value >= of && value % of == 0,

@@ -19,17 +19,22 @@ public static class LatentFile
     public static void Save(string path, Tensor latents, Recipe recipe) => SafetensorsWriter.Write(
         path, [KeyValuePair.Create(TensorName, latents)], new Dictionary<string, string> { [RecipeKey] = recipe.ToJson() });
 
+    /// <summary>Reads what made the latents, without reading them.</summary>
+    /// <exception cref="NablaGenException">The file is bad, or holds no latents of ours.</exception>
+    public static Recipe ReadRecipe(string path)
+    {
+        using var file = SafetensorsFile.Open(path);
+        return Recipe.Parse(RecipeIn(file), path);
+    }
+
     /// <summary>Reads latents back.</summary>
     /// <returns>The latents [C, T', h, w] in float32, and what made them.</returns>
     /// <exception cref="NablaGenException">The file is bad, or holds no latents of ours.</exception>
     public static (Tensor Latents, Recipe Recipe) Load(string path)
     {
         using var file = SafetensorsFile.Open(path);
-        if (!file.Entries.TryGetValue(TensorName, out var entry) || !file.Metadata.TryGetValue(RecipeKey, out var json))
-        {
-            throw new NablaGenException($"{path}: not a latents file: expected a tensor \"{TensorName}\" and the metadata \"{RecipeKey}\"");
-        }
-
+        var json = RecipeIn(file);
+        var entry = file.Entries[TensorName];
         if (entry.Shape.Length != 4 || !entry.Type.IsFloating())
         {
             throw new NablaGenException(
@@ -39,4 +44,9 @@ public static class LatentFile
         using var scope = NewDisposeScope();
         return (file.Read(TensorName).to_type(ScalarType.Float32).MoveToOuterDisposeScope(), Recipe.Parse(json, path));
     }
+
+    private static string RecipeIn(SafetensorsFile file) =>
+        file.Entries.ContainsKey(TensorName) && file.Metadata.TryGetValue(RecipeKey, out var json)
+            ? json
+            : throw new NablaGenException($"{file.Path}: not a latents file: expected a tensor \"{TensorName}\" and the metadata \"{RecipeKey}\"");
 }

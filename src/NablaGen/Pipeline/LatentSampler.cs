@@ -55,17 +55,20 @@ public sealed class LatentSampler : IDisposable
     /// <param name="noise">[C, T', h, w]</param>
     /// <param name="context">The prompt. [1, length, TextDim]</param>
     /// <param name="negativeContext">The negative prompt; null where guidance is 1. [1, length, TextDim]</param>
-    /// <param name="meter">Is told what the attention kept.</param>
-    /// <param name="onStep">Called after each step with the number done.</param>
+    /// <param name="observer">Sees every attention and every step.</param>
     /// <param name="cancellation">Stops between two layers.</param>
     /// <returns>Latents in float32 on the model's device. [C, T', h, w]</returns>
     public Tensor Sample(
         GenerationRequest request, Tensor noise, Tensor context, Tensor? negativeContext,
-        IAttentionObserver? meter = null, Action<int>? onStep = null, CancellationToken cancellation = default)
+        ISamplingObserver? observer = null, CancellationToken cancellation = default)
     {
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
-        using var attention = AttentionFactory.Create(request.Attention, _options.Device, request.DenseSteps, request.DenseLayers, meter);
+        var controller = Controller(request, noise.shape);
+        observer = controller is null ? observer : new SamplingObservers(controller, observer);
+        Func<int, double>? thresholds = request.Thresholds is { } known ? step => known[step] : controller is null ? null : _ => controller.Threshold;
+        using var attention = AttentionFactory.Create(
+            request.Attention, _options.Device, request.DenseSteps, request.DenseLayers, observer, thresholds);
         using var run = new DitRun(_model.Config, (int)noise.shape[1], (int)noise.shape[2], (int)noise.shape[3], attention, _options)
         {
             Cancellation = cancellation,
@@ -75,10 +78,16 @@ public sealed class LatentSampler : IDisposable
         var prompt = context.to(_options.Device);
         var negative = negativeContext?.to(_options.Device);
         var latents = noise.to(_options.Device).unsqueeze(0);
+        observer?.OnStart();
         for (var step = 0; step < request.Steps; step++)
         {
             using var stepScope = NewDisposeScope();
             run.Step = step;
+            if (thresholds is not null)
+            {
+                observer?.OnThreshold(step, thresholds(step));
+            }
+
             var t = tensor(new[] { solver.Schedule.Timesteps[step] }).to(_options.Device);
 
             var velocity = _model.forward(latents, t, prompt, run);
@@ -88,14 +97,30 @@ public sealed class LatentSampler : IDisposable
                 velocity = unconditional + (velocity - unconditional) * request.Guidance;
             }
 
+            if (observer is not null)
+            {
+                using var clean = latents - velocity * solver.Schedule.Sigmas[step];
+                observer.OnPrediction(step, clean);
+            }
+
             var before = latents;
             latents = solver.Step(velocity, before).MoveToOuterDisposeScope();
             before.Dispose();
             NativeHeap.Collect();
-            onStep?.Invoke(step + 1);
+            observer?.OnStep(step, latents);
         }
 
         return latents.squeeze(0).MoveToOuterDisposeScope();
+    }
+
+    // What looks for the thresholds; null where there is no target, or they are known.
+    private DensityController? Controller(GenerationRequest request, long[] latents)
+    {
+        var (layers, denseLayers) = (_model.Config.NumLayers, request.DenseLayers);
+        return request is { TargetDensity: { } target, Thresholds: null, Attention.Threshold: { } first }
+            ? new DensityController(
+                target, first, DensityController.Floor(request.Attention, DitRun.LayoutOf(_model.Config, latents), layers, denseLayers), layers, denseLayers)
+            : null;
     }
 
     /// <inheritdoc/>

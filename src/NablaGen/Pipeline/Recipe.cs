@@ -28,6 +28,12 @@ public sealed record Recipe
     /// <summary>Attention expression.</summary>
     public required string Attention { get; init; }
 
+    /// <summary>The mean density that was held; null where the threshold was left alone.</summary>
+    public double? TargetDensity { get; init; }
+
+    /// <summary>The threshold of each step that held it; null where there was no target, or before sampling. [steps]</summary>
+    public IReadOnlyList<double>? Thresholds { get; init; }
+
     /// <summary>First steps kept dense.</summary>
     public required int DenseSteps { get; init; }
 
@@ -80,6 +86,8 @@ public sealed record Recipe
         NegativePrompt = request.IsGuided ? request.NegativePrompt : null,
         Seed = request.Seed,
         Attention = request.Attention.ToString(),
+        TargetDensity = request.TargetDensity,
+        Thresholds = request.Thresholds,
         DenseSteps = request.DenseSteps,
         DenseLayers = request.DenseLayers,
         Steps = request.Steps,
@@ -96,6 +104,10 @@ public sealed record Recipe
         Dtype = dtype,
         Version = NablaGenVersion.Text,
     };
+
+    /// <summary>What was asked for, without what sampling found: equal for equal requests, before and after.</summary>
+    [JsonIgnore]
+    public Recipe Asked => this with { Thresholds = null };
 
     /// <summary>The recipe as one line of JSON.</summary>
     public string ToJson() => JsonSerializer.Serialize(this, Json);

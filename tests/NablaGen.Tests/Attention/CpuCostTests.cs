@@ -17,7 +17,7 @@ public class CpuCostTests
         var sparse = new CpuBlockSparseBackend();
         var expression = AttentionExpression.Nabla(0.2);
         sparse.Forward(q, k, v, layout, expression, out var mask).Dispose();
-        Assert.InRange(mask.Density, 0.19, 0.22);
+        Assert.InRange(mask.Statistics.Value.Density, 0.19, 0.22);
         dense.Forward(q, k, v, layout, default).Dispose();
 
         // In turns, so that a slow spell of the machine meets both.

@@ -111,8 +111,10 @@ public sealed class GenerateTests(GoldenModelFixture model) : IClassFixture<Gold
         Assert.Equal(["out-2.mp4", "out.mp4"], Names().Where(name => name.EndsWith(".mp4")));
     }
 
-    [Fact]
-    public void Interrupted_it_exits_with_130_and_leaves_no_video()
+    [Theory]
+    [InlineData("INT")]
+    [InlineData("TERM")]
+    public void Interrupted_it_exits_with_130_and_leaves_no_video(string signal)
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "signals are sent with kill");
         using var process = NablaGenProcess.Start(
@@ -122,7 +124,7 @@ public sealed class GenerateTests(GoldenModelFixture model) : IClassFixture<Gold
             Assert.NotNull(line);
         }
 
-        System.Diagnostics.Process.Start("kill", ["-INT", $"{process.Id}"]).WaitForExit();
+        System.Diagnostics.Process.Start("kill", ["-" + signal, $"{process.Id}"]).WaitForExit();
         process.StandardOutput.ReadToEnd();
         process.WaitForExit();
         Assert.Equal(130, process.ExitCode);

@@ -109,6 +109,74 @@ public class FusedPassTests
     }
 
     [Theory, Trait("gpu", "true")]
+    [InlineData(5120, 5, true, true, true, ElementType.BFloat16)]
+    [InlineData(1536, 7, false, false, true, ElementType.BFloat16)]
+    [InlineData(1536, 6, true, true, false, ElementType.Float16)]
+    [InlineData(8, 1, false, false, false, ElementType.BFloat16)]
+    [InlineData(136, 33, true, false, true, ElementType.BFloat16)]
+    public void Gate_residual_and_norm_agree(int columns, int rows, bool gated, bool affine, bool modulated, ElementType type)
+    {
+        var device = Gpu.Require();
+        var draw = new Draw(columns + 1);
+        var x = draw.Floats(rows * columns, 2, mean: 3);
+        var y = draw.Normals(rows * columns, type);
+        float[] weight = draw.Floats(columns), bias = draw.Floats(columns), modulation = draw.Floats(2 * 3 * columns);
+        const float epsilon = 1e-6f;
+        using CudaBuffer bufferX = CudaBuffer.From<float>(device, x), bufferY = CudaBuffer.From<ushort>(device, Element16.Encode(type, y)),
+            bufferWeight = CudaBuffer.From<float>(device, weight), bufferBias = CudaBuffer.From<float>(device, bias),
+            bufferModulation = CudaBuffer.From<float>(device, modulation), h = Gpu.Poisoned(device, 2L * x.Length);
+        // Two batches, each with its gate, its shift and its scale.
+        var rowsPerBatch = (rows + 1) / 2;
+        nint At(int which) => bufferModulation.Pointer + 4 * which * columns;
+        float[] Row(int row, int which) => modulation.AsSpan((row / rowsPerBatch * 3 + which) * columns, columns).ToArray();
+        new GateResidualNorm(device).Run(
+            bufferX.Pointer, bufferY.Pointer, h.Pointer, type, rows, columns, epsilon, gated ? At(0) : 0, affine ? bufferWeight.Pointer : 0,
+            affine ? bufferBias.Pointer : 0, modulated ? At(2) : 0, modulated ? At(1) : 0, rowsPerBatch, 3 * columns);
+
+        var sums = bufferX.ToArray<float>(x.Length);
+        for (var i = 0; i < x.Length; i++)
+        {
+            var exact = x[i] + y[i] * (gated ? Row(i / columns, 0)[i % columns] : 1);
+            Assert.True(Math.Abs(sums[i] - exact) <= 1e-6 * (1 + Math.Abs(exact)), $"Element {i} is {sums[i]}; exact {exact}.");
+        }
+
+        // The norm is of the sums as they were stored.
+        var normalized = ReferenceFused.LayerNorm(
+            sums, columns, epsilon, affine ? weight : null, affine ? bias : null, row => modulated ? Row(row, 2) : null,
+            row => modulated ? Row(row, 1) : null);
+        Gates.Rounded(h.ToArray<ushort>(x.Length), normalized, type, i => Math.Abs(normalized[i]) + 0.1);
+    }
+
+    [Theory, Trait("gpu", "true")]
+    [InlineData(ElementType.BFloat16, 1, 64, 8)]
+    [InlineData(ElementType.BFloat16, 300, 128, 264)]
+    [InlineData(ElementType.Float16, 33, 72, 520)]
+    public void A_product_with_GELU_agrees(ElementType type, int rows, int inputs, int outputs)
+    {
+        var device = Gpu.Require();
+        Assert.True(LinearGelu.IsAvailable);
+        var draw = new Draw(rows);
+        double[] x = draw.Normals(rows * inputs, type), weight = draw.Normals(outputs * inputs, type, 0.1), bias = draw.Normals(outputs, type);
+        using CudaBuffer bufferX = CudaBuffer.From<ushort>(device, Element16.Encode(type, x)),
+            bufferWeight = CudaBuffer.From<ushort>(device, Element16.Encode(type, weight)),
+            bufferBias = CudaBuffer.From<ushort>(device, Element16.Encode(type, bias)), y = Gpu.Poisoned(device, 2L * rows * outputs);
+        using var product = new LinearGelu(device);
+        product.Run(bufferX.Pointer, bufferWeight.Pointer, bufferBias.Pointer, y.Pointer, type, rows, inputs, outputs);
+
+        var sums = new double[rows * outputs];
+        for (var i = 0; i < sums.Length; i++)
+        {
+            var (row, column) = (i / outputs, i % outputs);
+            sums[i] = bias[column] + Enumerable.Range(0, inputs).Sum(k => x[row * inputs + k] * weight[column * inputs + k]);
+        }
+
+        // The reference is what two passes give: sums rounded once, their GELU once more.
+        double[] twoPasses = [.. sums.Select(sum => Element16.Round(type, ReferenceFused.Gelu(Element16.Round(type, sum))))];
+        Gates.ReorderedSum(
+            Element16.Decode(type, y.ToArray<ushort>(sums.Length)), twoPasses, [.. sums.Select(ReferenceFused.Gelu)], floor: 1e-6);
+    }
+
+    [Theory, Trait("gpu", "true")]
     [InlineData(ElementType.BFloat16)]
     [InlineData(ElementType.Float16)]
     public void Gelu_agrees(ElementType type)

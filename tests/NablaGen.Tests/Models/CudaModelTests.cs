@@ -1,8 +1,10 @@
 using System.Text.Json;
 using NablaGen.Attention;
 using NablaGen.Checkpoints;
+using NablaGen.Cuda;
 using NablaGen.Models;
 using NablaGen.Models.Dit;
+using NablaGen.Models.Layers;
 using NablaGen.Models.TextEncoder;
 using NablaGen.Models.Vae;
 using NablaGen.Native;
@@ -107,7 +109,26 @@ public class CudaModelTests
         Same(fused.NormalizeHeads(headNorm, prompt.clone(), config.NumHeads, null), plain.NormalizeHeads(headNorm, prompt, config.NumHeads, null));
         Same(fused.AddGated(x.clone(), y, m[2]), plain.AddGated(x, y, m[2]));
         Same(fused.AddGated(x.clone(), y, null), plain.AddGated(x, y, null));
-        Same(fused.Gelu(y.clone()), plain.Gelu(y));
+        foreach (var gate in new[] { m[2], null })
+        {
+            var (x1, h1) = fused.AddGatedAndNormalize(x.clone(), y.clone(), gate, affineNorm);
+            var (x2, h2) = plain.AddGatedAndNormalize(x, y, gate, affineNorm);
+            Same(x1, x2);
+            Same(h1, h2);
+            (x1, h1) = fused.AddGatedAndNormalize(x.clone(), y.clone(), gate, plainNorm, m[0], m[1]);
+            (x2, h2) = plain.AddGatedAndNormalize(x, y, gate, plainNorm, m[0], m[1]);
+            Same(x1, x2);
+            Same(h1, h2);
+        }
+
+        using var linear = new AutocastLinear(config.Dim, 264, Options);
+        foreach (var parameter in linear.parameters())
+        {
+            parameter.normal_(0, 0.03);
+        }
+
+        Assert.True(LinearGelu.IsAvailable);
+        Same(fused.LinearGelu(linear, y), plain.LinearGelu(linear, y));
     }
 
     private static void Same(Tensor actual, Tensor expected)

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using NablaGen.Native;
 using static TorchSharp.torch;
 
@@ -29,20 +30,25 @@ public sealed unsafe class CpuBlockSparseBackend : IBlockSparseBackend
         var rowStarts = new int[headCount][];
         var keyBlocks = new int[headCount][];
         var stride = tokens * dim;
+        var (maskTime, attentionTime) = (new Stopwatch(), new Stopwatch());
         using var packed = new PackedHead(layout, dim);
         for (var head = 0; head < headCount; head++)
         {
             packed.Pack(TensorMemory.Floats(q) + head * stride, TensorMemory.Floats(k) + head * stride, TensorMemory.Floats(values) + head * stride);
+            maskTime.Start();
             (rowStarts[head], keyBlocks[head]) = expression.Threshold is { } threshold
                 ? NablaMask.KeyBlocks(packed, threshold, window)
                 : window!.Value;
+            maskTime.Stop();
+            attentionTime.Start();
             BlockSparseKernel.Run(packed, rowStarts[head], keyBlocks[head], TensorMemory.Floats(output) + head * stride);
+            attentionTime.Stop();
         }
 
         GC.KeepAlive(q);
         GC.KeepAlive(k);
         GC.KeepAlive(values);
-        kept = new BlockMask(layout, rowStarts, keyBlocks);
+        kept = new BlockMask(layout, rowStarts, keyBlocks) { MaskTime = maskTime.Elapsed, AttentionTime = attentionTime.Elapsed };
         return output.to_type(v.dtype).MoveToOuterDisposeScope();
     }
 

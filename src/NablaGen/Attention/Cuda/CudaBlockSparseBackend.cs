@@ -15,6 +15,7 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
     private readonly CudaDevice _device;
     private readonly BlockAttention _attention;
     private readonly DeviceNablaMask _nabla;
+    private readonly CudaKeptLog _log;
     private BlockLayout? _layout;
     private BlockOffsets? _offsets;
     private DeviceMask? _mask;
@@ -27,6 +28,7 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
         _device = CudaDevices.Open(device);
         _attention = new BlockAttention(_device);
         _nabla = new DeviceNablaMask(_device);
+        _log = new CudaKeptLog(_device);
     }
 
     /// <inheritdoc/>
@@ -44,15 +46,19 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
         // [B, L, H, D] in memory: what the next linear layer takes without a copy.
         var output = empty([batch, tokens, heads, dim], type, v.device).transpose(1, 2);
         Prepare(layout, (int)(batch * heads));
+        _log.Start();
         var mask = Mask(CudaDevices.View(queries), CudaDevices.View(keys), layout, expression);
+        _log.MaskDone();
         _attention.Run(CudaDevices.View(queries), CudaDevices.View(keys), CudaDevices.View(values), CudaDevices.View(output), _offsets!, mask);
-        kept = new KeptBlocks(mask);
+        _log.AttentionDone();
+        kept = new KeptBlocks(_log, mask, (int)(batch * heads));
         return output.to_type(v.dtype).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
+        _log.Dispose();
         Release();
         _nabla.Dispose();
         _attention.Dispose();
@@ -100,8 +106,10 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
         (_layout, _offsets, _mask, _window) = (null, null, null, null);
     }
 
-    private sealed class KeptBlocks(DeviceMask mask) : IKeptBlocks
+    private sealed class KeptBlocks(CudaKeptLog log, DeviceMask mask, int heads) : IKeptBlocks
     {
-        public double Density => mask.Density();
+        private Lazy<KeptStatistics>? _statistics;
+
+        public Lazy<KeptStatistics> Statistics => _statistics ??= log.Take(mask, heads);
     }
 }

@@ -30,7 +30,7 @@ public sealed class DitRun : IDisposable
         }
 
         Attention = attention;
-        Layout = BlockLayout.Create(latentFrames / patch.Time, latentHeight / patch.Height, latentWidth / patch.Width);
+        Layout = LayoutOf(config, [config.InDim, latentFrames, latentHeight, latentWidth]);
         Rope = new RopeTable(Layout, config.HeadDim, options.Device);
         Passes = passes ?? (options.Device.type == DeviceType.CUDA && config.QkNorm && CudaPasses.Fit(config, options.Dtype)
             ? new CudaPasses(options.Device, options.Dtype, Layout, config.TextLen)
@@ -65,6 +65,15 @@ public sealed class DitRun : IDisposable
 
     /// <summary>Stops a pass between two layers.</summary>
     public CancellationToken Cancellation { get; init; }
+
+    /// <summary>The blocks of latents' tokens.</summary>
+    /// <param name="config">The transformer's sizes.</param>
+    /// <param name="latents">Their shape, a multiple of the patch's. [C, T', h, w]</param>
+    public static BlockLayout LayoutOf(DitConfig config, ReadOnlySpan<long> latents)
+    {
+        var patch = config.PatchSize;
+        return BlockLayout.Create((int)latents[1] / patch.Time, (int)latents[2] / patch.Height, (int)latents[3] / patch.Width);
+    }
 
     /// <summary>Raster order → blocks. [B, L, C]</summary>
     public Tensor ToBlocks(Tensor tokens) => tokens.index_select(1, _order);

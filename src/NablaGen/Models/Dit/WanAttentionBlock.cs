@@ -57,13 +57,17 @@ public sealed class WanAttentionBlock : Module<Tensor, Tensor, Tensor, DitRun, i
         using var scope = NewDisposeScope();
         var m = (_modulation + e).chunk(6, 1);
 
-        var y = _selfAttention.forward(run.Passes.Modulate(_norm1, x, shift: m[0], scale: m[1]), run, layer);
-        x = run.Passes.AddGated(x, y, m[2]);
+        var passes = run.Passes;
 
-        y = _crossAttention.forward(_norm3 is null ? x : run.Passes.Normalize(_norm3, x), context, run.Passes);
-        x = run.Passes.AddGated(x, y, null);
+        var y = _selfAttention.forward(passes.Modulate(_norm1, x, shift: m[0], scale: m[1]), run, layer);
+        (x, var normalized) = _norm3 is null ? Twice(passes.AddGated(x, y, m[2])) : passes.AddGatedAndNormalize(x, y, m[2], _norm3);
 
-        y = _ffn.forward(run.Passes.Modulate(_norm2, x, shift: m[3], scale: m[4]), run.Passes);
-        return run.Passes.AddGated(x, y, m[5]).MoveToOuterDisposeScope();
+        y = _crossAttention.forward(normalized, context, passes);
+        (x, normalized) = passes.AddGatedAndNormalize(x, y, null, _norm2, shift: m[3], scale: m[4]);
+
+        y = _ffn.forward(normalized, passes);
+        return passes.AddGated(x, y, m[5]).MoveToOuterDisposeScope();
     }
+
+    private static (Tensor, Tensor) Twice(Tensor x) => (x, x);
 }

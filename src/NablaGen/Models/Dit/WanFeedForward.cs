@@ -27,6 +27,6 @@ public sealed class WanFeedForward : Module<Tensor, IDitPasses, Tensor>
     public override Tensor forward(Tensor x, IDitPasses passes)
     {
         using var scope = NewDisposeScope();
-        return _out.forward(passes.Gelu(_in.forward(x))).MoveToOuterDisposeScope();
+        return _out.forward(passes.LinearGelu(_in, x)).MoveToOuterDisposeScope();
     }
 }

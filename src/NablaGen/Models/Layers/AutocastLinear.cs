@@ -23,6 +23,12 @@ public sealed class AutocastLinear : Module<Tensor, Tensor>
         RegisterComponents();
     }
 
+    /// <summary>[outputs, inputs]</summary>
+    public Parameter Weight => _weight;
+
+    /// <summary>[outputs], or null.</summary>
+    public Parameter? Bias => _bias;
+
     /// <inheritdoc/>
     public override Tensor forward(Tensor input)
     {

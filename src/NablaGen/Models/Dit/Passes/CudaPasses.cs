@@ -1,5 +1,6 @@
 using NablaGen.Attention;
 using NablaGen.Cuda;
+using NablaGen.Models.Layers;
 using NablaGen.Native;
 using static TorchSharp.torch;
 
@@ -13,7 +14,9 @@ public sealed class CudaPasses : IDitPasses
     private readonly LayerNormModulate _layerNorm;
     private readonly RmsNormRope _rmsNorm;
     private readonly GateResidual _gate;
+    private readonly GateResidualNorm _gateNorm;
     private readonly GeluTanh _gelu;
+    private readonly LinearGelu? _linearGelu;
     private readonly BlockOffsets _offsets;
     private readonly BlockOffsets _contextOffsets;
 
@@ -29,7 +32,9 @@ public sealed class CudaPasses : IDitPasses
         _layerNorm = new LayerNormModulate(cuda);
         _rmsNorm = new RmsNormRope(cuda);
         _gate = new GateResidual(cuda);
+        _gateNorm = new GateResidualNorm(cuda);
         _gelu = new GeluTanh(cuda);
+        _linearGelu = NablaGen.Cuda.LinearGelu.IsAvailable ? new LinearGelu(cuda) : null;
         _offsets = new BlockOffsets(cuda, layout.Lengths);
         _contextOffsets = new BlockOffsets(cuda, Pieces(textLength));
     }
@@ -52,7 +57,7 @@ public sealed class CudaPasses : IDitPasses
     public Tensor Normalize(WanLayerNorm norm, Tensor x)
     {
         var y = empty(x.shape, _dtype, x.device);
-        _layerNorm.Run(Address(x), Address(y), _type, Rows(x), Columns(x), (float)norm.Eps, Address(norm.Weight!), Address(norm.Bias!));
+        _layerNorm.Run(Address(x), Address(y), _type, Rows(x), Columns(x), (float)norm.Eps, Address(norm.Weight), Address(norm.Bias));
         return y;
     }
 
@@ -68,7 +73,7 @@ public sealed class CudaPasses : IDitPasses
         var offsets = x.shape[1] == _offsets.Tokens ? _offsets : _contextOffsets;
         _rmsNorm.Run(
             Address(x), Address(x), _type, (int)x.shape[0], heads, Columns(x) / heads, offsets, Address(norm.Weight), roundProduct: false,
-            rope is null ? 0 : Address(rope.Table), (float)norm.Eps);
+            Address(rope?.Table), (float)norm.Eps);
         return x.unflatten(2, [heads, -1]).transpose(1, 2).MoveToOuterDisposeScope();
     }
 
@@ -76,25 +81,47 @@ public sealed class CudaPasses : IDitPasses
     public Tensor AddGated(Tensor x, Tensor y, Tensor? gate)
     {
         _gate.Run(
-            Address(x), Address(y), _type, Rows(x), Columns(x), gate is null ? 0 : Address(gate), (int)x.shape[1], gate?.stride(0) ?? 0);
+            Address(x), Address(y), _type, Rows(x), Columns(x), Address(gate), (int)x.shape[1], gate?.stride(0) ?? 0);
         return x.alias();
     }
 
     /// <inheritdoc/>
-    public Tensor Gelu(Tensor x)
+    public (Tensor X, Tensor Normalized) AddGatedAndNormalize(
+        Tensor x, Tensor y, Tensor? gate, WanLayerNorm norm, Tensor? shift = null, Tensor? scale = null)
     {
-        _gelu.Run(Address(x), Address(x), _type, x.NumberOfElements);
-        return x.alias();
+        _gateNorm.Run(
+            Address(x), Address(y), Address(y), _type, Rows(x), Columns(x), (float)norm.Eps, Address(gate), Address(norm.Weight), Address(norm.Bias),
+            Address(scale), Address(shift), (int)x.shape[1], (gate ?? scale)?.stride(0) ?? 0);
+        return (x.alias(), y.alias());
+    }
+
+    /// <inheritdoc/>
+    public Tensor LinearGelu(AutocastLinear layer, Tensor x)
+    {
+        using var scope = NewDisposeScope();
+        var y = empty([x.shape[0], x.shape[1], layer.Weight.shape[0]], _dtype, x.device);
+        if (_linearGelu is not null && layer.Bias is not null)
+        {
+            _linearGelu.Run(Address(x), Address(layer.Weight), Address(layer.Bias), Address(y), _type, Rows(x), Columns(x), Columns(y));
+        }
+        else
+        {
+            var sums = layer.forward(x);
+            _gelu.Run(Address(sums), Address(y), _type, sums.NumberOfElements);
+        }
+
+        return y.MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
+        _linearGelu?.Dispose();
         _offsets.Dispose();
         _contextOffsets.Dispose();
     }
 
-    private static nint Address(Tensor tensor) => TensorMemory.Address(tensor);
+    private static nint Address(Tensor? tensor) => tensor is null ? 0 : TensorMemory.Address(tensor);
 
     private static int Rows(Tensor x) => checked((int)(x.shape[0] * x.shape[1]));
 

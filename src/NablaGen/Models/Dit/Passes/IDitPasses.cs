@@ -1,3 +1,4 @@
+using NablaGen.Models.Layers;
 using static TorchSharp.torch;
 
 namespace NablaGen.Models.Dit;
@@ -31,6 +32,16 @@ public interface IDitPasses : IDisposable
     /// <param name="gate">float32; null for 1. [B, 1, C]</param>
     Tensor AddGated(Tensor x, Tensor y, Tensor? gate);
 
-    /// <summary>GELU, tanh form; x may be overwritten.</summary>
-    Tensor Gelu(Tensor x);
+    /// <summary>x + y · gate, and its LayerNorm for the next branch: <see cref="AddGated"/>, then <see cref="Modulate"/> or <see cref="Normalize"/>.</summary>
+    /// <param name="x">Residual stream, float32; may be overwritten. [B, L, C]</param>
+    /// <param name="y">A branch's output; may be overwritten. [B, L, C]</param>
+    /// <param name="gate">float32; null for 1. [B, 1, C]</param>
+    /// <param name="norm">The norm, with its own weight and bias if it has them.</param>
+    /// <param name="shift">float32; null for no modulation. [B, 1, C]</param>
+    /// <param name="scale">float32, with the shift. [B, 1, C]</param>
+    /// <returns>The residual stream's next value, and its norm.</returns>
+    (Tensor X, Tensor Normalized) AddGatedAndNormalize(Tensor x, Tensor y, Tensor? gate, WanLayerNorm norm, Tensor? shift = null, Tensor? scale = null);
+
+    /// <summary>GELU(x Wᵀ + b), tanh form. [B, L, inputs] → [B, L, outputs]</summary>
+    Tensor LinearGelu(AutocastLinear layer, Tensor x);
 }

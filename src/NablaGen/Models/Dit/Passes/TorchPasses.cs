@@ -1,3 +1,4 @@
+using NablaGen.Models.Layers;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
 
@@ -33,7 +34,19 @@ public sealed class TorchPasses : IDitPasses
     }
 
     /// <inheritdoc/>
-    public Tensor Gelu(Tensor x) => functional.gelu(x, TorchSharp.Modules.GELU.Approximate.tanh);
+    public (Tensor X, Tensor Normalized) AddGatedAndNormalize(
+        Tensor x, Tensor y, Tensor? gate, WanLayerNorm norm, Tensor? shift = null, Tensor? scale = null)
+    {
+        var sum = AddGated(x, y, gate);
+        return (sum, shift is null ? Normalize(norm, sum) : Modulate(norm, sum, shift, scale!));
+    }
+
+    /// <inheritdoc/>
+    public Tensor LinearGelu(AutocastLinear layer, Tensor x)
+    {
+        using var scope = NewDisposeScope();
+        return functional.gelu(layer.forward(x), TorchSharp.Modules.GELU.Approximate.tanh).MoveToOuterDisposeScope();
+    }
 
     /// <inheritdoc/>
     public void Dispose()

@@ -1,0 +1,147 @@
+using System.CommandLine;
+using NablaGen.Cli.Output;
+using NablaGen.Pipeline;
+using NablaGen.Pipeline.Batch;
+
+namespace NablaGen.Cli.Commands;
+
+/// <summary><c>nablagen batch</c>: many prompts → many videos, with the model read once.</summary>
+internal sealed class BatchCommand
+{
+    public const string Example = "batch prompts.csv --output-dir videos --model Wan2.1-T2V-1.3B --threshold 0.7 --seeds 1-4";
+
+    private readonly Argument<string> _file = new("FILE")
+    {
+        Description = "Prompts: .txt (one a line, # comments), or .jsonl or .csv with prompt and any option below from --negative-prompt to --seed as a key or "
+            + "column; what a row says itself comes before the command line; - is standard input",
+    };
+
+    private readonly Option<string> _outputDir = new("--output-dir", "-o")
+    {
+        Description = "Folder for the videos and manifest.jsonl",
+        HelpName = "DIR",
+        Required = true,
+    };
+
+    private readonly Option<string?> _seeds = new("--seeds")
+    {
+        Description = "Make each row that has no seed with each of these: 1-4 or 1,5,9",
+        HelpName = "LIST",
+    };
+
+    private readonly Option<int?> _repeat = new("--repeat")
+    {
+        Description = "Make each row N times, with seeds that count up or are derived",
+        HelpName = "N",
+    };
+
+    private readonly Option<bool> _retryFailed = new("--retry-failed") { Description = "Make rows again that failed in an earlier run" };
+    private readonly Option<bool> _failFast = new("--fail-fast") { Description = "Stop at the first row that fails" };
+    private readonly Option<bool> _verify = new("--verify") { Description = "Compare the hash of finished videos, not only their size" };
+    private readonly Option<bool> _discardLatents = new("--discard-latents") { Description = "Remove a row's latents once its video is there" };
+    private readonly Option<string?> _shard = new("--shard")
+    {
+        Description = "Make part i of n [default: from SLURM_ARRAY_TASK_ID, or JOB_COMPLETION_INDEX with NABLAGEN_SHARD_COUNT; otherwise all]",
+        HelpName = "i/n",
+    };
+
+    private readonly Option<bool> _json = new("--json") { Description = "Print events as JSON lines" };
+    private readonly GenerationOptions _options = new()
+    {
+        Seed = { Description = "Seed of every row that has none [default: derived from the prompt, the same each time]" },
+    };
+
+    private readonly ModelOptions _model = new();
+
+    public static Command Create()
+    {
+        var self = new BatchCommand();
+        var command = new Command("batch", "Make a video of each row of a file; run again, what is missing.")
+        {
+            self._file, self._outputDir, self._seeds, self._repeat, self._shard, self._retryFailed, self._failFast, self._verify,
+            self._discardLatents, self._json, self._model.Model,
+        };
+        self._options.AddTo(command, except: self._options.Prompt);
+        command.Add(self._model.Device);
+        command.Add(self._model.Dtype);
+        command.SetAction((parsed, cancellation) => Task.FromResult(self.Run(parsed, cancellation)));
+        return command;
+    }
+
+    private int Run(ParseResult parsed, CancellationToken cancellation)
+    {
+        var shared = _options.Read(parsed);
+        var seeds = Seeds(parsed, shared);
+        var shard = parsed.GetValue(_shard) is { } text ? Shard.Parse(text) : Shard.FromEnvironment(Environment.GetEnvironmentVariable);
+        var prompts = PromptFile.Read(parsed.GetValue(_file)!);
+        var folder = _model.Folder(parsed);
+        var rows = BatchPlan.Make(prompts, shared, seeds, folder.Defaults, folder.DitConfig, folder.VaeConfig);
+        var outputDir = parsed.GetValue(_outputDir)!;
+        BatchRunner.CheckFolder(outputDir);
+
+        using var pipeline = _model.Pipeline(parsed, folder, keepLoaded: true);
+        var options = new BatchOptions
+        {
+            Shard = shard,
+            RetryFailed = parsed.GetValue(_retryFailed),
+            FailFast = parsed.GetValue(_failFast),
+            Verify = parsed.GetValue(_verify),
+            DiscardLatents = parsed.GetValue(_discardLatents),
+        };
+        var json = parsed.GetValue(_json) ? new BatchJson(Console.Out, shard) : null;
+        var summary = Run(progress => new BatchRunner(pipeline, outputDir, options, progress), rows, json, shard, cancellation);
+        if (json is null)
+        {
+            Console.WriteLine(BatchText.End(summary, outputDir));
+        }
+
+        if (summary.Failed == 0)
+        {
+            return ExitCode.Done;
+        }
+
+        Console.Error.WriteLine(
+            $"nablagen: {summary.Failed} of {BatchText.Rows(summary.Rows)} failed; the manifest in {outputDir} says why, --retry-failed makes them again");
+        return ExitCode.Failed;
+    }
+
+    private static BatchSummary Run(
+        Func<IBatchProgress, BatchRunner> create, IReadOnlyList<BatchRow> rows, BatchJson? json, Shard shard, CancellationToken cancellation)
+    {
+        if (json is null)
+        {
+            return ProgressReport.IsInteractive
+                ? BatchBars.Run(shard, progress => create(progress).Run(rows, cancellation))
+                : create(new BatchLines(Console.Out, shard)).Run(rows, cancellation);
+        }
+
+        var runner = create(json);
+        var state = "failed";
+        try
+        {
+            var summary = runner.Run(rows, cancellation);
+            state = summary.Failed == 0 ? "done" : "failed";
+            return summary;
+        }
+        catch (OperationCanceledException)
+        {
+            state = "cancelled";
+            throw;
+        }
+        finally
+        {
+            json.End(runner.Summary, state);
+        }
+    }
+
+    private SeedPlan Seeds(ParseResult parsed, PartialRequest shared)
+    {
+        var (list, repeat) = (parsed.GetValue(_seeds), parsed.GetValue(_repeat));
+        if (list is not null && (repeat is not null || shared.Seed is not null))
+        {
+            throw new InvalidRequestException($"--seeds and {(repeat is null ? "--seed" : "--repeat")} both say which seeds to use: give one of them");
+        }
+
+        return list is not null ? SeedPlan.Parse(list) : repeat is { } count ? SeedPlan.Repeat(count) : SeedPlan.Once;
+    }
+}

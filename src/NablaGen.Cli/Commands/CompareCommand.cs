@@ -1,0 +1,169 @@
+using System.CommandLine;
+using NablaGen.Attention;
+using NablaGen.Checkpoints;
+using NablaGen.Cli.Output;
+using NablaGen.Pipeline;
+using NablaGen.Pipeline.Batch;
+using NablaGen.Pipeline.Compare;
+
+namespace NablaGen.Cli.Commands;
+
+/// <summary><c>nablagen compare</c>: a prompt with several attentions from the same noise, beside one another.</summary>
+internal sealed class CompareCommand
+{
+    public const string Example =
+        "compare --prompt \"A cat surfs at sunset\" --attention dense nabla-0.7 nabla-0.4 --seed 7 --output-dir cats";
+
+    private const string DefaultFolder = "compare";
+
+    private readonly GenerationOptions _options = new();
+    private readonly ModelOptions _model = new();
+    private readonly Option<string?> _prompts = new("--prompts")
+    {
+        Description = "Instead of --prompt: a .txt with a prompt a line, or a .jsonl or .csv, as for batch",
+        HelpName = "FILE",
+    };
+
+    private readonly Option<string[]> _attention = new("--attention")
+    {
+        Description = "Two expressions or more, as for generate; the first is what the others are compared with",
+        HelpName = "EXPR",
+        AllowMultipleArgumentsPerToken = true,
+        DefaultValueFactory = _ => ["dense", "nabla-0.7"],
+    };
+
+    private readonly Option<string?> _outputDir = new("--output-dir", "-o")
+    {
+        Description = $"Folder for everything [default: {DefaultFolder}, or the first free {DefaultFolder}-<n>]",
+        HelpName = "DIR",
+    };
+
+    public static Command Create()
+    {
+        var self = new CompareCommand();
+        var command = new Command("compare", "Make a video with several attentions from the same noise, and a page that shows them beside one another.");
+        command.Add(self._options.Prompt);
+        command.Add(self._prompts);
+        command.Add(self._model.Model);
+        command.Add(self._attention);
+        self._options.AddTo(command, except: [self._options.Prompt, self._options.Attention, self._options.Threshold]);
+        command.Add(self._model.Device);
+        command.Add(self._model.Dtype);
+        command.Add(self._outputDir);
+        command.SetAction((parsed, cancellation) => Task.FromResult(self.Run(parsed, cancellation)));
+        return command;
+    }
+
+    private int Run(ParseResult parsed, CancellationToken cancellation)
+    {
+        var flags = _options.Read(parsed);
+        CheckPrompt(parsed);
+        var expressions = parsed.GetValue(_attention)!.Select(AttentionExpression.Parse).ToArray();
+        Comparison.Check(expressions);
+        var model = _model.Folder(parsed);
+        // One seed for all prompts, and for all expressions in any case.
+        var requests = Requests(parsed.GetValue(_prompts), flags with { Seed = flags.Seed ?? Random.Shared.Next() }, expressions, model);
+
+        var folder = OutputFolder(parsed.GetValue(_outputDir));
+        using var pipeline = _model.Pipeline(parsed, model, keepLoaded: true);
+        var prepared = ProgressReport.Run(progress => pipeline.Prepare([.. requests.Select(row => row[0])], progress, cancellation));
+
+        var reports = new List<(string Folder, ComparisonReport Report)>();
+        for (var i = 0; i < prepared.Count; i++)
+        {
+            var first = requests[i][0];
+            var name = prepared.Count == 1 ? "" : RowName.Of(i + 1, first.Prompt, first.Seed);
+            if (prepared.Count > 1)
+            {
+                Console.WriteLine($"prompt {i + 1}/{prepared.Count}: {first.Prompt}");
+            }
+
+            using var prompt = prepared[i];
+            reports.Add((name, Compare(pipeline, prompt, requests[i], Path.Combine(folder, name), cancellation)));
+        }
+
+        if (reports.Count > 1)
+        {
+            ComparisonIndex.Save(folder, reports);
+        }
+
+        Write(folder, reports);
+        return ExitCode.Done;
+    }
+
+    private void CheckPrompt(ParseResult parsed)
+    {
+        switch (parsed.GetValue(_options.Prompt), parsed.GetValue(_prompts))
+        {
+            case (null, null):
+                throw new InvalidRequestException("there is nothing to make: give --prompt, or --prompts with a file");
+            case (not null, not null):
+                throw new InvalidRequestException("--prompt and --prompts both say what to show: give one of them");
+        }
+    }
+
+    // By prompt, by expression. Every one is checked before anything is made.
+    private static List<GenerationRequest[]> Requests(string? file, PartialRequest flags, AttentionExpression[] expressions, ModelFolder model)
+    {
+        var rows = file is null ? [flags] : PromptFile.Read(file).Select(row => Over(row, flags, model));
+        return [.. rows.Select(row => expressions.Select(expression => Checked(row, expression, model)).ToArray())];
+    }
+
+    private static PartialRequest Over(PromptRow row, PartialRequest flags, ModelFolder model) =>
+        row.Request.Attention is { } attention
+            ? throw new InvalidRequestException($"{row.Where}: attention '{attention}' has no effect: what is compared comes from --attention")
+            : row.Request.Over(flags, model.Defaults);
+
+    private static GenerationRequest Checked(PartialRequest row, AttentionExpression expression, ModelFolder model)
+    {
+        // What is to be kept dense says nothing to dense attention.
+        var partial = expression.IsDense ? row with { DenseSteps = null, DenseLayers = null } : row;
+        var request = (partial with { Attention = expression }).ToRequest(model.Defaults);
+        request.Check(model.DitConfig, model.VaeConfig);
+        return request;
+    }
+
+    private static string OutputFolder(string? named)
+    {
+        var folder = named ?? DefaultFolder;
+        for (var n = 2; named is null && Path.Exists(folder); n++)
+        {
+            folder = $"{DefaultFolder}-{n}";
+        }
+
+        Comparison.CheckFolder(folder);
+        return folder;
+    }
+
+    private static ComparisonReport Compare(
+        TextToVideo pipeline, PreparedRequest prompt, GenerationRequest[] requests, string folder, CancellationToken cancellation)
+    {
+        using var comparison = new Comparison(pipeline, prompt, folder);
+        for (var i = 0; i < requests.Length; i++)
+        {
+            Console.WriteLine($"attention {i + 1}/{requests.Length}: {requests[i].Attention}");
+            ProgressReport.Run(progress => comparison.Add(requests[i], progress, cancellation));
+        }
+
+        Console.WriteLine("measuring, writing the report");
+        return comparison.Complete(cancellation);
+    }
+
+    private static void Write(string folder, List<(string Folder, ComparisonReport Report)> reports)
+    {
+        foreach (var (name, report) in reports)
+        {
+            Console.WriteLine();
+            if (reports.Count > 1)
+            {
+                Console.WriteLine($"{name}: {report.Recipe.Prompt}");
+            }
+
+            ComparisonTable.Write(Console.Out, report);
+        }
+
+        var page = reports.Count > 1 ? ComparisonIndex.FileName : ComparisonPage.FileName;
+        Console.WriteLine($"\npage      {Path.Combine(folder, page)}");
+        Console.WriteLine($"seed      {reports[0].Report.Recipe.Seed}");
+    }
+}

@@ -1,0 +1,111 @@
+using NablaGen.Pipeline;
+using NablaGen.Pipeline.Batch;
+using Spectre.Console;
+
+namespace NablaGen.Cli.Output;
+
+/// <summary>For terminals: a bar for all rows, one for the row in work, and above them a line for each that is finished.</summary>
+internal sealed class BatchBars : IBatchProgress
+{
+    private readonly BatchEta _eta = new();
+    private readonly ProgressContext _context;
+    private readonly Shard _shard;
+    private readonly ProgressTask _row;
+    private ProgressTask? _all;
+    private GenerationStage _stage;
+    private int _units;
+    private string _name = "";
+    private bool _begun;
+
+    private BatchBars(ProgressContext context, Shard shard)
+    {
+        _context = context;
+        _shard = shard;
+        _row = context.AddTask("checking");
+        _row.IsIndeterminate = true;
+    }
+
+    public static T Run<T>(Shard shard, Func<IBatchProgress, T> work) => AnsiConsole.Progress()
+        .AutoClear(true)
+        .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn { Width = 20 }, new PercentageColumn())
+        .Start(context => work(new BatchBars(context, shard)));
+
+    public void OnStart(IReadOnlyList<BatchRow> pending, BatchSummary soFar)
+    {
+        _eta.Start(pending);
+        Line(BatchText.Start(pending, soFar, _shard));
+        _all = _context.AddTask("all rows", maxValue: 1);
+    }
+
+    public void OnRowStart(BatchRow row)
+    {
+        _begun = true;
+        _eta.RowStart(row);
+        _name = Short(row.Name);
+        ShowAll();
+    }
+
+    public void OnRowDone(BatchRow row, ManifestEntry entry, BatchSummary soFar)
+    {
+        _eta.RowEnd();
+        Line($"{row.Name}: {BatchText.Done(entry)}");
+        ShowAll();
+    }
+
+    public void OnRowFailed(BatchRow row, ManifestEntry entry, BatchSummary soFar)
+    {
+        _eta.RowEnd();
+        Line($"{row.Name}: failed: {entry.Error}");
+        ShowAll();
+    }
+
+    public void OnRowSkipped(BatchRow row, ManifestEntry entry, BatchSummary soFar)
+    {
+        if (_begun || entry.State == RowState.Failed)
+        {
+            Line(BatchText.Skipped(entry));
+        }
+
+        _eta.RowGone(row);
+        ShowAll();
+    }
+
+    public void OnWait(int rows)
+    {
+        _row.Description = BatchText.Wait(rows);
+        _row.IsIndeterminate = true;
+    }
+
+    public void OnStage(GenerationStage stage, int units)
+    {
+        (_stage, _units) = (stage, units);
+        _eta.Stage(stage, units);
+        _row.Description = Describe(ProgressReport.Name(stage));
+        _row.MaxValue = Math.Max(units, 1);
+        _row.Value = 0;
+        _row.IsIndeterminate = units == 0;
+    }
+
+    public void OnProgress(int done, double? density)
+    {
+        _eta.Progress(done);
+        var tail = density is { } value ? $", density {value:0.000}" : "";
+        _row.Description = Describe($"{ProgressReport.Unit(_stage)} {done}/{_units}{tail}");
+        _row.Value = done;
+        ShowAll();
+    }
+
+    // A name takes a third of a narrow terminal, no more.
+    private static string Short(string name) => name.Length <= 24 ? name : name[..23] + "…";
+
+    private static void Line(string text) => AnsiConsole.WriteLine(text);
+
+    private string Describe(string what) => Markup.Escape(_name.Length == 0 ? what : $"{_name} {what}");
+
+    private void ShowAll()
+    {
+        var eta = _eta.Left is { } left ? $", ETA {ProgressReport.Time(left)}" : "";
+        _all!.Description = $"all rows: {_eta.Current}/{_eta.Rows}{eta}";
+        _all.Value = _eta.Fraction;
+    }
+}

@@ -1,0 +1,80 @@
+using System.Diagnostics;
+using NablaGen.Pipeline;
+using NablaGen.Pipeline.Batch;
+
+namespace NablaGen.Cli.Output;
+
+/// <summary>How far a batch is and how long the rest takes; rows count by their work, for they may differ in size and steps.</summary>
+internal sealed class BatchEta
+{
+    // A row's decoding, as a part of its whole; with few steps it is more.
+    private const double DecodePart = 0.1;
+
+    private readonly Stopwatch _watch = new();
+    private readonly HashSet<BatchRow> _pending = [];
+    private double _left;
+    private double _done;
+    private double _inRow;
+    private double _row;
+    private GenerationStage _stage;
+    private int _units;
+
+    /// <summary>Rows to make, by this process or another.</summary>
+    public int Rows { get; private set; }
+
+    /// <summary>The row in work, counted from 1.</summary>
+    public int Current { get; private set; }
+
+    /// <summary>The share of the work that is done.</summary>
+    public double Fraction => _left + _done == 0 ? 1 : (_done + _inRow) / (_left + _done);
+
+    /// <summary>The time that is left; null where nothing is known yet.</summary>
+    public TimeSpan? Left => _done + _inRow > 0 ? _watch.Elapsed / (_done + _inRow) * (_left - _inRow) : null;
+
+    public void Start(IReadOnlyList<BatchRow> pending)
+    {
+        Rows = pending.Count;
+        _pending.UnionWith(pending);
+        _left = pending.Sum(row => row.Work);
+    }
+
+    public void RowStart(BatchRow row)
+    {
+        Current++;
+        _row = row.Work;
+    }
+
+    public void Stage(GenerationStage stage, int units)
+    {
+        (_stage, _units) = (stage, units);
+        if (stage is GenerationStage.Sample or GenerationStage.Decode)
+        {
+            // From here, so that reading the model does not count as the first row's work.
+            _watch.Start();
+        }
+    }
+
+    public void Progress(int done) => _inRow = _stage switch
+    {
+        GenerationStage.Sample => _row * (1 - DecodePart) * done / _units,
+        GenerationStage.Decode => _row * (1 - DecodePart + (DecodePart * done / _units)),
+        _ => 0,
+    };
+
+    public void RowEnd()
+    {
+        _left -= _row;
+        _done += _row;
+        _inRow = 0;
+    }
+
+    /// <summary>A row is left out; one that was to be made is no more.</summary>
+    public void RowGone(BatchRow row)
+    {
+        if (_pending.Remove(row))
+        {
+            Rows--;
+            _left -= row.Work;
+        }
+    }
+}
