@@ -1,4 +1,5 @@
 using NablaGen.Models.Dit;
+using NablaGen.Models.Layers;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
 
@@ -60,7 +61,19 @@ public sealed class TrainingPasses(ScalarType dtype) : IDitPasses
     }
 
     /// <inheritdoc/>
-    public Tensor Gelu(Tensor x) => functional.gelu(x, TorchSharp.Modules.GELU.Approximate.tanh);
+    public (Tensor X, Tensor Normalized) AddGatedAndNormalize(
+        Tensor x, Tensor y, Tensor? gate, WanLayerNorm norm, Tensor? shift = null, Tensor? scale = null)
+    {
+        var sum = AddGated(x, y, gate);
+        return (sum, shift is null ? Normalize(norm, sum) : Modulate(norm, sum, shift, scale!));
+    }
+
+    /// <inheritdoc/>
+    public Tensor LinearGelu(AutocastLinear layer, Tensor x)
+    {
+        using var scope = NewDisposeScope();
+        return functional.gelu(layer.forward(x), TorchSharp.Modules.GELU.Approximate.tanh).MoveToOuterDisposeScope();
+    }
 
     /// <inheritdoc/>
     public void Dispose()

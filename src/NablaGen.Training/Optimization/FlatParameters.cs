@@ -10,7 +10,11 @@ namespace NablaGen.Training.Optimization;
 /// </summary>
 public sealed class FlatParameters : IDisposable
 {
+    // Each parameter begins at a multiple of this, as kernels that read 16 bytes at once want it.
+    private const long Alignment = 64;
+
     private readonly List<(string Name, Parameter Parameter, long Start)> _items = [];
+    private readonly Tensor _gap;
     private readonly Tensor? _halves;
     private readonly int _halfCount;
 
@@ -24,12 +28,13 @@ public sealed class FlatParameters : IDisposable
         var device = all[0].parameter.device;
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
-        Count = all.Sum(item => item.parameter.numel());
-        Master = empty([Count], ScalarType.Float32, device).DetachFromDisposeScope();
+        Count = all.Sum(item => Aligned(item.parameter.numel()));
+        _gap = zeros([Alignment], ScalarType.Float32, device).DetachFromDisposeScope();
+        Master = zeros([Count], ScalarType.Float32, device).DetachFromDisposeScope();
         var halves = all.Where(item => item.parameter.dtype != ScalarType.Float32).ToList();
         _halfCount = halves.Count;
-        HalfLength = halves.Sum(item => item.parameter.numel());
-        _halves = HalfLength == 0 ? null : empty([HalfLength], halves[0].parameter.dtype, device).DetachFromDisposeScope();
+        HalfLength = halves.Sum(item => Aligned(item.parameter.numel()));
+        _halves = HalfLength == 0 ? null : zeros([HalfLength], halves[0].parameter.dtype, device).DetachFromDisposeScope();
 
         long start = 0;
         foreach (var (name, parameter) in all)
@@ -43,11 +48,11 @@ public sealed class FlatParameters : IDisposable
             parameter.set_(view);
             parameter.requires_grad = true;
             _items.Add((name, parameter, start));
-            start += count;
+            start += Aligned(count);
         }
     }
 
-    /// <summary>Number of weights, N in shapes.</summary>
+    /// <summary>Length of the vector, N in shapes: the weights, and zeros that align them.</summary>
     public long Count { get; }
 
     /// <summary>The first weights, those that are in 16 bits in the modules; 0 where all is float32.</summary>
@@ -66,14 +71,13 @@ public sealed class FlatParameters : IDisposable
         using var scope = NewDisposeScope();
         var gradients = autograd.grad([loss], [.. _items.Select(item => (Tensor)item.Parameter)]);
         using var noGrad = no_grad();
-        var flat = gradients.Select(gradient => gradient.flatten()).ToList();
         if (_halfCount == 0)
         {
-            return cat(flat).MoveToOuterDisposeScope();
+            return Join(gradients).MoveToOuterDisposeScope();
         }
 
-        var first = cat(flat[.._halfCount]).to_type(ScalarType.Float32);
-        return (_halfCount == flat.Count ? first : cat([first, cat(flat[_halfCount..])])).MoveToOuterDisposeScope();
+        var first = Join(gradients.Take(_halfCount)).to_type(ScalarType.Float32);
+        return (_halfCount == _items.Count ? first : cat([first, Join(gradients.Skip(_halfCount))])).MoveToOuterDisposeScope();
     }
 
     /// <summary>Has the modules see the master weights; call it after they change.</summary>
@@ -98,7 +102,7 @@ public sealed class FlatParameters : IDisposable
     public Tensor Mask(Func<string, long[], float> value)
     {
         using var scope = NewDisposeScope();
-        return cat([.. _items.Select(item => full([item.Parameter.numel()], value(item.Name, item.Parameter.shape), ScalarType.Float32, Master.device))])
+        return Join(_items.Select(item => full(item.Parameter.shape, value(item.Name, item.Parameter.shape), ScalarType.Float32, Master.device)))
             .MoveToOuterDisposeScope();
     }
 
@@ -106,7 +110,26 @@ public sealed class FlatParameters : IDisposable
     public void Dispose()
     {
         Master.Dispose();
+        _gap.Dispose();
         _halves?.Dispose();
+    }
+
+    private static long Aligned(long count) => (count + Alignment - 1) / Alignment * Alignment;
+
+    // Tensors of one type in a row, with zeros between them where the next would not be aligned.
+    private Tensor Join(IEnumerable<Tensor> tensors)
+    {
+        var pieces = new List<Tensor>();
+        foreach (var tensor in tensors)
+        {
+            pieces.Add(tensor.flatten());
+            if (tensor.numel() % Alignment != 0)
+            {
+                pieces.Add(_gap.narrow(0, 0, Alignment - tensor.numel() % Alignment).to_type(tensor.dtype));
+            }
+        }
+
+        return cat(pieces);
     }
 
     private sealed class Loan(FlatParameters owner, Tensor own) : IDisposable
