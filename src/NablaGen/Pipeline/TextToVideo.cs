@@ -271,7 +271,9 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         using var scope = NewDisposeScope();
         var meter = new DensityMeter();
         var seen = new SamplingProgress(meter, clock);
-        var latents = Sample(prepared, plan, new SamplingObservers(observer, seen), clock, cancellation);
+        // Who watches wants to see each pass by itself.
+        var watched = plan with { BatchesGuidance = plan.BatchesGuidance && observer is null };
+        var latents = Sample(prepared, watched, new SamplingObservers(observer, seen), clock, cancellation);
         var recipe = seen.Thresholds.Count == 0 ? prepared.Recipe : prepared.Recipe with { Thresholds = seen.Thresholds };
         LatentFile.Save(latentsPath, latents, recipe);
         var flat = Decode(latents, recipe, output, plan, clock, cancellation);
