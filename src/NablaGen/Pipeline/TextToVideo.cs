@@ -26,11 +26,11 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
     private readonly ModuleOptions _options = new(device, dtype);
     private readonly GenerationMemory _memory = new(
         folder, device, dtype, keepLoaded, vram, device.type == DeviceType.CUDA ? () => DeviceMemory.Look(device) : null);
+    private readonly PromptStage _prompts = new(folder);
 
     private MemoryPlan? _samplerPlan;
     private LatentSampler? _sampler;
     private VideoDecoder? _decoder;
-    private UmT5Tokenizer? _tokenizer;
     private string? _hash;
 
     /// <summary>The model.</summary>
@@ -141,7 +141,7 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
     /// <exception cref="NablaGenException">A file is bad, or is not of the configuration's model, or a model does not fit.</exception>
     public void CheckModel()
     {
-        if (_tokenizer is not null)
+        if (_prompts.IsReady)
         {
             return;
         }
@@ -151,7 +151,7 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         var vae = Shapes(new WanVae(folder.VaeConfig, ModuleOptions.Meta));
         folder.Check(dit, textEncoder, vae);
         MemoryCheck.Run([(folder.DitPath, dit), (folder.TextEncoderPath, textEncoder)], device, dtype);
-        _tokenizer = UmT5Tokenizer.Load(folder.TokenizerPath);
+        _prompts.LoadTokenizer();
     }
 
     /// <summary>The recipe of a request with this model. Reads the weights' files once for their hash.</summary>
@@ -184,8 +184,7 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         OutputFile.Prepare(latentsPath, ".safetensors");
     }
 
-    // The tokens of each prompt and, with guidance, negative prompt; of a list's, many are the same.
-    private Dictionary<string, int[]> Tokenize(IReadOnlyList<GenerationRequest> requests)
+    private IReadOnlyDictionary<string, int[]> Tokenize(IReadOnlyList<GenerationRequest> requests)
     {
         foreach (var request in requests)
         {
@@ -193,23 +192,11 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         }
 
         CheckModel();
-        return requests.SelectMany(Texts).Distinct().ToDictionary(text => text, Tokenize);
-    }
-
-    private static string[] Texts(GenerationRequest request) => request.IsGuided ? [request.Prompt, request.NegativePrompt] : [request.Prompt];
-
-    private int[] Tokenize(string text)
-    {
-        var tokens = _tokenizer!.Tokenize(text, folder.DitConfig.TextLen);
-        var largest = tokens.Ids.Max();
-        return largest < folder.TextEncoderConfig.Vocab
-            ? tokens.Ids[..tokens.Length]
-            : throw new NablaGenException($"{folder.TokenizerPath}: gives the token {largest}, and the text encoder in {folder.TextEncoderPath} "
-                + $"knows {folder.TextEncoderConfig.Vocab}: the two do not belong together");
+        return _prompts.Tokenize(requests);
     }
 
     private PreparedRequest[] Encode(
-        IReadOnlyList<GenerationRequest> requests, Dictionary<string, int[]> tokens, MemoryPlan plan, StageClock clock, CancellationToken cancellation)
+        IReadOnlyList<GenerationRequest> requests, IReadOnlyDictionary<string, int[]> tokens, MemoryPlan plan, StageClock clock, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
         if (plan is { IsTextEncoderOnDevice: true, KeepsAll: false })
@@ -221,47 +208,12 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         try
         {
             var options = plan.IsTextEncoderOnDevice ? _options : _options with { Device = CPU };
-            return _memory.Guard(clock, plan, requests[0], () => Encode(requests, tokens, options, clock, cancellation));
+            return _memory.Guard(clock, plan, requests[0], () => _prompts.Encode(requests, tokens, options, RecipeOf, clock, cancellation));
         }
         finally
         {
             DeviceCache.Release(device);
         }
-    }
-
-    private PreparedRequest[] Encode(
-        IReadOnlyList<GenerationRequest> requests, Dictionary<string, int[]> tokens, ModuleOptions options, StageClock clock, CancellationToken cancellation)
-    {
-        using var scope = NewDisposeScope();
-        using var encoder = PromptEncoder.Load(folder, options);
-        var encoded = new Dictionary<string, Tensor>();
-        Tensor Context(string text)
-        {
-            if (!encoded.TryGetValue(text, out var context))
-            {
-                using var inner = NewDisposeScope();
-                // On the CPU a thousand prompts take no room from the models.
-                encoded[text] = context = encoder.Encode(tokens[text]).to(CPU).MoveToOuterDisposeScope();
-            }
-
-            return context.alias();
-        }
-
-        var prepared = new PreparedRequest[requests.Count];
-        for (var i = 0; i < prepared.Length; i++)
-        {
-            cancellation.ThrowIfCancellationRequested();
-            var contexts = Texts(requests[i]).Select(Context).ToArray();
-            prepared[i] = new PreparedRequest(requests[i], RecipeOf(requests[i]), contexts[0], contexts.ElementAtOrDefault(1));
-            clock.Done(i + 1, null);
-        }
-
-        foreach (var one in prepared)
-        {
-            one.Detach();
-        }
-
-        return prepared;
     }
 
     private GenerationResult Generate(
