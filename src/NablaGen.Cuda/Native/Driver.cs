@@ -26,6 +26,7 @@ internal static unsafe partial class Driver
     [LibraryImport(Library)] public static partial int cuMemsetD8Async(nint pointer, byte value, nuint bytes, nint stream);
     [LibraryImport(Library)] public static partial int cuMemcpyHtoD_v2(nint destination, void* source, nuint bytes);
     [LibraryImport(Library)] public static partial int cuMemcpyDtoH_v2(void* destination, nint source, nuint bytes);
+    [LibraryImport(Library)] public static partial int cuMemcpyDtoDAsync_v2(nint destination, nint source, nuint bytes, nint stream);
     [LibraryImport(Library)] public static partial int cuModuleLoadData(out nint module, byte* image);
     [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int cuModuleGetFunction(out nint function, nint module, string name);

@@ -8,12 +8,11 @@ namespace NablaGen.Attention;
 
 /// <summary>
 /// Block-sparse attention on CUDA by our own kernels (docs/kernels.md), in bfloat16 or float16; other types are converted to bfloat16.
-/// Holds the kernels' workspaces, so one a run.
+/// Holds the kernels' workspaces, so one a run; it must live until the last backward pass through it is done.
 /// </summary>
 public sealed class CudaBlockSparseBackend : IBlockSparseBackend
 {
     private readonly CudaDevice _device;
-    private readonly BlockAttention _attention;
     private readonly DeviceNablaMask _nabla;
     private BlockLayout? _layout;
     private BlockOffsets? _offsets;
@@ -25,29 +24,27 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
     public CudaBlockSparseBackend(Device device)
     {
         _device = CudaDevices.Open(device);
-        _attention = new BlockAttention(_device);
         _nabla = new DeviceNablaMask(_device);
+        Attention = new BlockAttention(_device);
+        Backward = new BlockAttentionBackward(_device);
     }
+
+    /// <summary>The attention.</summary>
+    internal BlockAttention Attention { get; }
+
+    /// <summary>Its gradients.</summary>
+    internal BlockAttentionBackward Backward { get; }
+
+    /// <summary>The blocks that were prepared for last.</summary>
+    internal BlockOffsets Offsets => _offsets!;
 
     /// <inheritdoc/>
     public Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, out IKeptBlocks kept)
     {
-        using var scope = NewDisposeScope();
-        var type = CudaDevices.IsSixteenBit(v.dtype) ? v.dtype : ScalarType.BFloat16;
-        var (queries, keys, values) = (Ready(q, type), Ready(k, type), Ready(v, type));
-        var (batch, heads, tokens, dim) = (q.shape[0], q.shape[1], q.shape[2], q.shape[3]);
-        if (dim is not (64 or 128))
-        {
-            throw new NablaGenException($"sparse attention on CUDA has kernels for heads of 64 and 128 channels, and this model's have {dim}: use --attention dense");
-        }
-
-        // [B, L, H, D] in memory: what the next linear layer takes without a copy.
-        var output = empty([batch, tokens, heads, dim], type, v.device).transpose(1, 2);
-        Prepare(layout, (int)(batch * heads));
-        var mask = Mask(CudaDevices.View(queries), CudaDevices.View(keys), layout, expression);
-        _attention.Run(CudaDevices.View(queries), CudaDevices.View(keys), CudaDevices.View(values), CudaDevices.View(output), _offsets!, mask);
-        kept = new KeptBlocks(mask);
-        return output.to_type(v.dtype).MoveToOuterDisposeScope();
+        var call = new CudaBlockSparseCall(this, layout, expression);
+        var output = BlockSparseFunction.Run(call, q, k, v);
+        kept = call.Kept!;
+        return output;
     }
 
     /// <inheritdoc/>
@@ -55,16 +52,12 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
     {
         Release();
         _nabla.Dispose();
-        _attention.Dispose();
+        Attention.Dispose();
+        Backward.Dispose();
     }
 
-    private static Tensor Ready(Tensor x, ScalarType type)
-    {
-        var converted = x.to_type(type);
-        return converted.stride(3) == 1 ? converted : converted.contiguous();
-    }
-
-    private DeviceMask Mask(AttentionTensor q, AttentionTensor k, BlockLayout layout, AttentionExpression expression)
+    /// <summary>The mask of an expression, valid until the next call.</summary>
+    internal DeviceMask Mask(AttentionTensor q, AttentionTensor k, BlockLayout layout, AttentionExpression expression)
     {
         SlidingWindow? window = expression.Window is { } sta
             ? new SlidingWindow(sta.Time / 2, sta.Height / 2, sta.Width / 2, layout.BlockRows, layout.BlockColumns)
@@ -79,7 +72,8 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
         return _window ??= DeviceMask.FromHost(_device, 1, layout.Blocks, (_, query, key) => window!.Value.Keeps(query, key));
     }
 
-    private void Prepare(BlockLayout layout, int heads)
+    /// <summary>Makes room for a layout's masks; does nothing if the last ones were of the same.</summary>
+    internal void Prepare(BlockLayout layout, int heads)
     {
         if (_layout == layout && _mask!.Heads == heads)
         {
@@ -98,10 +92,5 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
         _mask?.Dispose();
         _window?.Dispose();
         (_layout, _offsets, _mask, _window) = (null, null, null, null);
-    }
-
-    private sealed class KeptBlocks(DeviceMask mask) : IKeptBlocks
-    {
-        public double Density => mask.Density();
     }
 }
