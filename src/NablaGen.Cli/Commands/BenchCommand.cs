@@ -10,7 +10,7 @@ using NablaGen.Pipeline;
 
 namespace NablaGen.Cli.Commands;
 
-/// <summary><c>nablagen bench dit</c>: times one pass through a transformer of random weights.</summary>
+/// <summary><c>nablagen bench dit</c>: times one pass through a transformer of random weights, or one training step.</summary>
 internal sealed class BenchCommand
 {
     public const string Example = "bench dit --preset 1.3B --latent 21x60x104 --attention dense nabla-0.3";
@@ -33,6 +33,7 @@ internal sealed class BenchCommand
     };
 
     private readonly Option<int> _repeats = new("--repeats") { Description = "Timed passes; the median counts", HelpName = "N", DefaultValueFactory = _ => 5 };
+    private readonly Option<bool> _train = new("--train") { Description = "Time a training step: a pass and its gradients" };
     private readonly Option<bool> _json = new("--json") { Description = "Print JSON" };
     private readonly Option<string> _device = SharedOptions.Device();
     private readonly Option<string> _dtype = SharedOptions.Dtype();
@@ -42,7 +43,7 @@ internal sealed class BenchCommand
         var self = new BenchCommand();
         var dit = new Command("dit", "Time one pass through the transformer, with random weights.")
         {
-            self._preset, self._layers, self._latent, self._attention, self._repeats, self._json, self._device, self._dtype,
+            self._preset, self._layers, self._latent, self._attention, self._repeats, self._train, self._json, self._device, self._dtype,
         };
         dit.SetAction((parsed, cancellation) => Task.FromResult(self.Run(parsed, cancellation)));
         return new Command("bench", "Measure this machine.") { dit };
@@ -61,17 +62,19 @@ internal sealed class BenchCommand
         var expressions = parsed.GetValue(_attention)!.Select(AttentionExpression.Parse).ToArray();
         var repeats = Positive(parsed.GetValue(_repeats), "repeats");
 
+        var training = parsed.GetValue(_train);
+
         TorchRuntime.Load();
         var device = DeviceChoice.Resolve(parsed.GetValue(_device)!);
         var options = new ModuleOptions(device, DeviceChoice.ResolveDtype(parsed.GetValue(_dtype)!, device));
-        var timings = DitBenchmark.Run(config, latent, expressions, options, repeats, cancellation);
+        var timings = DitBenchmark.Run(config, latent, expressions, options, repeats, training ? () => new TorchPasses() : null, cancellation);
         if (parsed.GetValue(_json))
         {
             Console.WriteLine(JsonSerializer.Serialize(timings, Recipe.Json));
             return ExitCode.Done;
         }
 
-        Console.WriteLine($"{parsed.GetValue(_preset)}, {config.NumLayers} layers, latent {parsed.GetValue(_latent)}, {options.Dtype.ToString().ToLowerInvariant()} on {device}");
+        Console.WriteLine($"{parsed.GetValue(_preset)}, {config.NumLayers} layers, latent {parsed.GetValue(_latent)}, {options.Dtype.ToString().ToLowerInvariant()} on {device}{(training ? ", training step" : "")}");
         Console.WriteLine($"{"attention",-22}{"tokens",8}{"density",9}{"median ms",11}{"min",9}{"max",9}{"GiB",7}");
         foreach (var timing in timings)
         {

@@ -8,7 +8,10 @@ using static TorchSharp.torch;
 
 namespace NablaGen.Measurement;
 
-/// <summary>Times one pass through a transformer of random weights: what a solver step costs once, or twice with guidance.</summary>
+/// <summary>
+/// Times one pass through a transformer of random weights: what a solver step costs once, or twice with guidance; or a training step, which
+/// is a pass and its gradients (an optimiser's step is no matter of attention).
+/// </summary>
 public static class DitBenchmark
 {
     private const double WeightScale = 0.02;
@@ -19,29 +22,32 @@ public static class DitBenchmark
     /// <param name="expressions">What to time.</param>
     /// <param name="options">Where, and in which type.</param>
     /// <param name="repeats">Timed passes; the median counts.</param>
+    /// <param name="training">Makes passes with a gradient, to time training steps; null times a forward pass alone.</param>
     /// <param name="cancellation">Stops between passes.</param>
     public static IEnumerable<DitTiming> Run(
         DitConfig config, (int Frames, int Height, int Width) latent, IEnumerable<AttentionExpression> expressions, ModuleOptions options,
-        int repeats, CancellationToken cancellation = default)
+        int repeats, Func<IDitPasses>? training = null, CancellationToken cancellation = default)
     {
-        using var noGrad = no_grad();
         using var model = new WanModel(config, options);
         foreach (var parameter in model.parameters())
         {
+            using var noGrad = no_grad();
             parameter.normal_(0, WeightScale);
+            parameter.requires_grad_(training is not null);
         }
 
         foreach (var expression in expressions)
         {
-            yield return Time(model, latent, expression, options, repeats, cancellation);
+            yield return Time(model, latent, expression, options, repeats, training, cancellation);
         }
     }
 
     private static DitTiming Time(
         WanModel model, (int Frames, int Height, int Width) latent, AttentionExpression expression, ModuleOptions options, int repeats,
-        CancellationToken cancellation)
+        Func<IDitPasses>? training, CancellationToken cancellation)
     {
         using var scope = NewDisposeScope();
+        using var gradients = set_grad_enabled(training is not null);
         var config = model.Config;
         var meter = new DensityMeter();
         using var counted = AttentionFactory.Create(expression, options.Device, denseSteps: 0, observer: meter);
@@ -51,25 +57,36 @@ public static class DitBenchmark
         var t = tensor(new[] { 500L }).to(options.Device);
 
         // The warm-up also reads the density, which the timed passes do without.
-        using (var warm = new DitRun(config, latent.Frames, latent.Height, latent.Width, counted, options))
+        using (var warm = new DitRun(config, latent.Frames, latent.Height, latent.Width, counted, options, training?.Invoke()))
         {
-            model.forward(latents, t, context, warm).Dispose();
+            Pass(model, latents, t, context, warm, training is not null);
         }
 
-        using var run = new DitRun(config, latent.Frames, latent.Height, latent.Width, silent, options) { Cancellation = cancellation };
-        model.forward(latents, t, context, run).Dispose();
+        using var run = new DitRun(config, latent.Frames, latent.Height, latent.Width, silent, options, training?.Invoke()) { Cancellation = cancellation };
+        Pass(model, latents, t, context, run, training is not null);
         var times = new double[repeats];
         for (var i = 0; i < repeats; i++)
         {
             Wait(options.Device);
             var watch = Stopwatch.StartNew();
-            model.forward(latents, t, context, run).Dispose();
+            Pass(model, latents, t, context, run, training is not null);
             Wait(options.Device);
             times[i] = watch.Elapsed.TotalMilliseconds;
         }
 
         Array.Sort(times);
         return new DitTiming(expression.ToString(), run.Layout.Tokens, meter.Mean!.Value, times[repeats / 2], times[0], times[^1], MemoryInUse(options.Device));
+    }
+
+    private static void Pass(WanModel model, Tensor latents, Tensor t, Tensor context, DitRun run, bool training)
+    {
+        using var scope = NewDisposeScope();
+        var velocity = model.forward(latents, t, context, run);
+        if (training)
+        {
+            velocity.square().mean().backward();
+            model.zero_grad();
+        }
     }
 
     private static void Wait(Device device)

@@ -13,6 +13,8 @@ namespace NablaGen.Attention;
 public sealed class CudaBlockSparseBackend : IBlockSparseBackend
 {
     private readonly CudaDevice _device;
+    private readonly BlockAttention _attention;
+    private readonly BlockAttentionBackward _backward;
     private readonly DeviceNablaMask _nabla;
     private BlockLayout? _layout;
     private BlockOffsets? _offsets;
@@ -24,19 +26,10 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
     public CudaBlockSparseBackend(Device device)
     {
         _device = CudaDevices.Open(device);
+        _attention = new BlockAttention(_device);
+        _backward = new BlockAttentionBackward(_device);
         _nabla = new DeviceNablaMask(_device);
-        Attention = new BlockAttention(_device);
-        Backward = new BlockAttentionBackward(_device);
     }
-
-    /// <summary>The attention.</summary>
-    internal BlockAttention Attention { get; }
-
-    /// <summary>Its gradients.</summary>
-    internal BlockAttentionBackward Backward { get; }
-
-    /// <summary>The blocks that were prepared for last.</summary>
-    internal BlockOffsets Offsets => _offsets!;
 
     /// <inheritdoc/>
     public Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, out IKeptBlocks kept)
@@ -52,12 +45,79 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
     {
         Release();
         _nabla.Dispose();
-        Attention.Dispose();
-        Backward.Dispose();
+        _attention.Dispose();
+        _backward.Dispose();
     }
 
-    /// <summary>The mask of an expression, valid until the next call.</summary>
-    internal DeviceMask Mask(AttentionTensor q, AttentionTensor k, BlockLayout layout, AttentionExpression expression)
+    /// <summary>
+    /// The attention of a call. For the gradient it saves q, k, v, the 16-bit output, the log-sum-exp and a copy of the mask's bits, for the
+    /// next layer overwrites the mask: tensors of libtorch's, so they are freed with the graph and in the stream's order.
+    /// </summary>
+    internal Tensor Attend(
+        Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, ICollection<Tensor>? saved, out IKeptBlocks kept)
+    {
+        using var scope = NewDisposeScope();
+        var type = CudaDevices.IsSixteenBit(v.dtype) ? v.dtype : ScalarType.BFloat16;
+        var (queries, keys, values) = (Ready(q, type), Ready(k, type), Ready(v, type));
+        var (batch, heads, tokens, dim) = (q.shape[0], q.shape[1], q.shape[2], q.shape[3]);
+        if (dim is not (64 or 128))
+        {
+            throw new NablaGenException($"sparse attention on CUDA has kernels for heads of 64 and 128 channels, and this model's have {dim}: use --attention dense");
+        }
+
+        var output = EmptyLike(values);
+        var logSumExp = saved is null ? null : empty([batch, heads, tokens], ScalarType.Float32, v.device);
+        Prepare(layout, (int)(batch * heads));
+        var mask = Mask(CudaDevices.View(queries), CudaDevices.View(keys), layout, expression);
+        _attention.Run(
+            CudaDevices.View(queries), CudaDevices.View(keys), CudaDevices.View(values), CudaDevices.View(output), _offsets!, mask,
+            logSumExp: logSumExp is null ? 0 : TensorMemory.Address(logSumExp));
+        kept = new KeptBlocks(mask);
+        if (saved is not null)
+        {
+            var bits = empty([mask.Heads, mask.Blocks, mask.Words], ScalarType.Int32, v.device);
+            mask.CopyBits(TensorMemory.Address(bits));
+            foreach (var tensor in new[] { q, k, v, output.MoveToOuterDisposeScope(), logSumExp!.MoveToOuterDisposeScope(), bits.MoveToOuterDisposeScope() })
+            {
+                saved.Add(tensor);
+            }
+        }
+
+        return output.to_type(v.dtype).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The gradients of a call's inputs, from what <see cref="Attend"/> saved.</summary>
+    internal (Tensor Q, Tensor K, Tensor V) Differentiate(Tensor gradient, IReadOnlyList<Tensor> saved, BlockLayout layout)
+    {
+        using var scope = NewDisposeScope();
+        var (output, logSumExp, bits) = (saved[3], saved[4], saved[5]);
+        var type = output.dtype;
+        var (queries, keys, values, outer) = (Ready(saved[0], type), Ready(saved[1], type), Ready(saved[2], type), Ready(gradient, type));
+        var (q, k, v) = (EmptyLike(queries), EmptyLike(keys), EmptyLike(values));
+        Prepare(layout, (int)(output.shape[0] * output.shape[1]));
+        _backward.Run(
+            CudaDevices.View(queries), CudaDevices.View(keys), CudaDevices.View(values), CudaDevices.View(output),
+            TensorMemory.Address(logSumExp), CudaDevices.View(outer),
+            new AttentionGradients(CudaDevices.View(q), CudaDevices.View(k), CudaDevices.View(v)), _offsets!,
+            new MaskBits(TensorMemory.Address(bits), (int)bits.shape[0], layout.Blocks));
+        return (As(q, saved[0]), As(k, saved[1]), As(v, saved[2]));
+    }
+
+    // [B, L, H, D] in memory: what the linear layers around take without a copy.
+    private static Tensor EmptyLike(Tensor x) => empty([x.shape[0], x.shape[2], x.shape[1], x.shape[3]], x.dtype, x.device).transpose(1, 2);
+
+    // What the kernels can read: 16-byte pieces of a row.
+    private static Tensor Ready(Tensor x, ScalarType type)
+    {
+        var converted = x.to_type(type);
+        var fits = converted.stride(3) == 1 && Enumerable.Range(0, 3).All(axis => converted.stride(axis) % 8 == 0)
+            && TensorMemory.Address(converted) % 16 == 0;
+        return fits ? converted : converted.contiguous();
+    }
+
+    private static Tensor As(Tensor x, Tensor like) => x.to_type(like.dtype).MoveToOuterDisposeScope();
+
+    private DeviceMask Mask(AttentionTensor q, AttentionTensor k, BlockLayout layout, AttentionExpression expression)
     {
         SlidingWindow? window = expression.Window is { } sta
             ? new SlidingWindow(sta.Time / 2, sta.Height / 2, sta.Width / 2, layout.BlockRows, layout.BlockColumns)
@@ -72,8 +132,7 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
         return _window ??= DeviceMask.FromHost(_device, 1, layout.Blocks, (_, query, key) => window!.Value.Keeps(query, key));
     }
 
-    /// <summary>Makes room for a layout's masks; does nothing if the last ones were of the same.</summary>
-    internal void Prepare(BlockLayout layout, int heads)
+    private void Prepare(BlockLayout layout, int heads)
     {
         if (_layout == layout && _mask!.Heads == heads)
         {
@@ -92,5 +151,10 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
         _mask?.Dispose();
         _window?.Dispose();
         (_layout, _offsets, _mask, _window) = (null, null, null, null);
+    }
+
+    private sealed class KeptBlocks(DeviceMask mask) : IKeptBlocks
+    {
+        public double Density => mask.Density();
     }
 }
