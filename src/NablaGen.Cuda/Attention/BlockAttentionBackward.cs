@@ -4,15 +4,42 @@ namespace NablaGen.Cuda;
 
 /// <summary>
 /// The gradients of <see cref="BlockAttention"/>, the mask held fixed. Holds a workspace, so keep one for a run; not for several threads
-/// at once. The same inputs give the same bits. Contracts: Kernels/attention_backward_sums.cu, block_attention_backward_sm80.cu.
+/// at once. The same inputs give the same bits.
 /// </summary>
-/// <param name="device">Where it runs.</param>
-public sealed class BlockAttentionBackward(CudaDevice device) : IDisposable
+public sealed class BlockAttentionBackward : IDisposable
 {
-    private const int Threads = 128;
+    /// <summary>Threads a block of all its kernels.</summary>
+    internal const int Threads = 128;
 
-    private readonly MaskTranspose _transpose = new(device);
-    private readonly Workspace _workspace = new(device);
+    private readonly CudaDevice _device;
+    private readonly MaskTranspose _transpose;
+    private readonly Workspace _workspace;
+    private readonly HopperAttentionBackward? _hopper;
+    private readonly AmpereAttentionBackward? _ampere;
+
+    /// <summary>The kernels on a device; they are compiled at first use.</summary>
+    /// <param name="device">Where they run.</param>
+    /// <param name="kernel">Which kernel, for tests and measurements.</param>
+    /// <exception cref="CudaException">The device cannot run that kernel.</exception>
+    public BlockAttentionBackward(CudaDevice device, AttentionKernel kernel = AttentionKernel.Best)
+    {
+        if (kernel == AttentionKernel.Hopper && !device.HasHopperKernels)
+        {
+            throw new CudaException($"{device.Name} ({device.Capability}, {device.Compiler}) cannot run the Hopper kernel.");
+        }
+
+        _device = device;
+        _transpose = new MaskTranspose(device);
+        _workspace = new Workspace(device);
+        if (kernel == AttentionKernel.Ampere || !device.HasHopperKernels)
+        {
+            _ampere = new AmpereAttentionBackward(device);
+        }
+        else
+        {
+            _hopper = new HopperAttentionBackward(device);
+        }
+    }
 
     /// <summary>Puts the backward pass on the stream.</summary>
     /// <param name="q">Q.</param>
@@ -56,25 +83,14 @@ public sealed class BlockAttentionBackward(CudaDevice device) : IDisposable
         var sums = _workspace.Take(8L * q.Rows * q.Tokens + mask.Bytes);
         var transposed = _transpose.Run(mask, sums + (nint)(8L * q.Rows * q.Tokens), stream);
         Sums(output, gradient, logSumExp, sums, stream);
-        var shared = new Work
-        {
-            Sums = sums,
-            Offsets = offsets.Pointer,
-            BitHeadStride = mask.Heads == 1 ? 0 : (long)mask.Blocks * mask.Words,
-            Heads = q.Heads,
-            Blocks = mask.Blocks,
-            Words = mask.Words,
-            Tokens = q.Tokens,
-            Scale = factor,
-            ScaleLog2 = (float)(factor * Math.Log2(Math.E)),
-        };
-        Side(shared, keys: false, [q, gradient, k, v], gradients.Q, null, mask, stream);
-        Side(shared, keys: true, [k, v, q, gradient], gradients.K, gradients.V, transposed, stream);
+        Side(new GradientSide(false, q, gradient, k, v, gradients.Q, null, mask, sums, factor), offsets, stream);
+        Side(new GradientSide(true, k, v, q, gradient, gradients.K, gradients.V, transposed, sums, factor), offsets, stream);
     }
 
     /// <summary>Frees the workspace.</summary>
     public void Dispose() => _workspace.Dispose();
 
+    // Contract: Kernels/attention_backward_sums.cu.
     private unsafe void Sums(AttentionTensor output, AttentionTensor gradient, nint logSumExp, nint sums, nint stream)
     {
         var work = new SumsWork
@@ -89,29 +105,14 @@ public sealed class BlockAttentionBackward(CudaDevice device) : IDisposable
             Tokens = output.Tokens,
         };
         var rows = Threads * 8 / output.HeadSize;
-        device.Kernel("attention_backward_sums", output.Macros()).Launch(
+        _device.Kernel("attention_backward_sums", output.Macros()).Launch(
             ((output.Tokens + rows - 1) / rows, output.Rows, 1), Threads, 0, stream, [(nint)(&work)]);
     }
 
-    // The two tensors that a thread block owns, then the two of its partners.
-    private unsafe void Side(
-        Work work, bool keys, ReadOnlySpan<AttentionTensor> inputs, AttentionTensor gradientA, AttentionTensor? gradientB, MaskBits bits,
-        nint stream)
+    private void Side(GradientSide side, BlockOffsets offsets, nint stream)
     {
-        (work.OwnedA, work.OwnedB, work.PartnerA, work.PartnerB) =
-            (inputs[0].Pointer, inputs[1].Pointer, inputs[2].Pointer, inputs[3].Pointer);
-        (work.OwnedAStrides, work.OwnedBStrides) = (new TensorStrides(inputs[0]), new TensorStrides(inputs[1]));
-        (work.PartnerAStrides, work.PartnerBStrides) = (new TensorStrides(inputs[2]), new TensorStrides(inputs[3]));
-        (work.GradientA, work.GradientAStrides) = (gradientA.Pointer, new TensorStrides(gradientA));
-        if (gradientB is { } b)
-        {
-            (work.GradientB, work.GradientBStrides) = (b.Pointer, new TensorStrides(b));
-        }
-
-        work.Bits = bits.Pointer;
-        var tileBytes = BlockOffsets.BlockSize * gradientA.HeadSize * 2;
-        device.Kernel("block_attention_backward_sm80", gradientA.Macros($"KEYS={(keys ? 1 : 0)}")).Launch(
-            (work.Blocks, gradientA.Rows, 1), Threads, 6 * tileBytes + 1024, stream, [(nint)(&work)]);
+        _hopper?.Run(side, offsets, stream);
+        _ampere?.Run(side, offsets, stream);
     }
 
     [StructLayout(LayoutKind.Sequential)]
@@ -120,15 +121,5 @@ public sealed class BlockAttentionBackward(CudaDevice device) : IDisposable
         public nint Output, Gradient, LogSumExp, Sums;
         public TensorStrides OutputStrides, GradientStrides;
         public int Heads, Tokens;
-    }
-
-    [StructLayout(LayoutKind.Sequential)]
-    private struct Work
-    {
-        public nint OwnedA, OwnedB, PartnerA, PartnerB, GradientA, GradientB, Sums, Bits, Offsets;
-        public TensorStrides OwnedAStrides, OwnedBStrides, PartnerAStrides, PartnerBStrides, GradientAStrides, GradientBStrides;
-        public long BitHeadStride;
-        public int Heads, Blocks, Words, Tokens;
-        public float Scale, ScaleLog2;
     }
 }

@@ -21,14 +21,13 @@
 // A block without partners gets zeros.
 // Grid (blocks, batch · heads), 128 threads, dynamic shared memory 6 · 64 · HEAD_DIM elements + 1 KiB.
 // Macros: HEAD_DIM (64 or 128), KEYS (0 or 1).
-#include "ampere.cuh"
+#include "block_attention_backward.cuh"
 
 #ifndef KEYS
 #define KEYS 0
 #endif
 
 constexpr int kThreads = 128;
-constexpr int kSums = kBlock * 8;                              // bytes of a block's pairs
 
 struct Work {
     const u16 *ownedA, *ownedB, *partnerA, *partnerB;
@@ -40,29 +39,6 @@ struct Work {
     i64 bitHeadStride;
     int heads, blocks, words, tokens;
     float scale, scaleLog2;      // softmax scale, and times log2(e)
-};
-
-// A block's first token and how many it has; none past the end of the row.
-struct Span {
-    int start, tokens;
-};
-
-// The set bits of a row of the mask, one after the other.
-struct Partners {
-    const u32* row;
-    const int* offsets;
-    int words, word;
-    u32 left;
-
-    DEVICE Span next() {
-        while (left == 0) {
-            if (++word >= words) return {0, 0};
-            left = row[word];
-        }
-        const int block = word * 32 + __ffs(left) - 1;
-        left &= left - 1;
-        return {offsets[block], offsets[block + 1] - offsets[block]};
-    }
 };
 
 // s[16 × 64] = the warp's 16 rows of one tile times another tile, both over the head's columns.
@@ -96,24 +72,6 @@ DEVICE void accumulate(float (&sum)[HEAD_DIM / 8][4], const float (&s)[8][4], u3
             multiply(sum[2 * j], a, b[0], b[1]);
             multiply(sum[2 * j + 1], a, b[2], b[3]);
         }
-    }
-}
-
-// Writes the rows that the block has: `row` and `row + 8` of this lane's warp.
-DEVICE void store_gradient(u16* out, i64 tokenStride, const float (&sum)[HEAD_DIM / 8][4], float scale, int row, int rows, int quad) {
-#pragma unroll
-    for (int j = 0; j < HEAD_DIM / 32; ++j) {
-        u32 low[4], high[4];
-#pragma unroll
-        for (int i = 0; i < 4; ++i) {
-            low[i] = pack_elements(sum[j * 4 + i][0] * scale, sum[j * 4 + i][1] * scale);
-            high[i] = pack_elements(sum[j * 4 + i][2] * scale, sum[j * 4 + i][3] * scale);
-        }
-        quad_transpose(low, quad);
-        quad_transpose(high, quad);
-        u16* at = out + row * tokenStride + j * 32 + quad * 8;
-        if (row < rows) *(uint4*)at = make_uint4(low[0], low[1], low[2], low[3]);
-        if (row + 8 < rows) *(uint4*)(at + 8 * tokenStride) = make_uint4(high[0], high[1], high[2], high[3]);
     }
 }
 
@@ -223,9 +181,9 @@ extern "C" __global__ void __launch_bounds__(kThreads, HEAD_DIM == 128 ? 2 : 3) 
     }
 
     u16* out = work.gradientA + batch * work.gradientAStrides.batch + head * work.gradientAStrides.head;
-    store_gradient(out + start * work.gradientAStrides.token, work.gradientAStrides.token, sumA, work.scale, row, rows, quad);
+    store_gradient(out + start * work.gradientAStrides.token, work.gradientAStrides.token, &sumA[0][0], work.scale, row, rows, quad);
 #if KEYS
     out = work.gradientB + batch * work.gradientBStrides.batch + head * work.gradientBStrides.head;
-    store_gradient(out + start * work.gradientBStrides.token, work.gradientBStrides.token, sumB, 1, row, rows, quad);
+    store_gradient(out + start * work.gradientBStrides.token, work.gradientBStrides.token, &sumB[0][0], 1, row, rows, quad);
 #endif
 }

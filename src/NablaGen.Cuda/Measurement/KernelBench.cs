@@ -60,6 +60,7 @@ public sealed class KernelBench : IDisposable
         using var best = new BlockAttention(_device);
         using var ampere = new BlockAttention(_device, AttentionKernel.Ampere);
         using var backward = new BlockAttentionBackward(_device);
+        using var backwardAmpere = new BlockAttentionBackward(_device, AttentionKernel.Ampere);
         using CudaBuffer logSumExp = new(_device, 4L * _shape.Heads * _shape.Tokens), gradientQ = new(_device, 2L * _shape.Elements),
             gradientK = new(_device, 2L * _shape.Elements), gradientV = new(_device, 2L * _shape.Elements);
         var gradients = new AttentionGradients(Tensor(gradientQ), Tensor(gradientK), Tensor(gradientV));
@@ -74,6 +75,9 @@ public sealed class KernelBench : IDisposable
             yield return Flops(
                 "attention, gradients", $"NABLA mask, density {kept:0.000}", kept,
                 () => backward.Run(q, k, v, output, logSumExp.Pointer, v, gradients, _offsets, mask.AllBits), products: 5);
+            yield return Flops(
+                "gradients (Ampere)", $"NABLA mask, density {kept:0.000}", kept,
+                () => backwardAmpere.Run(q, k, v, output, logSumExp.Pointer, v, gradients, _offsets, mask.AllBits), products: 5);
             yield return Flops(
                 "attention (Ampere)", $"NABLA mask, density {kept:0.000}", kept, () => ampere.Run(q, k, v, output, _offsets, mask));
             var random = new Random(5);

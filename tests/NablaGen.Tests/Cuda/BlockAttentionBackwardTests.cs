@@ -4,58 +4,71 @@ namespace NablaGen.Tests.Cuda;
 
 public class BlockAttentionBackwardTests
 {
-    public static TheoryData<int, ElementType, double> Densities()
-    {
-        var cases = new TheoryData<int, ElementType, double>();
-        foreach (var headSize in new[] { 64, 128 })
-        {
-            foreach (var density in new[] { 0.02, 0.1, 0.2, 0.5, 1 })
-            {
-                cases.Add(headSize, ElementType.BFloat16, density);
-            }
+    private static readonly AttentionKernel[] Kernels = [AttentionKernel.Ampere, AttentionKernel.Hopper];
 
-            cases.Add(headSize, ElementType.Float16, 0.4);
+    public static TheoryData<AttentionKernel, int, ElementType, double> Densities()
+    {
+        var cases = new TheoryData<AttentionKernel, int, ElementType, double>();
+        foreach (var kernel in Kernels)
+        {
+            foreach (var headSize in new[] { 64, 128 })
+            {
+                foreach (var density in new[] { 0.02, 0.1, 0.2, 0.5, 1 })
+                {
+                    cases.Add(kernel, headSize, ElementType.BFloat16, density);
+                }
+
+                cases.Add(kernel, headSize, ElementType.Float16, 0.4);
+            }
         }
 
         return cases;
     }
 
     [Theory, Trait("gpu", "true"), MemberData(nameof(Densities))]
-    public void Every_density_agrees_on_full_blocks(int headSize, ElementType type, double density) =>
-        Check(type, batch: 1, heads: 2, headSize, [.. Enumerable.Repeat(64, 17)], density, tokensFirst: false);
+    public void Every_density_agrees_on_full_blocks(AttentionKernel kernel, int headSize, ElementType type, double density) =>
+        Check(kernel, type, batch: 1, heads: 2, headSize, [.. Enumerable.Repeat(64, 17)], density, tokensFirst: false);
 
     [Theory, Trait("gpu", "true"), MemberData(nameof(Densities))]
-    public void Every_density_agrees_on_ragged_blocks_and_tokens_first(int headSize, ElementType type, double density)
+    public void Every_density_agrees_on_ragged_blocks_and_tokens_first(AttentionKernel kernel, int headSize, ElementType type, double density)
     {
         var draw = new Draw(7);
-        Check(type, batch: 2, heads: 2, headSize, [.. Enumerable.Range(0, 14).Select(_ => draw.Between(1, 64))], density, tokensFirst: true);
+        Check(kernel, type, batch: 2, heads: 2, headSize, [.. Enumerable.Range(0, 14).Select(_ => draw.Between(1, 64))], density, tokensFirst: true);
     }
 
-    [Fact, Trait("gpu", "true")]
-    public void Odd_sizes_agree()
+    [Theory, Trait("gpu", "true")]
+    [InlineData(AttentionKernel.Ampere)]
+    [InlineData(AttentionKernel.Hopper)]
+    public void Odd_sizes_agree(AttentionKernel kernel)
     {
-        Check(ElementType.BFloat16, 1, 1, 128, [1], 1, false);
-        Check(ElementType.BFloat16, 1, 1, 128, [64], 1, true);
-        Check(ElementType.BFloat16, 3, 1, 64, [64, 1, 63, 2], 0.5, false);
-        Check(ElementType.BFloat16, 1, 5, 64, [1, 1, 1, 1, 1, 1, 1], 0.7, true);
-        Check(ElementType.BFloat16, 1, 1, 128, [.. Enumerable.Repeat(64, 100)], 0.03, false);
+        Check(kernel, ElementType.BFloat16, 1, 1, 128, [1], 1, false);
+        Check(kernel, ElementType.BFloat16, 1, 1, 128, [64], 1, true);
+        Check(kernel, ElementType.BFloat16, 3, 1, 64, [64, 1, 63, 2], 0.5, false);
+        Check(kernel, ElementType.BFloat16, 1, 5, 64, [1, 1, 1, 1, 1, 1, 1], 0.7, true);
+        Check(kernel, ElementType.BFloat16, 1, 1, 128, [.. Enumerable.Repeat(64, 100)], 0.03, false);
     }
 
-    [Fact, Trait("gpu", "true")]
-    public void One_mask_serves_all_heads() =>
-        Check(ElementType.BFloat16, 2, 3, 64, [64, 64, 64, 30, 64, 9], 0.5, false, shared: true);
+    [Theory, Trait("gpu", "true")]
+    [InlineData(AttentionKernel.Ampere)]
+    [InlineData(AttentionKernel.Hopper)]
+    public void One_mask_serves_all_heads(AttentionKernel kernel) =>
+        Check(kernel, ElementType.BFloat16, 2, 3, 64, [64, 64, 64, 30, 64, 9], 0.5, false, shared: true);
 
-    [Fact, Trait("gpu", "true")]
-    public void Large_logits_agree() => Check(ElementType.BFloat16, 1, 2, 128, [.. Enumerable.Repeat(64, 5), 17], 0.6, true, keyScale: 6);
+    [Theory, Trait("gpu", "true")]
+    [InlineData(AttentionKernel.Ampere)]
+    [InlineData(AttentionKernel.Hopper)]
+    public void Large_logits_agree(AttentionKernel kernel) => Check(kernel, ElementType.BFloat16, 1, 2, 128, [.. Enumerable.Repeat(64, 5), 17], 0.6, true, keyScale: 6);
 
-    [Fact, Trait("gpu", "true")]
-    public void The_same_inputs_give_the_same_bits()
+    [Theory, Trait("gpu", "true")]
+    [InlineData(AttentionKernel.Ampere)]
+    [InlineData(AttentionKernel.Hopper)]
+    public void The_same_inputs_give_the_same_bits(AttentionKernel kernel)
     {
-        var device = Gpu.Require();
-        using var backward = new BlockAttentionBackward(device);
+        var device = Gpu.Require(kernel);
+        using var backward = new BlockAttentionBackward(device, kernel);
         int[] sizes = [.. Enumerable.Repeat(64, 40), 13];
-        var first = Check(ElementType.BFloat16, 1, 2, 128, sizes, 0.3, true, backward: backward);
-        var second = Check(ElementType.BFloat16, 1, 2, 128, sizes, 0.3, true, backward: backward);
+        var first = Check(kernel, ElementType.BFloat16, 1, 2, 128, sizes, 0.3, true, backward: backward);
+        var second = Check(kernel, ElementType.BFloat16, 1, 2, 128, sizes, 0.3, true, backward: backward);
         for (var i = 0; i < 3; i++)
         {
             Assert.Equal(first[i], second[i]);
@@ -107,10 +120,10 @@ public class BlockAttentionBackwardTests
 
     // Gives the gradients' bits as the device has them.
     private static ushort[][] Check(
-        ElementType type, int batch, int heads, int headSize, int[] sizes, double density, bool tokensFirst, double keyScale = 1,
-        bool shared = false, BlockAttentionBackward? backward = null)
+        AttentionKernel kernel, ElementType type, int batch, int heads, int headSize, int[] sizes, double density, bool tokensFirst,
+        double keyScale = 1, bool shared = false, BlockAttentionBackward? backward = null)
     {
-        var device = Gpu.Require();
+        var device = Gpu.Require(kernel);
         var draw = new Draw(sizes.Length * 31 + headSize);
         using var offsets = new BlockOffsets(device, sizes);
         var (rows, tokens, blocks) = (batch * heads, offsets.Tokens, offsets.Blocks);
@@ -159,7 +172,7 @@ public class BlockAttentionBackwardTests
             gradientQ = Gpu.Poisoned(device, 2L * count), gradientK = Gpu.Poisoned(device, 2L * count),
             gradientV = Gpu.Poisoned(device, 2L * count);
         using var mask = BlockMask.FromHost(device, shared ? 1 : rows, blocks, Keeps);
-        using var own = backward is null ? new BlockAttentionBackward(device) : null;
+        using var own = backward is null ? new BlockAttentionBackward(device, kernel) : null;
         (backward ?? own)!.Run(
             Tensor(bufferQ), Tensor(bufferK), Tensor(bufferV), Tensor(bufferOutput), bufferLse.Pointer, Tensor(bufferGradient),
             new AttentionGradients(Tensor(gradientQ), Tensor(gradientK), Tensor(gradientV)), offsets, mask.AllBits);

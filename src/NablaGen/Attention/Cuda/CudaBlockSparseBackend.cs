@@ -106,11 +106,11 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
     // [B, L, H, D] in memory: what the linear layers around take without a copy.
     private static Tensor EmptyLike(Tensor x) => empty([x.shape[0], x.shape[2], x.shape[1], x.shape[3]], x.dtype, x.device).transpose(1, 2);
 
-    // What the kernels can read: 16-byte pieces of a row.
+    // What the kernels can read: 16-byte pieces of a row, none of it an expanded axis.
     private static Tensor Ready(Tensor x, ScalarType type)
     {
         var converted = x.to_type(type);
-        var fits = converted.stride(3) == 1 && Enumerable.Range(0, 3).All(axis => converted.stride(axis) % 8 == 0)
+        var fits = converted.stride(3) == 1 && Enumerable.Range(0, 3).All(axis => converted.stride(axis) is > 0 and var stride && stride % 8 == 0)
             && TensorMemory.Address(converted) % 16 == 0;
         return fits ? converted : converted.contiguous();
     }
