@@ -33,6 +33,7 @@ internal static unsafe partial class Driver
     [LibraryImport(Library)] public static partial int cuStreamWaitEvent(nint stream, nint handle, uint flags);
     [LibraryImport(Library)] public static partial int cuStreamSynchronize(nint stream);
     [LibraryImport(Library)] public static partial int cuStreamDestroy_v2(nint handle);
+    [LibraryImport(Library)] public static partial int cuMemcpyDtoDAsync_v2(nint destination, nint source, nuint bytes, nint stream);
     [LibraryImport(Library)] public static partial int cuModuleLoadData(out nint module, byte* image);
     [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int cuModuleGetFunction(out nint function, nint module, string name);
