@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Runtime.InteropServices;
 using System.Text.RegularExpressions;
+using NablaGen.Cuda;
 
 namespace NablaGen.Cli;
 
@@ -19,7 +20,8 @@ internal static partial class CommandRunner
     {
         root.Add(Verbose);
         var parsed = root.Parse(args);
-        if (parsed.Errors.Count > 0)
+        // A directive such as [suggest] has its own say about what follows it.
+        if (parsed.Errors.Count > 0 && !root.Directives.Any(directive => parsed.GetResult(directive) is not null))
         {
             return WrongUsage(parsed);
         }
@@ -37,35 +39,47 @@ internal static partial class CommandRunner
 
         using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
         using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
+        int code;
+        Exception? failure = null;
+        string? line = null;
+        LongJob? job = null;
         try
         {
-            return parsed.InvokeAsync(
+            job = LongJob.Start(parsed, string.Join(' ', Names(parsed.CommandResult).Skip(1)));
+            code = parsed.InvokeAsync(
                 new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null }, cancellation.Token)
                 .GetAwaiter().GetResult();
         }
-        catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
-        {
-            Console.Error.WriteLine("nablagen: cancelled");
-            return ExitCode.Cancelled;
-        }
-        catch (InvalidRequestException error)
-        {
-            return Fail(parsed, error, error.Message, ExitCode.WrongUsage);
-        }
-        catch (NablaGenException error)
-        {
-            return Fail(parsed, error, error.Message, ExitCode.Failed);
-        }
-        catch (OutOfMemoryException error)
-        {
-            return Fail(parsed, error, "out of memory: use a smaller --width, --height or --frames", ExitCode.Failed);
-        }
         catch (Exception error)
         {
-            var line = error.Message.Split('\n')[0].Trim();
-            return Fail(parsed, error, $"unexpected {error.GetType().Name}: {line} (run again with --verbose for more)", ExitCode.Failed);
+            failure = error;
+            (code, line) = Explain(error, cancellation.IsCancellationRequested);
+            Console.Error.WriteLine($"nablagen: {line}");
+            if (code != ExitCode.Cancelled && parsed.GetValue(Verbose))
+            {
+                Console.Error.WriteLine(error);
+            }
         }
+
+        job?.End(code, line, failure);
+        return code;
     }
+
+    /// <summary>A line that does not end the run, on the error stream and in the log.</summary>
+    public static void Warn(string line)
+    {
+        Console.Error.WriteLine($"nablagen: {line}");
+        LongJob.Current?.Log?.Write("warning", line);
+    }
+
+    private static (int Code, string Line) Explain(Exception error, bool cancelled) => error switch
+    {
+        OperationCanceledException when cancelled => (ExitCode.Cancelled, "cancelled"),
+        InvalidRequestException => (ExitCode.WrongUsage, error.Message),
+        NablaGenException or CudaException => (ExitCode.Failed, error.Message),
+        OutOfMemoryException => (ExitCode.Failed, "out of memory: use a smaller --width, --height or --frames"),
+        _ => (ExitCode.Failed, $"unexpected {error.GetType().Name}: {error.Message.Split('\n')[0].Trim()} (run again with --verbose for more)"),
+    };
 
     private static int WrongUsage(ParseResult parsed)
     {
@@ -89,15 +103,4 @@ internal static partial class CommandRunner
 
     private static IEnumerable<string> Names(CommandResult result) =>
         result.Parent is CommandResult parent ? [.. Names(parent), result.Command.Name] : ["nablagen"];
-
-    private static int Fail(ParseResult parsed, Exception error, string line, int code)
-    {
-        Console.Error.WriteLine($"nablagen: {line}");
-        if (parsed.GetValue(Verbose))
-        {
-            Console.Error.WriteLine(error);
-        }
-
-        return code;
-    }
 }

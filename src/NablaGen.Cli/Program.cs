@@ -1,6 +1,7 @@
 using System.CommandLine;
 using NablaGen.Cli;
 using NablaGen.Cli.Commands;
+using NablaGen.Cli.Commands.Bench;
 
 var root = new RootCommand("Makes videos from text with Wan2.1 and NABLA sparse attention.")
 {
@@ -10,6 +11,7 @@ var root = new RootCommand("Makes videos from text with Wan2.1 and NABLA sparse 
     DecodeCommand.Create(),
     DoctorCommand.Create(),
     BenchCommand.Create(),
+    CompletionCommand.Create(),
     TrainCommand.Create(),
 };
 ExampleHelp.AddTo(root, new Dictionary<string, string>
@@ -20,7 +22,10 @@ ExampleHelp.AddTo(root, new Dictionary<string, string>
     ["decode"] = DecodeCommand.Example,
     ["doctor"] = DoctorCommand.Example,
     ["bench"] = BenchCommand.Example,
-    ["bench dit"] = BenchCommand.Example,
+    ["bench dit"] = BenchDitCommand.Example,
+    ["bench vae"] = BenchVaeCommand.Example,
+    ["bench t5"] = BenchT5Command.Example,
+    ["completion"] = CompletionCommand.Example,
     ["train"] = TrainCommand.VaeExample,
     ["train vae"] = TrainCommand.VaeExample,
     ["train dit"] = TrainCommand.DitExample,

@@ -64,6 +64,7 @@ internal sealed class BatchCommand
         self._options.AddTo(command, except: self._options.Prompt);
         command.Add(self._model.Device);
         command.Add(self._model.Dtype);
+        command.Add(self._model.Vram);
         command.SetAction((parsed, cancellation) => Task.FromResult(self.Run(parsed, cancellation)));
         return command;
     }

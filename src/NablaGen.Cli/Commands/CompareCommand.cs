@@ -30,6 +30,7 @@ internal sealed class CompareCommand
         HelpName = "EXPR",
         AllowMultipleArgumentsPerToken = true,
         DefaultValueFactory = _ => ["dense", "nabla-0.7"],
+        CompletionSources = { "dense", "nabla-0.7", "nabla-0.6_sta-11-3-3", "sta-11-3-3" },
     };
 
     private readonly Option<string?> _outputDir = new("--output-dir", "-o")
@@ -46,10 +47,13 @@ internal sealed class CompareCommand
         command.Add(self._prompts);
         command.Add(self._model.Model);
         command.Add(self._attention);
-        self._options.AddTo(command, except: [self._options.Prompt, self._options.Attention, self._options.Threshold]);
+        // One target density would make all of NABLA alike.
+        self._options.AddTo(command, except: [self._options.Prompt, self._options.Attention, self._options.Threshold, self._options.TargetDensity]);
         command.Add(self._model.Device);
         command.Add(self._model.Dtype);
+        command.Add(self._model.Vram);
         command.Add(self._outputDir);
+        LongJob.AddTo(command);
         command.SetAction((parsed, cancellation) => Task.FromResult(self.Run(parsed, cancellation)));
         return command;
     }
@@ -88,6 +92,11 @@ internal sealed class CompareCommand
         }
 
         Write(folder, reports);
+        if (LongJob.Current is { } job)
+        {
+            job.Output = Path.GetFullPath(folder);
+        }
+
         return ExitCode.Done;
     }
 
@@ -110,9 +119,9 @@ internal sealed class CompareCommand
     }
 
     private static PartialRequest Over(PromptRow row, PartialRequest flags, ModelFolder model) =>
-        row.Request.Attention is { } attention
-            ? throw new InvalidRequestException($"{row.Where}: attention '{attention}' has no effect: what is compared comes from --attention")
-            : row.Request.Over(flags, model.Defaults);
+        row.Request.Attention is null && row.Request.TargetDensity is null
+            ? row.Request.Over(flags, model.Defaults)
+            : throw new InvalidRequestException($"{row.Where}: a row's attention, threshold or target density has no effect: --attention says what is compared");
 
     private static GenerationRequest Checked(PartialRequest row, AttentionExpression expression, ModelFolder model)
     {

@@ -1,5 +1,8 @@
 using System.CommandLine;
 using NablaGen.Cli.Output;
+using NablaGen.Pipeline;
+using NablaGen.Previews;
+using NablaGen.Statistics;
 
 namespace NablaGen.Cli.Commands;
 
@@ -9,8 +12,11 @@ internal sealed class GenerateCommand
     public const string Example =
         "generate --model Wan2.1-T2V-1.3B --prompt \"A cat surfs at sunset\" --threshold 0.7 --output cat.mp4";
 
-    private readonly GenerationOptions _options = new() { Prompt = { Required = true } };
+    private const int DefaultPreviewEvery = 5;
+
+    private readonly GenerationOptions _options = new();
     private readonly ModelOptions _model = new();
+    private readonly Option<string?> _from = RecipeSource.Option();
     private readonly Option<string?> _output = SharedOptions.Output();
     private readonly Option<string?> _latents = new("--latents")
     {
@@ -18,15 +24,39 @@ internal sealed class GenerateCommand
         HelpName = "FILE",
     };
 
+    private readonly Option<string?> _stats = new("--stats")
+    {
+        Description = "Write density and time by step, layer and head to a .csv or .json",
+        HelpName = "FILE",
+    };
+
+    private readonly Option<string?> _preview = new("--preview")
+    {
+        Description = "Write a small animated .gif of the video to come every few steps [default file: beside the video, NAME.preview.gif]",
+        HelpName = "FILE",
+        Arity = ArgumentArity.ZeroOrOne,
+    };
+
+    private readonly Option<int?> _previewEvery = new("--preview-every")
+    {
+        Description = $"Steps from one preview to the next [default: {DefaultPreviewEvery}]",
+        HelpName = "N",
+    };
+
     public static Command Create()
     {
         var self = new GenerateCommand();
         var command = new Command("generate", "Make a video from a prompt.") { self._model.Model };
         self._options.AddTo(command);
-        command.Add(self._model.Device);
-        command.Add(self._model.Dtype);
-        command.Add(self._output);
-        command.Add(self._latents);
+        foreach (var option in new Option[]
+        {
+            self._from, self._model.Device, self._model.Dtype, self._model.Vram, self._output, self._latents, self._stats, self._preview, self._previewEvery,
+        })
+        {
+            command.Add(option);
+        }
+
+        LongJob.AddTo(command);
         command.SetAction((parsed, cancellation) => Task.FromResult(self.Run(parsed, cancellation)));
         return command;
     }
@@ -35,15 +65,65 @@ internal sealed class GenerateCommand
     {
         // What can be wrong with the flags alone comes first, then the model, then libtorch.
         var flags = _options.Read(parsed);
+        var from = RecipeSource.Read(parsed.GetValue(_from));
+        if (flags.Prompt is null && from is null)
+        {
+            throw new InvalidRequestException("say what to show with --prompt, or name a video to make again with --from");
+        }
+
+        var output = SharedOptions.OutputOrDefault(parsed.GetValue(_output));
+        var preview = Preview(parsed, output);
+        var every = PreviewEvery(parsed, preview);
+        var stats = parsed.GetValue(_stats);
+        if (stats is not null)
+        {
+            StatisticsFile.Check(stats);
+        }
+
         var folder = _model.Folder(parsed);
-        var request = flags.ToRequest(folder.Defaults);
+        var request = from?.Request(flags, folder.Defaults) ?? flags.ToRequest(folder.Defaults);
         request.Check(folder.DitConfig, folder.VaeConfig);
 
-        using var pipeline = _model.Pipeline(parsed, folder);
-        var output = SharedOptions.OutputOrDefault(parsed.GetValue(_output));
+        using var pipeline = _model.Pipeline(parsed, folder, dtype: from?.Recipe.Dtype);
+        if (from is not null)
+        {
+            pipeline.CheckModel();
+            from.Compare(pipeline.RecipeOf(request), folder, parsed.GetValue(_model.Model) is not null);
+        }
+
+        var (dit, fps) = (folder.DitConfig, (double)request.Fps / folder.VaeConfig.TemporalStride);
+        var observers = new SamplingObservers(
+            stats is null ? null : new StatisticsWriter(stats, new DensityStatistics(dit.NumLayers, dit.NumHeads), () => pipeline.RecipeOf(request)),
+            preview is null ? null : new PreviewWriter(preview, every, fps, LatentColors.Of(folder, pipeline.Device), CommandRunner.Warn));
+        LongJob.Current?.Log?.Write("request", $"{request}, {folder.Path}, {pipeline.Device}");
         var result = ProgressReport.Run(progress =>
-            pipeline.Generate(request, output, parsed.GetValue(_latents), progress, cancellation: cancellation));
+            pipeline.Generate(request, output, parsed.GetValue(_latents), progress, observers, cancellation));
         Summary.Write(result);
+        if (stats is not null)
+        {
+            Summary.Line("stats", stats);
+        }
+
         return ExitCode.Done;
     }
+
+    private string? Preview(ParseResult parsed, string output)
+    {
+        if (parsed.GetResult(_preview) is null)
+        {
+            return null;
+        }
+
+        var path = parsed.GetValue(_preview) ?? PreviewWriter.PathBeside(output);
+        PreviewWriter.Check(path);
+        return path;
+    }
+
+    private int PreviewEvery(ParseResult parsed, string? preview) => parsed.GetValue(_previewEvery) switch
+    {
+        null => DefaultPreviewEvery,
+        not null when preview is null => throw new InvalidRequestException("--preview-every has no effect without --preview"),
+        < 1 and var steps => throw new InvalidRequestException($"--preview-every must be 1 or more, found {steps}"),
+        { } steps => steps,
+    };
 }

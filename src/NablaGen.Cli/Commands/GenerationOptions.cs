@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Completions;
 using NablaGen.Pipeline;
 
 namespace NablaGen.Cli.Commands;
@@ -15,10 +16,14 @@ internal sealed class GenerationOptions
     {
         Description = "dense, nabla-<threshold>, sta-<t>-<h>-<w> or nabla-<threshold>_sta-<t>-<h>-<w> [default: the model's]",
         HelpName = "EXPR",
+        CompletionSources = { "dense", "nabla-0.7", "nabla-0.6_sta-11-3-3", "sta-11-3-3" },
     };
 
     public Option<double?> Threshold { get; } =
         SharedOptions.Number("NABLA's threshold, short for --attention nabla-<threshold>", "0-1", "--threshold");
+
+    public Option<double?> TargetDensity { get; } = SharedOptions.Number(
+        "Hold this mean density by adapting NABLA's threshold between steps; a threshold in --attention is the first step's", "0-1", "--target-density");
 
     public Option<int?> DenseSteps { get; } =
         new("--dense-steps") { Description = "Keep the first N steps dense [default: 12 for sta-* alone, otherwise 0]", HelpName = "N" };
@@ -35,8 +40,12 @@ internal sealed class GenerationOptions
 
     public Option<int?> Steps { get; } = new("--steps", "-s") { Description = "Solver steps [default: the model's; Wan: 50]", HelpName = "N" };
 
-    public Option<string?> Solver { get; } =
-        new("--solver") { Description = $"{string.Join(", ", Sampling.Solver.Names)} [default: the model's; Wan: unipc]", HelpName = "NAME" };
+    public Option<string?> Solver { get; } = new("--solver")
+    {
+        Description = $"{string.Join(", ", Sampling.Solver.Names)} [default: the model's; Wan: unipc]",
+        HelpName = "NAME",
+        CompletionSources = { _ => Sampling.Solver.Names.Select(name => new CompletionItem(name)) },
+    };
 
     public Option<double?> Shift { get; } = SharedOptions.Number("Shift of the noise schedule [default: the model's; Wan: 5]", "X", "--shift");
 
@@ -48,7 +57,7 @@ internal sealed class GenerationOptions
     /// <summary>All of them, in the help's order.</summary>
     public IEnumerable<Option> All =>
     [
-        Prompt, NegativePrompt, Attention, Threshold, DenseSteps, DenseLayers, Width, Height, Frames, Fps, Steps, Solver, Shift, Guidance, Seed,
+        Prompt, NegativePrompt, Attention, Threshold, TargetDensity, DenseSteps, DenseLayers, Width, Height, Frames, Fps, Steps, Solver, Shift, Guidance, Seed,
     ];
 
     /// <summary>Adds the options to a command, but for some.</summary>
@@ -64,11 +73,17 @@ internal sealed class GenerationOptions
     /// <exception cref="InvalidRequestException">A flag is wrong whatever the model is.</exception>
     public PartialRequest Read(ParseResult parsed)
     {
+        if ((parsed.GetValue(Threshold), parsed.GetValue(TargetDensity)) is (not null, not null))
+        {
+            throw new InvalidRequestException("--target-density adapts the threshold that --threshold fixes: give one of them");
+        }
+
         var request = new PartialRequest
         {
             Prompt = parsed.GetValue(Prompt),
             NegativePrompt = parsed.GetValue(NegativePrompt),
             Attention = PartialRequest.ParseAttention(parsed.GetValue(Attention), parsed.GetValue(Threshold)),
+            TargetDensity = parsed.GetValue(TargetDensity),
             DenseSteps = parsed.GetValue(DenseSteps),
             DenseLayers = parsed.GetValue(DenseLayers),
             Width = parsed.GetValue(Width),

@@ -14,14 +14,21 @@ internal sealed class ModelOptions
 
     public Option<string> Dtype { get; } = SharedOptions.Dtype();
 
+    public Option<string?> Vram { get; } = SharedOptions.Vram();
+
     /// <summary>The model's folder; its weights are not opened.</summary>
     public ModelFolder Folder(ParseResult parsed) => ModelLocator.Open(parsed.GetValue(Model));
 
     /// <summary>Loads libtorch and makes a pipeline on the device that is asked for.</summary>
-    public TextToVideo Pipeline(ParseResult parsed, ModelFolder folder, bool keepLoaded = false)
+    /// <param name="parsed">The command line.</param>
+    /// <param name="folder">The model.</param>
+    /// <param name="keepLoaded">As for <see cref="TextToVideo"/>.</param>
+    /// <param name="dtype">The type where <c>--dtype</c> is not given: that of a recipe.</param>
+    public TextToVideo Pipeline(ParseResult parsed, ModelFolder folder, bool keepLoaded = false, string? dtype = null)
     {
         TorchRuntime.Load();
         var device = DeviceChoice.Resolve(parsed.GetValue(Device)!);
-        return new TextToVideo(folder, device, DeviceChoice.ResolveDtype(parsed.GetValue(Dtype)!, device), keepLoaded);
+        var type = dtype is not null && parsed.GetResult(Dtype) is null or { Implicit: true } ? dtype : parsed.GetValue(Dtype)!;
+        return new TextToVideo(folder, device, DeviceChoice.ResolveDtype(type, device), keepLoaded, DeviceChoice.ResolveVram(parsed.GetValue(Vram), device));
     }
 }

@@ -17,6 +17,7 @@ internal static class SharedOptions
         Description = "auto, cpu, cuda or cuda:<number>",
         HelpName = "DEVICE",
         DefaultValueFactory = _ => "auto",
+        CompletionSources = { "auto", "cpu", "cuda", "cuda:0" },
     };
 
     public static Option<string> Dtype() => new("--dtype")
@@ -24,6 +25,13 @@ internal static class SharedOptions
         Description = "Type of the large matrix products: auto (float32 on the CPU, bfloat16 on CUDA), float32 or bfloat16",
         HelpName = "TYPE",
         DefaultValueFactory = _ => "auto",
+        CompletionSources = { "auto", "float32", "bfloat16" },
+    };
+
+    public static Option<string?> Vram() => new("--vram")
+    {
+        Description = "Most memory to take on the GPU, such as 8GB or 7.5GiB; what does not fit comes from the host as it is needed [default: what is free]",
+        HelpName = "SIZE",
     };
 
     public static Option<string?> Output() => new("--output", "-o")

@@ -10,7 +10,12 @@ internal static class ProgressReport
     public static bool IsInteractive => !Console.IsOutputRedirected && AnsiConsole.Profile.Capabilities.Interactive;
 
     /// <summary>Runs the work with a report.</summary>
-    public static T Run<T>(Func<IGenerationProgress, T> work) => IsInteractive ? BarProgress.Run(work) : work(new PlainProgress(Console.Out));
+    public static T Run<T>(Func<IGenerationProgress, T> work)
+    {
+        T Logged(IGenerationProgress progress) => work(LongJob.Current?.Log is { } log ? new LoggedProgress(progress, log) : progress);
+
+        return IsInteractive ? BarProgress.Run(Logged) : Logged(new PlainProgress(Console.Out));
+    }
 
     /// <summary>What a stage is called on the screen.</summary>
     public static string Name(GenerationStage stage) => stage switch

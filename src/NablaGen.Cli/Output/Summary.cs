@@ -7,6 +7,7 @@ internal static class Summary
 {
     public static void Write(GenerationResult result)
     {
+        LongJob.Current?.Done(result);
         var recipe = result.Recipe;
         var frames = recipe.Frames == 1 ? "1 frame" : $"{recipe.Frames} frames at {recipe.Fps} a second";
         Line("video", $"{result.Path} ({recipe.Width}x{recipe.Height}, {frames}, {Size(new FileInfo(result.Path).Length)})");
@@ -20,14 +21,23 @@ internal static class Summary
         Line("time", $"{ProgressReport.Time(TimeSpan.FromSeconds(result.Seconds.Values.Sum()))}: {string.Join(", ", stages)}");
         if (result.Density is { } density)
         {
-            Line("attention", $"{recipe.Attention}, mean density {density:0.000}");
+            var held = recipe is { TargetDensity: { } target, Thresholds: { } used }
+                ? $" (target {target}, thresholds {used.Min():0.000} to {used.Max():0.000})"
+                : "";
+            Line("attention", $"{recipe.Attention}, mean density {density:0.000}{held}");
         }
 
-        Line("memory", $"{Size(result.PeakMemoryBytes)} at peak");
+        var device = result.PeakDeviceMemoryBytes is { } bytes ? $", {Size(bytes)} on the GPU" : "";
+        Line("memory", $"{Size(result.PeakMemoryBytes)} at peak{device}");
         Line("seed", $"{recipe.Seed}");
+        if (result.FlatFrames is { Count: > 0 } flat)
+        {
+            Console.Error.WriteLine($"nablagen: warning: of a single colour: frame{(flat.Count == 1 ? "" : "s")} {string.Join(", ", flat)}");
+        }
     }
 
-    private static void Line(string name, string text) => Console.WriteLine($"{name,-10}{text}");
+    /// <summary>A line of the summary.</summary>
+    public static void Line(string name, string text) => Console.WriteLine($"{name,-10}{text}");
 
     private static string Size(long bytes) => bytes switch
     {

@@ -111,6 +111,10 @@ public sealed class KernelBench : IDisposable
                 scale: vectors.Pointer, shift: vectors.Pointer));
         yield return Bytes("GELU", $"{tokens} × {columns}", 4 * elements,
             () => gelu.Run(_q.Pointer, _output.Pointer, ElementType.BFloat16, _shape.Elements));
+        const int channels = 96;
+        var (silu, pixels) = (new RmsNormSilu(_device), _shape.Elements / channels);
+        yield return Bytes("RMSNorm, SiLU (VAE)", $"{pixels} × {channels}", 4.0 * pixels * channels,
+            () => silu.Run(_q.Pointer, _output.Pointer, ElementType.BFloat16, pixels, channels, vectors.Pointer, silu: true));
     }
 
     private AttentionTensor Tensor(CudaBuffer buffer) =>

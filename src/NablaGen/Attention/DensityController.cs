@@ -9,14 +9,17 @@ namespace NablaGen.Attention;
 /// </summary>
 /// <remarks>
 /// Threshold and density are compared by their log-odds, in which the one follows the other in about a straight line whatever the model:
-/// each step puts the next threshold where the line through the last two steps meets the target.
+/// each step puts the next threshold where the line through this step, as steep as it was found to be, meets the target.
 /// </remarks>
 public sealed class DensityController : ISamplingObserver
 {
     // Beyond these a slope says more about noise, or about a mask with few blocks, than about the model.
-    private const double SmallestSlope = 0.3;
-    private const double LargestSlope = 4;
+    private const double SmallestSlope = 0.4;
+    private const double LargestSlope = 3;
     private const double Limit = 9;
+
+    // After a smaller move the difference in density is the drift of a video that takes shape, not the slope.
+    private const double SmallMove = 0.2;
 
     // What a typical model's density is below its threshold: nabla-0.7 keeps some 0.45.
     private const double TypicalShift = 1;
@@ -85,13 +88,18 @@ public sealed class DensityController : ISamplingObserver
     internal void Adapt(double density)
     {
         var (threshold, found) = (LogOdds(Threshold), LogOdds(AboveFloor(density)));
-        if (_before is { } before && Math.Abs(threshold - before.Threshold) > 0.02)
+        var missing = LogOdds(AboveFloor(_target)) - found;
+        if (_before is { } before && Math.Abs(threshold - before.Threshold) > SmallMove)
         {
-            _slope = Math.Clamp((found - before.Density) / (threshold - before.Threshold), SmallestSlope, LargestSlope);
+            // The further the move, the more of the difference is the slope's.
+            var move = threshold - before.Threshold;
+            var weight = Math.Min(Math.Abs(move), 1);
+            var slope = Math.Clamp((found - before.Density) / move, SmallestSlope, LargestSlope);
+            _slope = Math.Pow(slope, weight) * Math.Pow(_slope, 1 - weight);
         }
 
         _before = (threshold, found);
-        Threshold = FromLogOdds(Math.Clamp(threshold + (LogOdds(AboveFloor(_target)) - found) / _slope, -Limit, Limit));
+        Threshold = FromLogOdds(Math.Clamp(threshold + missing / _slope, -Limit, Limit));
     }
 
     // 0 where nothing but the floor is kept, 1 where everything is.

@@ -3,6 +3,7 @@ using NablaGen.Attention;
 using NablaGen.Models;
 using NablaGen.Models.Dit;
 using NablaGen.Native;
+using NablaGen.Pipeline;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -19,36 +20,44 @@ public static class DitBenchmark
     /// <param name="expressions">What to time.</param>
     /// <param name="options">Where, and in which type.</param>
     /// <param name="repeats">Timed passes; the median counts.</param>
+    /// <param name="batch">Videos in a pass: 2 is what guidance is in one batch.</param>
+    /// <param name="resident">Blocks that stay on the device, the others being streamed; null for all.</param>
     /// <param name="cancellation">Stops between passes.</param>
     public static IEnumerable<DitTiming> Run(
         DitConfig config, (int Frames, int Height, int Width) latent, IEnumerable<AttentionExpression> expressions, ModuleOptions options,
-        int repeats, CancellationToken cancellation = default)
+        int repeats, int batch = 1, int? resident = null, CancellationToken cancellation = default)
     {
         using var noGrad = no_grad();
-        using var model = new WanModel(config, options);
-        foreach (var parameter in model.parameters())
-        {
-            parameter.normal_(0, WeightScale);
-        }
-
+        using var model = new WanModel(config, options, resident is { } count
+            ? BlockStreamer.Create(config, options, count, MemoryPlanner.Slots, (_, block) => Randomise(block))
+            : null);
+        Randomise(model);
         foreach (var expression in expressions)
         {
-            yield return Time(model, latent, expression, options, repeats, cancellation);
+            yield return Time(model, latent, expression, options, repeats, batch, cancellation);
+        }
+    }
+
+    private static void Randomise(nn.Module module)
+    {
+        foreach (var parameter in module.parameters())
+        {
+            parameter.normal_(0, WeightScale);
         }
     }
 
     private static DitTiming Time(
         WanModel model, (int Frames, int Height, int Width) latent, AttentionExpression expression, ModuleOptions options, int repeats,
-        CancellationToken cancellation)
+        int batch, CancellationToken cancellation)
     {
         using var scope = NewDisposeScope();
         var config = model.Config;
         var meter = new DensityMeter();
         using var counted = AttentionFactory.Create(expression, options.Device, denseSteps: 0, observer: meter);
         using var silent = AttentionFactory.Create(expression, options.Device, denseSteps: 0);
-        var latents = randn([1, config.InDim, latent.Frames, latent.Height, latent.Width], device: options.Device);
-        var context = randn([1, config.TextLen, config.TextDim], device: options.Device);
-        var t = tensor(new[] { 500L }).to(options.Device);
+        var latents = randn([batch, config.InDim, latent.Frames, latent.Height, latent.Width], device: options.Device);
+        var context = randn([batch, config.TextLen, config.TextDim], device: options.Device);
+        var t = tensor(Enumerable.Repeat(500L, batch).ToArray()).to(options.Device);
 
         // The warm-up also reads the density, which the timed passes do without.
         using (var warm = new DitRun(config, latent.Frames, latent.Height, latent.Width, counted, options))

@@ -57,6 +57,8 @@ public static class TorchRuntime
                 throw new NablaGenException($"TorchSharp does not load with libtorch from {Folder ?? AppContext.BaseDirectory}: {FirstLine(error)}", error);
             }
 
+            // libtorch convolves float32 in TF32 (ten bits) on CUDA by default; float32 means float32 here.
+            torch.backends.cudnn.allow_tf32 = false;
             _loaded = true;
         }
     }

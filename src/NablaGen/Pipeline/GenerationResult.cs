@@ -13,4 +13,11 @@ public sealed record GenerationResult(
     Recipe Recipe,
     double? Density,
     IReadOnlyDictionary<GenerationStage, double> Seconds,
-    long PeakMemoryBytes);
+    long PeakMemoryBytes)
+{
+    /// <summary>The most memory in use on the device, all programs' together, seen after each step and stage; null on the CPU.</summary>
+    public long? PeakDeviceMemoryBytes { get; init; }
+
+    /// <summary>Frames of a single colour, numbered from 0; hardly ever what was asked for.</summary>
+    public IReadOnlyList<int> FlatFrames { get; init; } = [];
+}

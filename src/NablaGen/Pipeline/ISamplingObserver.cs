@@ -29,4 +29,9 @@ public interface ISamplingObserver : IAttentionObserver
     /// <param name="step">The step, from 0.</param>
     /// <param name="latents">The latents after it, on the model's device; the caller's. [1, C, T', h, w]</param>
     void OnStep(int step, Tensor latents);
+
+    /// <summary>All steps are done.</summary>
+    void OnEnd()
+    {
+    }
 }

@@ -7,7 +7,7 @@ namespace NablaGen.Pipeline;
 public static class LatentFile
 {
     private const string TensorName = "latents";
-    private const string RecipeKey = "nablagen.recipe";
+    internal const string RecipeKey = "nablagen.recipe";
 
     /// <summary>The name that goes with a video's: <c>out.mp4</c> → <c>out.latents.safetensors</c>.</summary>
     public static string PathBeside(string video) => Path.ChangeExtension(video, ".latents.safetensors");

@@ -14,6 +14,12 @@ public sealed record PartialRequest
     /// <summary>The self-attention.</summary>
     public AttentionExpression? Attention { get; init; }
 
+    /// <summary>The mean density to hold.</summary>
+    public double? TargetDensity { get; init; }
+
+    /// <summary>The thresholds that held it; only a recipe says them.</summary>
+    public IReadOnlyList<double>? Thresholds { get; init; }
+
     /// <summary>First steps to keep dense.</summary>
     public int? DenseSteps { get; init; }
 
@@ -47,6 +53,33 @@ public sealed record PartialRequest
     /// <summary>Seed of the noise.</summary>
     public long? Seed { get; init; }
 
+    /// <summary>What a recipe says: completed with its model's defaults it makes the same video.</summary>
+    /// <exception cref="NablaGenException">Its attention cannot be read.</exception>
+    public static PartialRequest Of(Recipe recipe)
+    {
+        var attention = AttentionExpression.Parse(recipe.Attention);
+        return new PartialRequest
+        {
+            Prompt = recipe.Prompt,
+            NegativePrompt = recipe.NegativePrompt,
+            Attention = attention,
+            TargetDensity = recipe.TargetDensity,
+            Thresholds = recipe.Thresholds,
+            // What is the default of this attention is left to that of another.
+            DenseSteps = recipe.DenseSteps == attention.DefaultDenseSteps ? null : recipe.DenseSteps,
+            DenseLayers = recipe.DenseLayers == 0 ? null : recipe.DenseLayers,
+            Width = recipe.Width,
+            Height = recipe.Height,
+            Frames = recipe.Frames,
+            Fps = recipe.Fps,
+            Steps = recipe.Steps,
+            Solver = recipe.Solver,
+            Shift = recipe.Shift,
+            Guidance = recipe.Guidance,
+            Seed = recipe.Seed,
+        };
+    }
+
     /// <summary>
     /// This, and where it says nothing, another: a row of a list over the command line, flags over a recipe. What the other says and
     /// would have no effect here is left out, such as its dense steps where this asks for dense attention.
@@ -55,14 +88,19 @@ public sealed record PartialRequest
     /// <param name="defaults">The model's, which tell what has an effect.</param>
     public PartialRequest Over(PartialRequest other, GenerationDefaults defaults)
     {
-        var attention = Attention ?? other.Attention;
+        // A target takes the place of an attention that has no threshold, and an attention that of a target.
+        var attention = Attention ?? (TargetDensity is not null && other.Attention?.Threshold is null ? null : other.Attention);
+        var target = TargetDensity ?? (Attention is null ? other.TargetDensity : null);
         var guidance = Guidance ?? other.Guidance;
-        var sparse = !Resolve(attention, defaults).IsDense;
+        var sparse = !Resolve(attention, target, defaults).IsDense;
         return new PartialRequest
         {
             Prompt = Prompt ?? other.Prompt,
             NegativePrompt = NegativePrompt ?? ((guidance ?? defaults.Guidance) == 1 ? null : other.NegativePrompt),
             Attention = attention,
+            TargetDensity = target,
+            // They fit the latents they were found for, which all but the frame rate changes.
+            Thresholds = Thresholds ?? (this with { Fps = null } == new PartialRequest() ? other.Thresholds : null),
             DenseSteps = DenseSteps ?? (sparse ? other.DenseSteps : null),
             DenseLayers = DenseLayers ?? (sparse ? other.DenseLayers : null),
             Width = Width ?? other.Width,
@@ -87,7 +125,12 @@ public sealed record PartialRequest
             throw new InvalidRequestException("the prompt is empty");
         }
 
-        var attention = Resolve(Attention, defaults);
+        var attention = Resolve(Attention, TargetDensity, defaults);
+        if (TargetDensity is not null && attention.Threshold is null)
+        {
+            throw new InvalidRequestException($"--target-density adapts NABLA's threshold, and attention '{attention}' has none");
+        }
+
         if (attention.IsDense && (DenseSteps ?? DenseLayers) is not null)
         {
             throw new InvalidRequestException("--dense-steps and --dense-layers have no effect on attention 'dense'");
@@ -98,6 +141,8 @@ public sealed record PartialRequest
             Prompt = Prompt,
             NegativePrompt = NegativePrompt ?? defaults.NegativePrompt,
             Attention = attention,
+            TargetDensity = TargetDensity,
+            Thresholds = Thresholds,
             DenseSteps = DenseSteps ?? attention.DefaultDenseSteps,
             DenseLayers = DenseLayers ?? 0,
             Width = Width ?? defaults.Width,
@@ -125,6 +170,12 @@ public sealed record PartialRequest
         _ => null,
     };
 
-    private static AttentionExpression Resolve(AttentionExpression? attention, GenerationDefaults defaults) =>
-        attention ?? AttentionExpression.Parse(defaults.Attention);
+    // A target on its own needs a threshold to begin with.
+    private static AttentionExpression Resolve(AttentionExpression? attention, double? target, GenerationDefaults defaults)
+    {
+        var chosen = attention ?? AttentionExpression.Parse(defaults.Attention);
+        return attention is null && chosen.Threshold is null && target is > 0 and < 1
+            ? AttentionExpression.Nabla(DensityController.FirstThreshold(target.Value))
+            : chosen;
+    }
 }

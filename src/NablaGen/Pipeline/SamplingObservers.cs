@@ -62,4 +62,13 @@ public sealed class SamplingObservers(params IReadOnlyList<ISamplingObserver?> o
             observer.OnStep(step, latents);
         }
     }
+
+    /// <inheritdoc/>
+    public void OnEnd()
+    {
+        foreach (var observer in _observers)
+        {
+            observer.OnEnd();
+        }
+    }
 }

@@ -2,6 +2,7 @@ using NablaGen.Checkpoints;
 using NablaGen.Models;
 using NablaGen.Models.Vae;
 using NablaGen.Native;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace NablaGen.Pipeline;
@@ -10,23 +11,27 @@ namespace NablaGen.Pipeline;
 public sealed class VideoDecoder : IDisposable
 {
     private readonly WanVae _vae;
-    private readonly Device _device;
+    private readonly ModuleOptions _options;
 
-    private VideoDecoder(WanVae vae, Device device)
+    private VideoDecoder(WanVae vae, ModuleOptions options)
     {
         _vae = vae;
-        _device = device;
+        _options = options;
     }
 
-    /// <summary>Reads a model's VAE; it runs in float32.</summary>
-    public static VideoDecoder Load(ModelFolder folder, Device device)
+    /// <summary>Reads a model's VAE.</summary>
+    /// <param name="folder">The model.</param>
+    /// <param name="device">Where it runs.</param>
+    /// <param name="dtype">Its type; null for <see cref="DefaultDtype"/>.</param>
+    public static VideoDecoder Load(ModelFolder folder, Device device, ScalarType? dtype = null)
     {
-        var vae = new WanVae(folder.VaeConfig, new ModuleOptions(device, ScalarType.Float32));
+        var options = new ModuleOptions(device, dtype ?? DefaultDtype(device));
+        var vae = new WanVae(folder.VaeConfig, options);
         try
         {
             using var source = folder.OpenVae();
             CheckpointLoader.Load(source, vae);
-            return new VideoDecoder(vae, device);
+            return new VideoDecoder(vae, options);
         }
         catch
         {
@@ -35,19 +40,37 @@ public sealed class VideoDecoder : IDisposable
         }
     }
 
+    /// <summary>bfloat16 on CUDA, which docs/numerics.md says is near enough; float32 on the CPU.</summary>
+    public static ScalarType DefaultDtype(Device device) => device.type == DeviceType.CUDA ? ScalarType.BFloat16 : ScalarType.Float32;
+
+    /// <summary>
+    /// Whole frames: on the CPU all four of a latent frame at once, which is faster; on CUDA two, which takes a fifth less memory and
+    /// hardly more time.
+    /// </summary>
+    public static VaeTiling DefaultTiling(Device device) => VaeTiling.None with { FramesAtOnce = device.type == DeviceType.CUDA ? 2 : 4 };
+
     /// <summary>Decodes a latent frame at a time.</summary>
     /// <param name="latents">[C, T', h, w]</param>
     /// <param name="onFrames">Takes [3, n, H, W], about in [−1, 1]; the tensor is disposed of afterwards.</param>
+    /// <param name="tiling">How it is cut up when memory is short; null for <see cref="DefaultTiling"/>.</param>
     /// <param name="cancellation">Stops between latent frames.</param>
-    public void Decode(Tensor latents, Action<Tensor> onFrames, CancellationToken cancellation = default)
+    /// <returns>The frames that are of a single colour, numbered from 0.</returns>
+    /// <exception cref="NablaGenException">A frame holds a NaN, or all are of a single colour.</exception>
+    public IReadOnlyList<int> Decode(
+        Tensor latents, Action<Tensor> onFrames, VaeTiling? tiling = null, CancellationToken cancellation = default)
     {
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
-        _vae.Decode(latents.to(_device).unsqueeze(0), chunk =>
+        var check = new FrameCheck($"the VAE in {_options.Dtype.ToString().ToLowerInvariant()} on {_options.Device}");
+        _vae.Decode(latents.to(ScalarType.Float32, _options.Device).unsqueeze(0), chunk =>
         {
-            onFrames(chunk.squeeze(0));
+            var frames = chunk.squeeze(0);
+            check.See(frames);
+            onFrames(frames);
             NativeHeap.Collect();
-        }, cancellation);
+        }, tiling ?? DefaultTiling(_options.Device), cancellation);
+        check.Complete();
+        return check.Flat;
     }
 
     /// <inheritdoc/>

@@ -1,5 +1,3 @@
-using System.Globalization;
-using System.Runtime.InteropServices;
 using NablaGen.Checkpoints;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -30,14 +28,14 @@ public sealed class LoadMemoryTests : IDisposable
         var path = Write(stored);
         using var source = SafetensorsFile.Open(path);
         using var loadLibTorch = ones(1);
-        ResetPeak();
-        var before = Status("VmRSS");
+        ResidentMemory.ResetPeak();
+        var before = ResidentMemory.Now;
 
         using var model = new Model(type);
         CheckpointLoader.Load(source, model);
 
         var modelBytes = Count * Elements * model.Width;
-        Assert.InRange(Status("VmHWM") - before, modelBytes / 2, modelBytes + (Elements * stored.Size()) + Slack);
+        Assert.InRange(ResidentMemory.Peak - before, modelBytes / 2, modelBytes + (Elements * stored.Size()) + Slack);
     }
 
     [Fact]
@@ -45,10 +43,10 @@ public sealed class LoadMemoryTests : IDisposable
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Peak memory is read from /proc.");
         var path = Write(StoredType.F32);
-        ResetPeak();
-        var before = Status("VmRSS");
+        ResidentMemory.ResetPeak();
+        var before = ResidentMemory.Now;
         using var source = SafetensorsFile.Open(path);
-        Assert.InRange(Status("VmHWM") - before, 0, Slack / 2);
+        Assert.InRange(ResidentMemory.Peak - before, 0, Slack / 2);
     }
 
     public void Dispose() => _raw.Dispose();
@@ -65,23 +63,6 @@ public sealed class LoadMemoryTests : IDisposable
         using var file = new FileStream(path, FileMode.Open, FileAccess.Write);
         file.SetLength(file.Length + (Count * bytes));
         return path;
-    }
-
-    private static void ResetPeak()
-    {
-        GC.Collect();
-        // Else memory that an earlier test gave back and the C library kept would be used again and not count.
-        _ = TrimMalloc(0);
-        File.WriteAllText("/proc/self/clear_refs", "5");
-    }
-
-    [DllImport("libc", EntryPoint = "malloc_trim")]
-    private static extern int TrimMalloc(nuint keep);
-
-    private static long Status(string name)
-    {
-        var line = File.ReadLines("/proc/self/status").First(text => text.StartsWith(name + ":", StringComparison.Ordinal));
-        return 1024 * long.Parse(line[(name.Length + 1)..].Replace("kB", "", StringComparison.Ordinal), CultureInfo.InvariantCulture);
     }
 
     private sealed class Model : nn.Module

@@ -68,7 +68,8 @@ public sealed partial class CompareTests(GoldenModelFixture model) : IClassFixtu
     [InlineData("keeps the first 12 steps dense and there are 4", "--prompt", "x", "--attention", "dense", "sta-3-3-3")]
     [InlineData("--negative-prompt has no effect at guidance 1", "--prompt", "x", "--negative-prompt", "y", "--guidance", "1")]
     [InlineData("Unrecognized command or argument '--threshold'", "--prompt", "x", "--threshold", "0.5")]
-    [InlineData("rows.jsonl:1: attention 'nabla-0.5' has no effect", "--prompts", "rows.jsonl")]
+    [InlineData("Unrecognized command or argument '--target-density'", "--prompt", "x", "--target-density", "0.5")]
+    [InlineData("rows.jsonl:1: a row's attention, threshold or target density has no effect", "--prompts", "rows.jsonl")]
     public void Wrong_usage_is_one_line_and_exit_code_2(string expected, params string[] flags)
     {
         File.WriteAllText(_folder["rows.jsonl"], "{\"prompt\": \"x\", \"attention\": \"nabla-0.5\"}\n");

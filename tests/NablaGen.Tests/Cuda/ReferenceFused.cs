@@ -54,6 +54,23 @@ internal static class ReferenceFused
         return y;
     }
 
+    /// <summary>x is [rows, columns]; x · √columns / max(‖x‖, 1e-12) · gamma, then n · sigmoid(n) if asked. The result is not yet rounded.</summary>
+    public static double[] RmsNormSilu(double[] x, int columns, float[] gamma, bool silu)
+    {
+        var y = new double[x.Length];
+        for (var row = 0; row < x.Length; row += columns)
+        {
+            var scale = Math.Sqrt(columns) / Math.Max(Math.Sqrt(x.AsSpan(row, columns).ToArray().Sum(v => v * v)), 1e-12);
+            for (var c = 0; c < columns; c++)
+            {
+                var n = x[row + c] * scale * gamma[c];
+                y[row + c] = silu ? n / (1 + Math.Exp(-n)) : n;
+            }
+        }
+
+        return y;
+    }
+
     /// <summary>½ x (1 + tanh u), written so that nothing cancels where tanh u is near −1.</summary>
     public static double Gelu(double x) => x / (1 + Math.Exp(-2 * Math.Sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x)));
 }

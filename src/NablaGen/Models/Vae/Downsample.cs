@@ -32,8 +32,8 @@ public sealed class Downsample : Module<Tensor, FeatureCache?, Tensor>
     {
         using var scope = NewDisposeScope();
         // One row below and one column to the right, not one on each side.
-        var frames = functional.pad(VaeFrames.Split(input), [0, 1, 0, 1]);
-        var x = VaeFrames.Join(_resample.Conv.forward(frames), input.shape[0]);
+        var frames = functional.pad(ChannelsLast.Frames(input), [0, 1, 0, 1]);
+        var x = ChannelsLast.Video(_resample.Conv.forward(frames), input.shape[0]);
         if (_timeConv is null || (cache is null && x.shape[2] == 1))
         {
             return x.MoveToOuterDisposeScope();

@@ -19,7 +19,7 @@ public sealed class FeatureCache : IDisposable
     internal Tensor? Get(Module layer) => _frames.GetValueOrDefault(layer);
 
     /// <summary>Keeps a copy of the last <paramref name="count"/> frames of a layer's input. [B, C, T, H, W]</summary>
-    internal void Keep(Module layer, Tensor input, int count)
+    internal void Keep(Module layer, Tensor input, long count)
     {
         using var scope = NewDisposeScope();
         var kept = Math.Min(count, input.shape[2]);

@@ -26,8 +26,9 @@ public sealed class ResidualBlock : Module<Tensor, FeatureCache?, Tensor>
     public override Tensor forward(Tensor input, FeatureCache? cache)
     {
         using var scope = NewDisposeScope();
+        var residual = _residual.forward(input, cache);
         var shortcut = _shortcut is null ? input : _shortcut.forward(input, cache);
-        return (_residual.forward(input, cache) + shortcut).MoveToOuterDisposeScope();
+        return (is_grad_enabled() ? residual + shortcut : residual.add_(shortcut)).MoveToOuterDisposeScope();
     }
 
     /// <summary>The checkpoint numbers the layers of its Sequential; 1, 4 (SiLU) and 5 (dropout) have no weights.</summary>
@@ -58,8 +59,13 @@ public sealed class ResidualBlock : Module<Tensor, FeatureCache?, Tensor>
         public override Tensor forward(Tensor input, FeatureCache? cache)
         {
             using var scope = NewDisposeScope();
-            var x = _conv1.forward(functional.silu(_norm1.forward(input)), cache);
-            return _conv2.forward(functional.silu(_norm2.forward(x)), cache).MoveToOuterDisposeScope();
+            // Each tensor goes as soon as it is used: at full resolution these are the largest of all.
+            var first = _conv1.Prepare(input, _norm1, cache);
+            var x = _conv1.Convolve(first);
+            first.Dispose();
+            var second = _conv2.Prepare(x, _norm2, cache);
+            x.Dispose();
+            return _conv2.Convolve(second).MoveToOuterDisposeScope();
         }
     }
 }

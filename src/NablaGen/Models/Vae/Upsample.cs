@@ -42,15 +42,15 @@ public sealed class Upsample : Module<Tensor, FeatureCache?, Tensor>
             x = cat([x.narrow(2, 0, 1), DoubleTime(_timeConv, x.narrow(2, 1, x.shape[2] - 1), null)], 2);
         }
 
-        var frames = functional.interpolate(VaeFrames.Split(x), scale_factor: [2, 2], mode: InterpolationMode.Nearest);
-        return VaeFrames.Join(_resample.Conv.forward(frames), x.shape[0]).MoveToOuterDisposeScope();
+        var frames = functional.interpolate(ChannelsLast.Frames(x), scale_factor: [2, 2], mode: InterpolationMode.Nearest);
+        return ChannelsLast.Video(_resample.Conv.forward(frames), x.shape[0]).MoveToOuterDisposeScope();
     }
 
     // Twice the channels become twice the frames: channel halves are neighbours in time.
     private static Tensor DoubleTime(CausalConv3d timeConv, Tensor x, FeatureCache? cache)
     {
         using var scope = NewDisposeScope();
-        var halves = timeConv.forward(x, cache).unflatten(1, [2, -1]);
-        return halves.permute(0, 2, 3, 1, 4, 5).flatten(2, 3).MoveToOuterDisposeScope();
+        var halves = ChannelsLast.Pixels(timeConv.forward(x, cache)).unflatten(4, [2, x.shape[1]]);
+        return ChannelsLast.Shaped(halves.permute(0, 1, 4, 2, 3, 5).flatten(1, 2)).MoveToOuterDisposeScope();
     }
 }

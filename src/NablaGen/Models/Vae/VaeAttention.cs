@@ -30,10 +30,10 @@ public sealed class VaeAttention : Module<Tensor, Tensor>
     public override Tensor forward(Tensor input)
     {
         using var scope = NewDisposeScope();
-        var frames = VaeFrames.Split(input);
+        var frames = ChannelsLast.Frames(input);
         var qkv = _toQkv.forward(_norm.forward(frames)).flatten(2).transpose(1, 2).unsqueeze(1).chunk(3, -1);
-        var y = functional.scaled_dot_product_attention(qkv[0].contiguous(), qkv[1].contiguous(), qkv[2].contiguous());
+        var y = functional.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2]);
         var pixels = y.squeeze(1).transpose(1, 2).reshape(frames.shape);
-        return (VaeFrames.Join(_proj.forward(pixels), input.shape[0]) + input).MoveToOuterDisposeScope();
+        return (ChannelsLast.Video(_proj.forward(pixels), input.shape[0]) + input).MoveToOuterDisposeScope();
     }
 }

@@ -24,6 +24,6 @@ internal sealed class VaeOutput : Module<Tensor, FeatureCache?, Tensor>
     public override Tensor forward(Tensor input, FeatureCache? cache)
     {
         using var scope = NewDisposeScope();
-        return _conv.forward(functional.silu(_norm.forward(input)), cache).MoveToOuterDisposeScope();
+        return _conv.Convolve(_conv.Prepare(input, _norm, cache)).MoveToOuterDisposeScope();
     }
 }

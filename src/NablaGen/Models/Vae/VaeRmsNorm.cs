@@ -5,7 +5,10 @@ using static TorchSharp.torch.nn;
 
 namespace NablaGen.Models.Vae;
 
-/// <summary>RMSNorm over the channels of each pixel. Port of RMS_norm, wan/modules/vae.py.</summary>
+/// <summary>
+/// RMSNorm over the channels of each pixel, in float32 whatever the input's type; its weights are float32 always. Port of RMS_norm,
+/// wan/modules/vae.py.
+/// </summary>
 public sealed class VaeRmsNorm : Module<Tensor, Tensor>
 {
     private readonly double _scale;
@@ -18,14 +21,52 @@ public sealed class VaeRmsNorm : Module<Tensor, Tensor>
         : base(nameof(VaeRmsNorm))
     {
         _scale = Math.Sqrt(dim);
-        _gamma = frames ? options.Parameter(dim, 1, 1) : options.Parameter(dim, 1, 1, 1);
+        _gamma = frames ? options.Float32.Parameter(dim, 1, 1) : options.Float32.Parameter(dim, 1, 1, 1);
         RegisterComponents();
     }
 
-    /// <summary>Same shape in and out; channels are axis 1.</summary>
-    public override Tensor forward(Tensor input)
+    /// <summary>Same shape and type in and out; channels are axis 1.</summary>
+    public override Tensor forward(Tensor input) => Apply(input, silu: false);
+
+    /// <summary>SiLU(norm(input)), rounded once. Same shape and type in and out; channels are axis 1.</summary>
+    internal Tensor Activate(Tensor input) => Apply(input, silu: true);
+
+    /// <summary>Writes SiLU(norm(input)) where it is wanted; not to be differentiated.</summary>
+    /// <param name="input">[B, C, T, H, W]</param>
+    /// <param name="output">The same shape and type, each video of the batch channels last.</param>
+    internal void ActivateInto(Tensor input, Tensor output)
     {
         using var scope = NewDisposeScope();
-        return (functional.normalize(input, dim: 1) * _scale * _gamma).MoveToOuterDisposeScope();
+        if (!NormSiluPass.Fits(input))
+        {
+            output.copy_(Plain(input, silu: true));
+            return;
+        }
+
+        for (var i = 0L; i < input.shape[0]; i++)
+        {
+            NormSiluPass.Run(ChannelsLast.Pixels(input).select(0, i).contiguous(), ChannelsLast.Pixels(output).select(0, i), _gamma, silu: true);
+        }
+    }
+
+    private Tensor Apply(Tensor input, bool silu)
+    {
+        using var scope = NewDisposeScope();
+        if (is_grad_enabled() || !NormSiluPass.Fits(input))
+        {
+            return Plain(input, silu).MoveToOuterDisposeScope();
+        }
+
+        var x = ChannelsLast.Pixels(input).contiguous();
+        var y = empty_like(x);
+        NormSiluPass.Run(x, y, _gamma, silu);
+        return ChannelsLast.Shaped(y).MoveToOuterDisposeScope();
+    }
+
+    private Tensor Plain(Tensor input, bool silu)
+    {
+        using var scope = NewDisposeScope();
+        var y = functional.normalize(input.to_type(ScalarType.Float32), dim: 1) * _scale * _gamma;
+        return (silu ? functional.silu(y) : y).to_type(input.dtype).MoveToOuterDisposeScope();
     }
 }

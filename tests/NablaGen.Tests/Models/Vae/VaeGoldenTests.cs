@@ -1,6 +1,6 @@
 using static TorchSharp.torch;
 
-namespace NablaGen.Tests.Models;
+namespace NablaGen.Tests.Models.Vae;
 
 public class VaeGoldenTests
 {

@@ -1,0 +1,28 @@
+using NablaGen.Pipeline;
+
+namespace NablaGen.Cli.Output;
+
+/// <summary>Writes stages and solver steps to a run's log and passes everything on.</summary>
+internal sealed class LoggedProgress(IGenerationProgress shown, RunLog log) : IGenerationProgress
+{
+    private GenerationStage _stage;
+    private int _units;
+
+    public void OnStage(GenerationStage stage, int units)
+    {
+        (_stage, _units) = (stage, units);
+        log.Write("stage", units == 0 ? ProgressReport.Name(stage) : $"{ProgressReport.Name(stage)}, {units} {ProgressReport.Unit(stage)}s");
+        shown.OnStage(stage, units);
+    }
+
+    public void OnProgress(int done, double? density)
+    {
+        // Frames come by the hundred and say little.
+        if (_stage == GenerationStage.Sample)
+        {
+            log.Write("step", $"{done}/{_units}{(density is { } value ? $", density {value:0.000}" : "")}");
+        }
+
+        shown.OnProgress(done, density);
+    }
+}

@@ -1,0 +1,93 @@
+namespace NablaGen.Tests.Cli;
+
+public sealed class LongJobTests(GoldenModelFixture model) : IClassFixture<GoldenModelFixture>, IDisposable
+{
+    private readonly TempFolder _folder = new();
+
+    // Writes what it is told into a file.
+    private string Tell => OperatingSystem.IsWindows()
+        ? $"echo %NABLAGEN_STATUS%;%NABLAGEN_EXIT_CODE%;%NABLAGEN_OUTPUT%;%NABLAGEN_ERROR%;%NABLAGEN_COMMAND% > {_folder["told"]}"
+        : $"echo \"$NABLAGEN_STATUS;$NABLAGEN_EXIT_CODE;$NABLAGEN_OUTPUT;$NABLAGEN_ERROR;$NABLAGEN_COMMAND\" > '{_folder["told"]}'";
+
+    [Fact]
+    public void A_finished_run_is_told_and_logged_and_logs_are_appended()
+    {
+        for (var i = 0; i < 2; i++)
+        {
+            var run = Generate("--prompt", "a b", "--steps", "2", "--seed", "1", "--log", _folder["sub/run.log"], "--notify-command", Tell);
+            Assert.Equal((0, ""), (run.ExitCode, run.Error));
+        }
+
+        Assert.Equal($"done;0;{_folder["a.mp4"]};;generate", File.ReadAllText(_folder["told"]).Trim());
+        var lines = File.ReadAllLines(_folder["sub/run.log"]);
+        Assert.All(lines, line => Assert.Matches(@"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z [a-z]+ +\S", line));
+        string[] kinds = ["start", "command", "request", "stage", "stage", "stage", "stage", "step", "step", "stage", "recipe", "video", "end"];
+        Assert.Equal([.. kinds, .. kinds], lines.Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1]));
+        Assert.Contains(NablaGenVersion.Text, lines[0]);
+        Assert.Contains("--prompt \"a b\"", lines[1]);
+        Assert.Contains("\"seed\":1", lines[10]);
+        Assert.Contains("done, exit code 0", lines[12]);
+    }
+
+    [Fact]
+    public void A_failed_run_is_told_with_its_reason_and_the_log_has_the_stack()
+    {
+        var run = NablaGenProcess.Run(["generate", "--prompt", "x", "--model", _folder["none"], "--log", _folder["run.log"], "--notify-command", Tell]);
+        Assert.Equal(1, run.ExitCode);
+        Assert.Equal($"failed;1;;{_folder["none"]}: no such model folder.;generate", File.ReadAllText(_folder["told"]).Trim());
+        var log = File.ReadAllText(_folder["run.log"]);
+        Assert.Contains("NablaGen.NablaGenException", log);
+        Assert.Contains("   at NablaGen.", log);
+        Assert.Contains("failed, exit code 1", log);
+        Assert.DoesNotContain("   at ", run.Error);
+    }
+
+    [Fact]
+    public void A_cancelled_run_is_told()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "signals are sent with kill");
+        using var process = NablaGenProcess.Start(
+            ["generate", "--prompt", "x", "--model", model.Path, "--steps", "500", "--output", _folder["a.mp4"], "--notify-command", Tell]);
+        for (var line = ""; !line!.Contains("step 1/"); line = process.StandardOutput.ReadLine())
+        {
+            Assert.NotNull(line);
+        }
+
+        System.Diagnostics.Process.Start("kill", ["-INT", $"{process.Id}"]).WaitForExit();
+        process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        Assert.Equal(130, process.ExitCode);
+        Assert.Equal("cancelled;130;;cancelled;generate", File.ReadAllText(_folder["told"]).Trim());
+    }
+
+    [Fact]
+    public void A_command_that_fails_is_a_warning_only()
+    {
+        var run = Generate("--prompt", "x", "--steps", "1", "--notify-command", "echo sent; exit 3");
+        Assert.Equal(0, run.ExitCode);
+        Assert.EndsWith("nablagen: --notify-command: exit code 3\n", run.Error);
+        Assert.DoesNotContain("sent", run.Output);
+    }
+
+    [Fact]
+    public void A_command_that_hangs_is_ended()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "sleep");
+        var watch = System.Diagnostics.Stopwatch.StartNew();
+        Assert.Contains("ended after 1 s", NablaGen.Cli.Notification.Run("sleep 600", new Dictionary<string, string>(), TimeSpan.FromSeconds(1)));
+        Assert.InRange(watch.Elapsed.TotalSeconds, 1, 300);
+    }
+
+    [Fact]
+    public void A_log_that_cannot_be_written_is_found_before_any_work()
+    {
+        var run = Generate("--prompt", "x", "--log", _folder.Path);
+        Assert.Equal((1, ""), (run.ExitCode, run.Output));
+        Assert.Contains("the log cannot be written", run.Error);
+    }
+
+    public void Dispose() => _folder.Dispose();
+
+    private NablaGenProcess Generate(params string[] flags) =>
+        NablaGenProcess.Run(["generate", "--model", model.Path, "--output", _folder["a.mp4"], .. flags]);
+}

@@ -1,0 +1,84 @@
+using System.Globalization;
+using System.Text.Json;
+using NablaGen.Video;
+
+namespace NablaGen.Tests.Cli;
+
+public sealed class StatsAndPreviewTests(GoldenModelFixture model) : IClassFixture<GoldenModelFixture>, IDisposable
+{
+    private readonly TempFolder _folder = new();
+
+    [Fact]
+    public void Statistics_and_previews_are_written()
+    {
+        string[] flags = ["--width", "256", "--height", "192", "--seed", "1", "--target-density", "0.35"];
+        var csv = Generate("a.mp4", [.. flags, "--stats", _folder["a.csv"], "--preview", "--preview-every", "2"]);
+        Assert.Equal((0, ""), (csv.ExitCode, csv.Error));
+        var rows = File.ReadAllLines(_folder["a.csv"]).Select(line => line.Split(',')).ToArray();
+        Assert.Equal(["step", "layer", "head", "density", "threshold", "layer_mask_share", "step_mask_share", "step_seconds"], rows[0]);
+        var (layers, heads) = Sizes();
+        Assert.Equal(4 * layers * heads, rows.Length - 1);
+        var mean = rows[1..].Average(row => double.Parse(row[3], CultureInfo.InvariantCulture));
+        using var result = JsonDocument.Parse(File.ReadAllText(_folder["a.json"]));
+        Assert.Equal(result.RootElement.GetProperty("result").GetProperty("density").GetDouble(), mean, 4);
+        Assert.All(rows[1..], row => Assert.All(row[3..], cell => Assert.InRange(double.Parse(cell, CultureInfo.InvariantCulture), 0, 1000)));
+
+        var gif = VideoProbe.Read(_folder["a.preview.gif"]);
+        Assert.Equal((128, 96, 2, "gif"), (gif.Width, gif.Height, gif.FrameCount, gif.Codec));
+
+        // What is only looked at changes nothing.
+        var json = Generate("b.mp4", [.. flags, "--stats", _folder["b.stats.json"]]);
+        Assert.Equal(0, json.ExitCode);
+        Assert.Equal(File.ReadAllBytes(_folder["a.mp4"]), File.ReadAllBytes(_folder["b.mp4"]));
+        using var stats = JsonDocument.Parse(File.ReadAllText(_folder["b.stats.json"]));
+        Assert.Equal(mean, stats.RootElement.GetProperty("density").GetDouble(), 4);
+        Assert.Equal(0.35, stats.RootElement.GetProperty("recipe").GetProperty("target_density").GetDouble());
+        Assert.Equal(4, stats.RootElement.GetProperty("recipe").GetProperty("thresholds").GetArrayLength());
+        var steps = stats.RootElement.GetProperty("steps").EnumerateArray().ToArray();
+        Assert.Equal(4, steps.Length);
+        Assert.Equal(layers, steps[3].GetProperty("layers").GetArrayLength());
+        Assert.Equal(heads, steps[3].GetProperty("layers")[0].GetProperty("head_density").GetArrayLength());
+        Assert.InRange(steps[3].GetProperty("layers")[0].GetProperty("mask_seconds").GetDouble(), 1e-9, 60);
+    }
+
+    [Fact]
+    public void Dense_layers_have_no_mask()
+    {
+        Assert.Equal(0, Generate("a.mp4", "--threshold", "0.5", "--dense-layers", "1", "--stats", _folder["a.csv"], "--steps", "1").ExitCode);
+        var row = File.ReadAllLines(_folder["a.csv"])[1].Split(',');
+        Assert.Equal(["0", "0", "0", "1", "", ""], row[..6]);
+    }
+
+    [Theory]
+    [InlineData("must end in .csv or .json", "--stats", "a.txt")]
+    [InlineData("--preview-every has no effect without --preview", "--preview-every", "2")]
+    [InlineData("--preview-every must be 1 or more, found 0", "--preview", "--preview-every", "0")]
+    [InlineData("the name of the output must end in .gif", "--preview", "a.webp")]
+    [InlineData("give one of them", "--target-density", "0.2", "--threshold", "0.5")]
+    [InlineData("adapts NABLA's threshold, and attention 'dense' has none", "--target-density", "0.2", "--attention", "dense")]
+    [InlineData("adapts NABLA's threshold, and attention 'sta-1-1-1' has none", "--target-density", "0.2", "--attention", "sta-1-1-1", "--dense-steps", "0")]
+    [InlineData("target density must be below 1 and above 1.000", "--target-density", "0.2", "--attention", "nabla-0.5_sta-3-3-3")]
+    [InlineData("target density must be below 1 and above 0.", "--target-density", "1.2", "--attention", "nabla-0.5")]
+    [InlineData("found -1", "--target-density", "-1", "--attention", "nabla-0.5")]
+    public void Wrong_usage_is_one_line(string expected, params string[] flags)
+    {
+        var run = NablaGenProcess.Run(["generate", "--prompt", "x", "--model", model.Path, "--output", _folder["a.mp4"], .. flags], _folder.Path);
+        Assert.NotEqual(0, run.ExitCode);
+        Assert.Contains(expected, run.Error);
+        Assert.Equal(1, run.Error.Count(c => c == '\n'));
+        Assert.Empty(_folder.Files);
+    }
+
+    public void Dispose() => _folder.Dispose();
+
+    private static (int Layers, int Heads) Sizes()
+    {
+        using var golden = Golden.Open("dit");
+        var config = NablaGen.Checkpoints.ModelConfigs.ParseDit(golden.Metadata("config"), "dit");
+        return (config.NumLayers, config.NumHeads);
+    }
+
+    private NablaGenProcess Generate(string output, params string[] flags) => NablaGenProcess.Run(
+        ["generate", "--prompt", "x", "--model", model.Path, "--output", _folder[output], .. flags], _folder.Path,
+        new Dictionary<string, string?> { ["NABLAGEN_CACHE"] = Path.Combine(model.Path, "..", "cache") });
+}

@@ -1,0 +1,61 @@
+using NablaGen.Models;
+using NablaGen.Models.Vae;
+using NablaGen.Native;
+using static TorchSharp.torch;
+
+namespace NablaGen.Tests.Models.Vae;
+
+[Collection(nameof(AloneCollection))]
+public class VaeMemoryTests
+{
+    private const double GiB = 1 << 30;
+    private const long Slack = 16 << 20;
+
+    // The process also holds oneDNN's scratch memory, and one output more where a convolution is summed frame by frame.
+    [Theory]
+    [InlineData(0, 0, 4)]
+    [InlineData(0, 0, 1)]
+    [InlineData(80, 96, 4)]
+    public void The_estimate_is_what_a_decode_takes(int tileHeight, int tileWidth, int framesAtOnce)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Peak memory is read from /proc.");
+        TorchRuntime.Load();
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        var config = RandomVae.Config(32);
+        var (height, width, tiling) = (160, 192, new VaeTiling(tileHeight, tileWidth, framesAtOnce));
+        using (var warmUp = RandomVae.Create(RandomVae.Config(16), ModuleOptions.Cpu))
+        {
+            warmUp.Decode(RandomVae.Smooth(2, 4, 4), _ => { });
+        }
+
+        ResidentMemory.ResetPeak();
+        var before = ResidentMemory.Now;
+        using var model = RandomVae.Create(config, ModuleOptions.Cpu);
+        model.Decode(RandomVae.Smooth(2, height / 8, width / 8), _ => { }, tiling);
+        var measured = ResidentMemory.Peak - before;
+        var estimate = VaeMemory.Estimate(config, 5, height, width, ScalarType.Float32, tiling);
+        TestContext.Current.TestOutputHelper!.WriteLine($"{measured >> 20} MiB, estimate {estimate >> 20} MiB");
+        Assert.InRange(measured, 0.8 * estimate - Slack, 1.25 * estimate + Slack);
+    }
+
+    [Fact]
+    public void A_720p_decode_in_bfloat16_fits_into_8_GiB()
+    {
+        var estimate = VaeMemory.Estimate(VaeConfig.Wan21, 81, 720, 1280, ScalarType.BFloat16, new VaeTiling(FramesAtOnce: 2));
+        TestContext.Current.TestOutputHelper!.WriteLine($"{estimate / GiB:0.00} GiB");
+        // A GiB is left for CUDA and its allocator.
+        Assert.InRange(estimate / GiB, 5, 7);
+    }
+
+    [Fact]
+    public void Smaller_pieces_take_less()
+    {
+        VaeTiling[] tilings = [new(), new(FramesAtOnce: 2), new(FramesAtOnce: 1), new(384, 0, 1), new(384, 640, 1), new(256, 256, 1), new(128, 128, 1)];
+        var estimates = tilings.Select(tiling => VaeMemory.Estimate(VaeConfig.Wan21, 81, 720, 1280, ScalarType.BFloat16, tiling)).ToArray();
+        TestContext.Current.TestOutputHelper!.WriteLine(string.Join(", ", estimates.Select(bytes => $"{bytes / GiB:0.00}")));
+        Assert.Equal(estimates.OrderDescending(), estimates);
+        Assert.InRange(estimates[^1] / GiB, 0.3, 1);
+        Assert.Equal(2, VaeMemory.Estimate(VaeConfig.Wan21, 81, 720, 1280, ScalarType.Float32) / (double)estimates[0], 3);
+    }
+}

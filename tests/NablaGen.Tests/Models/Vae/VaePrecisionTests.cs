@@ -1,0 +1,73 @@
+using NablaGen.Measurement;
+using NablaGen.Models;
+using NablaGen.Models.Vae;
+using NablaGen.Native;
+using static TorchSharp.torch;
+
+namespace NablaGen.Tests.Models.Vae;
+
+/// <summary>What bfloat16 and CUDA do to the frames.</summary>
+public class VaePrecisionTests
+{
+    private const double AskedPsnr = 45;
+
+    [Theory]
+    [InlineData(8)]
+    [InlineData(32)]
+    public void Frames_in_bfloat16_are_near_those_in_float32(int dim)
+    {
+        using var scope = NewDisposeScope();
+        var config = RandomVae.Config(dim);
+        using var exact = RandomVae.Create(config, ModuleOptions.Cpu);
+        using var rounded = RandomVae.Create(config, ModuleOptions.Cpu with { Dtype = ScalarType.BFloat16 });
+        var latents = RandomVae.Smooth(2, 10, 8);
+        Assert.InRange(Psnr.Of(RandomVae.Decode(rounded, latents), RandomVae.Decode(exact, latents)), AskedPsnr, 80);
+    }
+
+    [Theory, Trait("gpu", "true")]
+    [InlineData(8)]
+    [InlineData(96)]
+    public void Cuda_in_float32_equals_the_CPU(int dim)
+    {
+        RequireDevice();
+        using var scope = NewDisposeScope();
+        using var onCpu = RandomVae.Create(RandomVae.Config(dim), ModuleOptions.Cpu);
+        using var onCuda = RandomVae.Create(RandomVae.Config(dim), new ModuleOptions(CUDA, ScalarType.Float32));
+        var latents = RandomVae.Smooth(3, 9, 14);
+        var difference = RandomVae.Decode(onCuda, latents.to(CUDA)) - RandomVae.Decode(onCpu, latents);
+        Assert.InRange(difference.abs().max().item<float>(), 0, 1e-3);
+    }
+
+    [Theory, Trait("gpu", "true")]
+    [InlineData(8, 10, 8)]
+    [InlineData(96, 30, 52)]
+    public void Cuda_in_bfloat16_is_near_float32(int dim, int height, int width)
+    {
+        RequireDevice();
+        using var scope = NewDisposeScope();
+        using var exact = RandomVae.Create(RandomVae.Config(dim), new ModuleOptions(CUDA, ScalarType.Float32));
+        using var rounded = RandomVae.Create(RandomVae.Config(dim), new ModuleOptions(CUDA, ScalarType.BFloat16));
+        var latents = RandomVae.Smooth(3, height, width).to(CUDA);
+        var psnr = Psnr.Of(RandomVae.Decode(rounded, latents), RandomVae.Decode(exact, latents));
+        TestContext.Current.TestOutputHelper!.WriteLine($"dim {dim}: {psnr:0.0} dB");
+        Assert.InRange(psnr, AskedPsnr, 80);
+    }
+
+    [Theory, Trait("gpu", "true")]
+    [InlineData(0, 0, 2)]
+    [InlineData(128, 0, 4)]
+    [InlineData(96, 144, 1)]
+    public void Cuda_tiles_show_no_seam(int height, int width, int framesAtOnce)
+    {
+        RequireDevice();
+        using var scope = NewDisposeScope();
+        using var model = RandomVae.Create(RandomVae.Config(96), new ModuleOptions(CUDA, ScalarType.BFloat16));
+        var latents = RandomVae.Smooth(3, 30, 52).to(CUDA);
+        var psnr = Psnr.Of(
+            RandomVae.Decode(model, latents, new VaeTiling(height, width, framesAtOnce)), RandomVae.Decode(model, latents, VaeTiling.None));
+        TestContext.Current.TestOutputHelper!.WriteLine($"{height}x{width}, {framesAtOnce} at once: {psnr:0.0} dB");
+        Assert.InRange(psnr, AskedPsnr, double.PositiveInfinity);
+    }
+
+    private static void RequireDevice() => Assert.SkipUnless(TorchRuntime.HasCuda, "no CUDA device");
+}
