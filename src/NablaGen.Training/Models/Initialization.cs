@@ -47,15 +47,22 @@ public static class Initialization
         });
     }
 
-    /// <summary>PyTorch's default for convolutions (uniform to 1/√inputs), except the attention's last, which is zero as in the reference.</summary>
+    /// <summary>
+    /// PyTorch's default for convolutions (uniform to 1/√inputs), except the attention's last, which is zero as in the reference, and the
+    /// latents' log-variance, which starts low: noise as strong as the latents would teach the decoder to do without them.
+    /// </summary>
     public static void Draw(WanVae vae, Generator generator)
     {
+        const float FirstLogVariance = -6;
         var inputs = vae.named_parameters().Where(pair => pair.name.EndsWith(".weight", StringComparison.Ordinal))
             .ToDictionary(pair => pair.name[..^"weight".Length] + "bias", pair => FanIn(pair.parameter));
         Each(vae, (name, parameter) =>
             name.EndsWith(".gamma", StringComparison.Ordinal) ? ones(parameter.shape)
             : name.EndsWith(".proj.weight", StringComparison.Ordinal) ? zeros(parameter.shape)
             : Uniform(parameter, Math.Pow(inputs.TryGetValue(name, out var count) ? count : FanIn(parameter), -0.5), generator));
+        using var noGrad = no_grad();
+        using var scope = NewDisposeScope();
+        vae.named_parameters().Single(pair => pair.name == "conv1.bias").parameter.narrow(0, vae.Config.ZDim, vae.Config.ZDim).fill_(FirstLogVariance);
     }
 
     private static void Each(nn.Module module, Func<string, Parameter, Tensor> draw)

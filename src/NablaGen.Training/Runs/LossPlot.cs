@@ -76,8 +76,14 @@ public static class LossPlot
         Line(canvas, Smooth(points).Select(point => Place(point.X, point.Y)), new SKColor(30, 90, 170), 2);
     }
 
-    // 1, 2 and 5 times powers of ten, as far as they lie between.
-    private static IEnumerable<double> Ticks(double low, double high)
+    // 1, 2 and 5 times powers of ten where enough of them lie between two logarithms, otherwise four places evenly apart.
+    private static double[] Ticks(double low, double high)
+    {
+        double[] round = [.. RoundNumbers(low, high)];
+        return round.Length >= 3 ? round : [.. Enumerable.Range(0, 4).Select(i => Math.Pow(10, low + (high - low) * i / 3))];
+    }
+
+    private static IEnumerable<double> RoundNumbers(double low, double high)
     {
         for (var power = (int)Math.Floor(low); power <= Math.Ceiling(high); power++)
         {

@@ -64,7 +64,7 @@ public sealed record TrainingPlan
 
     /// <summary>What suits a VAE of these sizes.</summary>
     public static TrainingPlan ForVae(ModelSizes sizes) => IsSmall(sizes)
-        ? Of(sizes) with { Steps = 600, Batch = 4, LearningRate = 3e-3, PoolClips = 64, PoolGroup = 8, PoolEvery = 8 }
+        ? Of(sizes) with { Steps = 600, Batch = 4, LearningRate = 2e-3, PoolClips = 64, PoolGroup = 8, PoolEvery = 8 }
         : Of(sizes) with { Steps = 12000, Batch = 16, LearningRate = 1e-3, PoolClips = 512, PoolGroup = 16, PoolEvery = 4, Crop = 128 };
 
     /// <summary>What suits a transformer of these sizes.</summary>

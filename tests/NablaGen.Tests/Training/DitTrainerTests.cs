@@ -7,6 +7,8 @@ using static TorchSharp.torch;
 
 namespace NablaGen.Tests.Training;
 
+// Alone: these collect garbage, and TorchSharp's numbers (Scalar) may be freed under the hands of a test beside.
+[Collection(nameof(AloneCollection))]
 public class DitTrainerTests
 {
     [Fact]
