@@ -16,7 +16,7 @@ public class DitBenchmarkTests
         using var model = golden.Dit();
         var timings = DitBenchmark.Run(
             model.Config, (2, 32, 32), [AttentionExpression.Parse("dense"), AttentionExpression.Nabla(0.3)], ModuleOptions.Cpu, repeats: 1,
-            training ? () => new TorchPasses() : null, TestContext.Current.CancellationToken).ToArray();
+            training: training ? () => new TorchPasses() : null, cancellation: TestContext.Current.CancellationToken).ToArray();
         Assert.Equal(["dense", "nabla-0.3"], timings.Select(timing => timing.Attention));
         Assert.Equal(1, timings[0].Density);
         Assert.InRange(timings[1].Density, 0.01, 0.9);
