@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Runtime.InteropServices;
 using System.Text.RegularExpressions;
+using NablaGen.Cuda;
 
 namespace NablaGen.Cli;
 
@@ -75,7 +76,7 @@ internal static partial class CommandRunner
     {
         OperationCanceledException when cancelled => (ExitCode.Cancelled, "cancelled"),
         InvalidRequestException => (ExitCode.WrongUsage, error.Message),
-        NablaGenException => (ExitCode.Failed, error.Message),
+        NablaGenException or CudaException => (ExitCode.Failed, error.Message),
         OutOfMemoryException => (ExitCode.Failed, "out of memory: use a smaller --width, --height or --frames"),
         _ => (ExitCode.Failed, $"unexpected {error.GetType().Name}: {error.Message.Split('\n')[0].Trim()} (run again with --verbose for more)"),
     };

@@ -1,5 +1,7 @@
 using System.Globalization;
+using NablaGen.Cuda;
 using NablaGen.Native;
+using NablaGen.Pipeline;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -35,12 +37,22 @@ internal static class DeviceChoice
         _ => throw new InvalidRequestException($"dtype '{text}' is not known: use auto, float32 or bfloat16"),
     };
 
+    /// <summary>The bytes of <c>--vram</c>; null where it is not given.</summary>
+    public static long? ResolveVram(string? text, Device device) => text is null
+        ? null
+        : device.type == DeviceType.CUDA
+            ? ByteSize.Parse(text)
+            : throw new InvalidRequestException($"--vram has no effect on the {device.type.ToString().ToUpperInvariant()}");
+
     private static Device Cuda(int index, string text)
     {
         if (!TorchRuntime.HasCuda)
         {
-            throw new NablaGenException($"device '{text}': no CUDA device answers through libtorch in {TorchRuntime.Folder ?? AppContext.BaseDirectory}; "
-                + $"a libtorch with CUDA comes with a build with -p:Torch=cuda, or from a PyTorch that {TorchRuntime.Variable} names");
+            // Without a driver no libtorch would do.
+            throw new NablaGenException(CudaDevice.IsAvailable(out var reason)
+                ? $"device '{text}': no CUDA device answers through libtorch in {TorchRuntime.Folder ?? AppContext.BaseDirectory}; "
+                    + $"a libtorch with CUDA comes with a build with -p:Torch=cuda, or from a PyTorch that {TorchRuntime.Variable} names"
+                : $"device '{text}': {reason}");
         }
 
         return index < cuda.device_count()

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
+using System.CommandLine.Parsing;
 
 namespace NablaGen.Cli;
 
@@ -11,7 +12,7 @@ internal sealed class ExampleHelp(HelpAction help, IReadOnlyDictionary<string, s
 
     /// <summary>Adds examples to a command line's help.</summary>
     /// <param name="root">The command line.</param>
-    /// <param name="examples">By command, the words behind <c>nablagen</c>.</param>
+    /// <param name="examples">By command (<c>bench dit</c>), the words behind <c>nablagen</c>.</param>
     public static void AddTo(RootCommand root, IReadOnlyDictionary<string, string> examples)
     {
         var option = root.Options.OfType<HelpOption>().Single();
@@ -21,11 +22,15 @@ internal sealed class ExampleHelp(HelpAction help, IReadOnlyDictionary<string, s
     public override int Invoke(ParseResult parseResult)
     {
         var code = help.Invoke(parseResult);
-        if (examples.TryGetValue(parseResult.CommandResult.Command.Name, out var example))
+        if (examples.TryGetValue(Path(parseResult.CommandResult), out var example))
         {
             parseResult.InvocationConfiguration.Output.WriteLine($"Example:\n  nablagen {example}\n");
         }
 
         return code;
     }
+
+    // Below the root, since one name may come twice (bench dit, train dit).
+    private static string Path(CommandResult result) =>
+        result.Parent is CommandResult parent ? $"{Path(parent)} {result.Command.Name}".TrimStart() : "";
 }

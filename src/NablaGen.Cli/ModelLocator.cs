@@ -23,12 +23,18 @@ internal static class ModelLocator
             return variable;
         }
 
+        return Path.GetDirectoryName(InTheBox("config.json"));
+    }
+
+    /// <summary>A file of the model in the box, or null where it is not there.</summary>
+    public static string? InTheBox(string file)
+    {
         for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
         {
-            var box = Path.Combine(folder.FullName, "models", "tiny");
-            if (File.Exists(Path.Combine(box, "config.json")))
+            var path = Path.Combine(folder.FullName, "models", "tiny", file);
+            if (File.Exists(path))
             {
-                return box;
+                return path;
             }
         }
 

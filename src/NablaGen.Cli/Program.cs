@@ -12,6 +12,7 @@ var root = new RootCommand("Makes videos from text with Wan2.1 and NABLA sparse 
     DoctorCommand.Create(),
     BenchCommand.Create(),
     CompletionCommand.Create(),
+    TrainCommand.Create(),
 };
 ExampleHelp.AddTo(root, new Dictionary<string, string>
 {
@@ -21,9 +22,12 @@ ExampleHelp.AddTo(root, new Dictionary<string, string>
     ["decode"] = DecodeCommand.Example,
     ["doctor"] = DoctorCommand.Example,
     ["bench"] = BenchCommand.Example,
-    ["dit"] = BenchDitCommand.Example,
-    ["vae"] = BenchVaeCommand.Example,
-    ["t5"] = BenchT5Command.Example,
+    ["bench dit"] = BenchDitCommand.Example,
+    ["bench vae"] = BenchVaeCommand.Example,
+    ["bench t5"] = BenchT5Command.Example,
     ["completion"] = CompletionCommand.Example,
+    ["train"] = TrainCommand.VaeExample,
+    ["train vae"] = TrainCommand.VaeExample,
+    ["train dit"] = TrainCommand.DitExample,
 });
 return CommandRunner.Run(root, args);

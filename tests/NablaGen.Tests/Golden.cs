@@ -27,9 +27,9 @@ internal sealed class Golden : IDisposable
 
     public string[] List(string key) => JsonSerializer.Deserialize<string[]>(Metadata(key))!;
 
-    public WanModel Dit()
+    public WanModel Dit(ModuleOptions? options = null)
     {
-        var model = new WanModel(ModelConfigs.ParseDit(Metadata("config"), _file.Path), ModuleOptions.Cpu);
+        var model = new WanModel(ModelConfigs.ParseDit(Metadata("config"), _file.Path), options ?? ModuleOptions.Cpu);
         CheckpointLoader.Load(_file, model, "weights.");
         return model;
     }

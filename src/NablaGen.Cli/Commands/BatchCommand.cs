@@ -64,6 +64,8 @@ internal sealed class BatchCommand
         self._options.AddTo(command, except: self._options.Prompt);
         command.Add(self._model.Device);
         command.Add(self._model.Dtype);
+        command.Add(self._model.Vram);
+        LongJob.AddTo(command);
         command.SetAction((parsed, cancellation) => Task.FromResult(self.Run(parsed, cancellation)));
         return command;
     }
@@ -90,6 +92,12 @@ internal sealed class BatchCommand
         };
         var json = parsed.GetValue(_json) ? new BatchJson(Console.Out, shard) : null;
         var summary = Run(progress => new BatchRunner(pipeline, outputDir, options, progress), rows, json, shard, cancellation);
+        if (LongJob.Current is { } job)
+        {
+            job.Output = Path.GetFullPath(outputDir);
+            job.Log?.Write("batch", BatchText.End(summary, outputDir));
+        }
+
         if (json is null)
         {
             Console.WriteLine(BatchText.End(summary, outputDir));

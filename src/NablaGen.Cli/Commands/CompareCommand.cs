@@ -51,6 +51,7 @@ internal sealed class CompareCommand
         self._options.AddTo(command, except: [self._options.Prompt, self._options.Attention, self._options.Threshold, self._options.TargetDensity]);
         command.Add(self._model.Device);
         command.Add(self._model.Dtype);
+        command.Add(self._model.Vram);
         command.Add(self._outputDir);
         LongJob.AddTo(command);
         command.SetAction((parsed, cancellation) => Task.FromResult(self.Run(parsed, cancellation)));
@@ -91,6 +92,11 @@ internal sealed class CompareCommand
         }
 
         Write(folder, reports);
+        if (LongJob.Current is { } job)
+        {
+            job.Output = Path.GetFullPath(folder);
+        }
+
         return ExitCode.Done;
     }
 
@@ -149,13 +155,7 @@ internal sealed class CompareCommand
         }
 
         Console.WriteLine("measuring, writing the report");
-        var report = comparison.Complete(cancellation);
-        if (LongJob.Current is { } job)
-        {
-            job.Output = folder;
-        }
-
-        return report;
+        return comparison.Complete(cancellation);
     }
 
     private static void Write(string folder, List<(string Folder, ComparisonReport Report)> reports)

@@ -15,17 +15,19 @@ internal static class DecodeCommand
         var latents = new Argument<string>("LATENTS") { Description = "A .latents.safetensors file that generate saved" };
         var model = SharedOptions.Model();
         var device = SharedOptions.Device();
+        var vram = SharedOptions.Vram();
         var output = SharedOptions.Output();
         var command = new Command("decode", "Make the video of saved latents, as when a run was cut off while decoding.")
         {
-            latents, model, device, output,
+            latents, model, device, vram, output,
         };
         command.SetAction((parsed, cancellation) =>
         {
             var folder = ModelLocator.Open(parsed.GetValue(model));
             TorchRuntime.Load();
             var place = DeviceChoice.Resolve(parsed.GetValue(device)!);
-            using var pipeline = new TextToVideo(folder, place, VideoDecoder.DefaultDtype(place));
+            using var pipeline = new TextToVideo(
+                folder, place, VideoDecoder.DefaultDtype(place), vram: DeviceChoice.ResolveVram(parsed.GetValue(vram), place));
             var path = SharedOptions.OutputOrDefault(parsed.GetValue(output));
             var result = ProgressReport.Run(progress => pipeline.DecodeLatents(parsed.GetValue(latents)!, path, progress, cancellation));
             Summary.Write(result);

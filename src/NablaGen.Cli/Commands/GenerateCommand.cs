@@ -50,7 +50,7 @@ internal sealed class GenerateCommand
         self._options.AddTo(command);
         foreach (var option in new Option[]
         {
-            self._from, self._model.Device, self._model.Dtype, self._output, self._latents, self._stats, self._preview, self._previewEvery,
+            self._from, self._model.Device, self._model.Dtype, self._model.Vram, self._output, self._latents, self._stats, self._preview, self._previewEvery,
         })
         {
             command.Add(option);

@@ -73,16 +73,11 @@ internal sealed class GenerationOptions
     /// <exception cref="InvalidRequestException">A flag is wrong whatever the model is.</exception>
     public PartialRequest Read(ParseResult parsed)
     {
-        if ((parsed.GetValue(Threshold), parsed.GetValue(TargetDensity)) is (not null, not null))
-        {
-            throw new InvalidRequestException("--target-density adapts the threshold that --threshold fixes: give one of them");
-        }
-
         var request = new PartialRequest
         {
             Prompt = parsed.GetValue(Prompt),
             NegativePrompt = parsed.GetValue(NegativePrompt),
-            Attention = PartialRequest.ParseAttention(parsed.GetValue(Attention), parsed.GetValue(Threshold)),
+            Attention = PartialRequest.ParseAttention(parsed.GetValue(Attention), parsed.GetValue(Threshold), parsed.GetValue(TargetDensity)),
             TargetDensity = parsed.GetValue(TargetDensity),
             DenseSteps = parsed.GetValue(DenseSteps),
             DenseLayers = parsed.GetValue(DenseLayers),

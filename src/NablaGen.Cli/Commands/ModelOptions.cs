@@ -14,6 +14,8 @@ internal sealed class ModelOptions
 
     public Option<string> Dtype { get; } = SharedOptions.Dtype();
 
+    public Option<string?> Vram { get; } = SharedOptions.Vram();
+
     /// <summary>The model's folder; its weights are not opened.</summary>
     public ModelFolder Folder(ParseResult parsed) => ModelLocator.Open(parsed.GetValue(Model));
 
@@ -27,6 +29,6 @@ internal sealed class ModelOptions
         TorchRuntime.Load();
         var device = DeviceChoice.Resolve(parsed.GetValue(Device)!);
         var type = dtype is not null && parsed.GetResult(Dtype) is null or { Implicit: true } ? dtype : parsed.GetValue(Dtype)!;
-        return new TextToVideo(folder, device, DeviceChoice.ResolveDtype(type, device), keepLoaded);
+        return new TextToVideo(folder, device, DeviceChoice.ResolveDtype(type, device), keepLoaded, DeviceChoice.ResolveVram(parsed.GetValue(Vram), device));
     }
 }

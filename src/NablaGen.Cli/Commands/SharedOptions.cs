@@ -28,6 +28,12 @@ internal static class SharedOptions
         CompletionSources = { "auto", "float32", "bfloat16" },
     };
 
+    public static Option<string?> Vram() => new("--vram")
+    {
+        Description = "Most memory to take on the GPU, such as 8GB or 7.5GiB; what does not fit comes from the host as it is needed [default: what is free]",
+        HelpName = "SIZE",
+    };
+
     public static Option<string?> Output() => new("--output", "-o")
     {
         Description = "Video to write: an .mp4, or a .png for one frame [default: out.mp4, or the first free out-<n>.mp4]",

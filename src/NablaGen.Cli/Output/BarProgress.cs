@@ -20,6 +20,14 @@ internal sealed class BarProgress(ProgressContext context) : IGenerationProgress
             return result;
         });
 
+    public void OnPlan(MemoryPlan plan)
+    {
+        foreach (var line in PlanReport.Lines(plan))
+        {
+            AnsiConsole.Console.WriteLine(line);
+        }
+    }
+
     public void OnStage(GenerationStage stage, int units)
     {
         Finish();

@@ -10,6 +10,14 @@ internal sealed class PlainProgress(TextWriter output) : IGenerationProgress
     private GenerationStage _stage;
     private int _units;
 
+    public void OnPlan(MemoryPlan plan)
+    {
+        foreach (var line in PlanReport.Lines(plan))
+        {
+            output.WriteLine(line);
+        }
+    }
+
     public void OnStage(GenerationStage stage, int units)
     {
         (_stage, _units) = (stage, units);

@@ -27,7 +27,8 @@ internal static class Summary
             Line("attention", $"{recipe.Attention}, mean density {density:0.000}{held}");
         }
 
-        Line("memory", $"{Size(result.PeakMemoryBytes)} at peak");
+        var device = result.PeakDeviceMemoryBytes is { } bytes ? $", {Size(bytes)} on the GPU" : "";
+        Line("memory", $"{Size(result.PeakMemoryBytes)} at peak{device}");
         Line("seed", $"{recipe.Seed}");
         if (result.FlatFrames is { Count: > 0 } flat)
         {

@@ -28,10 +28,10 @@ internal sealed class AmpereAttention(CudaDevice device)
             Lists = mask.Lists,
             Counts = mask.Counts,
             Offsets = offsets.Pointer,
-            QStrides = new Strides(q),
-            KStrides = new Strides(k),
-            VStrides = new Strides(v),
-            OutputStrides = new Strides(output),
+            QStrides = new TensorStrides(q),
+            KStrides = new TensorStrides(k),
+            VStrides = new TensorStrides(v),
+            OutputStrides = new TensorStrides(output),
             ListHeadStride = mask.Heads == 1 ? 0 : (long)blocks * blocks,
             CountHeadStride = mask.Heads == 1 ? 0 : blocks,
             ListStride = blocks,
@@ -45,18 +45,10 @@ internal sealed class AmpereAttention(CudaDevice device)
     }
 
     [StructLayout(LayoutKind.Sequential)]
-    private readonly struct Strides(AttentionTensor x)
-    {
-        public readonly long Batch = x.BatchStride;
-        public readonly long Head = x.HeadStride;
-        public readonly long Token = x.TokenStride;
-    }
-
-    [StructLayout(LayoutKind.Sequential)]
     private struct Work
     {
         public nint Q, K, V, Output, LogSumExp, Lists, Counts, Offsets;
-        public Strides QStrides, KStrides, VStrides, OutputStrides;
+        public TensorStrides QStrides, KStrides, VStrides, OutputStrides;
         public long ListHeadStride;
         public int CountHeadStride, ListStride, Heads, Blocks, Tokens;
         public float ScaleLog2;

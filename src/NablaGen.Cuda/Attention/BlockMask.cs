@@ -1,3 +1,5 @@
+using NablaGen.Cuda.Native;
+
 namespace NablaGen.Cuda;
 
 /// <summary>
@@ -48,6 +50,9 @@ public sealed class BlockMask : IDisposable
     /// <summary>Device address of uint32 [heads, blocks, words]; bit j % 32 of word j / 32 is key block j.</summary>
     public nint Bits => _bits.Pointer;
 
+    /// <summary>The bits, for a kernel that needs nothing else.</summary>
+    public MaskBits AllBits => new(Bits, Heads, Blocks);
+
     /// <summary>Device address of int32 [heads, blocks]: how many key blocks each row keeps.</summary>
     public nint Counts => _counts.Pointer;
 
@@ -90,6 +95,16 @@ public sealed class BlockMask : IDisposable
         mask._counts.Write<int>(counts);
         mask._lists?.Write<ushort>(lists);
         return mask;
+    }
+
+    /// <summary>Puts a copy of the bits on the stream, for what outlives the mask.</summary>
+    /// <param name="destination">Device address of <see cref="MaskBits.Bytes"/> bytes.</param>
+    /// <param name="stream">The stream.</param>
+    public MaskBits CopyBits(nint destination, nint stream = 0)
+    {
+        Device.MakeCurrent();
+        Driver.Check(Driver.cuMemcpyDtoDAsync_v2(destination, Bits, (nuint)AllBits.Bytes, stream), "cuMemcpyDtoDAsync");
+        return AllBits with { Pointer = destination };
     }
 
     /// <summary>Share of block pairs that are kept. Waits for the device.</summary>

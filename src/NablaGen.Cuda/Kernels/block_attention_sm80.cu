@@ -13,31 +13,15 @@
 // A query block with an empty list gets zeros and −∞.
 // Grid (blocks, batch · heads), 32 · WARPS threads, dynamic shared memory 3 · 64 · HEAD_DIM elements.
 // Macros: HEAD_DIM (64 or 128), WARPS (2 or 4).
-#include "common.cuh"
+#include "ampere.cuh"
 
-#ifndef HEAD_DIM
-#define HEAD_DIM 128
-#endif
 #ifndef WARPS
 #define WARPS 2
 #endif
 
 constexpr int kThreads = WARPS * kWarp;
 constexpr int kRowTiles = 4 / WARPS;                           // tiles of 16 rows a warp
-constexpr int kChunks = HEAD_DIM / 8;                          // 16-byte pieces a row
-constexpr int kRowBytes = HEAD_DIM * 2;
-constexpr int kTileBytes = kBlock * kRowBytes;
 constexpr float kSlack = 8.0f;
-
-#ifdef NABLAGEN_FP16
-#define ELEMENT_NAME "f16"
-#else
-#define ELEMENT_NAME "bf16"
-#endif
-
-struct Strides {
-    i64 batch, head, token;
-};
 
 struct Work {
     const u16 *q, *k, *v;
@@ -51,42 +35,6 @@ struct Work {
     int countHeadStride, listStride, heads, blocks, tokens;
     float scaleLog2;             // softmax scale · log2(e)
 };
-
-// Where the 16-byte piece (row, chunk) of a tile lies: the swizzle spreads a column's pieces over all banks.
-DEVICE u32 piece(u32 tile, int row, int chunk) { return tile + row * kRowBytes + ((chunk ^ (row & 7)) << 4); }
-
-DEVICE void copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
-template <int Pending> DEVICE void copy_wait() { asm volatile("cp.async.wait_group %0;" ::"n"(Pending) : "memory"); }
-
-// 64 rows from `source` on; rows from `rows` on become zeros.
-DEVICE void copy_tile(u32 tile, const u16* source, i64 tokenStride, int rows, int thread) {
-    constexpr int kRowsAtOnce = kThreads / kChunks;
-    const int chunk = thread % kChunks, first = thread / kChunks;
-#pragma unroll
-    for (int i = 0; i < kBlock / kRowsAtOnce; ++i) {
-        const int row = first + i * kRowsAtOnce;
-        const u16* from = source + (row < rows ? row : 0) * tokenStride + chunk * 8;
-        asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
-                     ::"r"(piece(tile, row, chunk)), "l"(from), "r"(row < rows ? 16 : 0) : "memory");
-    }
-}
-
-DEVICE void load_matrices(u32 (&r)[4], u32 address) {
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(address) : "memory");
-}
-
-DEVICE void load_matrices_transposed(u32 (&r)[4], u32 address) {
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
-                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(address) : "memory");
-}
-
-DEVICE void multiply(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1) {
-    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32." ELEMENT_NAME "." ELEMENT_NAME ".f32 "
-                 "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
 
 extern "C" __global__ void __launch_bounds__(kThreads, 8 / WARPS) block_attention_sm80(const __grid_constant__ Work work) {
     extern __shared__ __align__(1024) u8 shared[];
@@ -113,14 +61,12 @@ extern "C" __global__ void __launch_bounds__(kThreads, 8 / WARPS) block_attentio
     int keyStart = 0, tokens = 0;
     if (count > 0) {
         const u16* q = work.q + batch * work.qStrides.batch + head * work.qStrides.head + start * work.qStrides.token;
-        copy_tile(tileQ, q, work.qStrides.token, rows, thread);
+        copy_tile<kThreads>(tileQ, q, work.qStrides.token, rows, thread);
         keyStart = work.offsets[list[0]];
         tokens = work.offsets[list[0] + 1] - keyStart;
-        copy_tile(tileK, k + keyStart * work.kStrides.token, work.kStrides.token, tokens, thread);
+        copy_tile<kThreads>(tileK, k + keyStart * work.kStrides.token, work.kStrides.token, tokens, thread);
         copy_commit();
     }
-    // ldmatrix takes one row address a lane: lanes 0..7 the first 8 × 8 matrix's rows, 8..15 the second's, and so on.
-    // The swizzle is an exclusive or, so a step of 32 bytes along a row is one too.
     const u32 fragmentQ = piece(tileQ, warp * kRowTiles * 16 + lane % 16, lane / 16);
     const u32 fragmentK = piece(tileK, lane % 8 + lane / 16 * 8, lane / 8 % 2);
     const u32 fragmentV = piece(tileV, lane % 16, lane / 16);
@@ -132,7 +78,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, 8 / WARPS) block_attentio
             nextStart = work.offsets[next];
             nextTokens = work.offsets[next + 1] - nextStart;
         }
-        copy_tile(tileV, v + keyStart * work.vStrides.token, work.vStrides.token, tokens, thread);
+        copy_tile<kThreads>(tileV, v + keyStart * work.vStrides.token, work.vStrides.token, tokens, thread);
         copy_commit();
         copy_wait<1>();
         __syncthreads();
@@ -160,7 +106,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, 8 / WARPS) block_attentio
             }
         }
         __syncthreads();
-        if (i + 1 < count) copy_tile(tileK, k + nextStart * work.kStrides.token, work.kStrides.token, nextTokens, thread);
+        if (i + 1 < count) copy_tile<kThreads>(tileK, k + nextStart * work.kStrides.token, work.kStrides.token, nextTokens, thread);
         copy_commit();
 
         u32 p[kRowTiles][4][4];

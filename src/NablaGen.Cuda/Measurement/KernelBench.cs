@@ -56,14 +56,31 @@ public sealed class KernelBench : IDisposable
         var counts = new MaskCounts(_device);
         yield return Bytes("mask", "blocks kept by head", 4.0 * _shape.Heads * _shape.Blocks, () => counts.Run(mask, kept.Pointer));
 
+        using var turned = new CudaBuffer(_device, bits.AllBits.Bytes);
+        var transpose = new MaskTranspose(_device);
+        yield return Bytes("mask", "transposed", 2.0 * turned.Bytes, () => transpose.Run(bits.AllBits, turned.Pointer));
+
         using var best = new BlockAttention(_device);
         using var ampere = new BlockAttention(_device, AttentionKernel.Ampere);
+        using var backward = new BlockAttentionBackward(_device);
+        using var backwardAmpere = new BlockAttentionBackward(_device, AttentionKernel.Ampere);
+        using CudaBuffer logSumExp = new(_device, 4L * _shape.Heads * _shape.Tokens), gradientQ = new(_device, 2L * _shape.Elements),
+            gradientK = new(_device, 2L * _shape.Elements), gradientV = new(_device, 2L * _shape.Elements);
+        var gradients = new AttentionGradients(Tensor(gradientQ), Tensor(gradientK), Tensor(gradientV));
         foreach (var density in densities)
         {
             MakeDensity(nabla, q, k, mask, density);
             var share = mask.Density();
             yield return Flops(
                 "attention", $"NABLA mask, density {share:0.000}", share, () => best.Run(q, k, v, output, _offsets, mask));
+            best.Run(q, k, v, output, _offsets, mask, logSumExp: logSumExp.Pointer);
+            // Its output's gradient is of no matter for the time: V's values serve.
+            yield return Flops(
+                "attention, gradients", $"NABLA mask, density {share:0.000}", share,
+                () => backward.Run(q, k, v, output, logSumExp.Pointer, v, gradients, _offsets, mask.AllBits), products: 5);
+            yield return Flops(
+                "gradients (Ampere)", $"NABLA mask, density {share:0.000}", share,
+                () => backwardAmpere.Run(q, k, v, output, logSumExp.Pointer, v, gradients, _offsets, mask.AllBits), products: 5);
             yield return Flops(
                 "attention (Ampere)", $"NABLA mask, density {share:0.000}", share, () => ampere.Run(q, k, v, output, _offsets, mask));
             var random = new Random(5);
@@ -72,6 +89,10 @@ public sealed class KernelBench : IDisposable
             share = scattered.Density();
             yield return Flops(
                 "attention", $"random mask, density {share:0.000}", share, () => best.Run(q, k, v, output, _offsets, scattered));
+            best.Run(q, k, v, output, _offsets, scattered, logSumExp: logSumExp.Pointer);
+            yield return Flops(
+                "attention, gradients", $"random mask, density {share:0.000}", share,
+                () => backward.Run(q, k, v, output, logSumExp.Pointer, v, gradients, _offsets, scattered.AllBits), products: 5);
         }
     }
 
@@ -126,10 +147,11 @@ public sealed class KernelBench : IDisposable
         return new KernelTime(kernel, what, milliseconds, bytes / milliseconds / 1e9, "TB/s");
     }
 
-    private KernelTime Flops(string kernel, string what, double density, Action work)
+    // `products`: of the tokens' matrix with a head; two in the attention, five in its gradients however a kernel comes by them.
+    private KernelTime Flops(string kernel, string what, double density, Action work, int products = 2)
     {
         var milliseconds = CudaTimer.Median(_device, work, _repeats);
-        var flops = 4.0 * _shape.Tokens * _shape.Tokens * _shape.HeadSize * _shape.Heads * density;
+        var flops = 2.0 * products * _shape.Tokens * _shape.Tokens * _shape.HeadSize * _shape.Heads * density;
         return new KernelTime(kernel, what, milliseconds, flops / milliseconds / 1e9, "TFLOP/s");
     }
 

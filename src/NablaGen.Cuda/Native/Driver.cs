@@ -26,6 +26,14 @@ internal static unsafe partial class Driver
     [LibraryImport(Library)] public static partial int cuMemsetD8Async(nint pointer, byte value, nuint bytes, nint stream);
     [LibraryImport(Library)] public static partial int cuMemcpyHtoD_v2(nint destination, void* source, nuint bytes);
     [LibraryImport(Library)] public static partial int cuMemcpyDtoH_v2(void* destination, nint source, nuint bytes);
+    [LibraryImport(Library)] public static partial int cuMemHostRegister_v2(nint start, nuint bytes, uint flags);
+    [LibraryImport(Library)] public static partial int cuMemHostUnregister(nint start);
+    [LibraryImport(Library)] public static partial int cuMemcpyHtoDAsync_v2(nint destination, nint source, nuint bytes, nint stream);
+    [LibraryImport(Library)] public static partial int cuStreamCreate(out nint handle, uint flags);
+    [LibraryImport(Library)] public static partial int cuStreamWaitEvent(nint stream, nint handle, uint flags);
+    [LibraryImport(Library)] public static partial int cuStreamSynchronize(nint stream);
+    [LibraryImport(Library)] public static partial int cuStreamDestroy_v2(nint handle);
+    [LibraryImport(Library)] public static partial int cuMemcpyDtoDAsync_v2(nint destination, nint source, nuint bytes, nint stream);
     [LibraryImport(Library)] public static partial int cuModuleLoadData(out nint module, byte* image);
     [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int cuModuleGetFunction(out nint function, nint module, string name);

@@ -10,7 +10,7 @@ public sealed class BlockLayout
     /// <summary>Tokens of a full block.</summary>
     public const int BlockSize = TileSide * TileSide;
 
-    private const int TileSide = 8;
+    internal const int TileSide = 8;
 
     private readonly int[] _starts;
     private readonly int[] _lengths;

@@ -5,7 +5,10 @@ namespace NablaGen.Attention;
 /// <summary>What computes a block-sparse attention on one kind of device.</summary>
 public interface IBlockSparseBackend : IDisposable
 {
-    /// <summary>Makes the mask of <paramref name="expression"/> and attends over its blocks.</summary>
+    /// <summary>
+    /// Makes the mask of <paramref name="expression"/> and attends over its blocks. Differentiable in queries, keys and values where one of
+    /// them requires a gradient; the mask has none.
+    /// </summary>
     /// <param name="q">Queries. [B, H, L, D]</param>
     /// <param name="k">Keys. [B, H, L, D]</param>
     /// <param name="v">Values. [B, H, L, D]</param>

@@ -61,6 +61,12 @@ public static class CheckpointLoader
     public static void Load(ITensorSource source, nn.Module module, string prefix = "")
     {
         Check(source, module.Shapes(), prefix);
+        Copy(source, module, prefix);
+    }
+
+    /// <summary>As <see cref="Load"/>, for a part of a model whose checkpoint has been checked as a whole.</summary>
+    internal static void Copy(ITensorSource source, nn.Module module, string prefix = "")
+    {
         foreach (var (name, parameter) in module.named_parameters())
         {
             source.CopyTo(prefix + name, parameter);

@@ -21,12 +21,14 @@ namespace NablaGen.Checkpoints;
 /// </summary>
 public sealed class ModelFolder
 {
-    private const string DitFile = "diffusion_pytorch_model.safetensors";
+    /// <summary>Where the tokenizer lies in a model folder.</summary>
+    public const string TokenizerFile = "google/umt5-xxl/spiece.model";
+
+    internal const string DitFile = "diffusion_pytorch_model.safetensors";
+    internal const string ConfigFile = "config.json";
+    internal const string TextEncoderFile = "models_t5_umt5-xxl-enc-bf16";
+    internal const string VaeFile = "Wan2.1_VAE";
     private const string DitIndex = DitFile + ".index.json";
-    private const string ConfigFile = "config.json";
-    private const string TextEncoderFile = "models_t5_umt5-xxl-enc-bf16";
-    private const string VaeFile = "Wan2.1_VAE";
-    private const string TokenizerFile = "google/umt5-xxl/spiece.model";
 
     private ModelFolder(string path, string[] pieces)
     {

@@ -3,12 +3,16 @@ using NablaGen.Attention;
 using NablaGen.Models;
 using NablaGen.Models.Dit;
 using NablaGen.Native;
+using NablaGen.Pipeline;
 using TorchSharp;
 using static TorchSharp.torch;
 
 namespace NablaGen.Measurement;
 
-/// <summary>Times one pass through a transformer of random weights: what a solver step costs once, or twice with guidance.</summary>
+/// <summary>
+/// Times one pass through a transformer of random weights: what a solver step costs once, or twice with guidance; or a training step, which
+/// is a pass and its gradients (an optimiser's step is no matter of attention).
+/// </summary>
 public static class DitBenchmark
 {
     private const double WeightScale = 0.02;
@@ -19,57 +23,79 @@ public static class DitBenchmark
     /// <param name="expressions">What to time.</param>
     /// <param name="options">Where, and in which type.</param>
     /// <param name="repeats">Timed passes; the median counts.</param>
+    /// <param name="batch">Videos in a pass: 2 is what guidance is in one batch.</param>
+    /// <param name="resident">Blocks that stay on the device, the others being streamed; null for all.</param>
+    /// <param name="training">Makes passes with a gradient, to time training steps; null times a forward pass alone.</param>
     /// <param name="cancellation">Stops between passes.</param>
     public static IEnumerable<DitTiming> Run(
         DitConfig config, (int Frames, int Height, int Width) latent, IEnumerable<AttentionExpression> expressions, ModuleOptions options,
-        int repeats, CancellationToken cancellation = default)
+        int repeats, int batch = 1, int? resident = null, Func<IDitPasses>? training = null, CancellationToken cancellation = default)
     {
-        using var noGrad = no_grad();
-        using var model = new WanModel(config, options);
-        foreach (var parameter in model.parameters())
-        {
-            parameter.normal_(0, WeightScale);
-        }
-
+        using var model = new WanModel(config, options, resident is { } count
+            ? BlockStreamer.Create(config, options, count, MemoryPlanner.Slots, (_, block) => Randomise(block, false))
+            : null);
+        Randomise(model, training is not null);
         foreach (var expression in expressions)
         {
-            yield return Time(model, latent, expression, options, repeats, cancellation);
+            yield return Time(model, latent, expression, options, repeats, batch, training, cancellation);
+        }
+    }
+
+    private static void Randomise(nn.Module module, bool trained)
+    {
+        using var noGrad = no_grad();
+        foreach (var parameter in module.parameters())
+        {
+            parameter.normal_(0, WeightScale);
+            parameter.requires_grad_(trained);
         }
     }
 
     private static DitTiming Time(
         WanModel model, (int Frames, int Height, int Width) latent, AttentionExpression expression, ModuleOptions options, int repeats,
-        CancellationToken cancellation)
+        int batch, Func<IDitPasses>? training, CancellationToken cancellation)
     {
         using var scope = NewDisposeScope();
+        using var gradients = set_grad_enabled(training is not null);
         var config = model.Config;
         var meter = new DensityMeter();
         using var counted = AttentionFactory.Create(expression, options.Device, denseSteps: 0, observer: meter);
         using var silent = AttentionFactory.Create(expression, options.Device, denseSteps: 0);
-        var latents = randn([1, config.InDim, latent.Frames, latent.Height, latent.Width], device: options.Device);
-        var context = randn([1, config.TextLen, config.TextDim], device: options.Device);
-        var t = tensor(new[] { 500L }).to(options.Device);
+        var latents = randn([batch, config.InDim, latent.Frames, latent.Height, latent.Width], device: options.Device);
+        var context = randn([batch, config.TextLen, config.TextDim], device: options.Device);
+        var t = tensor(Enumerable.Repeat(500L, batch).ToArray()).to(options.Device);
 
         // The warm-up also reads the density, which the timed passes do without.
-        using (var warm = new DitRun(config, latent.Frames, latent.Height, latent.Width, counted, options))
+        using (var warm = new DitRun(config, latent.Frames, latent.Height, latent.Width, counted, options, training?.Invoke()))
         {
-            model.forward(latents, t, context, warm).Dispose();
+            Pass(model, latents, t, context, warm, training is not null);
         }
 
-        using var run = new DitRun(config, latent.Frames, latent.Height, latent.Width, silent, options) { Cancellation = cancellation };
-        model.forward(latents, t, context, run).Dispose();
+        using var run = new DitRun(config, latent.Frames, latent.Height, latent.Width, silent, options, training?.Invoke()) { Cancellation = cancellation };
+        Pass(model, latents, t, context, run, training is not null);
         var times = new double[repeats];
         for (var i = 0; i < repeats; i++)
         {
             Wait(options.Device);
             var watch = Stopwatch.StartNew();
-            model.forward(latents, t, context, run).Dispose();
+            Pass(model, latents, t, context, run, training is not null);
             Wait(options.Device);
             times[i] = watch.Elapsed.TotalMilliseconds;
         }
 
         Array.Sort(times);
         return new DitTiming(expression.ToString(), run.Layout.Tokens, meter.Mean!.Value, times[repeats / 2], times[0], times[^1], MemoryInUse(options.Device));
+    }
+
+    private static void Pass(WanModel model, Tensor latents, Tensor t, Tensor context, DitRun run, bool training)
+    {
+        using var scope = NewDisposeScope();
+        var velocity = model.forward(latents, t, context, run);
+        if (training)
+        {
+            velocity.square().mean().backward();
+            model.zero_grad();
+        }
     }
 
     private static void Wait(Device device)

@@ -17,10 +17,13 @@ public sealed record ModuleOptions(Device Device, ScalarType Dtype)
     /// <summary>The same place, in float32.</summary>
     public ModuleOptions Float32 => this with { Dtype = ScalarType.Float32 };
 
+    /// <summary>Where parameters take their memory from; null for memory of their own.</summary>
+    internal ParameterPool? Pool { get; init; }
+
     /// <summary>A parameter whose values are yet to be read from a checkpoint. It is its module's and outlives the scope it is made in.</summary>
     internal Parameter Parameter(params long[] shape)
     {
-        var parameter = new Parameter(empty(shape, Dtype, Device), requires_grad: false);
+        var parameter = new Parameter(Pool?.Take(shape, Dtype) ?? empty(shape, Dtype, Device), requires_grad: false);
         parameter.DetachFromDisposeScope();
         return parameter;
     }

@@ -15,6 +15,9 @@ public sealed record GenerationResult(
     IReadOnlyDictionary<GenerationStage, double> Seconds,
     long PeakMemoryBytes)
 {
+    /// <summary>The most memory in use on the device, all programs' together, seen after each step and stage; null on the CPU.</summary>
+    public long? PeakDeviceMemoryBytes { get; init; }
+
     /// <summary>Frames of a single colour, numbered from 0; hardly ever what was asked for.</summary>
     public IReadOnlyList<int> FlatFrames { get; init; } = [];
 }

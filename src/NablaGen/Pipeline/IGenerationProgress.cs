@@ -3,6 +3,12 @@ namespace NablaGen.Pipeline;
 /// <summary>Is told how a generation goes. Calls come from the thread that works.</summary>
 public interface IGenerationProgress
 {
+    /// <summary>A device's memory is planned; comes before the work, not on the CPU.</summary>
+    /// <param name="plan">What lives where.</param>
+    void OnPlan(MemoryPlan plan)
+    {
+    }
+
     /// <summary>A stage begins.</summary>
     /// <param name="stage">Which.</param>
     /// <param name="units">Its units of work: solver steps when sampling, frames when decoding; 0 where it has none.</param>

@@ -23,14 +23,43 @@ public sealed class LatentSampler : IDisposable
         _options = options;
     }
 
+    /// <summary>The transformer's sizes.</summary>
+    public DitConfig Config => _model.Config;
+
     /// <summary>Reads a model's transformer.</summary>
-    public static LatentSampler Load(ModelFolder folder, ModuleOptions options)
+    /// <param name="folder">The model.</param>
+    /// <param name="options">Where it is, and its type.</param>
+    /// <param name="plan">Which blocks stay on the device; null for all.</param>
+    public static LatentSampler Load(ModelFolder folder, ModuleOptions options, MemoryPlan? plan = null)
     {
+        using var source = folder.OpenDit();
+        if (plan is { StreamedBlocks: > 0 })
+        {
+            return LoadStreamed(source, folder.DitConfig, options, plan);
+        }
+
         var model = new WanModel(folder.DitConfig, options);
         try
         {
-            using var source = folder.OpenDit();
             CheckpointLoader.Load(source, model);
+            return new LatentSampler(model, options);
+        }
+        catch
+        {
+            model.Dispose();
+            throw;
+        }
+    }
+
+    // The checkpoint as a whole is checked before a plan is made.
+    private static LatentSampler LoadStreamed(ITensorSource source, DitConfig config, ModuleOptions options, MemoryPlan plan)
+    {
+        var blocks = BlockStreamer.Create(
+            config, options, plan.ResidentBlocks, plan.Slots, (layer, block) => CheckpointLoader.Copy(source, block, $"blocks.{layer}."));
+        var model = new WanModel(config, options, blocks);
+        try
+        {
+            CheckpointLoader.Copy(source, model);
             return new LatentSampler(model, options);
         }
         catch
@@ -56,11 +85,14 @@ public sealed class LatentSampler : IDisposable
     /// <param name="context">The prompt. [1, length, TextDim]</param>
     /// <param name="negativeContext">The negative prompt; null where guidance is 1. [1, length, TextDim]</param>
     /// <param name="observer">Sees every attention and every step.</param>
+    /// <param name="batchGuidance">
+    /// Whether the passes with and without the prompt are one batch: attentions are then observed once a step and layer, with the heads of both.
+    /// </param>
     /// <param name="cancellation">Stops between two layers.</param>
     /// <returns>Latents in float32 on the model's device. [C, T', h, w]</returns>
     public Tensor Sample(
         GenerationRequest request, Tensor noise, Tensor context, Tensor? negativeContext,
-        ISamplingObserver? observer = null, CancellationToken cancellation = default)
+        ISamplingObserver? observer = null, bool batchGuidance = false, CancellationToken cancellation = default)
     {
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
@@ -77,6 +109,7 @@ public sealed class LatentSampler : IDisposable
 
         var prompt = context.to(_options.Device);
         var negative = negativeContext?.to(_options.Device);
+        var both = batchGuidance && negative is not null ? cat([Padded(prompt), Padded(negative)]) : null;
         var latents = noise.to(_options.Device).unsqueeze(0);
         observer?.OnStart();
         for (var step = 0; step < request.Steps; step++)
@@ -90,10 +123,11 @@ public sealed class LatentSampler : IDisposable
 
             var t = tensor(new[] { solver.Schedule.Timesteps[step] }).to(_options.Device);
 
-            var velocity = _model.forward(latents, t, prompt, run);
-            if (negative is not null)
+            var (velocity, unconditional) = both is null
+                ? (_model.forward(latents, t, prompt, run), negative is null ? null : _model.forward(latents, t, negative, run))
+                : Halves(_model.forward(cat([latents, latents]), cat([t, t]), both, run));
+            if (unconditional is not null)
             {
-                var unconditional = _model.forward(latents, t, negative, run);
                 velocity = unconditional + (velocity - unconditional) * request.Guidance;
             }
 
@@ -126,4 +160,9 @@ public sealed class LatentSampler : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => _model.Dispose();
+
+    // As the transformer itself pads a prompt. [1, length, TextDim] → [1, TextLen, TextDim]
+    private Tensor Padded(Tensor context) => nn.functional.pad(context, [0, 0, 0, _model.Config.TextLen - context.shape[1]]);
+
+    private static (Tensor, Tensor?) Halves(Tensor batch) => (batch.narrow(0, 0, 1), batch.narrow(0, 1, 1));
 }

@@ -161,9 +161,11 @@ public sealed record PartialRequest
     }
 
     /// <summary>The attention of <c>--attention</c> or its short form <c>--threshold</c>; null where neither is given.</summary>
-    /// <exception cref="InvalidRequestException">Both are given, or one is wrong.</exception>
-    public static AttentionExpression? ParseAttention(string? expression, double? threshold) => (expression, threshold) switch
+    /// <exception cref="InvalidRequestException">Both are given, or a threshold with a target density, or one is wrong.</exception>
+    public static AttentionExpression? ParseAttention(string? expression, double? threshold, double? targetDensity) => (expression, threshold) switch
     {
+        (_, not null) when targetDensity is not null =>
+            throw new InvalidRequestException("--target-density adapts the threshold that --threshold fixes: give one of them"),
         (not null, not null) => throw new InvalidRequestException("--threshold and --attention both say what attention to use: give one of them"),
         (_, { } value) => AttentionExpression.Nabla(value),
         ({ } text, _) => AttentionExpression.Parse(text),

@@ -25,6 +25,7 @@ public static class ResultFile
             ["seconds"] = new JsonObject(result.Seconds.Select(stage => KeyValuePair.Create(
                 JsonNamingPolicy.SnakeCaseLower.ConvertName(stage.Key.ToString()), (JsonNode?)JsonValue.Create(Math.Round(stage.Value, 3))))),
             ["peak_memory_bytes"] = result.PeakMemoryBytes,
+            ["peak_device_memory_bytes"] = result.PeakDeviceMemoryBytes,
         };
         OutputFile.Write(PathBeside(video), file => file.Write(Encoding.UTF8.GetBytes(json.ToJsonString(Indented) + "\n")));
     }

@@ -6,6 +6,8 @@ using NablaGen.Models;
 using NablaGen.Models.Dit;
 using NablaGen.Models.TextEncoder;
 using NablaGen.Models.Vae;
+using NablaGen.Native;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace NablaGen.Pipeline;
@@ -17,13 +19,18 @@ namespace NablaGen.Pipeline;
 /// <param name="folder">The model.</param>
 /// <param name="device">Where it runs.</param>
 /// <param name="dtype">The type of the large matrix products.</param>
-/// <param name="keepLoaded">Keeps the transformer and the VAE in memory for the next video, until disposed of.</param>
-public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dtype, bool keepLoaded = false) : IDisposable
+/// <param name="keepLoaded">Keeps the transformer and the VAE in memory for the next video, until disposed of; only one where both do not fit.</param>
+/// <param name="vram">The most device memory to take, in bytes; null for what is free at the start. The CPU has no such limit.</param>
+public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dtype, bool keepLoaded = false, long? vram = null) : IDisposable
 {
     private readonly ModuleOptions _options = new(device, dtype);
+    private readonly GenerationMemory _memory = new(
+        folder, device, dtype, keepLoaded, vram, device.type == DeviceType.CUDA ? () => DeviceMemory.Look(device) : null);
+    private readonly PromptStage _prompts = new(folder);
+
+    private MemoryPlan? _samplerPlan;
     private LatentSampler? _sampler;
     private VideoDecoder? _decoder;
-    private UmT5Tokenizer? _tokenizer;
     private string? _hash;
 
     /// <summary>The model.</summary>
@@ -45,13 +52,14 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         GenerationRequest request, string output, string? latentsPath = null, IGenerationProgress? progress = null,
         ISamplingObserver? observer = null, CancellationToken cancellation = default)
     {
-        var clock = new StageClock(progress);
+        var clock = Clock(progress);
         clock.Start(GenerationStage.Check);
         CheckOutput(request, output, latentsPath ??= LatentFile.PathBeside(output));
         var tokens = Tokenize([request]);
+        var plan = Plan([request], clock);
         clock.Start(GenerationStage.EncodeText);
-        using var prepared = Encode([request], tokens, null, cancellation).Single();
-        return Generate(prepared, output, latentsPath, observer, clock, cancellation);
+        using var prepared = Encode([request], tokens, plan, clock, cancellation).Single();
+        return Generate(prepared, output, latentsPath, plan, observer, clock, cancellation);
     }
 
     /// <summary>
@@ -65,11 +73,12 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
     public IReadOnlyList<PreparedRequest> Prepare(
         IReadOnlyList<GenerationRequest> requests, IGenerationProgress? progress = null, CancellationToken cancellation = default)
     {
-        var clock = new StageClock(progress);
+        var clock = Clock(progress);
         clock.Start(GenerationStage.Check);
         var tokens = Tokenize(requests);
+        var plan = Plan(requests, clock);
         clock.Start(GenerationStage.EncodeText, requests.Count);
-        return Encode(requests, tokens, clock, cancellation);
+        return Encode(requests, tokens, plan, clock, cancellation);
     }
 
     /// <summary>Makes the video of a prepared request and, before decoding, saves its latents.</summary>
@@ -79,7 +88,7 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         ISamplingObserver? observer = null, CancellationToken cancellation = default)
     {
         CheckOutput(prepared.Request, output, latentsPath ??= LatentFile.PathBeside(output));
-        return Generate(prepared, output, latentsPath, observer, new StageClock(progress), cancellation);
+        return Generate(prepared, output, latentsPath, _memory.Plan([prepared.Request]), observer, Clock(progress), cancellation);
     }
 
     /// <summary>Makes the video of saved latents.</summary>
@@ -93,7 +102,7 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         string latentsPath, string output, IGenerationProgress? progress = null, CancellationToken cancellation = default)
     {
         using var scope = NewDisposeScope();
-        var clock = new StageClock(progress);
+        var clock = Clock(progress);
         clock.Start(GenerationStage.Check);
         var (latents, recipe) = LatentFile.Load(latentsPath);
         var vae = folder.VaeConfig;
@@ -115,15 +124,24 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
             Width = (int)latents.shape[3] * vae.SpatialStride,
             Height = (int)latents.shape[2] * vae.SpatialStride,
         };
-        var flat = Decode(latents, recipe, output, clock, cancellation);
-        return Finish(output, latentsPath, recipe, null, flat, clock);
+        var plan = _memory.PlanDecoding(latents.shape);
+        if (device.type == DeviceType.CUDA)
+        {
+            clock.Plan(plan);
+        }
+
+        return _memory.Guard(clock, plan, null, () =>
+        {
+            var flat = Decode(latents, recipe, output, plan, clock, cancellation);
+            return Finish(output, latentsPath, recipe, null, flat, clock);
+        });
     }
 
     /// <summary>Checks every key, shape and type of the model's files, the tokenizer included, and that the weights fit into memory; nothing is loaded.</summary>
     /// <exception cref="NablaGenException">A file is bad, or is not of the configuration's model, or a model does not fit.</exception>
     public void CheckModel()
     {
-        if (_tokenizer is not null)
+        if (_prompts.IsReady)
         {
             return;
         }
@@ -133,7 +151,7 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         var vae = Shapes(new WanVae(folder.VaeConfig, ModuleOptions.Meta));
         folder.Check(dit, textEncoder, vae);
         MemoryCheck.Run([(folder.DitPath, dit), (folder.TextEncoderPath, textEncoder)], device, dtype);
-        _tokenizer = UmT5Tokenizer.Load(folder.TokenizerPath);
+        _prompts.LoadTokenizer();
     }
 
     /// <summary>The recipe of a request with this model. Reads the weights' files once for their hash.</summary>
@@ -147,14 +165,26 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         Free(ref _decoder);
     }
 
+    private StageClock Clock(IGenerationProgress? progress) => new(progress, _memory.Sample);
+
+    private MemoryPlan Plan(IReadOnlyList<GenerationRequest> requests, StageClock clock)
+    {
+        var plan = _memory.Plan(requests);
+        if (device.type == DeviceType.CUDA)
+        {
+            clock.Plan(plan);
+        }
+
+        return plan;
+    }
+
     private static void CheckOutput(GenerationRequest request, string output, string latentsPath)
     {
         VideoOutput.Check(output, request.Frames);
         OutputFile.Prepare(latentsPath, ".safetensors");
     }
 
-    // The tokens of each prompt and, with guidance, negative prompt; of a list's, many are the same.
-    private Dictionary<string, int[]> Tokenize(IReadOnlyList<GenerationRequest> requests)
+    private IReadOnlyDictionary<string, int[]> Tokenize(IReadOnlyList<GenerationRequest> requests)
     {
         foreach (var request in requests)
         {
@@ -162,78 +192,67 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         }
 
         CheckModel();
-        return requests.SelectMany(Texts).Distinct().ToDictionary(text => text, Tokenize);
-    }
-
-    private static string[] Texts(GenerationRequest request) => request.IsGuided ? [request.Prompt, request.NegativePrompt] : [request.Prompt];
-
-    private int[] Tokenize(string text)
-    {
-        var tokens = _tokenizer!.Tokenize(text, folder.DitConfig.TextLen);
-        var largest = tokens.Ids.Max();
-        return largest < folder.TextEncoderConfig.Vocab
-            ? tokens.Ids[..tokens.Length]
-            : throw new NablaGenException($"{folder.TokenizerPath}: gives the token {largest}, and the text encoder in {folder.TextEncoderPath} "
-                + $"knows {folder.TextEncoderConfig.Vocab}: the two do not belong together");
+        return _prompts.Tokenize(requests);
     }
 
     private PreparedRequest[] Encode(
-        IReadOnlyList<GenerationRequest> requests, Dictionary<string, int[]> tokens, StageClock? clock, CancellationToken cancellation)
+        IReadOnlyList<GenerationRequest> requests, IReadOnlyDictionary<string, int[]> tokens, MemoryPlan plan, StageClock clock, CancellationToken cancellation)
     {
-        using var scope = NewDisposeScope();
         cancellation.ThrowIfCancellationRequested();
-        using var encoder = PromptEncoder.Load(folder, _options);
-        var encoded = new Dictionary<string, Tensor>();
-        Tensor Context(string text)
+        if (plan is { IsTextEncoderOnDevice: true, KeepsAll: false })
         {
-            if (!encoded.TryGetValue(text, out var context))
-            {
-                using var inner = NewDisposeScope();
-                // On the CPU a thousand prompts take no room from the models.
-                encoded[text] = context = encoder.Encode(tokens[text]).to(CPU).MoveToOuterDisposeScope();
-            }
-
-            return context.alias();
+            Free(ref _sampler);
+            Free(ref _decoder);
         }
 
-        var prepared = new PreparedRequest[requests.Count];
-        for (var i = 0; i < prepared.Length; i++)
+        try
         {
-            cancellation.ThrowIfCancellationRequested();
-            var contexts = Texts(requests[i]).Select(Context).ToArray();
-            prepared[i] = new PreparedRequest(requests[i], RecipeOf(requests[i]), contexts[0], contexts.ElementAtOrDefault(1));
-            clock?.Done(i + 1, null);
+            var options = plan.IsTextEncoderOnDevice ? _options : _options with { Device = CPU };
+            return _memory.Guard(clock, plan, requests[0], () => _prompts.Encode(requests, tokens, options, RecipeOf, clock, cancellation));
         }
-
-        foreach (var one in prepared)
+        finally
         {
-            one.Detach();
+            DeviceCache.Release(device);
         }
-
-        return prepared;
     }
 
     private GenerationResult Generate(
-        PreparedRequest prepared, string output, string latentsPath, ISamplingObserver? observer, StageClock clock, CancellationToken cancellation)
+        PreparedRequest prepared, string output, string latentsPath, MemoryPlan plan, ISamplingObserver? observer, StageClock clock,
+        CancellationToken cancellation) => _memory.Guard(clock, plan, prepared.Request, () =>
     {
         using var scope = NewDisposeScope();
         var meter = new DensityMeter();
         var seen = new SamplingProgress(meter, clock);
-        var latents = Sample(prepared, new SamplingObservers(observer, seen), clock, cancellation);
+        // Who watches wants to see each pass by itself.
+        var watched = plan with { BatchesGuidance = plan.BatchesGuidance && observer is null };
+        var latents = Sample(prepared, watched, new SamplingObservers(observer, seen), clock, cancellation);
         var recipe = seen.Thresholds.Count == 0 ? prepared.Recipe : prepared.Recipe with { Thresholds = seen.Thresholds };
         LatentFile.Save(latentsPath, latents, recipe);
-        var flat = Decode(latents, recipe, output, clock, cancellation);
+        var flat = Decode(latents, recipe, output, plan, clock, cancellation);
         return Finish(output, latentsPath, recipe, meter.Mean, flat, clock);
-    }
+    });
 
-    private Tensor Sample(PreparedRequest prepared, ISamplingObserver observer, StageClock clock, CancellationToken cancellation)
+    private Tensor Sample(
+        PreparedRequest prepared, MemoryPlan plan, ISamplingObserver observer, StageClock clock, CancellationToken cancellation)
     {
         var request = prepared.Request;
         cancellation.ThrowIfCancellationRequested();
+        if (!plan.KeepsBoth)
+        {
+            Free(ref _decoder);
+        }
+
+        // A larger video than the last may leave room for fewer blocks.
+        if (_samplerPlan?.ResidentBlocks > plan.ResidentBlocks)
+        {
+            Free(ref _sampler);
+        }
+
         if (_sampler is null)
         {
             clock.Start(GenerationStage.LoadTransformer);
-            _sampler = LatentSampler.Load(folder, _options);
+            _sampler = LatentSampler.Load(folder, _options, plan);
+            _samplerPlan = plan;
         }
 
         try
@@ -241,7 +260,7 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
             clock.Start(GenerationStage.Sample, request.Steps);
             using var noise = LatentSampler.Noise(request.LatentShape(folder.VaeConfig), request.Seed);
             var latents = _sampler.Sample(
-                request, noise, prepared.Context, prepared.NegativeContext, observer, cancellation);
+                request, noise, prepared.Context, prepared.NegativeContext, observer, plan.BatchesGuidance, cancellation);
             return latents.isfinite().all().item<bool>()
                 ? latents
                 : throw new NablaGenException($"the latents are not numbers (NaN or infinite) after sampling with {request.Solver}, {request.Steps} steps "
@@ -249,7 +268,7 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         }
         finally
         {
-            if (!keepLoaded)
+            if (!keepLoaded || !plan.KeepsBoth)
             {
                 Free(ref _sampler);
             }
@@ -257,7 +276,7 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
     }
 
     // Gives the frames that came out in a single colour.
-    private IReadOnlyList<int> Decode(Tensor latents, Recipe recipe, string output, StageClock clock, CancellationToken cancellation)
+    private IReadOnlyList<int> Decode(Tensor latents, Recipe recipe, string output, MemoryPlan plan, StageClock clock, CancellationToken cancellation)
     {
         clock.Start(GenerationStage.Decode, recipe.Frames);
         cancellation.ThrowIfCancellationRequested();
@@ -270,24 +289,28 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
             {
                 video.Write(frames);
                 clock.Done(video.FramesWritten, null);
-            }, cancellation: cancellation);
+            }, plan.Vae.Tiling, cancellation);
             video.Complete();
             return flat;
         }
         finally
         {
-            if (!keepLoaded)
+            if (!keepLoaded || !plan.KeepsBoth)
             {
                 Free(ref _decoder);
             }
         }
     }
 
-    private static GenerationResult Finish(
+    private GenerationResult Finish(
         string output, string latentsPath, Recipe recipe, double? density, IReadOnlyList<int> flatFrames, StageClock clock)
     {
         using var process = Process.GetCurrentProcess();
-        var result = new GenerationResult(output, latentsPath, recipe, density, clock.Finish(), process.PeakWorkingSet64) { FlatFrames = flatFrames };
+        var result = new GenerationResult(output, latentsPath, recipe, density, clock.Finish(), process.PeakWorkingSet64)
+        {
+            FlatFrames = flatFrames,
+            PeakDeviceMemoryBytes = _memory.PeakDeviceBytes,
+        };
         ResultFile.Save(output, result);
         return result;
     }
@@ -300,11 +323,15 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         }
     }
 
-    private static void Free<T>(ref T? model)
+    private void Free<T>(ref T? model)
         where T : class, IDisposable
     {
-        model?.Dispose();
-        model = null;
+        if (model is not null)
+        {
+            model.Dispose();
+            model = null;
+            DeviceCache.Release(device);
+        }
     }
 
     private static string DtypeName(ScalarType dtype) => dtype.ToString().ToLowerInvariant();

@@ -141,7 +141,7 @@ public class BlockSparseTests
         Assert.Equal(ScalarType.BFloat16, output.dtype);
     }
 
-    private static (Tensor Q, Tensor K, Tensor V) Random(int batch, int heads, int tokens, int dim)
+    internal static (Tensor Q, Tensor K, Tensor V) Random(int batch, int heads, int tokens, int dim)
     {
         using var generator = new Generator(17);
         return (Draw(), Draw(), Draw());
@@ -168,7 +168,7 @@ public class BlockSparseTests
         .Select(i => x.to_type(ScalarType.Float64).narrow(0, layout.Starts[i], layout.Lengths[i]).mean([0])));
 
     // The mask by tokens. [B, H, L, L]
-    private static Tensor Expand(BlockMask mask, int batch)
+    internal static Tensor Expand(BlockMask mask, int batch)
     {
         var layout = mask.Layout;
         var full = zeros(mask.Heads, layout.Tokens, layout.Tokens, dtype: ScalarType.Bool);

@@ -86,7 +86,7 @@ public sealed class BatchManifestTests : IDisposable
     public void A_recipe_is_compared_but_for_where_it_ran()
     {
         var entry = Entry("a", 1, RowState.Done);
-        Assert.True(entry.Has(Recipe with { Device = "cuda:1", Version = "2", Model = "other" }));
+        Assert.True(entry.Has(Recipe with { Device = "cuda:1", Version = "2", Model = "other", Thresholds = [0.5] }));
         Recipe[] others =
         [
             Recipe with { Prompt = "y" }, Recipe with { Steps = 2 }, Recipe with { ModelHash = "4567" }, Recipe with { Dtype = "bfloat16" },

@@ -56,6 +56,7 @@ public sealed class BatchPlanTests
         PartialRequest a = new() { Prompt = "a" };
         Assert.Contains("--dense-steps", Error(Nothing with { DenseSteps = 2 }, SeedPlan.Once, a));
         Assert.Contains("--negative-prompt", Error(Nothing with { NegativePrompt = "x", Guidance = 1 }, SeedPlan.Once, a));
+        Assert.Contains("--target-density has no", Error(Nothing with { TargetDensity = 0.2 }, SeedPlan.Once, a with { Attention = AttentionExpression.Dense }));
         Assert.Contains("--seeds has no effect", Error(Nothing, SeedPlan.Parse("1"), a with { Seed = 3 }));
         Assert.StartsWith("p:1: --dense-steps", Error(Nothing, SeedPlan.Once, a with { DenseSteps = 2 }));
     }

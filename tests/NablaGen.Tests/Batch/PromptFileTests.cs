@@ -35,6 +35,10 @@ public sealed class PromptFileTests : IDisposable
     }
 
     [Fact]
+    public void A_row_may_hold_a_density() => Assert.Equal(
+        [0.2, null], Read(".csv", "prompt,target_density,threshold\na,0.2,\nb,,0.5").Select(row => row.Request.TargetDensity));
+
+    [Fact]
     public void Csv_has_quotes_commas_line_ends_and_empty_cells()
     {
         var rows = Read(".csv", "Prompt,threshold,Negative_Prompt\r\n\"a \"\"b\"\", c\",0.5,\r\n\r\n\"two\r\nlines\",,\"x,y\"\r\nlast,1,\r\n");
@@ -54,6 +58,7 @@ public sealed class PromptFileTests : IDisposable
     [InlineData(".jsonl", "{\"seed\":1}", "a.jsonl:1: the prompt is empty")]
     [InlineData(".jsonl", "{\"prompt\":\"a\",\"attention\":\"dens\"}", "a.jsonl:1: attention 'dens' is not known")]
     [InlineData(".jsonl", "{\"prompt\":\"a\",\"attention\":\"dense\",\"threshold\":0.5}", "a.jsonl:1: --threshold and --attention both")]
+    [InlineData(".jsonl", "{\"prompt\":\"a\",\"target-density\":0.2,\"threshold\":0.5}", "a.jsonl:1: --target-density adapts the threshold")]
     [InlineData(".csv", "prompt,steps\na,1\nb,1.5\nc,x", "a.csv:3: steps: '1.5' is not a whole number (also wrong: a.csv:4)")]
     [InlineData(".csv", "prompt,shift\na,\"5,5\"", "a.csv:2: shift: '5,5' is not a number")]
     [InlineData(".csv", "prompt,colour\na,red", "a.csv:1: unknown key \"colour\"")]

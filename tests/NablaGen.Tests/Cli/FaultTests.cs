@@ -1,3 +1,5 @@
+using NablaGen.Cuda;
+
 namespace NablaGen.Tests.Cli;
 
 public sealed class FaultTests(GoldenModelFixture model) : IClassFixture<GoldenModelFixture>, IDisposable
@@ -24,6 +26,7 @@ public sealed class FaultTests(GoldenModelFixture model) : IClassFixture<GoldenM
     [InlineData("--negative-prompt has no effect at guidance 1", "--negative-prompt", "x", "--guidance", "1")]
     [InlineData("device 'tpu' is not known", "--device", "tpu")]
     [InlineData("dtype 'int8' is not known", "--dtype", "int8")]
+    [InlineData("--vram has no effect on the CPU", "--device", "cpu", "--vram", "8GB")]
     [InlineData("--width: 'abc' is not a whole number", "--width", "abc")]
     [InlineData("--shift: '5,5' is not a number", "--shift", "5,5")]
     [InlineData("a.avi: the name of the output must end in .mp4", "--output", "a.avi")]
@@ -45,6 +48,18 @@ public sealed class FaultTests(GoldenModelFixture model) : IClassFixture<GoldenM
     {
         var run = Generate("no such folder");
         Assert.Equal((1, "nablagen: no such folder: no such model folder.\n"), (run.ExitCode, run.Error));
+    }
+
+    [Fact]
+    public void No_driver_says_what_was_looked_for()
+    {
+        Assert.SkipWhen(CudaDevice.IsAvailable(out _), "there is a CUDA device");
+        var run = NablaGenProcess.Run(["generate", "--prompt", "x", "--model", model.Path, "--device", "cuda"], _folder.Path);
+        Assert.Equal(1, run.ExitCode);
+        Assert.StartsWith("nablagen: device 'cuda': ", run.Error);
+        Assert.Contains(OperatingSystem.IsWindows() ? "nvcuda" : "libcuda", run.Error);
+        Assert.Equal(1, run.Error.Count(c => c == '\n'));
+        Assert.Empty(_folder.Files);
     }
 
     [Theory]

@@ -61,4 +61,50 @@ internal static class ReferenceAttention
         });
         return (output, logSumExp);
     }
+
+    /// <summary>
+    /// The gradients of Σ output · <paramref name="gradient"/>, given the output and log-sum-exp of <see cref="Run"/>. With
+    /// <paramref name="rounding"/>, weights, their gradients and the results are rounded to that type.
+    /// </summary>
+    public static (double[] Q, double[] K, double[] V) Gradients(
+        double[] q, double[] k, double[] v, double[] output, double[] logSumExp, double[] gradient, int heads, int headSize,
+        IReadOnlyList<int> offsets, Func<int, int, int, bool> keeps, ElementType? rounding = null)
+    {
+        double Round(double x) => rounding is { } type ? Element16.Round(type, x) : x;
+        var tokens = offsets[^1];
+        var blocks = offsets.Count - 1;
+        var scale = 1 / Math.Sqrt(headSize);
+        double[] gradientQ = new double[q.Length], gradientK = new double[q.Length], gradientV = new double[q.Length];
+        Parallel.For(0, heads, head =>
+        {
+            for (var pair = 0; pair < blocks * blocks; pair++)
+            {
+                var (query, key) = (pair / blocks, pair % blocks);
+                for (var i = offsets[query]; keeps(head, query, key) && i < offsets[query + 1]; i++)
+                {
+                    for (var j = offsets[key]; j < offsets[key + 1]; j++)
+                    {
+                        var (at, from) = ((head * tokens + i) * headSize, (head * tokens + j) * headSize);
+                        double logit = 0, product = 0, sum = 0;
+                        for (var d = 0; d < headSize; d++)
+                        {
+                            logit += q[at + d] * k[from + d] * scale;
+                            product += gradient[at + d] * v[from + d];
+                            sum += gradient[at + d] * output[at + d];
+                        }
+
+                        var weight = Math.Exp(logit - logSumExp[head * tokens + i]);
+                        var slope = Round(weight * (product - sum)) * scale;
+                        for (var d = 0; d < headSize; d++)
+                        {
+                            gradientQ[at + d] += slope * k[from + d];
+                            gradientK[from + d] += slope * q[at + d];
+                            gradientV[from + d] += Round(weight) * gradient[at + d];
+                        }
+                    }
+                }
+            }
+        });
+        return ([.. gradientQ.Select(Round)], [.. gradientK.Select(Round)], [.. gradientV.Select(Round)]);
+    }
 }

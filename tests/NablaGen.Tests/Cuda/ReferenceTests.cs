@@ -31,6 +31,34 @@ public class ReferenceTests
         Assert.Equal(Math.Log(2), lse[0], 12);
     }
 
+    [Fact]
+    public void Gradients_are_the_outputs_slopes()
+    {
+        var draw = new Draw(3);
+        int[] offsets = [0, 2, 5, 6];
+        var inputs = Enumerable.Range(0, 3).Select(_ => Enumerable.Range(0, 2 * 6 * 4).Select(_ => draw.Normal()).ToArray()).ToArray();
+        var weights = Enumerable.Range(0, 48).Select(_ => draw.Normal()).ToArray();
+        // Nobody but itself attends to the last block.
+        static bool Keeps(int head, int query, int key) => key == query || (key < 2 && head + query > 0);
+        double Loss() => ReferenceAttention.Run(inputs[0], inputs[1], inputs[2], 2, 4, offsets, Keeps).Output.Zip(weights, (a, b) => a * b).Sum();
+
+        var (output, lse) = ReferenceAttention.Run(inputs[0], inputs[1], inputs[2], 2, 4, offsets, Keeps);
+        var (q, k, v) = ReferenceAttention.Gradients(inputs[0], inputs[1], inputs[2], output, lse, weights, 2, 4, offsets, Keeps);
+        foreach (var (input, gradient) in inputs.Zip([q, k, v]))
+        {
+            for (var i = 0; i < 48; i++)
+            {
+                var x = input[i];
+                input[i] = x + 1e-5;
+                var above = Loss();
+                input[i] = x - 1e-5;
+                var slope = (above - Loss()) / 2e-5;
+                input[i] = x;
+                Assert.Equal(slope, gradient[i], 1e-7);
+            }
+        }
+    }
+
     [Theory]
     [InlineData(0.0, "000100")]
     [InlineData(0.39, "000100")]

@@ -51,6 +51,7 @@ public class LatentColorsTests
         var best = x.matmul(linalg.lstsq(x, wanted).Solution);
         var (error, least, spread) = (Error(found), Error(best), Error(wanted.mean([0], keepdim: true)));
         TestContext.Current.TestOutputHelper!.WriteLine($"rms error {error:0.000}, the best map's {least:0.000}, colours' spread {spread:0.000}");
+        // A VAE of random weights is far from linear, and the map is fitted to soft pictures as well.
         Assert.InRange(error, 0, Math.Max(2 * least, 0.02));
         Assert.InRange(error, 0, 0.9 * spread);
 

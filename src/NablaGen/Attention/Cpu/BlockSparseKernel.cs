@@ -17,14 +17,15 @@ internal static unsafe class BlockSparseKernel
     /// <param name="rowStarts">Where each query block's list starts. [Blocks + 1]</param>
     /// <param name="keyBlocks">The lists.</param>
     /// <param name="output">[L, D]</param>
-    public static void Run(PackedHead head, int[] rowStarts, int[] keyBlocks, float* output) =>
+    /// <param name="logSumExp">Gets the logarithm of each row's Σ e^s, which the backward pass asks for; or null. [L]</param>
+    public static void Run(PackedHead head, int[] rowStarts, int[] keyBlocks, float* output, float* logSumExp) =>
         Parallel.For(0, head.Layout.Blocks, CpuThreads.Options, () => new Scratch(head.PaddedDim), (block, _, scratch) =>
         {
-            Attend(head, block, keyBlocks.AsSpan(rowStarts[block]..rowStarts[block + 1]), scratch, output);
+            Attend(head, block, keyBlocks.AsSpan(rowStarts[block]..rowStarts[block + 1]), scratch, output, logSumExp);
             return scratch;
         }, scratch => scratch.Dispose());
 
-    private static void Attend(PackedHead head, int queryBlock, ReadOnlySpan<int> keyBlocks, Scratch scratch, float* output)
+    private static void Attend(PackedHead head, int queryBlock, ReadOnlySpan<int> keyBlocks, Scratch scratch, float* output, float* logSumExp)
     {
         var rows = head.Layout.Lengths[queryBlock];
         var width = head.PaddedDim;
@@ -48,6 +49,11 @@ internal static unsafe class BlockSparseKernel
             for (var c = 0; c < head.Dim; c++)
             {
                 target[row * head.Dim + c] = scratch.Output[row * width + c] * inverse;
+            }
+
+            if (logSumExp != null)
+            {
+                logSumExp[head.Layout.Starts[queryBlock] + row] = scratch.Max[row] + MathF.Log(scratch.Sum[row]);
             }
         }
     }

@@ -22,7 +22,7 @@ internal sealed unsafe class PackedHead : IDisposable
     {
         Layout = layout;
         Dim = dim;
-        PaddedDim = (dim + Lane - 1) / Lane * Lane;
+        PaddedDim = Pad(dim);
         _queries = Allocate((nuint)layout.Blocks * BlockSize * (nuint)PaddedDim);
         _keys = Allocate((nuint)layout.Blocks * BlockSize * (nuint)PaddedDim);
         _values = Allocate((nuint)layout.Blocks * BlockSize * (nuint)PaddedDim);
@@ -99,7 +99,11 @@ internal sealed unsafe class PackedHead : IDisposable
         NativeMemory.AlignedFree(_keyMeans);
     }
 
-    private static float* Allocate(nuint count)
+    /// <summary>A width rounded up to what the products take.</summary>
+    internal static int Pad(int dim) => (dim + Lane - 1) / Lane * Lane;
+
+    /// <summary>Floats for a product's operands, all zero.</summary>
+    internal static float* Allocate(nuint count)
     {
         var bytes = count * sizeof(float);
         var memory = (float*)NativeMemory.AlignedAlloc(bytes, 64);

@@ -8,12 +8,13 @@ namespace NablaGen.Attention;
 
 /// <summary>
 /// Block-sparse attention on CUDA by our own kernels (docs/kernels.md), in bfloat16 or float16; other types are converted to bfloat16.
-/// Holds the kernels' workspaces, so one a run.
+/// Holds the kernels' workspaces, so one a run; it must live until the last backward pass through it is done.
 /// </summary>
 public sealed class CudaBlockSparseBackend : IBlockSparseBackend
 {
     private readonly CudaDevice _device;
     private readonly BlockAttention _attention;
+    private readonly BlockAttentionBackward _backward;
     private readonly DeviceNablaMask _nabla;
     private readonly CudaKeptLog _log;
     private BlockLayout? _layout;
@@ -27,12 +28,36 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
     {
         _device = CudaDevices.Open(device);
         _attention = new BlockAttention(_device);
+        _backward = new BlockAttentionBackward(_device);
         _nabla = new DeviceNablaMask(_device);
         _log = new CudaKeptLog(_device);
     }
 
     /// <inheritdoc/>
     public Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, out IKeptBlocks kept)
+    {
+        var call = new CudaBlockSparseCall(this, layout, expression);
+        var output = BlockSparseFunction.Run(call, q, k, v);
+        kept = call.Kept!;
+        return output;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _log.Dispose();
+        Release();
+        _nabla.Dispose();
+        _attention.Dispose();
+        _backward.Dispose();
+    }
+
+    /// <summary>
+    /// The attention of a call. For the gradient it saves q, k, v, the 16-bit output, the log-sum-exp and a copy of the mask's bits, for the
+    /// next layer overwrites the mask: tensors of libtorch's, so they are freed with the graph and in the stream's order.
+    /// </summary>
+    internal Tensor Attend(
+        Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, ICollection<Tensor>? saved, out IKeptBlocks kept)
     {
         using var scope = NewDisposeScope();
         var type = CudaDevices.IsSixteenBit(v.dtype) ? v.dtype : ScalarType.BFloat16;
@@ -43,32 +68,60 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
             throw new NablaGenException($"sparse attention on CUDA has kernels for heads of 64 and 128 channels, and this model's have {dim}: use --attention dense");
         }
 
-        // [B, L, H, D] in memory: what the next linear layer takes without a copy.
-        var output = empty([batch, tokens, heads, dim], type, v.device).transpose(1, 2);
+        var output = EmptyLike(values);
+        var logSumExp = saved is null ? null : empty([batch, heads, tokens], ScalarType.Float32, v.device);
         Prepare(layout, (int)(batch * heads));
         _log.Start();
         var mask = Mask(CudaDevices.View(queries), CudaDevices.View(keys), layout, expression);
         _log.MaskDone();
-        _attention.Run(CudaDevices.View(queries), CudaDevices.View(keys), CudaDevices.View(values), CudaDevices.View(output), _offsets!, mask);
+        _attention.Run(
+            CudaDevices.View(queries), CudaDevices.View(keys), CudaDevices.View(values), CudaDevices.View(output), _offsets!, mask,
+            logSumExp: logSumExp is null ? 0 : TensorMemory.Address(logSumExp));
         _log.AttentionDone();
         kept = new KeptBlocks(_log, mask, (int)(batch * heads));
+        if (saved is not null)
+        {
+            var bits = empty([mask.Heads, mask.Blocks, mask.Words], ScalarType.Int32, v.device);
+            mask.CopyBits(TensorMemory.Address(bits));
+            foreach (var tensor in new[] { q, k, v, output.MoveToOuterDisposeScope(), logSumExp!.MoveToOuterDisposeScope(), bits.MoveToOuterDisposeScope() })
+            {
+                saved.Add(tensor);
+            }
+        }
+
         return output.to_type(v.dtype).MoveToOuterDisposeScope();
     }
 
-    /// <inheritdoc/>
-    public void Dispose()
+    /// <summary>The gradients of a call's inputs, from what <see cref="Attend"/> saved.</summary>
+    internal (Tensor Q, Tensor K, Tensor V) Differentiate(Tensor gradient, IReadOnlyList<Tensor> saved, BlockLayout layout)
     {
-        _log.Dispose();
-        Release();
-        _nabla.Dispose();
-        _attention.Dispose();
+        using var scope = NewDisposeScope();
+        var (output, logSumExp, bits) = (saved[3], saved[4], saved[5]);
+        var type = output.dtype;
+        var (queries, keys, values, outer) = (Ready(saved[0], type), Ready(saved[1], type), Ready(saved[2], type), Ready(gradient, type));
+        var (q, k, v) = (EmptyLike(queries), EmptyLike(keys), EmptyLike(values));
+        Prepare(layout, (int)(output.shape[0] * output.shape[1]));
+        _backward.Run(
+            CudaDevices.View(queries), CudaDevices.View(keys), CudaDevices.View(values), CudaDevices.View(output),
+            TensorMemory.Address(logSumExp), CudaDevices.View(outer),
+            new AttentionGradients(CudaDevices.View(q), CudaDevices.View(k), CudaDevices.View(v)), _offsets!,
+            new MaskBits(TensorMemory.Address(bits), (int)bits.shape[0], layout.Blocks));
+        return (As(q, saved[0]), As(k, saved[1]), As(v, saved[2]));
     }
 
+    // [B, L, H, D] in memory: what the linear layers around take without a copy.
+    private static Tensor EmptyLike(Tensor x) => empty([x.shape[0], x.shape[2], x.shape[1], x.shape[3]], x.dtype, x.device).transpose(1, 2);
+
+    // What the kernels can read: 16-byte pieces of a row, none of it an expanded axis.
     private static Tensor Ready(Tensor x, ScalarType type)
     {
         var converted = x.to_type(type);
-        return converted.stride(3) == 1 ? converted : converted.contiguous();
+        var fits = converted.stride(3) == 1 && Enumerable.Range(0, 3).All(axis => converted.stride(axis) is > 0 and var stride && stride % 8 == 0)
+            && TensorMemory.Address(converted) % 16 == 0;
+        return fits ? converted : converted.contiguous();
     }
+
+    private static Tensor As(Tensor x, Tensor like) => x.to_type(like.dtype).MoveToOuterDisposeScope();
 
     private DeviceMask Mask(AttentionTensor q, AttentionTensor k, BlockLayout layout, AttentionExpression expression)
     {

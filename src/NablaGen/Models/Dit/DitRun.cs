@@ -17,7 +17,10 @@ public sealed class DitRun : IDisposable
     /// <param name="latentWidth">Latent columns; a multiple of the patch's.</param>
     /// <param name="attention">The self-attention of every layer.</param>
     /// <param name="options">Where the model is, and its type.</param>
-    public DitRun(DitConfig config, int latentFrames, int latentHeight, int latentWidth, IAttention attention, ModuleOptions options)
+    /// <param name="passes">The passes of its blocks, the run's from now on; null for the fastest there are, which have no gradient on CUDA.</param>
+    public DitRun(
+        DitConfig config, int latentFrames, int latentHeight, int latentWidth, IAttention attention, ModuleOptions options,
+        IDitPasses? passes = null)
     {
         var patch = config.PatchSize;
         if (latentFrames % patch.Time != 0 || latentHeight % patch.Height != 0 || latentWidth % patch.Width != 0)
@@ -29,9 +32,9 @@ public sealed class DitRun : IDisposable
         Attention = attention;
         Layout = LayoutOf(config, [config.InDim, latentFrames, latentHeight, latentWidth]);
         Rope = new RopeTable(Layout, config.HeadDim, options.Device);
-        Passes = options.Device.type == DeviceType.CUDA && config.QkNorm && CudaPasses.Fit(config, options.Dtype)
+        Passes = passes ?? (options.Device.type == DeviceType.CUDA && config.QkNorm && CudaPasses.Fit(config, options.Dtype)
             ? new CudaPasses(options.Device, options.Dtype, Layout, config.TextLen)
-            : new TorchPasses();
+            : new TorchPasses());
 
         using var scope = NewDisposeScope();
         var order = Layout.Order.Select(index => (long)index).ToArray();

@@ -12,6 +12,8 @@ namespace NablaGen.Models.Dit;
 /// </summary>
 public sealed class WanModel : Module<Tensor, Tensor, Tensor, DitRun, Tensor>
 {
+    private readonly IBlockSource _source;
+
     [ComponentName(Name = "patch_embedding")]
     private readonly PatchEmbedding _patchEmbedding;
 
@@ -25,13 +27,18 @@ public sealed class WanModel : Module<Tensor, Tensor, Tensor, DitRun, Tensor>
     private readonly Sequential _timeProjection;
 
     [ComponentName(Name = "blocks")]
-    private readonly ModuleList<WanAttentionBlock> _blocks;
+    private readonly ModuleList<WanAttentionBlock>? _blocks;
 
     [ComponentName(Name = "head")]
     private readonly WanHead _head;
 
     /// <summary>A transformer with unread weights.</summary>
-    public WanModel(DitConfig config, ModuleOptions options)
+    /// <param name="config">The sizes.</param>
+    /// <param name="options">Where it is, and its type.</param>
+    /// <param name="blocks">
+    /// Where its blocks come from, their weights in them; the model's own from now on. Null for blocks that are parts of the model.
+    /// </param>
+    public WanModel(DitConfig config, ModuleOptions options, IBlockSource? blocks = null)
         : base(nameof(WanModel))
     {
         Config = config;
@@ -40,8 +47,9 @@ public sealed class WanModel : Module<Tensor, Tensor, Tensor, DitRun, Tensor>
         _timeEmbedding = Sequential(
             new AutocastLinear(config.FreqDim, config.Dim, options.Float32), new Silu(), new AutocastLinear(config.Dim, config.Dim, options.Float32));
         _timeProjection = Sequential(new Silu(), new AutocastLinear(config.Dim, config.Dim * 6, options.Float32));
-        _blocks = new ModuleList<WanAttentionBlock>(
+        _blocks = blocks is not null ? null : new ModuleList<WanAttentionBlock>(
             Enumerable.Range(0, config.NumLayers).Select(_ => new WanAttentionBlock(config, options)).ToArray());
+        _source = blocks ?? new ResidentBlocks(_blocks!);
         _head = new WanHead(config, options);
         RegisterComponents();
     }
@@ -66,11 +74,11 @@ public sealed class WanModel : Module<Tensor, Tensor, Tensor, DitRun, Tensor>
         // The reference pads the prompt with zero rows and attends to them too.
         var prompt = _textEmbedding.forward(functional.pad(context, [0, 0, 0, Config.TextLen - context.shape[1]]));
 
-        for (var layer = 0; layer < _blocks.Count; layer++)
+        for (var layer = 0; layer < _source.Count; layer++)
         {
             run.Cancellation.ThrowIfCancellationRequested();
             var before = tokens;
-            tokens = _blocks[layer].forward(before, e0, prompt, run, layer);
+            tokens = _source.Get(layer).forward(before, e0, prompt, run, layer);
             before.Dispose();
         }
 
@@ -86,6 +94,17 @@ public sealed class WanModel : Module<Tensor, Tensor, Tensor, DitRun, Tensor>
         var frequencies = pow(10000, -arange(half, dtype: ScalarType.Float64, device: t.device) / half);
         var angles = outer(t.to_type(ScalarType.Float64), frequencies);
         return cat([cos(angles), sin(angles)], 1).to_type(ScalarType.Float32).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            _source.Dispose();
+        }
+
+        base.Dispose(disposing);
     }
 
     // [B, L, patch · OutDim] in raster order → [B, OutDim, T', H', W']

@@ -84,6 +84,24 @@ public sealed class WanVae : Module
         }
     }
 
+    /// <summary>
+    /// The latents' mean and log-variance as the encoder gives them, not normalised; all frames at once, which takes more memory than
+    /// <see cref="Encode"/>, fewer operations, and gives the same. [B, 3, 4 n + 1, H, W] → twice [B, ZDim, n + 1, H / 8, W / 8].
+    /// </summary>
+    public (Tensor Mean, Tensor LogVariance) EncodeMoments(Tensor video)
+    {
+        using var scope = NewDisposeScope();
+        var moments = _conv1.forward(_encoder.forward(video, null), null).chunk(2, 1);
+        return (moments[0].MoveToOuterDisposeScope(), moments[1].MoveToOuterDisposeScope());
+    }
+
+    /// <summary>Decodes latents that are not normalised, all frames at once. [B, ZDim, T', h, w] → [B, 3, 4 (T' − 1) + 1, 8 h, 8 w]</summary>
+    public Tensor DecodeWhole(Tensor latents)
+    {
+        using var scope = NewDisposeScope();
+        return _decoder.forward(_conv2.forward(latents, null), null).MoveToOuterDisposeScope();
+    }
+
     private void DecodeTiles(
         Tensor latents, Action<Tensor> onFrames, IReadOnlyList<VaeTile> tiles, int framesAtOnce, CancellationToken cancellation)
     {

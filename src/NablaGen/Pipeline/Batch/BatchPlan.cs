@@ -85,6 +85,11 @@ public static class BatchPlan
             throw new InvalidRequestException("--dense-steps and --dense-layers have no effect on attention 'dense', which every row has");
         }
 
+        if (shared.TargetDensity is not null && rows.All(row => row.Request.TargetDensity is null))
+        {
+            throw new InvalidRequestException("--target-density has no effect: every row has an attention of its own");
+        }
+
         if (shared.NegativePrompt is not null && rows.All(row => !row.Request.IsGuided))
         {
             throw new InvalidRequestException("--negative-prompt has no effect at guidance 1, which every row has");

@@ -49,5 +49,6 @@ public sealed record ManifestEntry
     /// <param name="recipe">The recipe of a row.</param>
     public bool Has(Recipe recipe) => IsSame(Recipe, recipe);
 
-    internal static bool IsSame(Recipe a, Recipe b) => a with { Device = b.Device, Model = b.Model, Version = b.Version } == b;
+    internal static bool IsSame(Recipe a, Recipe b) =>
+        (a with { Device = b.Device, Model = b.Model, Version = b.Version }).Asked == b.Asked;
 }

@@ -8,8 +8,8 @@ internal sealed class RowValues(string where)
 {
     private static readonly string[] Keys =
     [
-        "prompt", "negative-prompt", "attention", "threshold", "dense-steps", "dense-layers", "width", "height", "frames", "fps", "steps",
-        "solver", "shift", "guidance", "seed",
+        "prompt", "negative-prompt", "attention", "threshold", "target-density", "dense-steps", "dense-layers", "width", "height", "frames",
+        "fps", "steps", "solver", "shift", "guidance", "seed",
     ];
 
     // Options of generate that cannot differ from row to row.
@@ -51,14 +51,15 @@ internal sealed class RowValues(string where)
             throw new InvalidRequestException($"{where}: the prompt is empty");
         }
 
-        var threshold = Number("threshold");
+        var (threshold, density) = (Number("threshold"), Number("target-density"));
         try
         {
             return new PromptRow(where, new PartialRequest
             {
                 Prompt = Text("prompt"),
                 NegativePrompt = Text("negative-prompt"),
-                Attention = PartialRequest.ParseAttention(Text("attention"), threshold),
+                Attention = PartialRequest.ParseAttention(Text("attention"), threshold, density),
+                TargetDensity = density,
                 DenseSteps = (int?)Whole("dense-steps", int.MaxValue),
                 DenseLayers = (int?)Whole("dense-layers", int.MaxValue),
                 Width = (int?)Whole("width", int.MaxValue),

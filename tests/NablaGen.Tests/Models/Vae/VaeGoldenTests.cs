@@ -36,4 +36,18 @@ public class VaeGoldenTests
         using var model = golden.Vae();
         Golden.AssertClose(model.Encode(golden["clip"]), golden["encoded"], 1e-5);
     }
+
+    [Fact]
+    public void All_frames_at_once_give_the_same()
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        using var golden = Golden.Open("vae");
+        using var model = golden.Vae();
+        var (mean, std) = (Channels(model.Config.LatentsMean), Channels(model.Config.LatentsStd));
+        Golden.AssertClose((model.EncodeMoments(golden["clip"]).Mean - mean) / std, golden["encoded"], 1e-5);
+        Golden.AssertClose(model.DecodeWhole(golden["z"] * std + mean), golden["decoded"], 1e-5);
+
+        static Tensor Channels(IReadOnlyList<float> values) => tensor(values.ToArray(), [1, values.Count, 1, 1, 1]);
+    }
 }

@@ -1,0 +1,190 @@
+using System.CommandLine;
+using System.Diagnostics;
+
+using NablaGen.Checkpoints;
+using NablaGen.Cli.Output;
+using NablaGen.Models;
+using NablaGen.Native;
+using NablaGen.Training.Dit;
+using NablaGen.Training.Models;
+using NablaGen.Training.Runs;
+using NablaGen.Training.Vae;
+using NablaGen.Training.World;
+
+namespace NablaGen.Cli.Commands;
+
+/// <summary><c>nablagen train vae|dit</c>: trains a model on the captioned world, in slices that resume one another.</summary>
+internal sealed class TrainCommand
+{
+    public const string VaeExample = "train vae --output out/tiny --preset tiny --minutes 8.5";
+    public const string DitExample = "train dit --output out/tiny --resume --minutes 8.5 --attention nabla-0.6";
+
+    private readonly Option<string> _output = new("--output", "-o")
+    {
+        Description = "Model folder to make; what the training itself keeps goes to its folder training",
+        HelpName = "DIR",
+        Required = true,
+    };
+
+    private readonly Option<bool> _resume = new("--resume") { Description = "Go on from the state in the output; flags not given are as before" };
+    private readonly Option<string?> _preset = new("--preset")
+    {
+        Description = "Sizes of the model: tiny, toy, or a folder with config.json and nablagen.json [default: the output's, or tiny]",
+        HelpName = "NAME",
+    };
+
+    private readonly Option<double?> _minutes = SharedOptions.Number("Stop this run after so many minutes, what comes before the first step included; saving comes on top", "M", "--minutes");
+    private readonly Option<int?> _steps = new("--steps") { Description = "Steps of the whole training, over all runs: the learning rate falls by then [default: the preset's]", HelpName = "N" };
+    private readonly Option<int?> _batch = new("--batch") { Description = "Clips a step [default: the preset's]", HelpName = "N" };
+    private readonly Option<double?> _rate = SharedOptions.Number("The highest learning rate [default: the preset's]", "X", "--learning-rate");
+    private readonly Option<int?> _width = new("--width") { Description = "Width of the clips [default: the preset's]", HelpName = "N" };
+    private readonly Option<int?> _height = new("--height") { Description = "Height of the clips [default: the preset's]", HelpName = "N" };
+    private readonly Option<int?> _frames = new("--frames", "-f") { Description = "Frames of the clips, 4n + 1 [default: the preset's]", HelpName = "N" };
+    private readonly Option<int?> _pool = new("--pool") { Description = "Clips held in memory [default: the preset's]", HelpName = "N" };
+    private readonly Option<int> _pictures = new("--pictures") { Description = "Steps from one picture to the next; 0: only the last", HelpName = "N", DefaultValueFactory = _ => 1000 };
+    private readonly Option<long?> _seed = new("--seed") { Description = "Seed of weights and draws [default: 1]", HelpName = "N" };
+    private readonly Option<string> _device = SharedOptions.Device();
+    private readonly Option<string> _dtype = SharedOptions.Dtype();
+
+    // The VAE's alone.
+    private readonly Option<int?> _crop = new("--crop") { Description = "Side of the window that a step sees of each clip [default: the preset's]", HelpName = "N" };
+
+    // The transformer's alone.
+    private readonly Option<string?> _attention = new("--attention") { Description = "Self-attention in training: dense, nabla-<threshold>, ... [default: the model's]", HelpName = "EXPR" };
+    private readonly Option<string?> _tokenizer = new("--tokenizer") { Description = "SentencePiece model [default: the output's, or that of the model in the box]", HelpName = "FILE" };
+
+    public static Command Create()
+    {
+        var vae = new TrainCommand();
+        var vaeCommand = new Command("vae", "Train the VAE: the first thing to do.") { vae._crop };
+        vae.AddShared(vaeCommand);
+        vaeCommand.SetAction((parsed, cancellation) => Task.FromResult(vae.RunVae(parsed, cancellation)));
+
+        var dit = new TrainCommand();
+        var ditCommand = new Command("dit", "Train the transformer and the text encoder, on the latents of the output's VAE.") { dit._attention, dit._tokenizer };
+        dit.AddShared(ditCommand);
+        ditCommand.SetAction((parsed, cancellation) => Task.FromResult(dit.RunDit(parsed, cancellation)));
+        return new Command("train", "Train a model on rendered, captioned clips, in runs of any length.") { vaeCommand, ditCommand };
+    }
+
+    private void AddShared(Command command)
+    {
+        foreach (var option in new Option[]
+        {
+            _output, _resume, _preset, _minutes, _steps, _batch, _rate, _width, _height, _frames, _pool, _pictures, _seed, _device, _dtype,
+        })
+        {
+            command.Add(option);
+        }
+    }
+
+    private int RunVae(ParseResult parsed, CancellationToken cancellation)
+    {
+        var folder = parsed.GetValue(_output)!;
+        var files = new TrainingFolder(folder, "vae");
+        var sizes = Sizes(parsed, folder);
+        var plan = Plan(parsed, files, TrainingPlan.ForVae(sizes));
+        plan.Check(sizes);
+        return Train(parsed, plan, files, sizes, (source, model) => new VaeTrainer(sizes, VaeTrainingOptions.Of(plan), source, model), cancellation);
+    }
+
+    private int RunDit(ParseResult parsed, CancellationToken cancellation)
+    {
+        var folder = parsed.GetValue(_output)!;
+        var files = new TrainingFolder(folder, "dit");
+        var sizes = Sizes(parsed, folder);
+        var plan = Plan(parsed, files, TrainingPlan.ForDit(sizes));
+        plan.Check(sizes);
+        var tokenizer = ModelFiles.PlaceTokenizer(folder, parsed.GetValue(_tokenizer) ?? ModelLocator.InTheBox(ModelFolder.TokenizerFile));
+        sizes = sizes.WithVocabulary(tokenizer.VocabularySize);
+        return Train(parsed, plan, files, sizes, (source, model) =>
+        {
+            var vae = ModelFiles.LoadVae(folder, sizes.Others.Vae, model.Float32);
+            return new DitTrainer(sizes, DitTrainingOptions.Of(plan), source, vae, tokenizer, model);
+        }, cancellation);
+    }
+
+    private int Train(
+        ParseResult parsed, TrainingPlan plan, TrainingFolder files, ModelSizes sizes, Func<IClipSource, ModuleOptions, ITrainer> make,
+        CancellationToken cancellation)
+    {
+        var clock = Stopwatch.StartNew();
+        var limits = new RunLimits
+        {
+            Steps = plan.Steps,
+            Time = Minutes(parsed),
+            Clock = clock,
+            PictureEvery = parsed.GetValue(_pictures) is >= 0 and var every ? every : throw new InvalidRequestException("pictures must be 0 or more"),
+        };
+        TorchRuntime.Load();
+        var device = DeviceChoice.Resolve(parsed.GetValue(_device)!);
+        var model = new ModuleOptions(device, DeviceChoice.ResolveDtype(parsed.GetValue(_dtype)!, device));
+        using var world = new ShapeWorld(WorldSplit.Training);
+        using var trainer = make(world, model);
+        if (parsed.GetValue(_resume))
+        {
+            trainer.Resume(files.State);
+        }
+
+        var folder = parsed.GetValue(_output)!;
+        sizes.Save(folder);
+        plan.Save(files.Plan);
+        return TrainingReport.Run(trainer.Name, progress =>
+        {
+            new TrainingRun(trainer, folder, progress).Train(limits, cancellation);
+            return ExitCode.Done;
+        });
+    }
+
+    // The output's own once there are any: the parts of a model are made for one another.
+    private ModelSizes Sizes(ParseResult parsed, string folder)
+    {
+        var named = parsed.GetValue(_preset);
+        if (!ModelSizes.IsIn(folder))
+        {
+            return ModelSizes.Find(named ?? "tiny");
+        }
+
+        return named is null
+            ? ModelSizes.Open(folder)
+            : throw new InvalidRequestException($"{folder} has its sizes already: --preset goes with a new --output");
+    }
+
+    private TrainingPlan Plan(ParseResult parsed, TrainingFolder files, TrainingPlan preset)
+    {
+        var resume = parsed.GetValue(_resume);
+        if (resume != File.Exists(files.State))
+        {
+            throw new InvalidRequestException(resume
+                ? $"{files.State} is not there: leave out --resume to begin"
+                : $"{files.State} is there already: go on from it with --resume, or name another --output");
+        }
+
+        if (resume && parsed.GetResult(_seed) is not null)
+        {
+            throw new InvalidRequestException("--seed has no effect with --resume: the training has its seed");
+        }
+
+        var plan = resume ? TrainingPlan.Open(files.Plan) : preset;
+        return plan with
+        {
+            Steps = parsed.GetValue(_steps) ?? plan.Steps,
+            Batch = parsed.GetValue(_batch) ?? plan.Batch,
+            LearningRate = parsed.GetValue(_rate) ?? plan.LearningRate,
+            Width = parsed.GetValue(_width) ?? plan.Width,
+            Height = parsed.GetValue(_height) ?? plan.Height,
+            Frames = parsed.GetValue(_frames) ?? plan.Frames,
+            Crop = parsed.GetValue(_crop) ?? plan.Crop,
+            PoolClips = parsed.GetValue(_pool) ?? plan.PoolClips,
+            Attention = parsed.GetValue(_attention) ?? plan.Attention,
+            Seed = parsed.GetValue(_seed) ?? plan.Seed,
+        };
+    }
+
+    private TimeSpan? Minutes(ParseResult parsed) => parsed.GetValue(_minutes) switch
+    {
+        null => null,
+        > 0 and < 1e6 and var minutes => TimeSpan.FromMinutes(minutes),
+        var minutes => throw new InvalidRequestException($"minutes must be above 0, found {minutes}"),
+    };
+}

@@ -1,0 +1,32 @@
+using NablaGen.Pipeline;
+
+namespace NablaGen.Cli.Output;
+
+/// <summary>What a memory plan says before the work.</summary>
+internal static class PlanReport
+{
+    public static IEnumerable<string> Lines(MemoryPlan plan)
+    {
+        var isGeneration = plan.Blocks > 0;
+        if (isGeneration)
+        {
+            yield return $"plan: {Text(plan)}, {Transformer(plan)}, then {Vae(plan)}";
+        }
+        else
+        {
+            yield return $"plan: {Vae(plan)}";
+        }
+
+        yield return $"plan: {ByteSize.Text(plan.Peak)} expected at most, {ProgressReport.Name(plan.LargestStage)}, of {ByteSize.Text(plan.Budget)}; "
+            + (plan.HostBytes > 0 ? $"{ByteSize.Text(plan.HostBytes)} of the machine's own; " : "")
+            + (plan.SamplingTime is { } time ? $"sampling takes at most {ProgressReport.Time(time)}" : "the first steps show the time");
+    }
+
+    private static string Text(MemoryPlan plan) => plan.IsTextEncoderOnDevice ? "the text encoder first and then gone" : "the text encoder on the CPU";
+
+    private static string Transformer(MemoryPlan plan) => plan.StreamedBlocks == 0
+        ? $"the transformer with all {plan.Blocks} blocks"
+        : $"the transformer with {plan.ResidentBlocks} of {plan.Blocks} blocks, the others coming from the host";
+
+    private static string Vae(MemoryPlan plan) => $"the VAE by {plan.Vae.Name}{(plan.KeepsBoth ? " beside it" : "")}";
+}

@@ -1,0 +1,28 @@
+namespace NablaGen.Cuda;
+
+/// <summary>Which query blocks attend to each key block. Contract: Kernels/transpose_mask.cu.</summary>
+/// <param name="device">Where it runs.</param>
+public sealed class MaskTranspose(CudaDevice device)
+{
+    private const int WordsAtOnce = 8;
+
+    /// <summary>Puts the transposition on the stream; nothing waits for it.</summary>
+    /// <param name="mask">The mask.</param>
+    /// <param name="destination">Device address of as many bytes, not the mask's own.</param>
+    /// <param name="stream">The stream.</param>
+    /// <returns>The transposed mask: row j is key block j, its bits the query blocks.</returns>
+    public unsafe MaskBits Run(MaskBits mask, nint destination, nint stream = 0)
+    {
+        if (destination == mask.Pointer)
+        {
+            throw new ArgumentException("A mask cannot be transposed in place.");
+        }
+
+        nint from = mask.Pointer, to = destination;
+        var blocks = mask.Blocks;
+        device.Kernel("transpose_mask").Launch(
+            (mask.Words, (mask.Words + WordsAtOnce - 1) / WordsAtOnce, mask.Heads), 32 * WordsAtOnce, 0, stream,
+            [(nint)(&from), (nint)(&to), (nint)(&blocks)]);
+        return mask with { Pointer = destination };
+    }
+}

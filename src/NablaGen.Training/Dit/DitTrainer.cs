@@ -1,0 +1,199 @@
+using NablaGen.Attention;
+using NablaGen.Models;
+using NablaGen.Models.Dit;
+using NablaGen.Models.TextEncoder;
+using NablaGen.Models.Vae;
+using NablaGen.Pipeline;
+using NablaGen.Training.Models;
+using NablaGen.Training.Optimization;
+using NablaGen.Training.Runs;
+using NablaGen.Training.World;
+using static TorchSharp.torch;
+
+namespace NablaGen.Training.Dit;
+
+/// <summary>Trains the transformer, and the text encoder with it, by flow matching on the latents of a VAE that stays as it is.</summary>
+public sealed class DitTrainer : ITrainer
+{
+    private const int PicturePrompts = 6;
+
+    private readonly DitTrainingOptions _options;
+    private readonly ModelSizes _sizes;
+    private readonly IClipSource _source;
+    private readonly ModuleOptions _model;
+    private readonly CaptionEncoder _captions;
+    private readonly WanVae _vae;
+    private readonly WanModel _dit;
+    private readonly T5Encoder _encoder;
+    private readonly FlatParameters _parameters;
+    private readonly AdamW _optimizer;
+    private readonly ClipPool _pool;
+    private readonly IAttention _attention;
+    private readonly DitRun _run;
+    private readonly Tensor _negative;
+
+    /// <summary>A transformer and a text encoder of drawn weights at step 0.</summary>
+    /// <param name="sizes">The model, its vocabulary that of the tokenizer.</param>
+    /// <param name="options">How it is trained.</param>
+    /// <param name="source">The clips to learn from.</param>
+    /// <param name="vae">The VAE, in float32 on the same device; the trainer's from now on.</param>
+    /// <param name="tokenizer">The tokenizer.</param>
+    /// <param name="model">Where the model is trained and in which type.</param>
+    public DitTrainer(
+        ModelSizes sizes, DitTrainingOptions options, IClipSource source, WanVae vae, UmT5Tokenizer tokenizer, ModuleOptions model)
+    {
+        (_sizes, _options, _source, _vae, _model) = (sizes, options, source, vae, model);
+        _captions = new CaptionEncoder(tokenizer, sizes.Dit.TextLen);
+        _dit = new WanModel(sizes.Dit, model);
+        _encoder = new T5Encoder(sizes.Others.TextEncoder, model);
+        using var generator = new Generator((ulong)options.Seed);
+        Initialization.Draw(_dit, generator);
+        Initialization.Draw(_encoder, generator);
+        _parameters = new FlatParameters(("dit.", _dit), ("text.", _encoder));
+        _optimizer = new AdamW(_parameters, options.Optimizer);
+        _pool = new ClipPool(source, options.Clip, model.Device, options.Pool,
+            clips => [_vae.Encode(clips.Frames), _captions.Encode(clips.Captions, model.Device)]);
+        _attention = AttentionFactory.Create(options.Attention, model.Device);
+        _run = new DitRun(sizes.Dit, LatentFrames, LatentHeight, LatentWidth, _attention, model, new TrainingPasses(model.Dtype));
+        _negative = _captions.Encode([sizes.Others.Defaults.NegativePrompt], model.Device).DetachFromDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    public string Name => "dit";
+
+    /// <inheritdoc/>
+    public int Step => _optimizer.Step;
+
+    /// <inheritdoc/>
+    public int Batch => _options.Batch;
+
+    /// <inheritdoc/>
+    public double LearningRate => _optimizer.Options.RateAt(Step);
+
+    /// <inheritdoc/>
+    public IReadOnlyList<string> Measures { get; } = ["loss", "norm"];
+
+    /// <summary>The weights in training.</summary>
+    public FlatParameters Parameters => _parameters;
+
+    /// <inheritdoc/>
+    public void Prepare(Action<int, int>? onGroup, CancellationToken cancellation) => _pool.MoveTo(Step, onGroup, cancellation);
+
+    /// <inheritdoc/>
+    public Tensor Advance()
+    {
+        using var scope = NewDisposeScope();
+        StepRandom.Seed(_options.Seed, Step);
+        var loss = Loss();
+        var norm = _optimizer.Update(_parameters.Gradient(loss));
+        return stack([loss.detach(), norm]).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The loss on a batch that the generators draw. []</summary>
+    public Tensor Loss()
+    {
+        using var scope = NewDisposeScope();
+        var drawn = _pool.Draw(_options.Batch);
+        var device = _model.Device;
+        var dropped = rand([_options.Batch, 1], device: device).lt(_options.PromptDropout);
+        var ids = where(dropped, _negative, drawn[1]);
+        var (input, time, velocity) = FlowMatching.Mix(drawn[0], randn_like(drawn[0]), FlowMatching.Sigmas(_options.Batch, _options.Shift, device));
+        var predicted = _dit.forward(input, time, Context(ids), _run);
+        return (predicted - velocity).square().mean().MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    public void Save(string path) => TrainingState.Save(path, _parameters, _optimizer, new Dictionary<string, string>());
+
+    /// <inheritdoc/>
+    public void Resume(string path) => TrainingState.Load(path, _parameters, _optimizer);
+
+    /// <summary>Videos of captions that training does not see, each from a noise of its own, with the defaults of the model.</summary>
+    public Tensor Picture()
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        using var averaged = _parameters.Lend(_optimizer.Average);
+        using var clips = _source.Next(StepRandom.FirstUnseen, PicturePrompts, _options.Clip with { Frames = 1 }, _model.Device);
+        var rows = clips.Captions.Select((caption, i) => Decode(Sample(caption, i))).ToList();
+        return ContactSheet.Compose(rows, columns: 6).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Makes the latents of a video with the weights as they are and the model's defaults. [C, T', h, w]</summary>
+    /// <param name="prompt">What to show.</param>
+    /// <param name="seed">Seed of the noise.</param>
+    public Tensor Sample(string prompt, long seed)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        var defaults = _sizes.Others.Defaults;
+        var request = new GenerationRequest
+        {
+            Prompt = prompt,
+            NegativePrompt = defaults.NegativePrompt,
+            Attention = _options.Attention,
+            Width = _options.Clip.Width,
+            Height = _options.Clip.Height,
+            Frames = _options.Clip.Frames,
+            Fps = defaults.Fps,
+            Steps = defaults.Steps,
+            Solver = defaults.Solver,
+            Shift = defaults.Shift,
+            Guidance = defaults.Guidance,
+            Seed = seed,
+        };
+        // The sampler would own the model, which is ours: it is not disposed of.
+        var sampler = new LatentSampler(_dit, _model);
+        var noise = LatentSampler.Noise(request.LatentShape(_sizes.Others.Vae), seed);
+        var context = Context(_captions.Encode([prompt], _model.Device));
+        return sampler.Sample(request, noise, context, request.IsGuided ? Context(_negative) : null).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Writes the transformer and the text encoder in bfloat16, and the sizes.</summary>
+    public string Export(string folder)
+    {
+        using var averaged = _parameters.Lend(_optimizer.Average);
+        ModelFiles.SaveDit(folder, _dit);
+        ModelFiles.SaveTextEncoder(folder, _encoder);
+        _sizes.Save(folder);
+        return "";
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _run.Dispose();
+        _attention.Dispose();
+        _pool.Dispose();
+        _optimizer.Dispose();
+        _parameters.Dispose();
+        _negative.Dispose();
+        _dit.Dispose();
+        _encoder.Dispose();
+        _vae.Dispose();
+    }
+
+    private int LatentFrames => (_options.Clip.Frames - 1) / _vae.Config.TemporalStride + 1;
+
+    private int LatentHeight => _options.Clip.Height / _vae.Config.SpatialStride;
+
+    private int LatentWidth => _options.Clip.Width / _vae.Config.SpatialStride;
+
+    // [C, T', h, w] → [3, T, H, W] on the CPU
+    private Tensor Decode(Tensor latents)
+    {
+        using var scope = NewDisposeScope();
+        var frames = new List<Tensor>();
+        _vae.Decode(latents.unsqueeze(0), chunk => frames.Add(chunk.squeeze(0).cpu().MoveToOuterDisposeScope()));
+        return cat(frames, 1).MoveToOuterDisposeScope();
+    }
+
+    // What the transformer attends to: zeros in place of padding, as for one prompt that is cut at its length. [B, length, TextDim]
+    private Tensor Context(Tensor ids)
+    {
+        using var scope = NewDisposeScope();
+        var mask = _captions.Mask(ids);
+        var encoded = _encoder.forward(ids, mask);
+        return (encoded * mask.unsqueeze(2).to_type(encoded.dtype)).MoveToOuterDisposeScope();
+    }
+}

@@ -1,0 +1,49 @@
+using NablaGen.Attention;
+using NablaGen.Training.Optimization;
+using NablaGen.Training.Runs;
+using NablaGen.Training.World;
+
+namespace NablaGen.Training.Dit;
+
+/// <summary>How a transformer and its text encoder are trained.</summary>
+public sealed record DitTrainingOptions
+{
+    /// <summary>The clips' size.</summary>
+    public required ClipSize Clip { get; init; }
+
+    /// <summary>Clips a step.</summary>
+    public required int Batch { get; init; }
+
+    /// <summary>The clips in memory.</summary>
+    public required PoolSize Pool { get; init; }
+
+    /// <summary>How the weights are moved.</summary>
+    public required AdamWOptions Optimizer { get; init; }
+
+    /// <summary>The self-attention, in training as later in generation.</summary>
+    public AttentionExpression Attention { get; init; } = AttentionExpression.Dense;
+
+    /// <summary>Bends the noise levels toward noise; see <see cref="FlowMatching.Sigmas"/>.</summary>
+    public double Shift { get; init; } = 2;
+
+    /// <summary>Share of the clips whose caption is replaced by the negative prompt, so that guidance has something to lead away from.</summary>
+    public double PromptDropout { get; init; } = 0.1;
+
+    /// <summary>Seed of weights and draws.</summary>
+    public long Seed { get; init; } = 1;
+
+    /// <summary>As a plan says.</summary>
+    public static DitTrainingOptions Of(TrainingPlan plan)
+    {
+        ArgumentNullException.ThrowIfNull(plan);
+        return new DitTrainingOptions
+        {
+            Clip = plan.Clip,
+            Attention = AttentionExpression.Parse(plan.Attention),
+            Batch = plan.Batch,
+            Pool = plan.Pool,
+            Optimizer = new AdamWOptions { LearningRate = plan.LearningRate, Steps = plan.Steps },
+            Seed = plan.Seed,
+        };
+    }
+}

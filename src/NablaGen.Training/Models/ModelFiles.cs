@@ -1,0 +1,79 @@
+using NablaGen.Checkpoints;
+using NablaGen.Files;
+using NablaGen.Models;
+using NablaGen.Models.Dit;
+using NablaGen.Models.TextEncoder;
+using NablaGen.Models.Vae;
+using static TorchSharp.torch;
+
+namespace NablaGen.Training.Models;
+
+/// <summary>The weights of a model folder, as they are published: bfloat16.</summary>
+public static class ModelFiles
+{
+    /// <summary>The VAE's file in a folder.</summary>
+    public static string Vae(string folder) => Path.Combine(folder, ModelFolder.VaeFile + ".safetensors");
+
+    /// <summary>The tokenizer's file in a folder.</summary>
+    public static string Tokenizer(string folder) => Path.Combine(folder, ModelFolder.TokenizerFile);
+
+    /// <summary>Writes the VAE.</summary>
+    public static void SaveVae(string folder, WanVae vae) => Save(Vae(folder), vae);
+
+    /// <summary>Writes the transformer.</summary>
+    public static void SaveDit(string folder, WanModel model) => Save(Path.Combine(folder, ModelFolder.DitFile), model);
+
+    /// <summary>Writes the text encoder.</summary>
+    public static void SaveTextEncoder(string folder, T5Encoder encoder) =>
+        Save(Path.Combine(folder, ModelFolder.TextEncoderFile + ".safetensors"), encoder);
+
+    /// <summary>A folder's VAE, which encodes in a type.</summary>
+    /// <exception cref="NablaGenException">There is none yet, or it is bad.</exception>
+    public static WanVae LoadVae(string folder, VaeConfig config, ModuleOptions options)
+    {
+        var path = Vae(folder);
+        if (!File.Exists(path))
+        {
+            throw new NablaGenException($"{path}: no such file: train the VAE first (nablagen train vae --output {folder})");
+        }
+
+        using var source = SafetensorsFile.Open(path);
+        var vae = new WanVae(config, options);
+        try
+        {
+            CheckpointLoader.Load(source, vae);
+            return vae;
+        }
+        catch
+        {
+            vae.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Puts a tokenizer into a folder unless it has one, and reads it.</summary>
+    /// <param name="folder">The model folder.</param>
+    /// <param name="file">The SentencePiece model; null where there is none but the folder's own.</param>
+    /// <exception cref="NablaGenException">There is none, it is bad, or the folder has another.</exception>
+    public static UmT5Tokenizer PlaceTokenizer(string folder, string? file)
+    {
+        var own = Tokenizer(folder);
+        if (!File.Exists(own))
+        {
+            var from = file ?? throw new InvalidRequestException($"{own} is not there: name a SentencePiece model with --tokenizer");
+            var read = UmT5Tokenizer.Load(from);
+            OutputFile.Write(own, stream => stream.Write(File.ReadAllBytes(from)));
+            return read;
+        }
+
+        return UmT5Tokenizer.Load(own);
+    }
+
+    private static void Save(string path, nn.Module module)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        SafetensorsWriter.Write(path, module.named_parameters().Select(item => KeyValuePair.Create(item.name, item.parameter.to_type(ScalarType.BFloat16))),
+            new Dictionary<string, string> { ["format"] = "pt" });
+    }
+}

@@ -1,0 +1,65 @@
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using NablaGen.Files;
+
+namespace NablaGen.Training.Runs;
+
+/// <summary>The course of a training: a JSON object a line, and as a picture.</summary>
+public sealed class LossLog
+{
+    private readonly string _path;
+    private readonly List<(int Step, double Loss)> _course = [];
+
+    /// <summary>Opens the log of a training, or begins it. Lines after <paramref name="step"/>, from a run that was cut off, are dropped.</summary>
+    /// <exception cref="NablaGenException">It can't be read or written, or is no log.</exception>
+    public LossLog(string path, int step)
+    {
+        _path = path;
+        var lines = new List<string>();
+        try
+        {
+            foreach (var line in File.Exists(path) ? File.ReadAllLines(path) : [])
+            {
+                var fields = JsonNode.Parse(line)!;
+                var (at, loss) = ((int)fields["step"]!, (double)fields["loss"]!);
+                if (at <= step)
+                {
+                    lines.Add(line);
+                    _course.Add((at, loss));
+                }
+            }
+        }
+        catch (Exception e) when (e is JsonException or NullReferenceException or InvalidOperationException or FormatException or IOException)
+        {
+            throw new NablaGenException($"{path}: not the log of a training: {e.Message.ReplaceLineEndings(" ")}", e);
+        }
+
+        OutputFile.Write(path, file =>
+        {
+            using var writer = new StreamWriter(file, leaveOpen: true) { NewLine = "\n" };
+            lines.ForEach(writer.WriteLine);
+        });
+    }
+
+    /// <summary>Step and loss of each record.</summary>
+    public IReadOnlyList<(int Step, double Loss)> Course => _course;
+
+    /// <summary>Adds a line.</summary>
+    public void Add(LossRecord record)
+    {
+        var fields = new JsonObject { ["step"] = record.Step };
+        foreach (var (name, value) in record.Measures)
+        {
+            fields[name] = Short(value);
+        }
+
+        fields["learning_rate"] = Short(record.LearningRate);
+        fields["steps_per_second"] = Short(record.StepsPerSecond);
+        fields["clips_per_second"] = Short(record.ClipsPerSecond);
+        File.AppendAllText(_path, fields.ToJsonString() + "\n");
+        _course.Add((record.Step, record.Loss));
+    }
+
+    private static double Short(double value) => double.Parse(value.ToString("G5", CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
+}

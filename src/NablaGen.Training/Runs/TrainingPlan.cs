@@ -1,0 +1,142 @@
+using System.Text;
+using System.Text.Json;
+using NablaGen.Attention;
+using NablaGen.Files;
+using NablaGen.Models.Vae;
+using NablaGen.Training.Models;
+using NablaGen.Training.World;
+
+namespace NablaGen.Training.Runs;
+
+/// <summary>What one training is told: noted in the output, so that a resumed run needs no flag again.</summary>
+public sealed record TrainingPlan
+{
+    private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web)
+    {
+        WriteIndented = true,
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+        UnmappedMemberHandling = System.Text.Json.Serialization.JsonUnmappedMemberHandling.Disallow,
+    };
+
+    /// <summary>Steps in all; the learning rate has fallen by the last.</summary>
+    public required int Steps { get; init; }
+
+    /// <summary>Clips a step.</summary>
+    public required int Batch { get; init; }
+
+    /// <summary>The highest learning rate.</summary>
+    public required double LearningRate { get; init; }
+
+    /// <summary>Width of the clips in pixels.</summary>
+    public required int Width { get; init; }
+
+    /// <summary>Height of the clips in pixels.</summary>
+    public required int Height { get; init; }
+
+    /// <summary>Frames of the clips.</summary>
+    public required int Frames { get; init; }
+
+    /// <summary>Side of the window that the VAE sees of a clip.</summary>
+    public required int Crop { get; init; }
+
+    /// <summary>Clips in memory.</summary>
+    public required int PoolClips { get; init; }
+
+    /// <summary>Clips that are made at once.</summary>
+    public required int PoolGroup { get; init; }
+
+    /// <summary>Steps after which a group is replaced.</summary>
+    public required int PoolEvery { get; init; }
+
+    /// <summary>The transformer's self-attention.</summary>
+    public required string Attention { get; init; }
+
+    /// <summary>Seed of the weights and of all draws.</summary>
+    public required long Seed { get; init; }
+
+    /// <summary>The clips' size.</summary>
+    [System.Text.Json.Serialization.JsonIgnore]
+    public ClipSize Clip => new(Frames, Height, Width);
+
+    /// <summary>The clips in memory.</summary>
+    [System.Text.Json.Serialization.JsonIgnore]
+    public PoolSize Pool => new(PoolClips, PoolGroup, PoolEvery);
+
+    /// <summary>What suits a VAE of these sizes.</summary>
+    public static TrainingPlan ForVae(ModelSizes sizes) => IsSmall(sizes)
+        ? Of(sizes) with { Steps = 600, Batch = 4, LearningRate = 2e-3, PoolClips = 64, PoolGroup = 8, PoolEvery = 8 }
+        : Of(sizes) with { Steps = 12000, Batch = 16, LearningRate = 1e-3, PoolClips = 512, PoolGroup = 16, PoolEvery = 4, Crop = 128 };
+
+    /// <summary>What suits a transformer of these sizes.</summary>
+    public static TrainingPlan ForDit(ModelSizes sizes) => IsSmall(sizes)
+        ? Of(sizes) with { Steps = 1500, Batch = 16, LearningRate = 2e-3, PoolClips = 256, PoolGroup = 16, PoolEvery = 4 }
+        : Of(sizes) with { Steps = 12000, Batch = 64, LearningRate = 1e-3, PoolClips = 4096, PoolGroup = 32, PoolEvery = 4 };
+
+    /// <summary>Sees that a model of these sizes can be trained so.</summary>
+    /// <exception cref="InvalidRequestException">A value is out of range; the line says which.</exception>
+    public void Check(ModelSizes sizes)
+    {
+        var vae = sizes.Others.Vae;
+        Require(Steps >= 1, $"steps must be 1 or more, found {Steps}");
+        Require(Batch >= 1, $"batch must be 1 or more, found {Batch}");
+        Require(LearningRate > 0 && double.IsFinite(LearningRate), $"learning rate must be above 0, found {LearningRate}");
+        CheckSide("width", Width, vae, sizes.Dit.PatchSize.Width);
+        CheckSide("height", Height, vae, sizes.Dit.PatchSize.Height);
+        CheckSide("crop", Crop, vae, 1);
+        Require(Frames >= 1 && (Frames - 1) % vae.TemporalStride == 0, $"frames must be {vae.TemporalStride}n + 1, found {Frames}");
+        Require(PoolGroup >= 1 && PoolEvery >= 1 && PoolClips >= PoolGroup && PoolClips % PoolGroup == 0,
+            $"pool must be a multiple of its groups of {PoolGroup}, found {PoolClips}");
+        Require(Seed >= 0, $"seed must be 0 or more, found {Seed}");
+        AttentionExpression.Parse(Attention);
+    }
+
+    /// <summary>Reads a plan.</summary>
+    /// <exception cref="NablaGenException">It can't be read or is none.</exception>
+    public static TrainingPlan Open(string path)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize<TrainingPlan>(File.ReadAllBytes(path), Json) ?? throw new JsonException("it is null");
+        }
+        catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
+        {
+            throw new NablaGenException($"{path}: not the plan of a training: {e.Message.ReplaceLineEndings(" ")}", e);
+        }
+    }
+
+    /// <summary>Writes the plan, aside first.</summary>
+    public void Save(string path) => OutputFile.Write(path, file => file.Write(Encoding.UTF8.GetBytes(JsonSerializer.Serialize(this, Json) + "\n")));
+
+    private static bool IsSmall(ModelSizes sizes) => sizes.Others.Defaults is { Width: <= 64, Height: <= 64 };
+
+    private static TrainingPlan Of(ModelSizes sizes)
+    {
+        var defaults = sizes.Others.Defaults;
+        return new TrainingPlan
+        {
+            Steps = 1,
+            Batch = 1,
+            LearningRate = 1,
+            Width = defaults.Width,
+            Height = defaults.Height,
+            Frames = defaults.Frames,
+            Crop = Math.Min(defaults.Width, defaults.Height),
+            PoolClips = 1,
+            PoolGroup = 1,
+            PoolEvery = 1,
+            Attention = defaults.Attention,
+            Seed = 1,
+        };
+    }
+
+    private static void CheckSide(string name, int value, VaeConfig vae, int patch) => Require(
+        value >= 1 && value % (vae.SpatialStride * patch) == 0, $"{name} must be a multiple of {vae.SpatialStride * patch}, found {value}");
+
+    private static void Require(bool holds, string otherwise)
+    {
+        if (!holds)
+        {
+            throw new InvalidRequestException(otherwise);
+        }
+    }
+}

@@ -1,0 +1,161 @@
+using NablaGen.Models;
+using NablaGen.Models.Vae;
+using NablaGen.Training.Models;
+using NablaGen.Training.Optimization;
+using NablaGen.Training.Runs;
+using NablaGen.Training.World;
+using static TorchSharp.torch;
+
+namespace NablaGen.Training.Vae;
+
+/// <summary>Trains the VAE: clips in, the same clips out, through latents that stay near a normal distribution.</summary>
+public sealed class VaeTrainer : ITrainer
+{
+    private const int PictureClips = 4;
+
+    private readonly VaeTrainingOptions _options;
+    private readonly ModelSizes _sizes;
+    private readonly IClipSource _source;
+    private readonly Device _device;
+    private readonly WanVae _vae;
+    private readonly FlatParameters _parameters;
+    private readonly AdamW _optimizer;
+    private readonly ClipPool _pool;
+
+    /// <summary>A VAE of drawn weights at step 0.</summary>
+    /// <param name="sizes">The model.</param>
+    /// <param name="options">How it is trained.</param>
+    /// <param name="source">The clips to learn from.</param>
+    /// <param name="model">Where it is trained and in which type.</param>
+    public VaeTrainer(ModelSizes sizes, VaeTrainingOptions options, IClipSource source, ModuleOptions model)
+    {
+        (_sizes, _options, _source, _device) = (sizes, options, source, model.Device);
+        _vae = new WanVae(sizes.Others.Vae, model);
+        using var generator = new Generator((ulong)options.Seed);
+        Initialization.Draw(_vae, generator);
+        _parameters = new FlatParameters(("", _vae));
+        _optimizer = new AdamW(_parameters, options.Optimizer);
+        // Bytes: a quarter of the floats to keep, and as many shades as the videos have that are made in the end.
+        _pool = new ClipPool(source, options.Clip, model.Device, options.Pool, clips => [((clips.Frames + 1) * 127.5).round().to_type(ScalarType.Byte)]);
+    }
+
+    /// <inheritdoc/>
+    public string Name => "vae";
+
+    /// <inheritdoc/>
+    public int Step => _optimizer.Step;
+
+    /// <inheritdoc/>
+    public int Batch => _options.Batch;
+
+    /// <inheritdoc/>
+    public double LearningRate => _optimizer.Options.RateAt(Step);
+
+    /// <inheritdoc/>
+    public IReadOnlyList<string> Measures { get; } = ["loss", "l1", "edges", "kl", "norm"];
+
+    /// <inheritdoc/>
+    public void Prepare(Action<int, int>? onGroup, CancellationToken cancellation) => _pool.MoveTo(Step, onGroup, cancellation);
+
+    /// <inheritdoc/>
+    public Tensor Advance()
+    {
+        using var scope = NewDisposeScope();
+        StepRandom.Seed(_options.Seed, Step);
+        var video = Crop(_pool.Draw(_options.Batch)[0]).to_type(ScalarType.Float32) / 127.5 - 1;
+        var (mean, logVariance) = _vae.EncodeMoments(video.to_type(Dtype));
+        (mean, logVariance) = (mean.to_type(ScalarType.Float32), logVariance.to_type(ScalarType.Float32).clamp(-30, 20));
+        var latents = mean + randn_like(mean) * (logVariance * 0.5).exp();
+        var decoded = _vae.DecodeWhole(latents.to_type(Dtype)).to_type(ScalarType.Float32);
+
+        var error = decoded - video;
+        var l1 = error.abs().mean();
+        var edges = Difference(error, 2) + Difference(error, 3) + Difference(error, 4);
+        var kl = (mean.square() + logVariance.exp() - 1 - logVariance).mean() * 0.5;
+        var loss = l1 + edges * _options.EdgeWeight + kl * _options.KlWeight;
+        var norm = _optimizer.Update(_parameters.Gradient(loss));
+        return stack([loss.detach(), l1.detach(), edges.detach(), kl.detach(), norm]).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    public void Save(string path) => TrainingState.Save(path, _parameters, _optimizer, new Dictionary<string, string>());
+
+    /// <inheritdoc/>
+    public void Resume(string path) => TrainingState.Load(path, _parameters, _optimizer);
+
+    /// <inheritdoc/>
+    public Tensor Picture()
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        using var averaged = _parameters.Lend(_optimizer.Average);
+        var rows = new List<Tensor>();
+        for (var i = 0; i < PictureClips; i++)
+        {
+            using var clips = Unseen(i, 1);
+            rows.Add(clips.Frames.squeeze(0).cpu());
+            rows.Add(Reconstruct(clips.Frames).squeeze(0).cpu());
+        }
+
+        return ContactSheet.Compose(rows, columns: 5).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Writes the VAE in bfloat16 and, into <c>nablagen.json</c>, its latents' mean and deviation, measured with what is in the file.</summary>
+    public string Export(string folder)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        using (_parameters.Lend(_optimizer.Average))
+        {
+            ModelFiles.SaveVae(folder, _vae);
+        }
+
+        using var written = ModelFiles.LoadVae(folder, _sizes.Others.Vae, new ModuleOptions(_device, ScalarType.Float32));
+        var (means, squares, errors) = (new List<Tensor>(), new List<Tensor>(), new List<Tensor>());
+        for (var i = 0; i < _options.MeasuredClips; i++)
+        {
+            using var each = NewDisposeScope();
+            using var clips = Unseen(PictureClips + i, 1);
+            var latents = written.EncodeMoments(clips.Frames).Mean;
+            means.Add(latents.mean([0, 2, 3, 4]).MoveToOuterDisposeScope());
+            squares.Add(latents.square().mean([0, 2, 3, 4]).MoveToOuterDisposeScope());
+            errors.Add((written.DecodeWhole(latents).clamp(-1, 1) - clips.Frames).square().mean().MoveToOuterDisposeScope());
+        }
+
+        var mean = stack(means).mean([0]);
+        var std = (stack(squares).mean([0]) - mean.square()).sqrt();
+        // Two units from black to white.
+        var psnr = (stack(errors).log10() * -10 + 10 * Math.Log10(4)).mean().item<float>();
+        var vae = _sizes.Others.Vae with { LatentsMean = Rounded(mean), LatentsStd = Rounded(std) };
+        (_sizes with { Others = _sizes.Others with { Vae = vae } }).Save(folder);
+        return $"PSNR {psnr:0.0} dB over {_options.MeasuredClips} clips that it has not seen";
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _pool.Dispose();
+        _optimizer.Dispose();
+        _parameters.Dispose();
+        _vae.Dispose();
+    }
+
+    private ScalarType Dtype => _parameters.HalfLength > 0 ? ScalarType.BFloat16 : ScalarType.Float32;
+
+    private ClipBatch Unseen(long index, int count) => _source.Next(StepRandom.FirstUnseen + index, count, _options.Clip, _device);
+
+    private Tensor Reconstruct(Tensor video) =>
+        _vae.DecodeWhole(_vae.EncodeMoments(video.to_type(Dtype)).Mean).to_type(ScalarType.Float32);
+
+    // The same window of each clip; the window's place is the step's.
+    private Tensor Crop(Tensor video)
+    {
+        var random = StepRandom.Of(_options.Seed, Step);
+        var (height, width) = ((int)Math.Min(_options.Crop, video.shape[3]), (int)Math.Min(_options.Crop, video.shape[4]));
+        return video.narrow(3, random.Next((int)video.shape[3] - height + 1), height).narrow(4, random.Next((int)video.shape[4] - width + 1), width);
+    }
+
+    private static Tensor Difference(Tensor error, int axis) => error.diff(1, axis).abs().mean();
+
+    private static float[] Rounded(Tensor values) => [.. values.cpu().data<float>().Select(value => MathF.Round(value, 4))];
+}

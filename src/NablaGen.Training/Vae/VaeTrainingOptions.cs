@@ -1,0 +1,51 @@
+using NablaGen.Training.Optimization;
+using NablaGen.Training.Runs;
+using NablaGen.Training.World;
+
+namespace NablaGen.Training.Vae;
+
+/// <summary>How a VAE is trained.</summary>
+public sealed record VaeTrainingOptions
+{
+    /// <summary>The clips' size.</summary>
+    public required ClipSize Clip { get; init; }
+
+    /// <summary>Side of the window that a step sees of its clips; the frame's own size or more for whole frames.</summary>
+    public required int Crop { get; init; }
+
+    /// <summary>Clips a step.</summary>
+    public required int Batch { get; init; }
+
+    /// <summary>The clips in memory.</summary>
+    public required PoolSize Pool { get; init; }
+
+    /// <summary>How the weights are moved.</summary>
+    public required AdamWOptions Optimizer { get; init; }
+
+    /// <summary>Weight of the error's differences between neighbours in time and space, which keep edges sharp and motion steady.</summary>
+    public double EdgeWeight { get; init; } = 0.5;
+
+    /// <summary>Weight of the latents' distance from a standard normal distribution.</summary>
+    public double KlWeight { get; init; } = 1e-4;
+
+    /// <summary>Clips over which the latents' statistics and the PSNR are taken.</summary>
+    public int MeasuredClips { get; init; } = 64;
+
+    /// <summary>Seed of weights and draws.</summary>
+    public long Seed { get; init; } = 1;
+
+    /// <summary>As a plan says.</summary>
+    public static VaeTrainingOptions Of(TrainingPlan plan)
+    {
+        ArgumentNullException.ThrowIfNull(plan);
+        return new VaeTrainingOptions
+        {
+            Clip = plan.Clip,
+            Crop = plan.Crop,
+            Batch = plan.Batch,
+            Pool = plan.Pool,
+            Optimizer = new AdamWOptions { LearningRate = plan.LearningRate, Steps = plan.Steps },
+            Seed = plan.Seed,
+        };
+    }
+}

@@ -1,0 +1,102 @@
+using NablaGen.Attention;
+using NablaGen.Models;
+using NablaGen.Models.Dit;
+using NablaGen.Training.Dit;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace NablaGen.Tests.Training;
+
+// Alone: these collect garbage, and TorchSharp's numbers (Scalar) may be freed under the hands of a test beside.
+[Collection(nameof(AloneCollection))]
+public class DitTrainerTests
+{
+    [Fact]
+    public void Passes_for_training_equal_those_for_inference()
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        using var golden = Golden.Open("dit");
+        using var model = golden.Dit();
+        var (x, context) = (randn([2, model.Config.InDim, 3, 18, 20]), randn([2, 7, model.Config.TextDim]));
+        Golden.AssertClose(Forward(new TrainingPasses(ScalarType.Float32)), Forward(new TorchPasses()), 1e-5);
+
+        Tensor Forward(IDitPasses passes)
+        {
+            using var run = new DitRun(model.Config, 3, 18, 20, new DenseAttention(), ModuleOptions.Cpu, passes);
+            return model.forward(x, tensor(new[] { 700f, 20f }), context, run);
+        }
+    }
+
+    [Fact]
+    public void Every_parameter_gets_a_gradient()
+    {
+        using var scope = NewDisposeScope();
+        using var trainer = Toys.Dit(new SlidingSquares(), batch: 16);
+        // The head starts at zero, and nothing passes through it before the first step.
+        Toys.Advance(trainer, 2);
+        var gradient = trainer.Parameters.Gradient(trainer.Loss());
+        foreach (var (name, shape, start) in trainer.Parameters.Items)
+        {
+            var own = gradient.narrow(0, start, shape.Aggregate(1L, (product, side) => product * side));
+            Assert.True(own.abs().max().item<float>() > 0, name);
+        }
+    }
+
+    [Fact]
+    public void Two_clips_are_learnt_by_heart_and_told_apart_by_their_captions()
+    {
+        using var scope = NewDisposeScope();
+        var world = new SlidingSquares(clips: 2);
+        using var trainer = Toys.Dit(world, steps: 300, batch: 64, dropout: 0);
+        var losses = Toys.Advance(trainer, 300);
+        Assert.InRange(losses[280..].Average(), 0, 0.35 * losses[..5].Average());
+
+        using var noGrad = no_grad();
+        using var vae = Toys.RandomVae();
+        using var clips = world.Next(0, 2, Toys.Clip, CPU);
+        var latents = vae.Encode(clips.Frames);
+        for (var i = 0; i < 2; i++)
+        {
+            var sample = trainer.Sample(clips.Captions[i], seed: 3);
+            var (own, other) = (Golden.RelativeError(sample, latents[i]), Golden.RelativeError(sample, latents[1 - i]));
+            Assert.True(own < 0.4 && own < 0.7 * other, $"{clips.Captions[i]}: {own:0.000} from its clip, {other:0.000} from the other; loss {losses[..5].Average():0.000} to {losses[280..].Average():0.000}");
+        }
+    }
+
+    [Fact]
+    public void It_trains_in_bfloat16_with_float32_master_weights()
+    {
+        using var trainer = Toys.Dit(new SlidingSquares(), batch: 8, dtype: ScalarType.BFloat16);
+        Assert.Equal(ScalarType.Float32, trainer.Parameters.Master.dtype);
+        Assert.True(trainer.Parameters.HalfLength > 0);
+        var losses = Toys.Advance(trainer, 30);
+        Assert.InRange(losses[25..].Average(), 0, 0.9 * losses[..5].Average());
+    }
+
+    [Fact]
+    public void A_resumed_training_is_the_uninterrupted_one()
+    {
+        using var folder = new TempFolder();
+        using var whole = Toys.Dit(new SlidingSquares());
+        Toys.Advance(whole, 5);
+        whole.Save(folder["state.safetensors"]);
+        var expected = Toys.Advance(whole, 5);
+
+        using var resumed = Toys.Dit(new SlidingSquares());
+        resumed.Resume(folder["state.safetensors"]);
+        Assert.Equal(5, resumed.Step);
+        Assert.Equal(expected, Toys.Advance(resumed, 5));
+        Assert.True(whole.Parameters.Master.equal(resumed.Parameters.Master).all().item<bool>());
+    }
+
+    [Fact]
+    public void Live_tensors_stay_as_many_over_the_steps()
+    {
+        using var trainer = Toys.Dit(new SlidingSquares());
+        Toys.Advance(trainer, 3);
+        var before = DisposeScopeManager.Statistics.ThreadTotalLiveCount;
+        Toys.Advance(trainer, 4);
+        Assert.Equal(before, DisposeScopeManager.Statistics.ThreadTotalLiveCount);
+    }
+}

@@ -1,0 +1,113 @@
+using NablaGen.Checkpoints;
+using NablaGen.Models;
+using NablaGen.Models.Dit;
+using NablaGen.Models.TextEncoder;
+using NablaGen.Models.Vae;
+using NablaGen.Pipeline;
+using NablaGen.Training.Dit;
+using NablaGen.Training.Models;
+using NablaGen.Training.Optimization;
+using NablaGen.Training.Runs;
+using NablaGen.Training.Vae;
+using NablaGen.Training.World;
+using static TorchSharp.torch;
+
+namespace NablaGen.Tests.Training;
+
+/// <summary>Models and trainings small enough for a test.</summary>
+internal static class Toys
+{
+    public static ClipSize Clip { get; } = new(5, 32, 32);
+
+    public static string TokenizerPath => Directory.GetFiles(Path.Combine(GoldenFolder.Path, "tokenizer"), "*.model").Single();
+
+    public static string BoxTokenizer { get; } = Path.Combine(GoldenFolder.Path, "..", "..", "models", "tiny", ModelFolder.TokenizerFile);
+
+    public static ModelSizes Sizes(int layers = 2)
+    {
+        var dit = new DitConfig { Dim = 64, NumHeads = 1, NumLayers = layers, FfnDim = 128, TextLen = 32, TextDim = 32, InDim = 4, OutDim = 4, FreqDim = 64 };
+        var others = new NablaGenJson
+        {
+            Name = "toy",
+            TextEncoder = new TextEncoderConfig { Vocab = 1, Dim = 32, DimAttn = 32, DimFfn = 64, NumHeads = 1, NumLayers = 1 },
+            Vae = new VaeConfig { Dim = 8, ZDim = 4, NumResBlocks = 1, DimMult = [1, 2, 2, 2], LatentsMean = new float[4], LatentsStd = [1, 1, 1, 1] },
+            Defaults = new GenerationDefaults
+            {
+                Width = Clip.Width,
+                Height = Clip.Height,
+                Frames = Clip.Frames,
+                Fps = 8,
+                Steps = 8,
+                Solver = "euler",
+                Shift = 1,
+                Guidance = 1,
+                NegativePrompt = "",
+            },
+        };
+        return new ModelSizes(dit, others).WithVocabulary(UmT5Tokenizer.Load(TokenizerPath).VocabularySize);
+    }
+
+    public static VaeTrainer Vae(IClipSource source, int steps = 100, int batch = 2) => new(
+        Sizes(),
+        new VaeTrainingOptions
+        {
+            Clip = Clip,
+            Crop = 32,
+            Batch = batch,
+            Pool = new PoolSize(6, 3, 4),
+            Optimizer = Optimizer(5e-3, steps),
+            MeasuredClips = 6,
+        },
+        source, ModuleOptions.Cpu);
+
+    public static DitTrainer Dit(IClipSource source, int steps = 100, int batch = 4, double dropout = 0.1, ScalarType dtype = ScalarType.Float32) => new(
+        Sizes(),
+        new DitTrainingOptions { Clip = Clip, Batch = batch, Pool = new PoolSize(6, 3, 2), Optimizer = Optimizer(3e-3, steps), Shift = 1, PromptDropout = dropout },
+        source, RandomVae(), UmT5Tokenizer.Load(TokenizerPath), ModuleOptions.Cpu with { Dtype = dtype });
+
+    /// <summary>A VAE of drawn weights, its latents normalised: good enough to learn them.</summary>
+    public static WanVae RandomVae()
+    {
+        var config = Sizes().Others.Vae;
+        return Draw(Normalised());
+
+        VaeConfig Normalised()
+        {
+            using var scope = NewDisposeScope();
+            using var noGrad = no_grad();
+            using var clips = new SlidingSquares().Next(0, 6, Clip, CPU);
+            using var plain = Draw(config);
+            var latents = plain.Encode(clips.Frames);
+            return config with
+            {
+                LatentsMean = [.. latents.mean([0, 2, 3, 4]).data<float>()],
+                LatentsStd = [.. latents.std([0, 2, 3, 4]).data<float>()],
+            };
+        }
+
+        static WanVae Draw(VaeConfig config)
+        {
+            var vae = new WanVae(config, ModuleOptions.Cpu);
+            using var generator = new Generator(5);
+            Initialization.Draw(vae, generator);
+            return vae;
+        }
+    }
+
+    /// <summary>Trains on and gives the losses.</summary>
+    public static float[] Advance(ITrainer trainer, int steps)
+    {
+        var losses = new float[steps];
+        for (var i = 0; i < steps; i++)
+        {
+            using var scope = NewDisposeScope();
+            trainer.Prepare(null, default);
+            using var measures = trainer.Advance();
+            losses[i] = measures[0].item<float>();
+        }
+
+        return losses;
+    }
+
+    private static AdamWOptions Optimizer(double rate, int steps) => new() { LearningRate = rate, Steps = steps, WarmUp = 10, AverageDecay = 0.98 };
+}

@@ -1,0 +1,76 @@
+using System.Text.Json;
+using NablaGen.Checkpoints;
+using NablaGen.Tests.Cli;
+using NablaGen.Video;
+
+namespace NablaGen.Tests.Training;
+
+public sealed class TrainCommandTests : IDisposable
+{
+    private readonly TempFolder _folder = new();
+
+    [Fact]
+    public void A_model_is_trained_in_slices_and_makes_a_video()
+    {
+        Toys.Sizes().Save(_folder["preset"]);
+        var output = _folder["model"];
+        string[] few = ["--batch", "2", "--pool", "8", "--pictures", "0", "--device", "cpu"];
+        Run(["train", "vae", "--output", output, "--preset", _folder["preset"], "--steps", "3", .. few]);
+        var first = Run(["train", "dit", "--output", output, "--tokenizer", Toys.TokenizerPath, "--steps", "2", "--minutes", "30", "--pool", "16", .. few[..2]]);
+        Assert.Contains("dit: making clips 1/1", first);
+        var last = Run(["train", "dit", "--output", output, "--resume", "--steps", "4", "--attention", "dense"]);
+        Assert.Contains("dit: step 4/4, loss", last);
+        Assert.DoesNotContain("step 2/4", last);
+
+        var log = File.ReadAllLines(Path.Combine(output, "training", "dit.loss.jsonl")).Select(line => JsonDocument.Parse(line).RootElement).ToList();
+        Assert.Equal(4, log[^1].GetProperty("step").GetInt32());
+        Assert.True(log[^1].GetProperty("loss").GetDouble() > 0);
+        Assert.Equal([0x89, (byte)'P', (byte)'N', (byte)'G'], File.ReadAllBytes(Path.Combine(output, "training", "dit.000004.png"))[..4]);
+        Assert.DoesNotContain(_folder.Files, file => file.EndsWith(".partial"));
+
+        using (var weights = SafetensorsFile.Open(Path.Combine(output, "diffusion_pytorch_model.safetensors")))
+        {
+            Assert.All(weights.Entries.Values, entry => Assert.Equal(StoredType.BF16, entry.Type));
+        }
+
+        Run(["generate", "--model", output, "--prompt", "a red ball", "--steps", "2", "--seed", "1", "--output", _folder["a.mp4"]]);
+        Assert.Equal(5, VideoProbe.Read(_folder["a.mp4"]).FrameCount);
+    }
+
+    [Theory]
+    [InlineData("preset 'huge' is not known: use tiny, toy or a folder with config.json and nablagen.json", "vae", "--preset", "huge")]
+    [InlineData("is not there: leave out --resume to begin", "vae", "--resume")]
+    [InlineData("is not there: leave out --resume to begin", "dit", "--resume")]
+    [InlineData("batch must be 1 or more, found 0", "vae", "--batch", "0")]
+    [InlineData("width must be a multiple of 16, found 40", "dit", "--width", "40")]
+    [InlineData("frames must be 4n + 1, found 4", "dit", "--frames", "4")]
+    [InlineData("minutes must be above 0, found 0", "vae", "--preset", "toy", "--minutes", "0")]
+    [InlineData("attention 'nabla-2': NABLA's threshold must be above 0 and at most 1", "dit", "--attention", "nabla-2")]
+    [InlineData("pool must be a multiple of its groups of 8, found 9", "vae", "--preset", "toy", "--pool", "9")]
+    [InlineData("Unrecognized command or argument '--attention'", "vae", "--attention", "dense")]
+    public void Wrong_flags_are_refused_in_one_line(string line, string kind, params string[] flags)
+    {
+        var run = NablaGenProcess.Run(["train", kind, "--output", _folder["new"], .. flags]);
+        Assert.Equal(2, run.ExitCode);
+        Assert.Contains(line, run.Error);
+        Assert.Equal("", run.Output);
+        Assert.False(Directory.Exists(_folder["new"]));
+    }
+
+    [Fact]
+    public void Without_a_vae_there_is_nothing_to_learn_from()
+    {
+        var run = NablaGenProcess.Run(["train", "dit", "--output", _folder["new"], "--preset", "toy", "--tokenizer", Toys.TokenizerPath, "--device", "cpu"]);
+        Assert.Equal(1, run.ExitCode);
+        Assert.Contains("train the VAE first (nablagen train vae --output", run.Error);
+    }
+
+    public void Dispose() => _folder.Dispose();
+
+    private static string Run(string[] arguments)
+    {
+        var run = NablaGenProcess.Run(arguments);
+        Assert.True(run.ExitCode == 0, $"{string.Join(' ', arguments)}: {run.Error}");
+        return run.Output;
+    }
+}
