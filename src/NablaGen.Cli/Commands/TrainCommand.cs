@@ -27,6 +27,7 @@ internal sealed class TrainCommand
     };
 
     private readonly Option<bool> _resume = new("--resume") { Description = "Go on from the state in the output; flags not given are as before" };
+    private readonly Option<string?> _from = new("--from") { Description = "Begin with the weights of this model folder, of whose sizes the model then is, instead of drawn ones", HelpName = "DIR" };
     private readonly Option<string?> _preset = new("--preset")
     {
         Description = "Sizes of the model: tiny, toy, or a folder with config.json and nablagen.json [default: the output's, or tiny]",
@@ -34,6 +35,7 @@ internal sealed class TrainCommand
     };
 
     private readonly Option<double?> _minutes = SharedOptions.Number("Stop this run after so many minutes, what comes before the first step included; saving comes on top", "M", "--minutes");
+    private readonly Option<bool> _anneal = new("--anneal") { Description = "Let the learning rate fall to its end within this run's minutes, however many steps they are: for the last run" };
     private readonly Option<int?> _steps = new("--steps") { Description = "Steps of the whole training, over all runs: the learning rate falls by then [default: the preset's]", HelpName = "N" };
     private readonly Option<int?> _batch = new("--batch") { Description = "Clips a step [default: the preset's]", HelpName = "N" };
     private readonly Option<double?> _rate = SharedOptions.Number("The highest learning rate [default: the preset's]", "X", "--learning-rate");
@@ -71,7 +73,7 @@ internal sealed class TrainCommand
     {
         foreach (var option in new Option[]
         {
-            _output, _resume, _preset, _minutes, _steps, _batch, _rate, _width, _height, _frames, _pool, _pictures, _seed, _device, _dtype,
+            _output, _resume, _from, _preset, _minutes, _anneal, _steps, _batch, _rate, _width, _height, _frames, _pool, _pictures, _seed, _device, _dtype,
         })
         {
             command.Add(option);
@@ -85,7 +87,7 @@ internal sealed class TrainCommand
         var sizes = Sizes(parsed, folder);
         var plan = Plan(parsed, files, TrainingPlan.ForVae(sizes));
         plan.Check(sizes);
-        return Train(parsed, plan, files, sizes, (source, model) => new VaeTrainer(sizes, VaeTrainingOptions.Of(plan), source, model), cancellation);
+        return Train(parsed, plan, files, sizes, (source, model) => new VaeTrainer(sizes, VaeTrainingOptions.Of(plan) with { From = parsed.GetValue(_from) }, source, model), cancellation);
     }
 
     private int RunDit(ParseResult parsed, CancellationToken cancellation)
@@ -97,10 +99,15 @@ internal sealed class TrainCommand
         plan.Check(sizes);
         var tokenizer = ModelFiles.PlaceTokenizer(folder, parsed.GetValue(_tokenizer) ?? ModelLocator.InTheBox(ModelFolder.TokenizerFile));
         sizes = sizes.WithVocabulary(tokenizer.VocabularySize);
+        if (parsed.GetValue(_from) is { } from && !File.Exists(ModelFiles.Vae(folder)))
+        {
+            ModelFiles.CopyVae(from, folder);
+        }
+
         return Train(parsed, plan, files, sizes, (source, model) =>
         {
             var vae = ModelFiles.LoadVae(folder, sizes.Others.Vae, model.Float32);
-            return new DitTrainer(sizes, DitTrainingOptions.Of(plan), source, vae, tokenizer, model);
+            return new DitTrainer(sizes, DitTrainingOptions.Of(plan) with { From = parsed.GetValue(_from) }, source, vae, tokenizer, model);
         }, cancellation);
     }
 
@@ -113,9 +120,15 @@ internal sealed class TrainCommand
         {
             Steps = plan.Steps,
             Time = Minutes(parsed),
+            Anneals = parsed.GetValue(_anneal),
             Clock = clock,
             PictureEvery = parsed.GetValue(_pictures) is >= 0 and var every ? every : throw new InvalidRequestException("pictures must be 0 or more"),
         };
+        if (limits.Anneals && (limits.Time is null || parsed.GetResult(_steps) is { Implicit: false }))
+        {
+            throw new InvalidRequestException("--anneal goes with --minutes and without --steps");
+        }
+
         TorchRuntime.Load();
         var device = DeviceChoice.Resolve(parsed.GetValue(_device)!);
         var model = new ModuleOptions(device, DeviceChoice.ResolveDtype(parsed.GetValue(_dtype)!, device));
@@ -140,6 +153,13 @@ internal sealed class TrainCommand
     private ModelSizes Sizes(ParseResult parsed, string folder)
     {
         var named = parsed.GetValue(_preset);
+        if (parsed.GetValue(_from) is { } from)
+        {
+            return named is null && !parsed.GetValue(_resume)
+                ? ModelSizes.Open(ModelSizes.IsIn(folder) ? folder : from)
+                : throw new InvalidRequestException("--from goes without --preset and --resume: weights and sizes are the folder's");
+        }
+
         if (!ModelSizes.IsIn(folder))
         {
             return ModelSizes.Find(named ?? "tiny");

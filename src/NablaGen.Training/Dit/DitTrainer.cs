@@ -47,8 +47,17 @@ public sealed class DitTrainer : ITrainer
         _dit = new WanModel(sizes.Dit, model);
         _encoder = new T5Encoder(sizes.Others.TextEncoder, model);
         using var generator = new Generator((ulong)options.Seed);
-        Initialization.Draw(_dit, generator);
-        Initialization.Draw(_encoder, generator);
+        if (options.From is { } from)
+        {
+            ModelFiles.ReadDit(from, _dit);
+            ModelFiles.ReadTextEncoder(from, _encoder);
+        }
+        else
+        {
+            Initialization.Draw(_dit, generator);
+            Initialization.Draw(_encoder, generator);
+        }
+
         _parameters = new FlatParameters(("dit.", _dit), ("text.", _encoder));
         _optimizer = new AdamW(_parameters, options.Optimizer);
         _pool = new ClipPool(source, options.Clip, model.Device, options.Pool,
@@ -69,6 +78,13 @@ public sealed class DitTrainer : ITrainer
 
     /// <inheritdoc/>
     public double LearningRate => _optimizer.Options.RateAt(Step);
+
+    /// <inheritdoc/>
+    public int Steps
+    {
+        get => _optimizer.Options.Steps;
+        set => _optimizer.Options = _optimizer.Options with { Steps = value };
+    }
 
     /// <inheritdoc/>
     public IReadOnlyList<string> Measures { get; } = ["loss", "norm"];

@@ -29,6 +29,9 @@ public sealed record DitTrainingOptions
     /// <summary>Share of the clips whose caption is replaced by the negative prompt, so that guidance has something to lead away from.</summary>
     public double PromptDropout { get; init; } = 0.1;
 
+    /// <summary>A model folder whose weights to begin with; null for drawn ones.</summary>
+    public string? From { get; init; }
+
     /// <summary>Seed of weights and draws.</summary>
     public long Seed { get; init; } = 1;
 

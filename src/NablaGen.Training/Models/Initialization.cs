@@ -48,18 +48,27 @@ public static class Initialization
     }
 
     /// <summary>
-    /// PyTorch's default for convolutions (uniform to 1/√inputs), except the attention's last, which is zero as in the reference, and the
-    /// latents' log-variance, which starts low: noise as strong as the latents would teach the decoder to do without them.
+    /// PyTorch's default for convolutions (uniform to 1/√inputs) where they look for something. Those that only change a size begin as that
+    /// alone (halving as a mean, doubling as a copy, other channels as a rotation) and residual branches begin at zero, so that a blurred
+    /// picture passes from the first step on: with PyTorch's default everywhere no colour had come through after 500 steps. The latents'
+    /// log-variance starts low: noise as strong as the latents would teach the decoder to do without them.
     /// </summary>
     public static void Draw(WanVae vae, Generator generator)
     {
         const float FirstLogVariance = -6;
         var inputs = vae.named_parameters().Where(pair => pair.name.EndsWith(".weight", StringComparison.Ordinal))
             .ToDictionary(pair => pair.name[..^"weight".Length] + "bias", pair => FanIn(pair.parameter));
-        Each(vae, (name, parameter) =>
-            name.EndsWith(".gamma", StringComparison.Ordinal) ? ones(parameter.shape)
-            : name.EndsWith(".proj.weight", StringComparison.Ordinal) ? zeros(parameter.shape)
-            : Uniform(parameter, Math.Pow(inputs.TryGetValue(name, out var count) ? count : FanIn(parameter), -0.5), generator));
+        Each(vae, (name, parameter) => name.Split('.') switch
+        {
+            [.., "gamma"] => ones(parameter.shape),
+            [.., "proj" or "6", "weight"] => zeros(parameter.shape),
+            ["encoder", .., "resample", "1", "weight"] => At(parameter, [[0, 0], [0, 1], [1, 0], [1, 1]], Rotation(parameter, generator)),
+            ["decoder", .., "resample", "1", "weight"] => At(parameter, [[1, 1]], Rotation(parameter, generator)),
+            ["encoder", .., "time_conv", "weight"] => At(parameter, [[1, 0, 0], [2, 0, 0]], eye(parameter.shape[1])),
+            ["decoder", .., "time_conv", "weight"] => At(parameter, [[2, 0, 0]], eye(parameter.shape[1]).repeat(2, 1)),
+            [.., "shortcut", "weight"] or ["conv1" or "conv2", "weight"] => At(parameter, [[0, 0, 0]], Rotation(parameter, generator)),
+            _ => Uniform(parameter, Math.Pow(inputs.TryGetValue(name, out var count) ? count : FanIn(parameter), -0.5), generator),
+        });
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
         vae.named_parameters().Single(pair => pair.name == "conv1.bias").parameter.narrow(0, vae.Config.ZDim, vae.Config.ZDim).fill_(FirstLogVariance);
@@ -76,6 +85,32 @@ public static class Initialization
     }
 
     private static long FanIn(Tensor weight) => weight.numel() / weight.shape[0];
+
+    // A convolution that does the same, a product of channels, at some of its taps in equal parts. [outputs, inputs, taps...]
+    private static Tensor At(Tensor like, long[][] taps, Tensor channels)
+    {
+        var weight = zeros(like.shape);
+        foreach (var tap in taps)
+        {
+            var at = weight;
+            foreach (var index in tap)
+            {
+                at = at.select(2, index);
+            }
+
+            at.copy_(channels / taps.Length);
+        }
+
+        return weight;
+    }
+
+    // Keeps lengths where there are as many outputs as inputs or more, and on average where there are fewer. [outputs, inputs]
+    private static Tensor Rotation(Tensor like, Generator generator)
+    {
+        var (outputs, inputs) = (like.shape[0], like.shape[1]);
+        var (q, _) = linalg.qr(randn([Math.Max(outputs, inputs), Math.Min(outputs, inputs)], generator: generator));
+        return outputs >= inputs ? q : q.t() * Math.Sqrt((double)inputs / outputs);
+    }
 
     private static Tensor Normal(Tensor like, double sigma, Generator generator) => randn(like.shape, generator: generator) * sigma;
 

@@ -31,17 +31,10 @@ public static class ModelFiles
     /// <exception cref="NablaGenException">There is none yet, or it is bad.</exception>
     public static WanVae LoadVae(string folder, VaeConfig config, ModuleOptions options)
     {
-        var path = Vae(folder);
-        if (!File.Exists(path))
-        {
-            throw new NablaGenException($"{path}: no such file: train the VAE first (nablagen train vae --output {folder})");
-        }
-
-        using var source = SafetensorsFile.Open(path);
         var vae = new WanVae(config, options);
         try
         {
-            CheckpointLoader.Load(source, vae);
+            ReadVae(folder, vae);
             return vae;
         }
         catch
@@ -50,6 +43,37 @@ public static class ModelFiles
             throw;
         }
     }
+
+    /// <summary>Gives a folder another's VAE.</summary>
+    /// <exception cref="NablaGenException">There is none.</exception>
+    public static void CopyVae(string from, string folder)
+    {
+        var path = Vae(from);
+        var bytes = File.Exists(path) ? File.ReadAllBytes(path) : throw new NablaGenException($"{path}: no such file");
+        OutputFile.Write(Vae(folder), stream => stream.Write(bytes));
+    }
+
+    /// <summary>Reads a folder's weights into a VAE.</summary>
+    /// <exception cref="NablaGenException">There are none yet, or they are bad.</exception>
+    public static void ReadVae(string folder, WanVae vae)
+    {
+        var path = Vae(folder);
+        if (!File.Exists(path))
+        {
+            throw new NablaGenException($"{path}: no such file: train the VAE first (nablagen train vae --output {folder})");
+        }
+
+        Read(path, vae);
+    }
+
+    /// <summary>Reads a folder's weights into a transformer.</summary>
+    /// <exception cref="NablaGenException">There are none, or they are bad.</exception>
+    public static void ReadDit(string folder, WanModel model) => Read(Path.Combine(folder, ModelFolder.DitFile), model);
+
+    /// <summary>Reads a folder's weights into a text encoder.</summary>
+    /// <exception cref="NablaGenException">There are none, or they are bad.</exception>
+    public static void ReadTextEncoder(string folder, T5Encoder encoder) =>
+        Read(Path.Combine(folder, ModelFolder.TextEncoderFile + ".safetensors"), encoder);
 
     /// <summary>Puts a tokenizer into a folder unless it has one, and reads it.</summary>
     /// <param name="folder">The model folder.</param>
@@ -67,6 +91,12 @@ public static class ModelFiles
         }
 
         return UmT5Tokenizer.Load(own);
+    }
+
+    private static void Read(string path, nn.Module module)
+    {
+        using var source = SafetensorsFile.Open(path);
+        CheckpointLoader.Load(source, module);
     }
 
     private static void Save(string path, nn.Module module)

@@ -17,6 +17,9 @@ public interface ITrainer : IDisposable
     /// <summary>The learning rate of the next step.</summary>
     double LearningRate { get; }
 
+    /// <summary>Steps of the whole training: the learning rate has fallen by the last.</summary>
+    int Steps { get; set; }
+
     /// <summary>What <see cref="Advance"/> measures; the first is the loss that falls.</summary>
     IReadOnlyList<string> Measures { get; }
 

@@ -11,6 +11,9 @@ public sealed record RunLimits
     /// <summary>Time after which this run stops; null for none. Saving comes on top.</summary>
     public TimeSpan? Time { get; init; }
 
+    /// <summary>Whether the learning rate falls to its end within <see cref="Time"/>, over as many steps as that turns out to be.</summary>
+    public bool Anneals { get; init; }
+
     /// <summary>The time so far: that of the command, not of the loop alone.</summary>
     public Stopwatch Clock { get; init; } = Stopwatch.StartNew();
 

@@ -65,12 +65,12 @@ public sealed record TrainingPlan
     /// <summary>What suits a VAE of these sizes.</summary>
     public static TrainingPlan ForVae(ModelSizes sizes) => IsSmall(sizes)
         ? Of(sizes) with { Steps = 600, Batch = 4, LearningRate = 2e-3, PoolClips = 64, PoolGroup = 8, PoolEvery = 8 }
-        : Of(sizes) with { Steps = 12000, Batch = 16, LearningRate = 1e-3, PoolClips = 512, PoolGroup = 16, PoolEvery = 4, Crop = 128 };
+        : Of(sizes) with { Steps = 20000, Batch = 8, LearningRate = 2e-3, PoolClips = 512, PoolGroup = 16, PoolEvery = 32, Crop = 64 };
 
     /// <summary>What suits a transformer of these sizes.</summary>
     public static TrainingPlan ForDit(ModelSizes sizes) => IsSmall(sizes)
         ? Of(sizes) with { Steps = 1500, Batch = 16, LearningRate = 2e-3, PoolClips = 256, PoolGroup = 16, PoolEvery = 4 }
-        : Of(sizes) with { Steps = 12000, Batch = 64, LearningRate = 1e-3, PoolClips = 4096, PoolGroup = 32, PoolEvery = 4 };
+        : Of(sizes) with { Steps = 12000, Batch = 64, LearningRate = 1e-3, PoolClips = 4096, PoolGroup = 32, PoolEvery = 32 };
 
     /// <summary>Sees that a model of these sizes can be trained so.</summary>
     /// <exception cref="InvalidRequestException">A value is out of range; the line says which.</exception>

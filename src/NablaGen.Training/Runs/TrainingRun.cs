@@ -87,12 +87,19 @@ public sealed class TrainingRun(ITrainer trainer, string folder, ITrainingProgre
         }
 
         log.Add(record);
-        var left = TimeSpan.FromSeconds((limits.Steps - trainer.Step) / perSecond);
-        progress.OnSteps(record, limits.Steps, limits.Time - limits.Clock.Elapsed is { } time && time < left ? TimeSpan.FromTicks(Math.Max(0, time.Ticks)) : left);
+        if (limits.Anneals && limits.Time - limits.Clock.Elapsed is { } rest)
+        {
+            trainer.Steps = trainer.Step + (int)Math.Clamp(rest.TotalSeconds * perSecond, 1, int.MaxValue / 2);
+        }
+
+        var left = TimeSpan.FromSeconds((Steps(limits) - trainer.Step) / perSecond);
+        progress.OnSteps(record, Steps(limits), limits.Time - limits.Clock.Elapsed is { } time && time < left ? TimeSpan.FromTicks(Math.Max(0, time.Ticks)) : left);
     }
 
+    private int Steps(RunLimits limits) => limits.Anneals ? trainer.Steps : limits.Steps;
+
     private bool GoesOn(RunLimits limits, CancellationToken cancellation) =>
-        trainer.Step < limits.Steps && !(limits.Clock.Elapsed >= limits.Time) && !cancellation.IsCancellationRequested;
+        (limits.Anneals || trainer.Step < limits.Steps) && !(limits.Clock.Elapsed >= limits.Time) && !cancellation.IsCancellationRequested;
 
     private void Finish(LossLog log)
     {

@@ -32,7 +32,15 @@ public sealed class VaeTrainer : ITrainer
         (_sizes, _options, _source, _device) = (sizes, options, source, model.Device);
         _vae = new WanVae(sizes.Others.Vae, model);
         using var generator = new Generator((ulong)options.Seed);
-        Initialization.Draw(_vae, generator);
+        if (options.From is { } from)
+        {
+            ModelFiles.ReadVae(from, _vae);
+        }
+        else
+        {
+            Initialization.Draw(_vae, generator);
+        }
+
         _parameters = new FlatParameters(("", _vae));
         _optimizer = new AdamW(_parameters, options.Optimizer);
         // Bytes: a quarter of the floats to keep, and as many shades as the videos have that are made in the end.
@@ -50,6 +58,13 @@ public sealed class VaeTrainer : ITrainer
 
     /// <inheritdoc/>
     public double LearningRate => _optimizer.Options.RateAt(Step);
+
+    /// <inheritdoc/>
+    public int Steps
+    {
+        get => _optimizer.Options.Steps;
+        set => _optimizer.Options = _optimizer.Options with { Steps = value };
+    }
 
     /// <inheritdoc/>
     public IReadOnlyList<string> Measures { get; } = ["loss", "l1", "edges", "kl", "norm"];

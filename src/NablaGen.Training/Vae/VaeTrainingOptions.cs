@@ -31,6 +31,9 @@ public sealed record VaeTrainingOptions
     /// <summary>Clips over which the latents' statistics and the PSNR are taken.</summary>
     public int MeasuredClips { get; init; } = 64;
 
+    /// <summary>A model folder whose weights to begin with; null for drawn ones.</summary>
+    public string? From { get; init; }
+
     /// <summary>Seed of weights and draws.</summary>
     public long Seed { get; init; } = 1;
 
