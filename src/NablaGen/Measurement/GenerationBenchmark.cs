@@ -90,7 +90,7 @@ public sealed class GenerationBenchmark : IDisposable
         var small = request with { Width = LaunchSide, Height = LaunchSide, Frames = 1, Steps = LaunchSteps, DenseSteps = 0, TargetDensity = null, Thresholds = null };
         _pipeline.Measure(small, observer: recorder, cancellation: cancellation);
         // The first ones compile kernels and choose algorithms.
-        return recorder.Steps.Skip(1).Select(step => step.EnqueueMilliseconds).Order().ElementAt(LaunchSteps / 2);
+        return recorder.Steps.Skip(1).Select(step => step.EnqueueMilliseconds).Order().ElementAt((LaunchSteps - 1) / 2);
     }
 
     private static IReadOnlyDictionary<string, long[]> Shapes(nn.Module module)
