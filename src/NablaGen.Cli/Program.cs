@@ -25,6 +25,8 @@ ExampleHelp.AddTo(root, new Dictionary<string, string>
     ["bench dit"] = BenchDitCommand.Example,
     ["bench vae"] = BenchVaeCommand.Example,
     ["bench t5"] = BenchT5Command.Example,
+    ["bench generate"] = BenchGenerateCommand.Example,
+    ["bench kernels"] = BenchKernelsCommand.Example,
     ["completion"] = CompletionCommand.Example,
     ["train"] = TrainCommand.VaeExample,
     ["train vae"] = TrainCommand.VaeExample,

@@ -90,8 +90,8 @@ public sealed class BlockAttentionBackward : IDisposable
     /// <summary>Frees the workspace.</summary>
     public void Dispose() => _workspace.Dispose();
 
-    // Contract: Kernels/attention_backward_sums.cu.
-    private unsafe void Sums(AttentionTensor output, AttentionTensor gradient, nint logSumExp, nint sums, nint stream)
+    /// <summary>Puts the row sums that both sides need on the stream. Contract: Kernels/attention_backward_sums.cu.</summary>
+    internal unsafe void Sums(AttentionTensor output, AttentionTensor gradient, nint logSumExp, nint sums, nint stream)
     {
         var work = new SumsWork
         {

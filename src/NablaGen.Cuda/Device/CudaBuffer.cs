@@ -76,6 +76,20 @@ public sealed unsafe class CudaBuffer : IDisposable
         Driver.Check(Driver.cuMemsetD8Async(Pointer, value, (nuint)Bytes, stream), "cuMemsetD8Async");
     }
 
+    /// <summary>Puts a copy of all of it to the start of another buffer, at least as large, on the stream.</summary>
+    public void CopyTo(CudaBuffer other, nint stream = 0)
+    {
+        other.RequireRoom<byte>(Bytes);
+        Copy(Pointer, other.Pointer, Bytes, stream);
+    }
+
+    /// <summary>Puts a copy of some bytes to another place of the buffer on the stream; the two may not overlap.</summary>
+    internal void CopyWithin(long from, long to, long bytes, nint stream = 0)
+    {
+        RequireRoom<byte>(Math.Max(from, to) + bytes);
+        Copy(Pointer + (nint)from, Pointer + (nint)to, bytes, stream);
+    }
+
     /// <summary>Frees the memory once the work that may use it is done (the driver waits).</summary>
     public void Dispose()
     {
@@ -87,10 +101,16 @@ public sealed unsafe class CudaBuffer : IDisposable
         }
     }
 
-    private void RequireRoom<T>(int count)
+    private void Copy(nint from, nint to, long bytes, nint stream)
+    {
+        _device.MakeCurrent();
+        Driver.Check(Driver.cuMemcpyDtoDAsync_v2(to, from, (nuint)bytes, stream), "cuMemcpyDtoDAsync");
+    }
+
+    private void RequireRoom<T>(long count)
         where T : unmanaged
     {
-        if ((long)count * sizeof(T) > Bytes)
+        if (count * sizeof(T) > Bytes)
         {
             throw new ArgumentException($"A buffer of {Bytes} bytes does not hold {count} values of {sizeof(T)} bytes.");
         }

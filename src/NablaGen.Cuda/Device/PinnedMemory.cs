@@ -9,6 +9,7 @@ namespace NablaGen.Cuda;
 public sealed class PinnedMemory : IDisposable
 {
     private const uint ForEveryContext = 1; // CU_MEMHOSTREGISTER_PORTABLE
+    private const int OutOfMemory = 2;     // CUDA_ERROR_OUT_OF_MEMORY
 
     private readonly CudaDevice _device;
     private nint _start;
@@ -27,9 +28,23 @@ public sealed class PinnedMemory : IDisposable
 
         _device = device;
         device.MakeCurrent();
-        Driver.Check(Driver.cuMemHostRegister_v2(start, (nuint)bytes, ForEveryContext), $"Pinning {bytes >> 20} MiB of the host's memory (cuMemHostRegister)");
+        var result = Driver.cuMemHostRegister_v2(start, (nuint)bytes, ForEveryContext);
+        if (result == OutOfMemory)
+        {
+            throw Refusal(bytes);
+        }
+
+        Driver.Check(result, $"Pinning {bytes >> 20} MiB of the host's memory (cuMemHostRegister)");
         _start = start;
     }
+
+    /// <summary>
+    /// The driver says "out of memory" here too, but means the host's: no <see cref="CudaException.IsOutOfMemory"/>, or one would be told to
+    /// take less of the device's, and so to pin more.
+    /// </summary>
+    internal static CudaException Refusal(long bytes) => new(
+        $"the host's memory, not the GPU's, ran short: {bytes >> 20} MiB of it could not be pinned (cuMemHostRegister). Free some of the machine's memory, "
+        + "raise what may be locked (ulimit -l, or the container's limit), or keep more of the model on the GPU");
 
     /// <summary>Gives the pages back to the system's paging. No copy from them may be under way.</summary>
     public void Dispose()

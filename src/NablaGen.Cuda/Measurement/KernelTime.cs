@@ -1,13 +1,35 @@
 namespace NablaGen.Cuda;
 
-/// <summary>One measured time.</summary>
-/// <param name="Kernel">What ran, such as "attention (Hopper)".</param>
-/// <param name="Case">On what, such as "NABLA mask, density 0.20".</param>
-/// <param name="Milliseconds">Median time on the device.</param>
-/// <param name="Rate">Work a second in <paramref name="Unit"/>.</param>
-/// <param name="Unit">"TFLOP/s" (only the kept block pairs count) or "TB/s" (each input read once, each output written once).</param>
-public readonly record struct KernelTime(string Kernel, string Case, double Milliseconds, double Rate, string Unit)
+/// <summary>One measured time, or why there is none.</summary>
+/// <param name="Kernel">What ran: a file of Kernels/ without its ending, or <c>nabla_mask</c> for the mask as a whole.</param>
+/// <param name="Shape">The name of the <see cref="BenchShape"/>.</param>
+/// <param name="Case">On what, such as "NABLA mask, density 0.200".</param>
+public sealed record KernelTime(string Kernel, string Shape, string Case)
 {
-    /// <summary>One line of a table.</summary>
-    public override string ToString() => $"{Kernel,-22} {Case,-30} {Milliseconds,9:0.000} ms {Rate,8:0.00} {Unit}";
+    /// <summary>Median time on the device.</summary>
+    public double? Milliseconds { get; init; }
+
+    /// <summary>The shortest, in milliseconds.</summary>
+    public double? Fastest { get; init; }
+
+    /// <summary>The longest, in milliseconds.</summary>
+    public double? Slowest { get; init; }
+
+    /// <summary>Work a second in <see cref="Unit"/>.</summary>
+    public double? Rate { get; init; }
+
+    /// <summary>What limits it: <c>TFLOP/s</c> (only the kept block pairs count) or <c>TB/s</c> (each input read once, each output written once).</summary>
+    public string? Unit { get; init; }
+
+    /// <summary>What the same work would take at the device's own rate, in milliseconds: see <see cref="DeviceRates"/>. Null where that is not known.</summary>
+    public double? Floor { get; init; }
+
+    /// <summary>The floor as a share of the median, in percent.</summary>
+    public double? PercentOfFloor => 100 * Floor / Milliseconds;
+
+    /// <summary>Why the device does not run it, which is no failure.</summary>
+    public string? Skipped { get; init; }
+
+    /// <summary>What went wrong.</summary>
+    public string? Error { get; init; }
 }

@@ -30,6 +30,8 @@ public sealed class ModelFolder
     internal const string VaeFile = "Wan2.1_VAE";
     private const string DitIndex = DitFile + ".index.json";
 
+    private readonly Func<string, ITensorSource> _open = OpenFile;
+
     private ModelFolder(string path, string[] pieces)
     {
         Path = path;
@@ -46,6 +48,15 @@ public sealed class ModelFolder
         VaeConfig = json.Vae;
         Defaults = json.Defaults;
         CheckFit(File.Exists(own) ? own : "Wan2.1's own sizes (there is no nablagen.json)");
+    }
+
+    private ModelFolder(DitConfig dit, NablaGenJson others, string tokenizer, Func<string, ITensorSource> open)
+    {
+        _open = open;
+        Path = Name = others.Name ?? "no folder";
+        (ConfigPath, DitPath, TextEncoderPath, VaePath, TokenizerPath) = (ConfigFile, DitFile, TextEncoderFile, VaeFile, tokenizer);
+        (DitConfig, TextEncoderConfig, VaeConfig, Defaults) = (dit, others.TextEncoder, others.Vae, others.Defaults);
+        CheckFit("others");
     }
 
     /// <summary>The folder, as given.</summary>
@@ -121,17 +132,25 @@ public sealed class ModelFolder
         throw new NablaGenException($"{path}: the model folder is not complete: it lacks {string.Join(", ", missing)}.");
     }
 
+    /// <summary>A model whose weights are not on disk, for measurements.</summary>
+    /// <param name="dit">The transformer's sizes.</param>
+    /// <param name="others">The other models' sizes and the name.</param>
+    /// <param name="tokenizer">The tokenizer's file, which is.</param>
+    /// <param name="open">The weights of <see cref="DitFile"/>, <see cref="TextEncoderFile"/> and <see cref="VaeFile"/>.</param>
+    internal static ModelFolder InMemory(DitConfig dit, NablaGenJson others, string tokenizer, Func<string, ITensorSource> open) =>
+        new(dit, others, tokenizer, open);
+
     /// <summary>Opens the transformer's weights and verifies their headers.</summary>
     /// <exception cref="NablaGenException">They are not whole and well-formed.</exception>
-    public ITensorSource OpenDit() => OpenWeights(DitPath);
+    public ITensorSource OpenDit() => _open(DitPath);
 
     /// <summary>Opens the text encoder's weights and verifies their header.</summary>
     /// <exception cref="NablaGenException">They are not whole and well-formed.</exception>
-    public ITensorSource OpenTextEncoder() => OpenWeights(TextEncoderPath);
+    public ITensorSource OpenTextEncoder() => _open(TextEncoderPath);
 
     /// <summary>Opens the VAE's weights and verifies their header.</summary>
     /// <exception cref="NablaGenException">They are not whole and well-formed.</exception>
-    public ITensorSource OpenVae() => OpenWeights(VaePath);
+    public ITensorSource OpenVae() => _open(VaePath);
 
     /// <summary>
     /// Checks every key, shape and type of the three models from their headers, before anything is loaded or multiplied.
@@ -147,7 +166,7 @@ public sealed class ModelFolder
     {
         foreach (var (path, shapes) in new[] { (DitPath, dit), (TextEncoderPath, textEncoder), (VaePath, vae) })
         {
-            using var source = OpenWeights(path);
+            using var source = _open(path);
             CheckpointLoader.Check(source, shapes);
         }
 
@@ -157,11 +176,16 @@ public sealed class ModelFolder
         }
     }
 
-    /// <summary>The hash of all weights and the tokenizer: see <see cref="ModelHash"/>.</summary>
+    /// <summary>The hash of all weights and the tokenizer: see <see cref="ModelHash"/>. The name where they are not on disk.</summary>
     /// <exception cref="NablaGenException">A file can't be read.</exception>
     public string ComputeHash()
     {
         using var dit = OpenDit();
+        if (dit.Files.Count == 0)
+        {
+            return Name;
+        }
+
         return ModelHash.Compute([.. dit.Files, TextEncoderPath, VaePath, TokenizerPath]);
     }
 
@@ -169,7 +193,7 @@ public sealed class ModelFolder
         File.Exists(IOPath.Combine(path, "model_index.json"))
         || (Directory.Exists(IOPath.Combine(path, "transformer")) && Directory.Exists(IOPath.Combine(path, "vae")));
 
-    private static ITensorSource OpenWeights(string path) => IOPath.GetExtension(path) switch
+    private static ITensorSource OpenFile(string path) => IOPath.GetExtension(path) switch
     {
         ".json" => ShardedCheckpoint.Open(path),
         ".pth" => PthFile.Open(path),

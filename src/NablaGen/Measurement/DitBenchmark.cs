@@ -1,10 +1,7 @@
-using System.Diagnostics;
 using NablaGen.Attention;
 using NablaGen.Models;
 using NablaGen.Models.Dit;
-using NablaGen.Native;
 using NablaGen.Pipeline;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace NablaGen.Measurement;
@@ -73,18 +70,8 @@ public static class DitBenchmark
 
         using var run = new DitRun(config, latent.Frames, latent.Height, latent.Width, silent, options, training?.Invoke()) { Cancellation = cancellation };
         Pass(model, latents, t, context, run, training is not null);
-        var times = new double[repeats];
-        for (var i = 0; i < repeats; i++)
-        {
-            Wait(options.Device);
-            var watch = Stopwatch.StartNew();
-            Pass(model, latents, t, context, run, training is not null);
-            Wait(options.Device);
-            times[i] = watch.Elapsed.TotalMilliseconds;
-        }
-
-        Array.Sort(times);
-        return new DitTiming(expression.ToString(), run.Layout.Tokens, meter.Mean!.Value, times[repeats / 2], times[0], times[^1], MemoryInUse(options.Device));
+        var times = ModelTimer.Run(options.Device, repeats, () => Pass(model, latents, t, context, run, training is not null));
+        return new DitTiming(expression.ToString(), run.Layout.Tokens, meter.Mean!.Value, times[repeats / 2], times[0], times[^1], ModelTimer.PeakMemory(options.Device));
     }
 
     private static void Pass(WanModel model, Tensor latents, Tensor t, Tensor context, DitRun run, bool training)
@@ -96,26 +83,5 @@ public static class DitBenchmark
             velocity.square().mean().backward();
             model.zero_grad();
         }
-    }
-
-    private static void Wait(Device device)
-    {
-        if (device.type == DeviceType.CUDA)
-        {
-            cuda.synchronize(device);
-        }
-    }
-
-    // On CUDA what libtorch's allocator has taken from the device, which it does not give back: the peak so far.
-    private static long MemoryInUse(Device device)
-    {
-        if (device.type == DeviceType.CUDA)
-        {
-            var (free, total) = CudaDevices.Open(device).Memory();
-            return total - free;
-        }
-
-        using var process = Process.GetCurrentProcess();
-        return process.PeakWorkingSet64;
     }
 }

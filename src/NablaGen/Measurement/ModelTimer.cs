@@ -38,7 +38,20 @@ internal static class ModelTimer
         return process.PeakWorkingSet64;
     }
 
-    private static void Wait(Device device)
+    /// <summary>On CUDA as <see cref="PeakMemory"/>; on the CPU what the process has now.</summary>
+    public static long Memory(Device device)
+    {
+        if (device.type == DeviceType.CUDA)
+        {
+            return PeakMemory(device);
+        }
+
+        using var process = Process.GetCurrentProcess();
+        return process.WorkingSet64;
+    }
+
+    /// <summary>Waits until the device has done all that was put on it.</summary>
+    public static void Wait(Device device)
     {
         if (device.type == DeviceType.CUDA)
         {

@@ -13,22 +13,28 @@ internal static class RandomWeights
     /// <param name="generator">Where the numbers come from; null for torch's own of the weights' device.</param>
     public static void Fill(nn.Module module, Generator? generator = null)
     {
-        using var noGrad = no_grad();
         foreach (var (name, parameter) in module.named_parameters())
         {
-            using var scope = NewDisposeScope();
-            if (name.EndsWith("bias", StringComparison.Ordinal))
-            {
-                parameter.zero_();
-            }
-            else if (parameter.shape.Count(side => side > 1) < 2)
-            {
-                parameter.fill_(1);
-            }
-            else
-            {
-                parameter.normal_(0, 1 / Math.Sqrt(parameter.NumberOfElements / (double)parameter.shape[0]), generator);
-            }
+            Fill(name, parameter, generator);
+        }
+    }
+
+    /// <summary>The same for one parameter.</summary>
+    public static void Fill(string name, Tensor parameter, Generator? generator = null)
+    {
+        using var noGrad = no_grad();
+        using var scope = NewDisposeScope();
+        if (name.EndsWith("bias", StringComparison.Ordinal))
+        {
+            parameter.zero_();
+        }
+        else if (parameter.shape.Count(side => side > 1) < 2)
+        {
+            parameter.fill_(1);
+        }
+        else
+        {
+            parameter.normal_(0, 1 / Math.Sqrt(parameter.NumberOfElements / (double)parameter.shape[0]), generator);
         }
     }
 }

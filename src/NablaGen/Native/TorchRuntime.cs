@@ -37,6 +37,7 @@ public static class TorchRuntime
             }
 
             NativeHeap.ReturnLargeBlocks();
+            OpenMp.WaitPassively();
             var named = Environment.GetEnvironmentVariable(Variable);
             var bundled = Path.Combine(AppContext.BaseDirectory, "libtorch");
             if (!string.IsNullOrEmpty(named))

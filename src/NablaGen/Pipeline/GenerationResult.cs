@@ -1,7 +1,7 @@
 namespace NablaGen.Pipeline;
 
 /// <summary>A video that was made.</summary>
-/// <param name="Path">The video's file.</param>
+/// <param name="Path">The video's file; empty for a measurement, which writes none.</param>
 /// <param name="LatentsPath">The latents' file; null where there is none.</param>
 /// <param name="Recipe">What made it.</param>
 /// <param name="Density">The mean density of the attention over layers, heads and steps; null for a video from latents.</param>

@@ -55,6 +55,21 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         var clock = Clock(progress);
         clock.Start(GenerationStage.Check);
         CheckOutput(request, output, latentsPath ??= LatentFile.PathBeside(output));
+        return Make(request, output, latentsPath, observer, clock, cancellation);
+    }
+
+    /// <summary>Does all that making a video takes and writes no file, to measure it: the frames are brought to the CPU and dropped.</summary>
+    internal GenerationResult Measure(
+        GenerationRequest request, IGenerationProgress? progress = null, ISamplingObserver? observer = null, CancellationToken cancellation = default)
+    {
+        var clock = Clock(progress);
+        clock.Start(GenerationStage.Check);
+        return Make(request, null, null, observer, clock, cancellation);
+    }
+
+    private GenerationResult Make(
+        GenerationRequest request, string? output, string? latentsPath, ISamplingObserver? observer, StageClock clock, CancellationToken cancellation)
+    {
         var tokens = Tokenize([request]);
         var plan = Plan([request], clock);
         clock.Start(GenerationStage.EncodeText);
@@ -217,7 +232,7 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
     }
 
     private GenerationResult Generate(
-        PreparedRequest prepared, string output, string latentsPath, MemoryPlan plan, ISamplingObserver? observer, StageClock clock,
+        PreparedRequest prepared, string? output, string? latentsPath, MemoryPlan plan, ISamplingObserver? observer, StageClock clock,
         CancellationToken cancellation) => _memory.Guard(clock, plan, prepared.Request, () =>
     {
         using var scope = NewDisposeScope();
@@ -227,7 +242,11 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         var watched = plan with { BatchesGuidance = plan.BatchesGuidance && observer is null };
         var latents = Sample(prepared, watched, new SamplingObservers(observer, seen), clock, cancellation);
         var recipe = seen.Thresholds.Count == 0 ? prepared.Recipe : prepared.Recipe with { Thresholds = seen.Thresholds };
-        LatentFile.Save(latentsPath, latents, recipe);
+        if (latentsPath is not null)
+        {
+            LatentFile.Save(latentsPath, latents, recipe);
+        }
+
         var flat = Decode(latents, recipe, output, plan, clock, cancellation);
         return Finish(output, latentsPath, recipe, meter.Mean, flat, clock);
     });
@@ -276,7 +295,7 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
     }
 
     // Gives the frames that came out in a single colour.
-    private IReadOnlyList<int> Decode(Tensor latents, Recipe recipe, string output, MemoryPlan plan, StageClock clock, CancellationToken cancellation)
+    private IReadOnlyList<int> Decode(Tensor latents, Recipe recipe, string? output, MemoryPlan plan, StageClock clock, CancellationToken cancellation)
     {
         clock.Start(GenerationStage.Decode, recipe.Frames);
         cancellation.ThrowIfCancellationRequested();
@@ -303,15 +322,19 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
     }
 
     private GenerationResult Finish(
-        string output, string latentsPath, Recipe recipe, double? density, IReadOnlyList<int> flatFrames, StageClock clock)
+        string? output, string? latentsPath, Recipe recipe, double? density, IReadOnlyList<int> flatFrames, StageClock clock)
     {
         using var process = Process.GetCurrentProcess();
-        var result = new GenerationResult(output, latentsPath, recipe, density, clock.Finish(), process.PeakWorkingSet64)
+        var result = new GenerationResult(output ?? "", latentsPath, recipe, density, clock.Finish(), process.PeakWorkingSet64)
         {
             FlatFrames = flatFrames,
             PeakDeviceMemoryBytes = _memory.PeakDeviceBytes,
         };
-        ResultFile.Save(output, result);
+        if (output is not null)
+        {
+            ResultFile.Save(output, result);
+        }
+
         return result;
     }
 

@@ -4,15 +4,15 @@ using static TorchSharp.torch;
 
 namespace NablaGen.Pipeline;
 
-/// <summary>Where a generation's frames go: an MP4, or a PNG when there is one frame. The recipe goes along.</summary>
+/// <summary>Where a generation's frames go: an MP4, or a PNG when there is one frame; nowhere in a measurement. The recipe goes along.</summary>
 internal sealed class VideoOutput : IDisposable
 {
-    private readonly string _path;
+    private readonly string? _path;
     private readonly Recipe _recipe;
     private readonly Mp4Writer? _mp4;
     private byte[]? _still;
 
-    private VideoOutput(string path, Recipe recipe, Mp4Writer? mp4)
+    private VideoOutput(string? path, Recipe recipe, Mp4Writer? mp4)
     {
         _path = path;
         _recipe = recipe;
@@ -45,10 +45,11 @@ internal sealed class VideoOutput : IDisposable
         OutputFile.Prepare(ResultFile.PathBeside(path), ".json");
     }
 
-    public static VideoOutput Open(string path, Recipe recipe, CancellationToken cancellation)
+    /// <summary>Opens a file that was checked before; null for none.</summary>
+    public static VideoOutput Open(string? path, Recipe recipe, CancellationToken cancellation)
     {
         var tags = new Dictionary<string, string> { ["title"] = recipe.Prompt, ["comment"] = recipe.ToJson() };
-        return new VideoOutput(path, recipe, IsStill(path)
+        return new VideoOutput(path, recipe, path is null || IsStill(path)
             ? null
             : Mp4Writer.Open(path, recipe.Width, recipe.Height, recipe.Fps, tags, cancellation: cancellation));
     }
@@ -75,7 +76,7 @@ internal sealed class VideoOutput : IDisposable
         {
             _mp4.Complete();
         }
-        else
+        else if (_path is not null)
         {
             StillWriter.SavePng(_path, _recipe.Width, _recipe.Height, _still,
                 new Dictionary<string, string> { ["Title"] = _recipe.Prompt, ["Comment"] = _recipe.ToJson() });

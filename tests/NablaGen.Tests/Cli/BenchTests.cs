@@ -1,4 +1,5 @@
 using System.Text.Json;
+using NablaGen.Cuda;
 
 namespace NablaGen.Tests.Cli;
 
@@ -25,7 +26,60 @@ public class BenchTests
         Assert.InRange(timing.GetProperty("milliseconds").GetDouble(), timing.GetProperty("fastest").GetDouble(), timing.GetProperty("slowest").GetDouble());
     }
 
+    [Fact]
+    public void Generate_times_every_stage_and_step()
+    {
+        var timings = Json("generate", "--preset", "tiny", "--size", "64x96x5", "--steps", "3", "--attention", "dense", "nabla-0.4").EnumerateArray().ToArray();
+        Assert.Equal(["dense", "nabla-0.4"], timings.Select(timing => timing.GetProperty("attention").GetString()));
+        Assert.Equal(1, timings[0].GetProperty("density").GetDouble());
+        Assert.InRange(timings[1].GetProperty("density").GetDouble(), 0.2, 0.9);
+        foreach (var timing in timings)
+        {
+            // 2 latent frames of 4 x 6 patches.
+            Assert.Equal(48, timing.GetProperty("tokens").GetInt32());
+            var steps = timing.GetProperty("steps").EnumerateArray().Select(step => step.GetProperty("milliseconds").GetDouble()).Order().ToArray();
+            Assert.Equal(3, steps.Length);
+            Assert.Equal(steps[1], timing.GetProperty("step_milliseconds").GetDouble());
+            Assert.True(timing.GetProperty("sample_seconds").GetDouble() * 1e3 >= steps.Sum());
+            Assert.True(timing.GetProperty("text_seconds").GetDouble() > 0 && timing.GetProperty("decode_seconds").GetDouble() > 0);
+            Assert.True(timing.GetProperty("peak_bytes").GetInt64() > 0);
+            // The CPU waits for no device.
+            Assert.False(timing.TryGetProperty("is_launch_bound", out _));
+        }
+    }
+
+    [Fact]
+    public void A_profile_is_a_table_and_a_file()
+    {
+        using var folder = new TempFolder();
+        var file = folder["profile.json"];
+        var run = NablaGenProcess.Run(
+            ["bench", "dit", "--preset", "tiny", "--latent", "1x16x16", "--attention", "nabla-0.4", "--profile", "--repeats", "1", "--device", "cpu", "--json", file]);
+        Assert.Equal((0, ""), (run.ExitCode, run.Error));
+        Assert.Contains("feed-forward out", run.Output);
+        var operations = JsonDocument.Parse(File.ReadAllText(file)).RootElement[0].GetProperty("operations").EnumerateArray().ToArray();
+        Assert.Contains(operations, operation => operation.GetProperty("name").GetString() == "q, k, v, o" && operation.GetProperty("calls").GetInt32() == 28);
+        Assert.All(operations, operation => Assert.True(operation.GetProperty("total").GetDouble() > 0 && operation.GetProperty("total_floor").GetDouble() > 0));
+        Assert.Equal(["profile.json"], folder.Files.Select(Path.GetFileName));
+    }
+
+    [Fact]
+    public void Kernels_without_a_device_say_so_in_one_line()
+    {
+        Assert.SkipWhen(CudaDevice.IsAvailable(out _), "There is a CUDA device.");
+        var run = NablaGenProcess.Run(["bench", "kernels"]);
+        Assert.Equal((1, ""), (run.ExitCode, run.Output));
+        Assert.StartsWith("nablagen: bench kernels needs a CUDA device: ", run.Error);
+        Assert.Single(run.Error.TrimEnd().Split('\n'));
+    }
+
     [Theory]
+    [InlineData("kernel 'gelu' is not known: use one of layer_norm_modulate, ", "kernels", "--only", "gelu")]
+    [InlineData("preset '5B' is not known", "kernels", "--preset", "5B")]
+    [InlineData("preset '5B' is not known", "generate", "--preset", "5B")]
+    [InlineData("size '80x480x832'", "generate", "--size", "80x480x832")]
+    [InlineData("steps must be from 1", "generate", "--steps", "0")]
+    [InlineData("--train, --resident and --batch have no effect with --profile", "dit", "--profile", "--batch", "2")]
     [InlineData("size '80x720x1280'", "vae", "--size", "80x720x1280")]
     [InlineData("size '81x720'", "vae", "--size", "81x720")]
     [InlineData("tile '100x100'", "vae", "--tile", "100x100")]

@@ -6,29 +6,34 @@ namespace NablaGen.Tests.Cuda;
 
 public class KernelBenchTests
 {
+    private static readonly BenchShape Small = new("small", 2, 64, 3, 2, 2);
+
+    [Fact]
+    public void Every_kernel_is_listed_once()
+    {
+        Assert.Equal(KernelBench.Names.Count, KernelBench.Names.Distinct().Count());
+        Assert.Equal([.. KernelSource.Names.Append("nabla_mask").Order()], KernelBench.Names.Order());
+    }
+
     [Fact, Trait("gpu", "true")]
     public void Every_kernel_can_be_timed()
     {
-        using var bench = new KernelBench(Gpu.Require(), new BenchShape(2, 64, 3, 2, 2), repeats: 1);
-        var times = bench.Run([0.5]).ToArray();
-        Assert.Equal(18, times.Length);
-        Assert.All(times, time => Assert.True(time.Milliseconds > 0 && time.Rate >= 0));
+        var device = Gpu.Require();
+        var rates = DeviceRates.Measure(device, repeats: 1);
+        var times = KernelBench.Run(device, [Small], rates, repeats: 1, densities: [0.5]).ToArray();
+        Assert.Equal(KernelBench.Names, times.Select(time => time.Kernel).Distinct());
+        Assert.All(times, time => Assert.Null(time.Error));
+        Assert.All(times.Where(time => time.Skipped is null), time => Assert.True(time is { Milliseconds: > 0, Rate: > 0 } && time.Fastest <= time.Slowest, time.ToString()));
     }
 
-    // The tables of docs/performance.md: dotnet NablaGen.Tests.dll -explicit only -trait bench=kernels -showLiveOutput
-    [Theory(Explicit = true), Trait("bench", "kernels")]
-    [InlineData("14B")]
-    [InlineData("1.3B")]
-    public void Print(string preset)
+    [Fact, Trait("gpu", "true")]
+    public void One_that_fails_is_reported_and_the_others_go_on()
     {
-        var device = Gpu.Require();
-        var output = TestContext.Current.TestOutputHelper!;
-        output.WriteLine($"{device.Name}, {device.Compiler}, {preset}");
-        using var bench = new KernelBench(device, preset == "14B" ? BenchShape.Wan14B : BenchShape.Wan1B);
-        foreach (var time in bench.Run([0.5, 0.2, 0.1]))
-        {
-            output.WriteLine(time.ToString());
-        }
+        // No kernel has heads of 32 columns; the passes that know no heads run all the same.
+        var times = KernelBench.Run(Gpu.Require(), [Small with { HeadSize = 32 }], repeats: 1, densities: [0.5]).ToArray();
+        Assert.Contains("head size 32", times.First(time => time.Kernel == "block_attention_sm80").Error, StringComparison.OrdinalIgnoreCase);
+        Assert.Null(times.Single(time => time.Kernel == "gelu_tanh").Error);
+        Assert.Equal(KernelBench.Names, times.Select(time => time.Kernel).Distinct());
     }
 
     // The wait for the compiler, and for the cache after it.

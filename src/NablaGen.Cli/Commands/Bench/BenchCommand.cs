@@ -12,5 +12,7 @@ internal static class BenchCommand
         BenchDitCommand.Create(),
         BenchVaeCommand.Create(),
         BenchT5Command.Create(),
+        BenchGenerateCommand.Create(),
+        BenchKernelsCommand.Create(),
     };
 }

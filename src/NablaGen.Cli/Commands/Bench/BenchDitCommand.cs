@@ -1,11 +1,9 @@
 using System.CommandLine;
-using System.Text.Json;
 using NablaGen.Attention;
 using NablaGen.Measurement;
 using NablaGen.Models;
 using NablaGen.Models.Dit;
 using NablaGen.Native;
-using NablaGen.Pipeline;
 using TorchSharp;
 
 namespace NablaGen.Cli.Commands.Bench;
@@ -15,7 +13,7 @@ internal sealed class BenchDitCommand
 {
     public const string Example = "bench dit --preset 1.3B --latent 21x60x104 --attention dense nabla-0.3";
 
-    private readonly Option<string> _preset = new("--preset") { Description = "Sizes of the transformer: 1.3B, 14B or tiny (256 wide, 7 layers)", HelpName = "NAME", DefaultValueFactory = _ => "1.3B" };
+    private readonly Option<string> _preset = BenchOptions.Preset();
     private readonly Option<int?> _layers = new("--layers") { Description = "Blocks [default: the preset's]", HelpName = "N" };
     private readonly Option<string> _latent = new("--latent")
     {
@@ -24,19 +22,13 @@ internal sealed class BenchDitCommand
         DefaultValueFactory = _ => "21x60x104",
     };
 
-    private readonly Option<string[]> _attention = new("--attention")
-    {
-        Description = "Expressions to time",
-        HelpName = "EXPR",
-        AllowMultipleArgumentsPerToken = true,
-        DefaultValueFactory = _ => ["dense", "nabla-0.3", "nabla-0.15"],
-    };
-
+    private readonly Option<string[]> _attention = BenchOptions.Attention("dense", "nabla-0.3", "nabla-0.15");
     private readonly Option<int> _repeats = BenchOptions.Repeats(5);
     private readonly Option<int> _batch = new("--batch") { Description = "Videos in a pass; 2 is guidance's two passes as one", HelpName = "N", DefaultValueFactory = _ => 1 };
     private readonly Option<int?> _resident = new("--resident") { Description = "Blocks that stay on the GPU, the others being streamed from the host [default: all]", HelpName = "N" };
+    private readonly Option<bool> _profile = new("--profile") { Description = "Time each operation of a block alone against the device's own rates, in place of whole passes" };
     private readonly Option<bool> _train = new("--train") { Description = "Time a training step: a pass and its gradients" };
-    private readonly Option<bool> _json = BenchOptions.Json();
+    private readonly Option<string?> _json = BenchOptions.Json();
     private readonly Option<string> _device = SharedOptions.Device();
     private readonly Option<string> _dtype = SharedOptions.Dtype();
 
@@ -45,7 +37,7 @@ internal sealed class BenchDitCommand
         var self = new BenchDitCommand();
         var dit = new Command("dit", "Time one pass through the transformer, with random weights.")
         {
-            self._preset, self._layers, self._latent, self._attention, self._repeats, self._batch, self._resident, self._train, self._json, self._device, self._dtype,
+            self._preset, self._layers, self._latent, self._attention, self._repeats, self._batch, self._resident, self._train, self._profile, self._json, self._device, self._dtype,
         };
         dit.SetAction((parsed, cancellation) => Task.FromResult(self.Run(parsed, cancellation)));
         return dit;
@@ -53,13 +45,7 @@ internal sealed class BenchDitCommand
 
     private int Run(ParseResult parsed, CancellationToken cancellation)
     {
-        var config = parsed.GetValue(_preset) switch
-        {
-            "1.3B" => DitConfig.Wan1_3B,
-            "14B" => DitConfig.Wan14B,
-            "tiny" => new DitConfig { Dim = 256, FfnDim = 832, NumHeads = 4, NumLayers = 7, TextDim = 128, TextLen = 64, InDim = 8, OutDim = 8 },
-            var other => throw new InvalidRequestException($"preset '{other}' is not known: use 1.3B, 14B or tiny"),
-        };
+        var config = BenchOptions.Sizes(parsed.GetValue(_preset)!).Dit;
         config = config with { NumLayers = BenchOptions.Positive(parsed.GetValue(_layers) ?? config.NumLayers, "layers") };
         var latent = Latent(parsed.GetValue(_latent)!, config);
         var expressions = parsed.GetValue(_attention)!.Select(AttentionExpression.Parse).ToArray();
@@ -69,7 +55,13 @@ internal sealed class BenchDitCommand
         var resident = parsed.GetValue(_resident);
 
         var training = parsed.GetValue(_train);
+        var profile = parsed.GetValue(_profile);
+        if (profile && (training || resident is not null || batch > 1))
+        {
+            throw new InvalidRequestException("--train, --resident and --batch have no effect with --profile: it times single operations");
+        }
 
+        var report = BenchReport.Open(parsed, _json);
         TorchRuntime.Load();
         var device = DeviceChoice.Resolve(parsed.GetValue(_device)!);
         var options = new ModuleOptions(device, DeviceChoice.ResolveDtype(parsed.GetValue(_dtype)!, device));
@@ -83,22 +75,52 @@ internal sealed class BenchDitCommand
             throw new InvalidRequestException("--resident has no effect with --train: training keeps every block on the device");
         }
 
-        var timings = DitBenchmark.Run(
-            config, latent, expressions, options, repeats, batch, resident, training ? () => new TorchPasses() : null, cancellation);
-        if (parsed.GetValue(_json))
+        if (profile)
         {
-            Console.WriteLine(JsonSerializer.Serialize(timings, Recipe.Json));
-            return ExitCode.Done;
+            var title = $"{parsed.GetValue(_preset)}, {config.NumLayers} layers, latent {parsed.GetValue(_latent)}, {options.Dtype.ToString().ToLowerInvariant()} on {device}";
+            return Profile(report, title, config, latent, expressions, options, repeats, cancellation);
         }
 
-        Console.WriteLine($"{parsed.GetValue(_preset)}, {config.NumLayers} layers, latent {parsed.GetValue(_latent)}, batch {batch}, {(resident is { } kept ? $"{kept} layers resident, " : "")}{options.Dtype.ToString().ToLowerInvariant()} on {device}{(training ? ", training step" : "")}");
-        Console.WriteLine($"{"attention",-22}{"tokens",8}{"density",9}{"median ms",11}{"min",9}{"max",9}{"GiB",7}");
+        var timings = DitBenchmark.Run(
+            config, latent, expressions, options, repeats, batch, resident, training ? () => new TorchPasses() : null, cancellation);
+        report.Line($"{parsed.GetValue(_preset)}, {config.NumLayers} layers, latent {parsed.GetValue(_latent)}, batch {batch}, {(resident is { } kept ? $"{kept} layers resident, " : "")}{options.Dtype.ToString().ToLowerInvariant()} on {device}{(training ? ", training step" : "")}");
+        report.Line($"{"attention",-22}{"tokens",8}{"density",9}{"median ms",11}{"min",9}{"max",9}{"GiB",7}");
+        var measured = new List<DitTiming>();
         foreach (var timing in timings)
         {
-            Console.WriteLine(
+            measured.Add(timing);
+            report.Line(
                 $"{timing.Attention,-22}{timing.Tokens,8}{timing.Density,9:0.000}{timing.Milliseconds,11:0.0}{timing.Fastest,9:0.0}{timing.Slowest,9:0.0}{timing.MemoryBytes / 1073741824.0,7:0.0}");
         }
 
+        report.Complete(measured);
+        return ExitCode.Done;
+    }
+
+    // Where the time of a pass goes.
+    private static int Profile(
+        BenchReport report, string title, DitConfig config, (int Frames, int Height, int Width) latent, AttentionExpression[] expressions,
+        ModuleOptions options, int repeats, CancellationToken cancellation)
+    {
+        report.Line(title);
+        var profiles = new List<object>();
+        foreach (var expression in expressions)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            var operations = DitProfile.Run(config, latent, expression, options, repeats);
+            profiles.Add(new { Attention = expression.ToString(), Operations = operations });
+            report.Line("");
+            report.Line($"{expression,-36}{"calls",6}{"ms each",10}{"ms a pass",11}{"floor",10}{"% of it",9}  limit");
+            foreach (var (name, calls, milliseconds, floor, limit) in operations)
+            {
+                report.Line($"{name,-36}{calls,6}{milliseconds,10:0.000}{calls * milliseconds,11:0.0}{calls * floor,10:0.0}{100 * floor / milliseconds,9:0}  {limit}");
+            }
+
+            var (total, least) = (operations.Sum(operation => operation.Total), operations.Sum(operation => operation.TotalFloor));
+            report.Line($"{"all",-52}{total,11:0.0}{least,10:0.0}{100 * least / total,9:0}");
+        }
+
+        report.Complete(profiles);
         return ExitCode.Done;
     }
 

@@ -1,5 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
+using NablaGen.Models.Dit;
+using NablaGen.Training.Models;
 
 namespace NablaGen.Cli.Commands.Bench;
 
@@ -13,7 +15,38 @@ internal static class BenchOptions
         DefaultValueFactory = _ => repeats,
     };
 
-    public static Option<bool> Json() => new("--json") { Description = "Print JSON" };
+    public static Option<string> Preset() => new("--preset")
+    {
+        Description = "Sizes of the model: 1.3B, 14B or tiny (256 wide, 7 layers)",
+        HelpName = "NAME",
+        DefaultValueFactory = _ => "1.3B",
+        CompletionSources = { "1.3B", "14B", "tiny" },
+    };
+
+    public static Option<string[]> Attention(params string[] expressions) => new("--attention")
+    {
+        Description = "Expressions to time",
+        HelpName = "EXPR",
+        AllowMultipleArgumentsPerToken = true,
+        DefaultValueFactory = _ => expressions,
+    };
+
+    /// <summary>For <see cref="BenchReport"/>.</summary>
+    public static Option<string?> Json() => new("--json")
+    {
+        Description = "Print JSON instead of the table, or write it to a file beside it",
+        HelpName = "FILE",
+        Arity = ArgumentArity.ZeroOrOne,
+    };
+
+    /// <summary>The sizes that a <see cref="Preset"/> names.</summary>
+    public static ModelSizes Sizes(string preset) => preset switch
+    {
+        "1.3B" => new ModelSizes(DitConfig.Wan1_3B, new()),
+        "14B" => new ModelSizes(DitConfig.Wan14B, new()),
+        "tiny" => ModelSizes.Tiny,
+        _ => throw new InvalidRequestException($"preset '{preset}' is not known: use 1.3B, 14B or tiny"),
+    };
 
     /// <summary>The numbers of a text such as 81x720x1280; one that is no positive number is 0.</summary>
     public static int[] Sides(string text)

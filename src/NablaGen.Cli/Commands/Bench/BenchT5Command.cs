@@ -1,10 +1,8 @@
 using System.CommandLine;
-using System.Text.Json;
 using NablaGen.Measurement;
 using NablaGen.Models;
 using NablaGen.Models.TextEncoder;
 using NablaGen.Native;
-using NablaGen.Pipeline;
 
 namespace NablaGen.Cli.Commands.Bench;
 
@@ -24,7 +22,7 @@ internal sealed class BenchT5Command
 
     private readonly Option<int> _vocabulary = new("--vocab") { Description = "Rows of the embedding", HelpName = "N", DefaultValueFactory = _ => TextEncoderConfig.UmT5Xxl.Vocab };
     private readonly Option<int> _repeats = BenchOptions.Repeats(5);
-    private readonly Option<bool> _json = BenchOptions.Json();
+    private readonly Option<string?> _json = BenchOptions.Json();
     private readonly Option<string> _device = SharedOptions.Device();
     private readonly Option<string> _dtype = SharedOptions.Dtype();
 
@@ -60,19 +58,15 @@ internal sealed class BenchT5Command
         var tokens = BenchOptions.Positive(parsed.GetValue(_tokens), "tokens");
         var repeats = BenchOptions.Positive(parsed.GetValue(_repeats), "repeats");
 
+        var report = BenchReport.Open(parsed, _json);
         TorchRuntime.Load();
         var device = DeviceChoice.Resolve(parsed.GetValue(_device)!);
         var options = new ModuleOptions(device, DeviceChoice.ResolveDtype(parsed.GetValue(_dtype)!, device));
         var timing = T5Benchmark.Run(config, tokens, options, repeats, cancellation);
-        if (parsed.GetValue(_json))
-        {
-            Console.WriteLine(JsonSerializer.Serialize(timing, Recipe.Json));
-            return ExitCode.Done;
-        }
-
-        Console.WriteLine($"umT5, {config.NumLayers} layers of {dim}, {tokens} tokens, {timing.Dtype} on {device}");
-        Console.WriteLine($"{"median ms",11}{"min",9}{"max",9}{"GiB",7}");
-        Console.WriteLine($"{timing.Milliseconds,11:0.0}{timing.Fastest,9:0.0}{timing.Slowest,9:0.0}{timing.MemoryBytes / 1073741824.0,7:0.0}");
+        report.Line($"umT5, {config.NumLayers} layers of {dim}, {tokens} tokens, {timing.Dtype} on {device}");
+        report.Line($"{"median ms",11}{"min",9}{"max",9}{"GiB",7}");
+        report.Line($"{timing.Milliseconds,11:0.0}{timing.Fastest,9:0.0}{timing.Slowest,9:0.0}{timing.MemoryBytes / 1073741824.0,7:0.0}");
+        report.Complete(timing);
         return ExitCode.Done;
     }
 }

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Text.Json;
 using NablaGen.Measurement;
 using NablaGen.Models;
 using NablaGen.Models.Vae;
@@ -32,7 +31,7 @@ internal sealed class BenchVaeCommand
 
     private readonly Option<bool> _psnr = new("--psnr") { Description = "Decode in float32 as well and compare" };
     private readonly Option<int> _repeats = BenchOptions.Repeats(3);
-    private readonly Option<bool> _json = BenchOptions.Json();
+    private readonly Option<string?> _json = BenchOptions.Json();
     private readonly Option<string> _device = SharedOptions.Device();
     private readonly Option<string> _dtype = SharedOptions.Dtype();
 
@@ -58,23 +57,19 @@ internal sealed class BenchVaeCommand
             throw new InvalidRequestException($"dim must be a multiple of 4, found {config.Dim}");
         }
 
+        var report = BenchReport.Open(parsed, _json);
         TorchRuntime.Load();
         var device = DeviceChoice.Resolve(parsed.GetValue(_device)!);
         var options = new ModuleOptions(device, DeviceChoice.ResolveDtype(parsed.GetValue(_dtype)!, device));
         var tiling = VideoDecoder.DefaultTiling(device) with { Height = tile.Height, Width = tile.Width };
         tiling = tiling with { FramesAtOnce = BenchOptions.Positive(parsed.GetValue(_framesAtOnce) ?? tiling.FramesAtOnce, "frames-at-once") };
         var timing = VaeBenchmark.Run(config, size, options, tiling, repeats, parsed.GetValue(_psnr), cancellation);
-        if (parsed.GetValue(_json))
-        {
-            Console.WriteLine(JsonSerializer.Serialize(timing, Recipe.Json));
-            return ExitCode.Done;
-        }
-
         var pieces = tile.Height == 0 ? "whole frames" : $"tiles of {tile.Height}x{tile.Width}";
-        Console.WriteLine($"decode {parsed.GetValue(_size)}, dim {config.Dim}, {timing.Dtype} on {device}, {pieces}, {tiling.FramesAtOnce} frames at once");
-        Console.WriteLine($"{"median s",10}{"min",9}{"max",9}{"GiB",8}{"estimate",10}{(timing.Psnr is null ? "" : "PSNR dB"),9}");
-        Console.WriteLine(
+        report.Line($"decode {parsed.GetValue(_size)}, dim {config.Dim}, {timing.Dtype} on {device}, {pieces}, {tiling.FramesAtOnce} frames at once");
+        report.Line($"{"median s",10}{"min",9}{"max",9}{"GiB",8}{"estimate",10}{(timing.Psnr is null ? "" : "PSNR dB"),9}");
+        report.Line(
             $"{timing.Seconds,10:0.00}{timing.Fastest,9:0.00}{timing.Slowest,9:0.00}{timing.MemoryBytes / GiB,8:0.00}{timing.EstimatedBytes / GiB,10:0.00}{timing.Psnr,9:0.0}");
+        report.Complete(timing);
         return ExitCode.Done;
     }
 

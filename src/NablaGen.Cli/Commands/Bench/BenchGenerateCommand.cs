@@ -1,0 +1,112 @@
+using System.CommandLine;
+using NablaGen.Attention;
+using NablaGen.Checkpoints;
+using NablaGen.Measurement;
+using NablaGen.Native;
+using NablaGen.Pipeline;
+
+namespace NablaGen.Cli.Commands.Bench;
+
+/// <summary><c>nablagen bench generate</c>: times a whole generation by a model of random weights.</summary>
+internal sealed class BenchGenerateCommand
+{
+    public const string Example = "bench generate --preset 1.3B --size 81x480x832 --attention dense nabla-0.7";
+
+    private const double GiB = 1 << 30;
+    private const double MiB = 1 << 20;
+    private const string Prompt = "A red fox runs across a snowy field at sunrise, the camera following it from the side, soft golden light";
+
+    private readonly Option<string> _preset = BenchOptions.Preset();
+    private readonly Option<string?> _size = new("--size")
+    {
+        Description = "Frames, rows and columns of the video, or rows, columns and frames [default: the preset's, 81x480x832 for Wan2.1's]",
+        HelpName = "TxHxW",
+    };
+
+    private readonly Option<int?> _steps = new("--steps") { Description = "Solver steps [default: the preset's, 50 for Wan2.1's]", HelpName = "N" };
+    private readonly Option<double?> _guidance = SharedOptions.Number("Scale of guidance; 1 is one pass a step [default: the preset's]", "X", "--guidance");
+    private readonly Option<string[]> _attention = BenchOptions.Attention("dense", "nabla-0.7", "nabla-0.4");
+    private readonly Option<string?> _json = BenchOptions.Json();
+    private readonly Option<string> _device = SharedOptions.Device();
+    private readonly Option<string> _dtype = SharedOptions.Dtype();
+    private readonly Option<string?> _vram = SharedOptions.Vram();
+
+    public static Command Create()
+    {
+        var self = new BenchGenerateCommand();
+        var generate = new Command("generate", "Time a whole generation stage by stage, with random weights; no file is written.")
+        {
+            self._preset, self._size, self._steps, self._guidance, self._attention, self._json, self._device, self._dtype, self._vram,
+        };
+        generate.SetAction((parsed, cancellation) => Task.FromResult(self.Run(parsed, cancellation)));
+        return generate;
+    }
+
+    private int Run(ParseResult parsed, CancellationToken cancellation)
+    {
+        var (dit, others) = BenchOptions.Sizes(parsed.GetValue(_preset)!);
+        var defaults = others.Defaults;
+        var (frames, height, width) = parsed.GetValue(_size) is { } size ? Size(size) : (defaults.Frames, defaults.Height, defaults.Width);
+        var steps = parsed.GetValue(_steps) ?? defaults.Steps;
+        var requests = parsed.GetValue(_attention)!.Select(AttentionExpression.Parse).Select(attention => new GenerationRequest
+        {
+            Prompt = Prompt,
+            NegativePrompt = defaults.NegativePrompt,
+            Attention = attention,
+            DenseSteps = attention.DefaultDenseSteps,
+            Width = width,
+            Height = height,
+            Frames = frames,
+            Fps = defaults.Fps,
+            Steps = steps,
+            Solver = defaults.Solver,
+            Shift = defaults.Shift,
+            Guidance = parsed.GetValue(_guidance) ?? defaults.Guidance,
+            Seed = 1,
+        }).ToArray();
+        foreach (var request in requests)
+        {
+            request.Check(dit, others.Vae);
+        }
+
+        var tokenizer = ModelLocator.InTheBox(ModelFolder.TokenizerFile)
+            ?? throw new NablaGenException($"no tokenizer: expected models/tiny/{ModelFolder.TokenizerFile} beside the program or above it");
+        var report = BenchReport.Open(parsed, _json);
+        TorchRuntime.Load();
+        var device = DeviceChoice.Resolve(parsed.GetValue(_device)!);
+        var dtype = DeviceChoice.ResolveDtype(parsed.GetValue(_dtype)!, device);
+        using var bench = new GenerationBenchmark(dit, others, tokenizer, device, dtype, DeviceChoice.ResolveVram(parsed.GetValue(_vram), device));
+        report.Line($"{parsed.GetValue(_preset)}, {frames} frames of {width}x{height}, {steps} steps, guidance {requests[0].Guidance}, {dtype.ToString().ToLowerInvariant()} on {device}");
+        report.Line($"{"attention",-22}{"tokens",8}{"density",9}{"text s",9}{"load s",9}{"DiT s",9}{"VAE s",9}{"all s",9}{"step ms",10}{"min",9}{"max",9}{"CPU ms",9}{"ahead",9}{"GiB",7}{"+MiB",7}");
+        var measured = new List<GenerationTiming>();
+        foreach (var request in requests)
+        {
+            var timing = bench.Run(request, cancellation);
+            measured.Add(timing);
+            report.Line(Row(timing));
+        }
+
+        report.Line("load: drawing the transformer's weights. CPU: its time to launch a step. ahead: how far it is before the device at a step's end.");
+        report.Line("GiB: the most in use after any step or stage. +MiB: what the last step has more than the second.");
+        foreach (var bound in measured.Where(timing => timing.IsLaunchBound == true))
+        {
+            report.Line($"{bound.Attention} is launch-bound: the device waits for the CPU, which takes {bound.LaunchMilliseconds:0.0} ms a step");
+        }
+
+        report.Complete(measured);
+        return ExitCode.Done;
+    }
+
+    private static string Row(GenerationTiming timing) =>
+        $"{timing.Attention,-22}{timing.Tokens,8}{timing.Density,9:0.000}{timing.TextSeconds,9:0.00}{timing.LoadSeconds,9:0.00}{timing.SampleSeconds,9:0.00}"
+        + $"{timing.DecodeSeconds,9:0.00}{timing.TotalSeconds,9:0.00}{timing.StepMilliseconds,10:0.0}{timing.FastestStep,9:0.0}{timing.SlowestStep,9:0.0}"
+        + $"{timing.LaunchMilliseconds,9:0.0}{timing.AheadMilliseconds,9:0.0}{timing.PeakBytes / GiB,7:0.0}{timing.GrowthBytes / MiB,7:0}";
+
+    // Frames are 4n + 1 and rows and columns even, so either order can be told.
+    private static (int Frames, int Height, int Width) Size(string text) => BenchOptions.Sides(text) switch
+    {
+        [var frames, var height, var width] when frames % 2 == 1 => (frames, height, width),
+        [var height, var width, var frames] when frames % 2 == 1 => (frames, height, width),
+        _ => throw new InvalidRequestException($"size '{text}': expected frames (4n + 1), rows and columns such as 81x480x832"),
+    };
+}

@@ -1,0 +1,17 @@
+using System.Runtime.InteropServices;
+
+namespace NablaGen.Tests.Native;
+
+public partial class OpenMpTests
+{
+    [Fact]
+    public void Native_code_sees_that_threads_are_to_sleep_unless_the_user_says_otherwise()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "libgomp is Linux's");
+        Assert.SkipWhen(Environment.GetEnvironmentVariable("GOMP_SPINCOUNT") is { Length: > 0 }, "GOMP_SPINCOUNT is set");
+        Assert.Equal(Environment.GetEnvironmentVariable("OMP_WAIT_POLICY") ?? "passive", Marshal.PtrToStringUTF8(getenv("OMP_WAIT_POLICY")));
+    }
+
+    [LibraryImport("libc.so.6", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial nint getenv(string name);
+}
