@@ -8,6 +8,9 @@ namespace NablaGen.Cli;
 /// <summary>The usual help, and an example of the command below it.</summary>
 internal sealed class ExampleHelp(HelpAction help, IReadOnlyDictionary<string, string> examples) : SynchronousCommandLineAction
 {
+    // What goes to a pager or a file has no width of its own.
+    private const int PipeWidth = 80;
+
     public override bool ClearsParseErrors => true;
 
     /// <summary>Adds examples to a command line's help.</summary>
@@ -16,7 +19,13 @@ internal sealed class ExampleHelp(HelpAction help, IReadOnlyDictionary<string, s
     public static void AddTo(RootCommand root, IReadOnlyDictionary<string, string> examples)
     {
         var option = root.Options.OfType<HelpOption>().Single();
-        option.Action = new ExampleHelp((HelpAction)option.Action!, examples);
+        var help = (HelpAction)option.Action!;
+        if (Console.IsOutputRedirected)
+        {
+            help.MaxWidth = PipeWidth;
+        }
+
+        option.Action = new ExampleHelp(help, examples);
     }
 
     public override int Invoke(ParseResult parseResult)

@@ -17,7 +17,7 @@ namespace NablaGen.Cli.Commands;
 internal sealed class TrainCommand
 {
     public const string VaeExample = "train vae --output out/tiny --preset tiny --minutes 8.5";
-    public const string DitExample = "train dit --output out/tiny --resume --minutes 8.5 --attention nabla-0.6";
+    public const string DitExample = "train dit --output out/tiny --minutes 8.5 --attention nabla-0.6";
 
     private readonly Option<string> _output = new("--output", "-o")
     {
