@@ -142,11 +142,14 @@ internal sealed class TrainCommand
         var folder = parsed.GetValue(_output)!;
         sizes.Save(folder);
         plan.Save(files.Plan);
-        return TrainingReport.Run(trainer.Name, progress =>
+        TrainingReport.Run(trainer.Name, progress =>
         {
             new TrainingRun(trainer, folder, progress).Train(limits, cancellation);
             return ExitCode.Done;
         });
+        return File.Exists(files.State)
+            ? ExitCode.Done
+            : throw new NablaGenException("no step was made: the time was over before the first one; give it more --minutes");
     }
 
     // The output's own once there are any: the parts of a model are made for one another.

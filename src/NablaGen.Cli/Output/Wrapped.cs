@@ -1,4 +1,5 @@
 using System.Text;
+using Spectre.Console;
 
 namespace NablaGen.Cli.Output;
 
@@ -7,9 +8,26 @@ internal static class Wrapped
 {
     private const int Narrowest = 40;
 
+    private static int Width => Math.Max(Narrowest, Console.WindowWidth);
+
     /// <summary>Prints a text behind a name; its further lines stand below its first.</summary>
     public static void Write(string name, string text) =>
-        Console.WriteLine(name + (Console.IsOutputRedirected ? text : Text(text, name.Length, Math.Max(Narrowest, Console.WindowWidth))));
+        Console.WriteLine(name + (Console.IsOutputRedirected ? text : Text(text, name.Length, Width)));
+
+    /// <summary>
+    /// Prints a text above the bars on the screen, a line at a time: behind the second line of a longer one Spectre leaves what the bars had
+    /// there.
+    /// </summary>
+    public static void WriteAboveBars(string text)
+    {
+        foreach (var line in Text(text, 0, Width).Split(Environment.NewLine))
+        {
+            foreach (var part in line.Chunk(Width))
+            {
+                AnsiConsole.WriteLine(new string(part));
+            }
+        }
+    }
 
     /// <summary>Wraps a text.</summary>
     /// <param name="text">The text; words longer than a line are left whole.</param>
