@@ -23,7 +23,7 @@ internal static partial class CommandRunner
         // A directive such as [suggest] has its own say about what follows it.
         if (parsed.Errors.Count > 0 && !root.Directives.Any(directive => parsed.GetResult(directive) is not null))
         {
-            return WrongUsage(parsed);
+            return WrongUsage(root, parsed);
         }
 
         using var cancellation = new CancellationTokenSource();
@@ -81,11 +81,29 @@ internal static partial class CommandRunner
         _ => (ExitCode.Failed, $"unexpected {error.GetType().Name}: {error.Message.Split('\n')[0].Trim()} (run again with --verbose for more)"),
     };
 
-    private static int WrongUsage(ParseResult parsed)
+    private static int WrongUsage(RootCommand root, ParseResult parsed)
     {
-        Console.Error.WriteLine($"nablagen: {Plain(parsed.Errors[0].Message)}");
-        var command = string.Join(' ', Names(parsed.CommandResult));
-        Console.Error.WriteLine($"See: {command} --help");
+        var names = Names(parsed.CommandResult).ToArray();
+        var isOnlyOthers = parsed.CommandResult.Command.Subcommands.Count > 0;
+        if (isOnlyOthers && parsed.UnmatchedTokens.Count == 0)
+        {
+            // The name of a command that consists of others, on its own: these are the others.
+            root.Parse([.. names.Skip(1), "--help"]).Invoke(new InvocationConfiguration { Output = Console.Error });
+            return ExitCode.WrongUsage;
+        }
+
+        var line = Plain(parsed.Errors[0].Message);
+        if (isOnlyOthers)
+        {
+            line = $"'{parsed.UnmatchedTokens[0]}' is not a command{UsageHint.For(parsed)}";
+        }
+        else if (parsed.Errors[0].Message.StartsWith("Unrecognized", StringComparison.Ordinal))
+        {
+            line += UsageHint.For(parsed);
+        }
+
+        Console.Error.WriteLine($"nablagen: {line}");
+        Console.Error.WriteLine($"See: {string.Join(' ', names)} --help");
         return ExitCode.WrongUsage;
     }
 

@@ -8,6 +8,9 @@ namespace NablaGen.Cli;
 /// <summary>The usual help, and an example of the command below it.</summary>
 internal sealed class ExampleHelp(HelpAction help, IReadOnlyDictionary<string, string> examples) : SynchronousCommandLineAction
 {
+    // What a narrow terminal has; what goes to a pager or a file has no width of its own.
+    private const int Columns = 80;
+
     public override bool ClearsParseErrors => true;
 
     /// <summary>Adds examples to a command line's help.</summary>
@@ -16,7 +19,13 @@ internal sealed class ExampleHelp(HelpAction help, IReadOnlyDictionary<string, s
     public static void AddTo(RootCommand root, IReadOnlyDictionary<string, string> examples)
     {
         var option = root.Options.OfType<HelpOption>().Single();
-        option.Action = new ExampleHelp((HelpAction)option.Action!, examples);
+        var help = (HelpAction)option.Action!;
+        if (Console.IsOutputRedirected)
+        {
+            help.MaxWidth = Columns;
+        }
+
+        option.Action = new ExampleHelp(help, examples);
     }
 
     public override int Invoke(ParseResult parseResult)
@@ -24,10 +33,17 @@ internal sealed class ExampleHelp(HelpAction help, IReadOnlyDictionary<string, s
         var code = help.Invoke(parseResult);
         if (examples.TryGetValue(Path(parseResult.CommandResult), out var example))
         {
-            parseResult.InvocationConfiguration.Output.WriteLine($"Example:\n  nablagen {example}\n");
+            parseResult.InvocationConfiguration.Output.WriteLine($"Example:\n{Lines($"  nablagen {example}")}\n");
         }
 
         return code;
+    }
+
+    // A long example goes on below, as a shell reads it; cmd and PowerShell have other ways, and it stays whole.
+    private static string Lines(string example)
+    {
+        var cut = OperatingSystem.IsWindows() || example.Length <= Columns ? -1 : example.LastIndexOf(" -", Columns - 2, StringComparison.Ordinal);
+        return cut <= 0 ? example : $"{example[..cut]} \\\n{Lines($"    {example[(cut + 1)..]}")}";
     }
 
     // Below the root, since one name may come twice (bench dit, train dit).

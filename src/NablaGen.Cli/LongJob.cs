@@ -56,7 +56,7 @@ internal sealed class LongJob
         var log = parsed.GetValue(LogFile) is { } path ? new RunLog(path) : null;
         log?.Write("start", $"nablagen {NablaGenVersion.Text}, {RuntimeInformation.FrameworkDescription}, {RuntimeInformation.OSDescription}, "
             + $"process {Environment.ProcessId} in {Environment.CurrentDirectory}");
-        log?.Write("command", string.Join(' ', parsed.Tokens.Select(token => token.Value.Contains(' ') ? $"\"{token.Value}\"" : token.Value)));
+        log?.Write("command", string.Join(' ', parsed.Tokens.Select(token => Quoted(token.Value))));
         return Current = new LongJob(command, log, parsed.GetValue(NotifyCommand));
     }
 
@@ -69,6 +69,12 @@ internal sealed class LongJob
             + string.Join(", ", result.Seconds.Select(stage => $"{Cli.Output.ProgressReport.Name(stage.Key)} {stage.Value:0.000} s")));
     }
 
+    /// <summary>An argument as one would type it.</summary>
+    internal static string Quoted(string argument) =>
+        argument.Length > 0 && !argument.Any(c => char.IsWhiteSpace(c) || c is '"' or '\'' or '$' or '`' or '&' or ';' or '|' or '<' or '>' or '(' or ')' or '*' or '?' or '#')
+            ? argument
+            : $"\"{argument.Replace("\"", "\\\"")}\"";
+
     /// <summary>Ends the log and runs the command.</summary>
     /// <param name="code">The run's exit code.</param>
     /// <param name="line">The error's line; null where it went well.</param>
@@ -76,7 +82,7 @@ internal sealed class LongJob
     public void End(int code, string? line, Exception? failure)
     {
         var status = code switch { ExitCode.Done => "done", ExitCode.Cancelled => "cancelled", _ => "failed" };
-        if (failure is not null && status == "failed")
+        if (failure is not null && code == ExitCode.Failed)
         {
             Log?.Write("error", failure.ToString());
         }

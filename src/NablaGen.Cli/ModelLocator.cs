@@ -8,7 +8,7 @@ internal static class ModelLocator
     private const string Variable = "NABLAGEN_MODEL";
 
     public static ModelFolder Open(string? named) => ModelFolder.Open(Find(named) ?? throw new NablaGenException(
-        $"no model: name a folder with --model or in {Variable}; README.md says where Wan2.1's weights come from and how the folder looks"));
+        $"no model: name a folder with --model or in {Variable}; docs/models.md says where Wan2.1's weights come from and how the folder looks"));
 
     /// <summary>The folder's path, or null where none is named and none is in the box.</summary>
     public static string? Find(string? named)

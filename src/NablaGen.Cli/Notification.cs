@@ -7,6 +7,9 @@ internal static class Notification
 {
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
 
+    // What is still in the pipes when the command ends comes at once, unless it left something behind that holds them.
+    private static readonly TimeSpan Drain = TimeSpan.FromSeconds(1);
+
     /// <summary>Runs it, its output to the error stream.</summary>
     /// <param name="command">A line for the shell.</param>
     /// <param name="variables">What its environment gets.</param>
@@ -28,8 +31,9 @@ internal static class Notification
         {
             using var process = Process.Start(start)!;
             // What it prints must not mix with a command's own output, which may be read by a machine.
-            process.OutputDataReceived += (_, e) => Echo(e.Data);
-            process.ErrorDataReceived += (_, e) => Echo(e.Data);
+            var (output, error) = (new TaskCompletionSource(), new TaskCompletionSource());
+            process.OutputDataReceived += (_, e) => Echo(e.Data, output);
+            process.ErrorDataReceived += (_, e) => Echo(e.Data, error);
             process.BeginOutputReadLine();
             process.BeginErrorReadLine();
             process.StandardInput.Close();
@@ -40,6 +44,7 @@ internal static class Notification
                 return $"ended after {allowed.TotalSeconds:0} s, the longest it may take";
             }
 
+            Task.WaitAll([output.Task, error.Task], Drain);
             return process.ExitCode == 0 ? null : $"exit code {process.ExitCode}";
         }
         catch (Exception e) when (e is System.ComponentModel.Win32Exception or IOException or InvalidOperationException)
@@ -48,11 +53,15 @@ internal static class Notification
         }
     }
 
-    private static void Echo(string? line)
+    private static void Echo(string? line, TaskCompletionSource end)
     {
         if (line is not null)
         {
             Console.Error.WriteLine(line);
+        }
+        else
+        {
+            end.TrySetResult();
         }
     }
 }

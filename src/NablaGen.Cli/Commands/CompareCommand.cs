@@ -12,9 +12,10 @@ namespace NablaGen.Cli.Commands;
 internal sealed class CompareCommand
 {
     public const string Example =
-        "compare --prompt \"A cat surfs at sunset\" --attention dense nabla-0.7 nabla-0.4 --seed 7 --output-dir cats";
+        "compare --prompt \"A red ball bounces\" --attention dense nabla-0.5";
 
     private const string DefaultFolder = "compare";
+    private static readonly string[] DefaultAttention = ["dense", "nabla-0.7"];
 
     private readonly GenerationOptions _options = new();
     private readonly ModelOptions _model = new();
@@ -26,10 +27,9 @@ internal sealed class CompareCommand
 
     private readonly Option<string[]> _attention = new("--attention")
     {
-        Description = "Two expressions or more, as for generate; the first is what the others are compared with",
+        Description = $"Two expressions or more, as for generate; the first is what the others are compared with [default: {string.Join(' ', DefaultAttention)}]",
         HelpName = "EXPR",
         AllowMultipleArgumentsPerToken = true,
-        DefaultValueFactory = _ => ["dense", "nabla-0.7"],
         CompletionSources = { "dense", "nabla-0.7", "nabla-0.6_sta-11-3-3", "sta-11-3-3" },
     };
 
@@ -62,7 +62,7 @@ internal sealed class CompareCommand
     {
         var flags = _options.Read(parsed);
         CheckPrompt(parsed);
-        var expressions = parsed.GetValue(_attention)!.Select(AttentionExpression.Parse).ToArray();
+        var expressions = (parsed.GetResult(_attention) is null ? DefaultAttention : parsed.GetValue(_attention)!).Select(AttentionExpression.Parse).ToArray();
         Comparison.Check(expressions);
         var model = _model.Folder(parsed);
         // One seed for all prompts, and for all expressions in any case.

@@ -52,7 +52,7 @@ internal static class CompletionCommand
 
     public static Command Create()
     {
-        var shell = new Argument<string>("SHELL") { Description = string.Join(", ", Scripts.Keys) };
+        var shell = new Argument<string>("SHELL") { Description = string.Join(", ", Scripts.Keys), HelpName = "SHELL" };
         shell.CompletionSources.Add([.. Scripts.Keys]);
         var command = new Command("completion", "Print a script that completes nablagen's commands and options in a shell.") { shell };
         command.SetAction((parsed, _) =>

@@ -8,7 +8,7 @@ namespace NablaGen.Cli.Commands;
 /// <summary><c>nablagen decode</c>: saved latents → their video.</summary>
 internal static class DecodeCommand
 {
-    public const string Example = "decode cat.latents.safetensors --model Wan2.1-T2V-1.3B --output cat.mp4";
+    public const string Example = "decode ball.latents.safetensors --output ball.mp4";
 
     public static Command Create()
     {
@@ -23,13 +23,19 @@ internal static class DecodeCommand
         };
         command.SetAction((parsed, cancellation) =>
         {
+            var file = parsed.GetValue(latents)!;
+            if (!file.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase))
+            {
+                throw new InvalidRequestException($"{file}: expected latents, a .latents.safetensors that generate saved");
+            }
+
             var folder = ModelLocator.Open(parsed.GetValue(model));
             TorchRuntime.Load();
             var place = DeviceChoice.Resolve(parsed.GetValue(device)!);
             using var pipeline = new TextToVideo(
                 folder, place, VideoDecoder.DefaultDtype(place), vram: DeviceChoice.ResolveVram(parsed.GetValue(vram), place));
             var path = SharedOptions.OutputOrDefault(parsed.GetValue(output));
-            var result = ProgressReport.Run(progress => pipeline.DecodeLatents(parsed.GetValue(latents)!, path, progress, cancellation));
+            var result = ProgressReport.Run(progress => pipeline.DecodeLatents(file, path, progress, cancellation));
             Summary.Write(result);
             return Task.FromResult(ExitCode.Done);
         });

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Runtime.InteropServices;
+using NablaGen.Cli.Output;
 using NablaGen.Native;
 using NablaGen.Pipeline;
 using NablaGen.Video;
@@ -30,12 +31,12 @@ internal static class DoctorCommand
         {
             try
             {
-                Console.WriteLine($"ok    {name,-10}{look()}");
+                Wrapped.Write($"ok    {name,-10}", look());
             }
             catch (NablaGenException error)
             {
                 healthy = false;
-                Console.WriteLine($"FAIL  {name,-10}{error.Message}");
+                Wrapped.Write($"FAIL  {name,-10}", error.Message);
             }
         }
 
@@ -65,7 +66,9 @@ internal static class DoctorCommand
     private static string Ffmpeg()
     {
         var tools = FfmpegTools.Find();
-        return $"{tools.Version} at {tools.Ffmpeg}; H.264 through {tools.PickH264Encoder()} (has {string.Join(", ", tools.H264Encoders)})";
+        // "ffmpeg version 5.1.9-0+deb12u1 Copyright (c) ..."
+        var version = tools.Version.Split(' ') is ["ffmpeg", "version", var number, ..] ? number : tools.Version;
+        return $"{version} at {tools.Ffmpeg}, H.264 through {tools.PickH264Encoder()}";
     }
 
     private static string Model(string? named)

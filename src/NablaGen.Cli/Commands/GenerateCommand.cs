@@ -10,7 +10,7 @@ namespace NablaGen.Cli.Commands;
 internal sealed class GenerateCommand
 {
     public const string Example =
-        "generate --model Wan2.1-T2V-1.3B --prompt \"A cat surfs at sunset\" --threshold 0.7 --output cat.mp4";
+        "generate --prompt \"A red ball bounces\" --threshold 0.7 -o ball.mp4";
 
     private const int DefaultPreviewEvery = 5;
 
@@ -72,6 +72,7 @@ internal sealed class GenerateCommand
         }
 
         var output = SharedOptions.OutputOrDefault(parsed.GetValue(_output));
+        var latents = Latents(parsed, output);
         var preview = Preview(parsed, output);
         var every = PreviewEvery(parsed, preview);
         var stats = parsed.GetValue(_stats);
@@ -92,19 +93,53 @@ internal sealed class GenerateCommand
         }
 
         var (dit, fps) = (folder.DitConfig, (double)request.Fps / folder.VaeConfig.TemporalStride);
+        var statistics = stats is null
+            ? null
+            : new StatisticsWriter(stats, new DensityStatistics(dit.NumLayers, dit.NumHeads), () => pipeline.RecipeOf(request));
         var observers = new SamplingObservers(
-            stats is null ? null : new StatisticsWriter(stats, new DensityStatistics(dit.NumLayers, dit.NumHeads), () => pipeline.RecipeOf(request)),
+            statistics,
             preview is null ? null : new PreviewWriter(preview, every, fps, LatentColors.Of(folder, pipeline.Device), CommandRunner.Warn));
         LongJob.Current?.Log?.Write("request", $"{request}, {folder.Path}, {pipeline.Device}");
-        var result = ProgressReport.Run(progress =>
-            pipeline.Generate(request, output, parsed.GetValue(_latents), progress, observers, cancellation));
-        Summary.Write(result);
+        Summary.Write(Generate(progress => pipeline.Generate(request, output, latents, progress, observers, cancellation), latents));
+        if (preview is not null && File.Exists(preview))
+        {
+            Summary.Line("preview", preview);
+        }
+
+        if (statistics?.Failure is { } failure)
+        {
+            throw failure;
+        }
+
         if (stats is not null)
         {
             Summary.Line("stats", stats);
         }
 
         return ExitCode.Done;
+    }
+
+    // Sampling is the dear part: who loses the video after it is told that it can be had without.
+    private static GenerationResult Generate(Func<IGenerationProgress, GenerationResult> work, string latents)
+    {
+        var start = DateTime.UtcNow;
+        try
+        {
+            return ProgressReport.Run(work);
+        }
+        catch (Exception) when (File.Exists(latents) && File.GetLastWriteTimeUtc(latents) >= start)
+        {
+            CommandRunner.Warn($"the latents are saved, this makes their video: nablagen decode {LongJob.Quoted(latents)}");
+            throw;
+        }
+    }
+
+    private string Latents(ParseResult parsed, string output)
+    {
+        var path = parsed.GetValue(_latents) ?? LatentFile.PathBeside(output);
+        return Path.GetExtension(path).Equals(".safetensors", StringComparison.OrdinalIgnoreCase)
+            ? path
+            : throw new InvalidRequestException($"{path}: the name of the latents must end in .safetensors");
     }
 
     private string? Preview(ParseResult parsed, string output)

@@ -17,7 +17,7 @@ namespace NablaGen.Cli.Commands;
 internal sealed class TrainCommand
 {
     public const string VaeExample = "train vae --output out/tiny --preset tiny --minutes 8.5";
-    public const string DitExample = "train dit --output out/tiny --resume --minutes 8.5 --attention nabla-0.6";
+    public const string DitExample = "train dit --output out/tiny --minutes 8.5 --attention nabla-0.6";
 
     private readonly Option<string> _output = new("--output", "-o")
     {
@@ -142,11 +142,14 @@ internal sealed class TrainCommand
         var folder = parsed.GetValue(_output)!;
         sizes.Save(folder);
         plan.Save(files.Plan);
-        return TrainingReport.Run(trainer.Name, progress =>
+        TrainingReport.Run(trainer.Name, progress =>
         {
             new TrainingRun(trainer, folder, progress).Train(limits, cancellation);
             return ExitCode.Done;
         });
+        return File.Exists(files.State)
+            ? ExitCode.Done
+            : throw new NablaGenException("no step was made: the time was over before the first one; give it more --minutes");
     }
 
     // The output's own once there are any: the parts of a model are made for one another.

@@ -24,7 +24,7 @@ internal sealed class BarProgress(ProgressContext context) : IGenerationProgress
     {
         foreach (var line in PlanReport.Lines(plan))
         {
-            AnsiConsole.Console.WriteLine(line);
+            Wrapped.WriteAboveBars(line);
         }
     }
 

@@ -98,7 +98,7 @@ internal sealed class BatchBars : IBatchProgress
     // A name takes a third of a narrow terminal, no more.
     private static string Short(string name) => name.Length <= 24 ? name : name[..23] + "…";
 
-    private static void Line(string text) => AnsiConsole.WriteLine(text);
+    private static void Line(string text) => Wrapped.WriteAboveBars(text);
 
     private string Describe(string what) => Markup.Escape(_name.Length == 0 ? what : $"{_name} {what}");
 

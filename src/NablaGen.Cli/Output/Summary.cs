@@ -18,13 +18,13 @@ internal static class Summary
 
         Line("recipe", ResultFile.PathBeside(result.Path));
         var stages = result.Seconds.Select(stage => $"{ProgressReport.Name(stage.Key)} {ProgressReport.Time(TimeSpan.FromSeconds(stage.Value))}");
-        Line("time", $"{ProgressReport.Time(TimeSpan.FromSeconds(result.Seconds.Values.Sum()))}: {string.Join(", ", stages)}");
+        Wrapped.Write("time      ", $"{ProgressReport.Time(TimeSpan.FromSeconds(result.Seconds.Values.Sum()))}: {string.Join(", ", stages)}");
         if (result.Density is { } density)
         {
             var held = recipe is { TargetDensity: { } target, Thresholds: { } used }
                 ? $" (target {target}, thresholds {used.Min():0.000} to {used.Max():0.000})"
                 : "";
-            Line("attention", $"{recipe.Attention}, mean density {density:0.000}{held}");
+            Wrapped.Write("attention ", $"{recipe.Attention}, mean density {density:0.000}{held}");
         }
 
         var device = result.PeakDeviceMemoryBytes is { } bytes ? $", {Size(bytes)} on the GPU" : "";

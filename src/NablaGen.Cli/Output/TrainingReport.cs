@@ -45,7 +45,7 @@ internal static class TrainingReport
         public void OnSteps(LossRecord record, int steps, TimeSpan left) =>
             Show($"{name}: {Text(record, steps)}, ETA {ProgressReport.Time(left)}", record.Step, steps);
 
-        public void OnNote(string note) => AnsiConsole.MarkupLineInterpolated($"{name}: {note}");
+        public void OnNote(string note) => Wrapped.WriteAboveBars($"{name}: {note}");
 
         private void Show(string text, int done, int all)
         {

@@ -8,6 +8,9 @@ namespace NablaGen.Pipeline;
 /// <summary>One video to make.</summary>
 public sealed record GenerationRequest
 {
+    private const int MostPixels = 16384;
+    private const int MostFrames = 4097;
+
     /// <summary>What to show.</summary>
     public required string Prompt { get; init; }
 
@@ -74,6 +77,7 @@ public sealed record GenerationRequest
         Multiple("height", Height, vae.SpatialStride * dit.PatchSize.Height);
         Require(Frames >= 1 && (Frames - 1) % vae.TemporalStride == 0,
             $"frames must be {vae.TemporalStride}n + 1, such as {Nearest(Frames, vae.TemporalStride)}, found {Frames}");
+        Require(Frames <= MostFrames, $"frames must be at most {MostFrames}, found {Frames}");
         Require(((Frames - 1) / vae.TemporalStride + 1) % dit.PatchSize.Time == 0,
             $"frames: the latent frames must be a multiple of {dit.PatchSize.Time}, found {(Frames - 1) / vae.TemporalStride + 1}");
         Require(Fps is >= 1 and <= 240, $"fps must be from 1 to 240, found {Fps}");
@@ -107,8 +111,12 @@ public sealed record GenerationRequest
             "the thresholds of a recipe must be one for each step, each above 0 and at most 1, and belong to a target density");
     }
 
-    private static void Multiple(string name, int value, int of) => Require(value >= of && value % of == 0,
-        $"{name} must be a multiple of {of}, such as {Math.Max(of, (int)Math.Round((double)value / of) * of)}, found {value}");
+    private static void Multiple(string name, int value, int of)
+    {
+        Require(value <= MostPixels, $"{name} must be at most {MostPixels}, the most that H.264 takes, found {value}");
+        Require(value >= of && value % of == 0,
+            $"{name} must be a multiple of {of}, such as {Math.Max(of, (int)Math.Round((double)value / of) * of)}, found {value}");
+    }
 
     private static int Nearest(int frames, int stride) => Math.Max(0, (int)Math.Round((frames - 1) / (double)stride)) * stride + 1;
 

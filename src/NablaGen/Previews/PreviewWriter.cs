@@ -35,9 +35,15 @@ public sealed class PreviewWriter : ISamplingObserver
     public static string PathBeside(string video) => Path.ChangeExtension(video, ".preview.gif");
 
     /// <summary>Sees before the work that the file can be written.</summary>
-    /// <exception cref="NablaGenException">The name does not end in .gif, nothing can be written there, or there is no ffmpeg.</exception>
+    /// <exception cref="InvalidRequestException">The name does not end in .gif.</exception>
+    /// <exception cref="NablaGenException">Nothing can be written there, or there is no ffmpeg.</exception>
     public static void Check(string path)
     {
+        if (!Path.GetExtension(path).Equals(".gif", StringComparison.OrdinalIgnoreCase))
+        {
+            throw new InvalidRequestException($"{path}: the name of the preview must end in .gif");
+        }
+
         OutputFile.Prepare(path, ".gif");
         FfmpegTools.Find();
     }

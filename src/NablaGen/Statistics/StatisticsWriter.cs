@@ -4,12 +4,18 @@ using static TorchSharp.torch;
 
 namespace NablaGen.Statistics;
 
-/// <summary>Collects a run's statistics and writes them to a file when sampling ends, before decoding.</summary>
+/// <summary>
+/// Collects a run's statistics and writes them to a file when sampling ends, before decoding. A file that cannot be written does not stop
+/// the run.
+/// </summary>
 /// <param name="path">A .csv or .json: see <see cref="StatisticsFile"/>.</param>
 /// <param name="statistics">What collects.</param>
 /// <param name="recipe">What is made; asked for when the file is written.</param>
 public sealed class StatisticsWriter(string path, DensityStatistics statistics, Func<Recipe> recipe) : ISamplingObserver
 {
+    /// <summary>Why the file could not be written; null where it could.</summary>
+    public NablaGenException? Failure { get; private set; }
+
     /// <inheritdoc/>
     public void OnStart() => statistics.OnStart();
 
@@ -29,6 +35,13 @@ public sealed class StatisticsWriter(string path, DensityStatistics statistics, 
     public void OnEnd()
     {
         var thresholds = statistics.Steps.Select(step => step.Threshold).OfType<double>().ToArray();
-        StatisticsFile.Save(path, statistics.Steps, thresholds.Length == 0 ? recipe() : recipe() with { Thresholds = thresholds });
+        try
+        {
+            StatisticsFile.Save(path, statistics.Steps, thresholds.Length == 0 ? recipe() : recipe() with { Thresholds = thresholds });
+        }
+        catch (NablaGenException failure)
+        {
+            Failure = failure;
+        }
     }
 }

@@ -19,8 +19,7 @@ public static class VideoProbe
         }
 
         tools ??= FfmpegTools.Find();
-        var options = FfmpegTools.OptionsFor(tools.Ffprobe
-            ?? throw new NablaGenException($"{tools.Ffmpeg} has no ffprobe beside it: install a full ffmpeg ({FfmpegTools.InstallCommand})"));
+        var options = FfmpegTools.OptionsFor(Ffprobe(tools));
         using var alias = new Alias(path);
         try
         {
@@ -44,6 +43,11 @@ public static class VideoProbe
             throw new NablaGenException($"{path}: not a video that ffprobe can read: {reason}", e);
         }
     }
+
+    /// <summary>The path of ffprobe.</summary>
+    /// <exception cref="NablaGenException">There is none.</exception>
+    internal static string Ffprobe(FfmpegTools tools) => tools.Ffprobe
+        ?? throw new NablaGenException($"{tools.Ffmpeg} has no ffprobe beside it: install a full ffmpeg ({FfmpegTools.InstallCommand})");
 
     /// <summary>
     /// A path fit for FFMpegCore's FFProbe, which puts it between double quotes and escapes nothing: for one that has such a quote

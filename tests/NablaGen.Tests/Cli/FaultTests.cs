@@ -31,6 +31,11 @@ public sealed class FaultTests(GoldenModelFixture model) : IClassFixture<GoldenM
     [InlineData("--shift: '5,5' is not a number", "--shift", "5,5")]
     [InlineData("a.avi: the name of the output must end in .mp4", "--output", "a.avi")]
     [InlineData("a PNG holds one frame", "--output", "a.png")]
+    [InlineData("the name of the output is empty", "--output", "")]
+    [InlineData("the name of the latents must end in .safetensors", "--latents", "a.latents")]
+    [InlineData("width must be at most 16384, the most that H.264 takes, found 1000000", "--width", "1000000", "--height", "1000000")]
+    [InlineData("height must be at most 16384, the most that H.264 takes, found 2000000000", "--height", "2000000000")]
+    [InlineData("frames must be at most 4097, found 2000000001", "--frames", "2000000001")]
     [InlineData("the prompt is empty", "--prompt", " ")]
     public void Wrong_usage_is_one_line_and_exit_code_2(string expected, params string[] flags)
     {
@@ -94,6 +99,40 @@ public sealed class FaultTests(GoldenModelFixture model) : IClassFixture<GoldenM
     }
 
     [Fact]
+    public void A_comparison_sees_before_any_work_that_there_is_no_ffprobe()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "the stand-in for ffmpeg is a shell script");
+        StandIn("exec \"$real\" \"$@\"");
+        var run = NablaGenProcess.Run(
+            ["compare", "--prompt", "x", "--model", model.Path, "--output-dir", _folder["c"]], _folder.Path,
+            new Dictionary<string, string?> { ["NABLAGEN_FFMPEG"] = _folder.Path });
+        Assert.Equal((1, ""), (run.ExitCode, run.Output));
+        Assert.Contains("has no ffprobe", run.Error);
+    }
+
+    [Fact]
+    public void A_video_that_fails_after_sampling_leaves_its_latents_and_says_how_to_go_on()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "the stand-in for ffmpeg is a shell script");
+        // The trial frame before the work is 256 x 256.
+        StandIn("case \"$*\" in *'-video_size 256x256'*) ;; *rawvideo*) echo 'disk full' >&2; exit 1 ;; esac; exec \"$real\" \"$@\"");
+        var run = Generate(model.Path, new Dictionary<string, string?> { ["NABLAGEN_FFMPEG"] = _folder.Path });
+        Assert.Equal(1, run.ExitCode);
+        var lines = run.Error.Trim().Split('\n');
+        Assert.Equal($"nablagen: the latents are saved, this makes their video: nablagen decode {_folder["a.latents.safetensors"]}", lines[0]);
+        Assert.Contains("disk full", lines[1]);
+        Assert.False(File.Exists(_folder["a.mp4"]));
+        Assert.Equal(0, NablaGenProcess.Run(["decode", _folder["a.latents.safetensors"], "--model", model.Path, "--output", _folder["b.mp4"]]).ExitCode);
+    }
+
+    [Fact]
+    public void A_video_is_not_taken_for_latents()
+    {
+        var run = NablaGenProcess.Run(["decode", "a.mp4", "--model", model.Path]);
+        Assert.Equal((2, "nablagen: a.mp4: expected latents, a .latents.safetensors that generate saved\n"), (run.ExitCode, run.Error));
+    }
+
+    [Fact]
     public void Latents_of_another_kind_are_refused()
     {
         var run = NablaGenProcess.Run(["decode", Path.Combine(model.Path, GoldenModelFolder.VaeFile), "--model", model.Path, "--output", _folder["a.mp4"]]);
@@ -115,6 +154,16 @@ public sealed class FaultTests(GoldenModelFixture model) : IClassFixture<GoldenM
     }
 
     public void Dispose() => _folder.Dispose();
+
+    // An ffmpeg that does something else first; $real is the real one.
+    private void StandIn(string script)
+    {
+        File.WriteAllText(_folder["ffmpeg"], $"#!/bin/sh\nreal='{NablaGen.Video.FfmpegTools.Find().Ffmpeg}'\n{script}\n");
+        if (!OperatingSystem.IsWindows())
+        {
+            File.SetUnixFileMode(_folder["ffmpeg"], UnixFileMode.UserRead | UnixFileMode.UserExecute);
+        }
+    }
 
     private NablaGenProcess Generate(string path, IReadOnlyDictionary<string, string?>? environment = null) => NablaGenProcess.Run(
         ["generate", "--prompt", "x", "--model", path, "--output", _folder["a.mp4"]], _folder.Path, environment);

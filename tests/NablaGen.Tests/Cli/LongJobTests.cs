@@ -65,7 +65,7 @@ public sealed class LongJobTests(GoldenModelFixture model) : IClassFixture<Golde
     {
         var run = Generate("--prompt", "x", "--steps", "1", "--notify-command", "echo sent; exit 3");
         Assert.Equal(0, run.ExitCode);
-        Assert.EndsWith("nablagen: --notify-command: exit code 3\n", run.Error);
+        Assert.Equal("sent\nnablagen: --notify-command: exit code 3\n", run.Error);
         Assert.DoesNotContain("sent", run.Output);
     }
 
@@ -76,6 +76,25 @@ public sealed class LongJobTests(GoldenModelFixture model) : IClassFixture<Golde
         var watch = System.Diagnostics.Stopwatch.StartNew();
         Assert.Contains("ended after 1 s", NablaGen.Cli.Notification.Run("sleep 600", new Dictionary<string, string>(), TimeSpan.FromSeconds(1)));
         Assert.InRange(watch.Elapsed.TotalSeconds, 1, 300);
+    }
+
+    [Fact]
+    public void A_command_that_leaves_something_running_is_not_waited_for()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "sleep");
+        var watch = System.Diagnostics.Stopwatch.StartNew();
+        Assert.Null(NablaGen.Cli.Notification.Run("sleep 300 & true", new Dictionary<string, string>()));
+        Assert.InRange(watch.Elapsed.TotalSeconds, 0, 200);
+    }
+
+    [Theory]
+    [InlineData("plain", "plain")]
+    [InlineData("two words", "\"two words\"")]
+    [InlineData("a \"b\"", "\"a \\\"b\\\"\"")]
+    [InlineData("", "\"\"")]
+    public void Arguments_are_logged_as_they_are_typed(string argument, string expected)
+    {
+        Assert.Equal(expected, NablaGen.Cli.LongJob.Quoted(argument));
     }
 
     [Fact]

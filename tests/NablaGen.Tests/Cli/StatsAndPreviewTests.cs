@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using NablaGen.Statistics;
 using NablaGen.Video;
 
 namespace NablaGen.Tests.Cli;
@@ -53,7 +54,7 @@ public sealed class StatsAndPreviewTests(GoldenModelFixture model) : IClassFixtu
     [InlineData("must end in .csv or .json", "--stats", "a.txt")]
     [InlineData("--preview-every has no effect without --preview", "--preview-every", "2")]
     [InlineData("--preview-every must be 1 or more, found 0", "--preview", "--preview-every", "0")]
-    [InlineData("the name of the output must end in .gif", "--preview", "a.webp")]
+    [InlineData("the name of the preview must end in .gif", "--preview", "a.webp")]
     [InlineData("give one of them", "--target-density", "0.2", "--threshold", "0.5")]
     [InlineData("adapts NABLA's threshold, and attention 'dense' has none", "--target-density", "0.2", "--attention", "dense")]
     [InlineData("adapts NABLA's threshold, and attention 'sta-1-1-1' has none", "--target-density", "0.2", "--attention", "sta-1-1-1", "--dense-steps", "0")]
@@ -63,10 +64,20 @@ public sealed class StatsAndPreviewTests(GoldenModelFixture model) : IClassFixtu
     public void Wrong_usage_is_one_line(string expected, params string[] flags)
     {
         var run = NablaGenProcess.Run(["generate", "--prompt", "x", "--model", model.Path, "--output", _folder["a.mp4"], .. flags], _folder.Path);
-        Assert.NotEqual(0, run.ExitCode);
+        Assert.Equal(2, run.ExitCode);
         Assert.Contains(expected, run.Error);
         Assert.Equal(1, run.Error.Count(c => c == '\n'));
         Assert.Empty(_folder.Files);
+    }
+
+    [Fact]
+    public void Statistics_that_cannot_be_written_do_not_stop_the_run()
+    {
+        File.WriteAllText(_folder["file"], "");
+        var writer = new StatisticsWriter(_folder["file/below.csv"], new DensityStatistics(1, 1), () => null!);
+        Assert.Null(writer.Failure);
+        ((NablaGen.Pipeline.ISamplingObserver)writer).OnEnd();
+        Assert.Contains("below.csv: cannot be written", writer.Failure?.Message);
     }
 
     public void Dispose() => _folder.Dispose();

@@ -65,6 +65,13 @@ public sealed class TrainCommandTests : IDisposable
         Assert.Contains("train the VAE first (nablagen train vae --output", run.Error);
     }
 
+    [Fact]
+    public void A_run_too_short_for_a_step_says_so()
+    {
+        var run = NablaGenProcess.Run(["train", "vae", "--output", _folder["new"], "--preset", "toy", "--device", "cpu", "--minutes", "0.0001"]);
+        Assert.Equal((1, "nablagen: no step was made: the time was over before the first one; give it more --minutes\n"), (run.ExitCode, run.Error));
+    }
+
     public void Dispose() => _folder.Dispose();
 
     private static string Run(string[] arguments)

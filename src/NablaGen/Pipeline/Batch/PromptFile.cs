@@ -128,7 +128,8 @@ public static class PromptFile
         }
         catch (NablaGenException error)
         {
-            throw new InvalidRequestException(error.Message);
+            // It is a single line: of what System.Text.Json says, the line and the byte in it tell nothing.
+            throw new InvalidRequestException(error.Message.Split(" LineNumber:")[0]);
         }
     }
 

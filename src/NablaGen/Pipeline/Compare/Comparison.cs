@@ -47,7 +47,7 @@ public sealed class Comparison : IDisposable
         }
     }
 
-    /// <summary>Sees before the work that a folder can take a comparison: it can be made and written to, and ffmpeg can make a video.</summary>
+    /// <summary>Sees before the work that a folder can take a comparison: it can be made and written to, and ffmpeg can make a video and ffprobe is there to read it.</summary>
     /// <exception cref="NablaGenException">It cannot.</exception>
     public static void CheckFolder(string folder)
     {
@@ -56,7 +56,9 @@ public sealed class Comparison : IDisposable
             throw new NablaGenException($"{folder}: this is a file, expected the name of a folder");
         }
 
-        Mp4Writer.CheckTarget(Path.Combine(folder, SideBySideName));
+        var tools = FfmpegTools.Find();
+        VideoProbe.Ffprobe(tools);
+        Mp4Writer.CheckTarget(Path.Combine(folder, SideBySideName), tools);
     }
 
     /// <summary>Makes the next video. The first is what the others are compared with.</summary>
