@@ -30,13 +30,7 @@ internal static class ReferenceAttention
                 for (var j = 0; j < keys.Length; j++)
                 {
                     var from = (head * tokens + keys[j]) * headSize;
-                    var sum = 0.0;
-                    for (var d = 0; d < headSize; d++)
-                    {
-                        sum += q[at + d] * k[from + d];
-                    }
-
-                    logits[j] = sum * scale;
+                    logits[j] = Dot(q, at, k, from, headSize) * scale;
                 }
 
                 var top = logits.Length > 0 ? logits.Max() : 0;
@@ -82,29 +76,43 @@ internal static class ReferenceAttention
                 var (query, key) = (pair / blocks, pair % blocks);
                 for (var i = offsets[query]; keeps(head, query, key) && i < offsets[query + 1]; i++)
                 {
+                    var at = (head * tokens + i) * headSize;
+                    var sum = Dot(gradient, at, output, at, headSize);
                     for (var j = offsets[key]; j < offsets[key + 1]; j++)
                     {
-                        var (at, from) = ((head * tokens + i) * headSize, (head * tokens + j) * headSize);
-                        double logit = 0, product = 0, sum = 0;
-                        for (var d = 0; d < headSize; d++)
-                        {
-                            logit += q[at + d] * k[from + d] * scale;
-                            product += gradient[at + d] * v[from + d];
-                            sum += gradient[at + d] * output[at + d];
-                        }
-
-                        var weight = Math.Exp(logit - logSumExp[head * tokens + i]);
-                        var slope = Round(weight * (product - sum)) * scale;
-                        for (var d = 0; d < headSize; d++)
-                        {
-                            gradientQ[at + d] += slope * k[from + d];
-                            gradientK[from + d] += slope * q[at + d];
-                            gradientV[from + d] += Round(weight) * gradient[at + d];
-                        }
+                        var from = (head * tokens + j) * headSize;
+                        var weight = Math.Exp(Dot(q, at, k, from, headSize) * scale - logSumExp[head * tokens + i]);
+                        var slope = Round(weight * (Dot(gradient, at, v, from, headSize) - sum)) * scale;
+                        Add(gradientQ, at, slope, k, from, headSize);
+                        Add(gradientK, from, slope, q, at, headSize);
+                        Add(gradientV, from, Round(weight), gradient, at, headSize);
                     }
                 }
             }
         });
         return ([.. gradientQ.Select(Round)], [.. gradientK.Select(Round)], [.. gradientV.Select(Round)]);
+    }
+
+    private static double Dot(double[] x, int xAt, double[] y, int yAt, int count)
+    {
+        var a = x.AsSpan(xAt, count);
+        var b = y.AsSpan(yAt, count);
+        var sum = 0.0;
+        for (var d = 0; d < a.Length; d++)
+        {
+            sum += a[d] * b[d];
+        }
+
+        return sum;
+    }
+
+    private static void Add(double[] sum, int sumAt, double factor, double[] x, int xAt, int count)
+    {
+        var a = sum.AsSpan(sumAt, count);
+        var b = x.AsSpan(xAt, count);
+        for (var d = 0; d < a.Length; d++)
+        {
+            a[d] += factor * b[d];
+        }
     }
 }
