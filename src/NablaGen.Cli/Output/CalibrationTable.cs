@@ -13,7 +13,7 @@ internal static class CalibrationTable
         output.WriteLine($"{"by layer and head",-22}{$"{all.Min():0.000}-{all.Max():0.000}",16}{found.Density,9:0.000}{found.Error,9:0.0000}");
         output.WriteLine($"{"one for all",-22}{found.GlobalThreshold,16:0.000}{found.Density,9:0.000}{found.GlobalError,9:0.0000}");
         output.WriteLine();
-        output.WriteLine("threshold by layer (rows) and head (columns); weight: how much the layer's error counts");
+        output.WriteLine("threshold by layer (rows) and head (columns), and how much a layer counts");
         for (var layer = 0; layer < found.Layers; layer++)
         {
             var heads = string.Concat(Enumerable.Range(0, Math.Min(found.Heads, MostHeads)).Select(head => $"{found.Thresholds[layer, head],6:0.00}"));

@@ -8,7 +8,6 @@ public static class CalibrationPrompts
     [
         "a red ball drifts from left to right",
         "a large blue square falls down",
-        "a small yellow star spins",
-        "a green ring moves in a circle and a purple heart rises",
+        "a small yellow star spins and a green ring rises",
     ];
 }

@@ -2,10 +2,14 @@ namespace NablaGen.Calibration;
 
 /// <summary>
 /// Spends density on the heads where it saves the most loss. Each head climbs its curve's lower convex hull; the steepest steps of all
-/// heads are taken first, the last one in part. On convex curves no other choice of the same mean density has less loss.
+/// heads are taken first, the last one in part. Where that leaves whole steps, or curves are convex, no other choice of the same mean
+/// density has less loss.
 /// </summary>
 public static class ThresholdAllocation
 {
+    // Rounding aside.
+    private const double Whole = 1e-9;
+
     /// <summary>The least loss at a mean density; beyond what the curves reach, their ends.</summary>
     /// <param name="curves">One a head.</param>
     /// <param name="density">The mean density.</param>
@@ -64,7 +68,9 @@ public static class ThresholdAllocation
                 break;
             }
 
-            points[step.Head] = share == 1 ? step.To : curves[step.Head].AtDensity(step.From.Density + share * step.Density);
+            // A curve may lie above its hull in between, so that a part of a step can be worse than none.
+            var point = share > 1 - Whole ? step.To : curves[step.Head].AtDensity(step.From.Density + share * step.Density);
+            points[step.Head] = point.Loss < step.From.Loss ? point : step.From;
         }
 
         return Allocation.Of(points);
