@@ -5,8 +5,8 @@ using NablaGen.Models.Dit;
 using NablaGen.Models.TextEncoder;
 using NablaGen.Models.Vae;
 using NablaGen.Pipeline;
-using NablaGen.Training.Models;
 using NablaGen.Tests.Training;
+using NablaGen.Training.Models;
 using static TorchSharp.torch;
 
 namespace NablaGen.Tests.Calibration;

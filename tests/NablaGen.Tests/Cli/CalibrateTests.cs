@@ -37,7 +37,7 @@ public sealed class CalibrateTests(GoldenModelFixture model) : IClassFixture<Gol
         // A window's blocks come on top.
         Assert.Equal((0, ""), Of(Generate(["--prompt", "a bird", "--seed", "7", "--attention", "nabla-with-dashes_and_underscores.json_sta-1-3-3", "--stats", "s.csv", "--output", "w.mp4"])));
         Assert.True(Density("a.json") < Density("w.json"));
-        Assert.Equal((0, ""), Of(Run("decode", "--model", model.Path, "--latents", "a.latents.safetensors", "--output", "d.mp4")));
+        Assert.Equal((0, ""), Of(Run("decode", "a.latents.safetensors", "--model", model.Path, "--output", "d.mp4")));
         Assert.Equal(recipe.HeadThresholds, RecipeFile.Read(_folder["d.mp4"]).HeadThresholds);
 
         var compare = Run(["compare", "--model", model.Path, "--prompt", "x", "--steps", "1", .. Size, "--output-dir", "c",
@@ -71,6 +71,22 @@ public sealed class CalibrateTests(GoldenModelFixture model) : IClassFixture<Gol
         {
             Assert.Equal(File.ReadAllBytes(_folder["a.mp4"]), File.ReadAllBytes(_folder[again]));
         }
+    }
+
+    [Fact]
+    public void A_model_folder_may_bring_its_thresholds()
+    {
+        Assert.Equal(0, Calibrate("--target-density", "0.5", "--measured-steps", "1", "--steps", "2").ExitCode);
+        GoldenModelFolder.Assemble(_folder["own"]);
+        File.Move(_folder["thresholds.json"], _folder["own/tuned.json"]);
+        var config = File.ReadAllText(_folder["own/nablagen.json"]);
+        Assert.Contains("\"attention\": \"dense\"", config);
+        File.WriteAllText(_folder["own/nablagen.json"], config.Replace("\"attention\": \"dense\"", "\"attention\": \"nabla-tuned.json\""));
+        Assert.Equal((0, ""), Of(Run(["generate", "--model", "own", "--prompt", "x", "--steps", "1", .. Size, "--output", "a.mp4"])));
+        Assert.Equal(CalibrationFile.Read(_folder["own/tuned.json"]).Thresholds, RecipeFile.Read(_folder["a.mp4"]).HeadThresholds);
+        // A density of one's own takes its place.
+        Assert.Equal((0, ""), Of(Run(["generate", "--model", "own", "--prompt", "x", "--steps", "1", .. Size, "--target-density", "0.4", "--output", "b.mp4"])));
+        Assert.Null(RecipeFile.Read(_folder["b.mp4"]).HeadThresholds);
     }
 
     [Fact]
@@ -156,7 +172,7 @@ public sealed class CalibrateTests(GoldenModelFixture model) : IClassFixture<Gol
 
     private static (int, string) Of(NablaGenProcess run) => (run.ExitCode, run.Error);
 
-    private double Density(string result) => (double)JsonNode.Parse(File.ReadAllText(_folder[result]))!["density"]!;
+    private double Density(string result) => (double)JsonNode.Parse(File.ReadAllText(_folder[result]))!["result"]!["density"]!;
 
     private string[] Line(params string[] flags) => ["calibrate", "--model", model.Path, .. Size, .. flags];
 
