@@ -47,6 +47,7 @@ internal sealed class CalibrateCommand
     {
         var self = new CalibrateCommand();
         var options = self._options;
+        options.Seed.Description = "Seed of the first prompt's noise; each further one has the next [default: 0]";
         var command = new Command("calibrate", "Find a threshold for each layer and head, for --attention nabla-FILE.")
         {
             self._model.Model, self._density, self._error, self._prompts, self._measured, self._output,
