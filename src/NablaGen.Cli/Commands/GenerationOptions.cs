@@ -14,7 +14,7 @@ internal sealed class GenerationOptions
 
     public Option<string?> Attention { get; } = new("--attention")
     {
-        Description = "dense, nabla-<threshold>, sta-<t>-<h>-<w> or nabla-<threshold>_sta-<t>-<h>-<w> [default: the model's]",
+        Description = "dense, nabla-<threshold>, sta-<t>-<h>-<w>, nabla-<threshold>_sta-<t>-<h>-<w>, or nabla-<file> with thresholds from calibrate [default: the model's]",
         HelpName = "EXPR",
         CompletionSources = { "dense", "nabla-0.7", "nabla-0.6_sta-11-3-3", "sta-11-3-3" },
     };

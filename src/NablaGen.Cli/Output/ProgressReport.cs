@@ -10,12 +10,14 @@ internal static class ProgressReport
     public static bool IsInteractive => !Console.IsOutputRedirected && AnsiConsole.Profile.Capabilities.Interactive;
 
     /// <summary>Runs the work with a report.</summary>
-    public static T Run<T>(Func<IGenerationProgress, T> work)
-    {
-        T Logged(IGenerationProgress progress) => work(LongJob.Current?.Log is { } log ? new LoggedProgress(progress, log) : progress);
+    public static T Run<T>(Func<IGenerationProgress, T> work) =>
+        IsInteractive ? BarProgress.Run(progress => work(Logged(progress))) : RunPlain(Console.Out, work);
 
-        return IsInteractive ? BarProgress.Run(Logged) : Logged(new PlainProgress(Console.Out));
-    }
+    /// <summary>Runs the work with a report in plain lines.</summary>
+    public static T RunPlain<T>(TextWriter output, Func<IGenerationProgress, T> work) => work(Logged(new PlainProgress(output)));
+
+    private static IGenerationProgress Logged(IGenerationProgress progress) =>
+        LongJob.Current?.Log is { } log ? new LoggedProgress(progress, log) : progress;
 
     /// <summary>What a stage is called on the screen.</summary>
     public static string Name(GenerationStage stage) => stage switch
@@ -23,6 +25,7 @@ internal static class ProgressReport
         GenerationStage.Check => "checking",
         GenerationStage.EncodeText => "encoding text",
         GenerationStage.LoadTransformer => "loading transformer",
+        GenerationStage.Measure => "measuring attention",
         GenerationStage.Sample => "sampling",
         GenerationStage.Decode => "decoding",
         _ => throw new ArgumentOutOfRangeException(nameof(stage)),
@@ -32,6 +35,7 @@ internal static class ProgressReport
     public static string Unit(GenerationStage stage) => stage switch
     {
         GenerationStage.EncodeText => "prompt",
+        GenerationStage.Measure => "pass",
         GenerationStage.Sample => "step",
         _ => "frame",
     };

@@ -35,12 +35,12 @@ public sealed class NablaMask : IDisposable
     /// <param name="q">Q.</param>
     /// <param name="k">K, of the same shape and type.</param>
     /// <param name="offsets">The blocks.</param>
-    /// <param name="threshold">Share of the softmax's mass that the kept blocks carry, 0 to 1: 0.7 in <c>nabla-0.7</c>.</param>
+    /// <param name="threshold">Share of the softmax's mass that the kept blocks carry: a number for all heads, or one for each.</param>
     /// <param name="window">A sliding window that is kept too.</param>
     /// <param name="mask">Gets the result; batch · heads heads.</param>
     /// <param name="stream">The stream.</param>
     public void Run(
-        AttentionTensor q, AttentionTensor k, BlockOffsets offsets, double threshold, SlidingWindow? window, BlockMask mask,
+        AttentionTensor q, AttentionTensor k, BlockOffsets offsets, MassThreshold threshold, SlidingWindow? window, BlockMask mask,
         nint stream = 0)
     {
         var bytes = 4L * q.Rows * offsets.Blocks * q.HeadSize;
@@ -55,12 +55,12 @@ public sealed class NablaMask : IDisposable
     /// <param name="pooledK">The same for K.</param>
     /// <param name="headSize">64 or 128.</param>
     /// <param name="offsets">The blocks.</param>
-    /// <param name="threshold">Share of the mass, 0 to 1.</param>
+    /// <param name="threshold">As above.</param>
     /// <param name="window">A sliding window that is kept too.</param>
     /// <param name="mask">Gets the result.</param>
     /// <param name="stream">The stream.</param>
     public void Run(
-        nint pooledQ, nint pooledK, int headSize, BlockOffsets offsets, double threshold, SlidingWindow? window, BlockMask mask,
+        nint pooledQ, nint pooledK, int headSize, BlockOffsets offsets, MassThreshold threshold, SlidingWindow? window, BlockMask mask,
         nint stream = 0)
     {
         var blocks = offsets.Blocks;
@@ -78,7 +78,7 @@ public sealed class NablaMask : IDisposable
             var heads = Math.Min(atOnce, mask.Heads - head);
             var offset = (nint)(4L * head * blocks * headSize);
             _scores.Run(pooledQ + offset, pooledK + offset, heads, headSize, offsets, logits, stream);
-            _select.Run(logits, head, heads, threshold, window, mask, stream);
+            _select.Run(logits, head, heads, threshold.From(head), window, mask, stream);
         }
     }
 

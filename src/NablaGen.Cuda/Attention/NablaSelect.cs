@@ -10,18 +10,13 @@ public sealed class NablaSelect(CudaDevice device)
     /// <param name="scores">Device address of float32 [heads, blocks, <see cref="NablaScores.StrideFor"/>].</param>
     /// <param name="firstHead">First head of the mask that these scores are for.</param>
     /// <param name="heads">How many.</param>
-    /// <param name="threshold">Share of the softmax's mass that the kept blocks carry, 0 to 1.</param>
+    /// <param name="threshold">Share of the softmax's mass that the kept blocks carry; by head, from the first of these on.</param>
     /// <param name="window">A sliding window that is kept too.</param>
     /// <param name="mask">Gets the result.</param>
     /// <param name="stream">The stream.</param>
     public unsafe void Run(
-        nint scores, int firstHead, int heads, double threshold, SlidingWindow? window, BlockMask mask, nint stream = 0)
+        nint scores, int firstHead, int heads, MassThreshold threshold, SlidingWindow? window, BlockMask mask, nint stream = 0)
     {
-        if (threshold is not (>= 0 and <= 1))
-        {
-            throw new ArgumentException($"NABLA's threshold is {threshold}; it is a share of the mass, 0 to 1.");
-        }
-
         if (firstHead < 0 || heads < 1 || firstHead + heads > mask.Heads)
         {
             throw new ArgumentException($"Heads {firstHead} to {firstHead + heads - 1} of a mask of {mask.Heads}.");
@@ -41,13 +36,13 @@ public sealed class NablaSelect(CudaDevice device)
         var bits = mask.Bits + (nint)(firstRow * mask.Words * 4);
         var lists = mask.Lists == 0 ? 0 : mask.Lists + (nint)(firstRow * blocks * 2);
         var counts = mask.Counts + (nint)(firstRow * 4);
-        var dropped = (float)(1 - threshold);
+        var (dropped, byHead) = ((float)(1 - threshold.Value), threshold.Dropped);
         var (reachT, reachH, reachW, gridHeight, gridWidth) = window ?? new SlidingWindow(-1, 0, 0, 1, 1);
         device.Kernel("nabla_select", $"WARPS={warps}").Launch(
             ((blocks + warps - 1) / warps, heads, 1), 32 * warps, warps * rowStride * 4, stream,
             [
                 (nint)(&scores), (nint)(&bits), (nint)(&lists), (nint)(&counts), (nint)(&blocks), (nint)(&scoreStride),
-                (nint)(&rowStride), (nint)(&dropped), (nint)(&reachT), (nint)(&reachH), (nint)(&reachW), (nint)(&gridHeight), (nint)(&gridWidth),
+                (nint)(&rowStride), (nint)(&dropped), (nint)(&byHead), (nint)(&reachT), (nint)(&reachH), (nint)(&reachW), (nint)(&gridHeight), (nint)(&gridWidth),
             ]);
     }
 }

@@ -11,6 +11,7 @@
 // lists    u16 [heads, blocks, blocks] or null: the kept key blocks of each row, ascending
 // counts   i32 [heads, blocks]: how many are kept
 // dropped  1 − thr: the mass that may be left out; 0 or less keeps all
+// byHead   f32 [heads] or null: the same for each head, in dropped's stead
 // windowT  −1: no window. gridHeight, gridWidth: the frame in blocks (block = (t · gridHeight + h) · gridWidth + w).
 // Grid (⌈blocks / WARPS⌉, heads), 32 · WARPS threads, one warp a row, dynamic shared memory WARPS · rowStride floats with
 // rowStride = blocks rounded up to 4, at least 32. Macro: WARPS.
@@ -22,7 +23,8 @@
 
 extern "C" __global__ void __launch_bounds__(WARPS * kWarp) nabla_select(
     const float* __restrict__ scores, u32* __restrict__ mask, u16* __restrict__ lists, int* __restrict__ counts, int blocks,
-    int scoreStride, int rowStride, float dropped, int windowT, int windowH, int windowW, int gridHeight, int gridWidth) {
+    int scoreStride, int rowStride, float dropped, const float* __restrict__ byHead, int windowT, int windowH, int windowW, int gridHeight,
+    int gridWidth) {
     extern __shared__ float4 shared[];
     const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
     const int row = blockIdx.x * WARPS + warp;
@@ -52,7 +54,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * kWarp) nabla_select(
     __syncwarp();
 
     // Kept are the values whose bits are above `low`.
-    const float target = dropped * total;
+    const float target = (byHead != nullptr ? byHead[blockIdx.y] : dropped) * total;
     int low = -1;
     if (target > 0) {
         int high = __float_as_int(1.0f), atLow = 0, atHigh = blocks;

@@ -1,14 +1,19 @@
 using System.Globalization;
+using System.Text.RegularExpressions;
+using NablaGen.Calibration;
 
 namespace NablaGen.Attention;
 
 /// <summary>
 /// Which attention a run uses, in the reference's own syntax: <c>dense</c>, <c>nabla-0.7</c>, <c>sta-11-3-3</c> or their union
-/// <c>nabla-0.6_sta-11-3-3</c>.
+/// <c>nabla-0.6_sta-11-3-3</c>; and one more form, <c>nabla-FILE</c>, for a threshold a layer and head as <c>nablagen calibrate</c> finds
+/// them.
 /// </summary>
-/// <param name="Threshold">NABLA's thr: the share of each row's mass that the kept blocks carry, in (0, 1]; null without NABLA.</param>
+/// <param name="Threshold">
+/// NABLA's thr: the share of each row's mass that the kept blocks carry, in (0, 1]; null without NABLA, and where each head has its own.
+/// </param>
 /// <param name="Window">The STA window; null without STA.</param>
-public sealed record AttentionExpression(double? Threshold, StaWindow? Window)
+public sealed partial record AttentionExpression(double? Threshold, StaWindow? Window)
 {
     /// <summary>Steps that a pure <c>sta-*</c> keeps dense unless told otherwise (set_sparse_attention, wan/text2video.py).</summary>
     public const int StaDenseSteps = 12;
@@ -16,19 +21,44 @@ public sealed record AttentionExpression(double? Threshold, StaWindow? Window)
     /// <summary>Attention to everything.</summary>
     public static AttentionExpression Dense { get; } = new(null, null);
 
+    /// <summary>NABLA's threshold for each layer and head; null where one serves all.</summary>
+    public HeadThresholds? HeadThresholds { get; init; }
+
+    /// <summary>The file that <see cref="HeadThresholds"/> came from, as it was named.</summary>
+    public string? File { get; init; }
+
+    /// <summary>Whether NABLA is in it.</summary>
+    public bool UsesNabla => Threshold is not null || HeadThresholds is not null;
+
     /// <summary>Whether nothing is left out.</summary>
-    public bool IsDense => Threshold is null && Window is null;
+    public bool IsDense => !UsesNabla && Window is null;
 
     /// <summary>The first steps kept dense by default: 12 for STA alone, otherwise 0.</summary>
-    public int DefaultDenseSteps => Threshold is null && Window is not null ? StaDenseSteps : 0;
+    public int DefaultDenseSteps => !UsesNabla && Window is not null ? StaDenseSteps : 0;
+
+    /// <summary>A short name that a file can have: the expression, without the folders and the ending of <see cref="File"/>.</summary>
+    public string Name => File is null ? ToString() : Spell($"nabla-{Path.GetFileNameWithoutExtension(File)}");
 
     /// <summary>NABLA with a threshold.</summary>
     /// <exception cref="InvalidRequestException">The threshold is not in (0, 1].</exception>
     public static AttentionExpression Nabla(double threshold) => new(CheckThreshold(threshold, $"nabla-{threshold.ToString(CultureInfo.InvariantCulture)}"), null);
 
-    /// <summary>Reads an expression.</summary>
-    /// <exception cref="InvalidRequestException">It is not one of the four forms, or a number is out of range.</exception>
-    public static AttentionExpression Parse(string text)
+    /// <summary>NABLA with a threshold for each layer and head.</summary>
+    /// <param name="thresholds">The thresholds.</param>
+    /// <param name="file">Where they are from; a name for them.</param>
+    public static AttentionExpression Nabla(HeadThresholds thresholds, string file) => new(null, null) { HeadThresholds = thresholds, File = file };
+
+    /// <summary>Reads an expression. What stands behind <c>nabla-</c> is a threshold if it is a number, else the file of thresholds.</summary>
+    /// <param name="text">The expression.</param>
+    /// <exception cref="InvalidRequestException">It is not one of the forms, a number is out of range, or there is no such file.</exception>
+    /// <exception cref="NablaGenException">The file is no file of thresholds.</exception>
+    public static AttentionExpression Parse(string text) => Parse(text, null);
+
+    /// <summary>Reads an expression whose thresholds are known: those of a recipe. Its file need not be there any more.</summary>
+    /// <param name="text">The expression.</param>
+    /// <param name="thresholds">What <c>nabla-FILE</c> stands for; null to read the file.</param>
+    /// <exception cref="NablaGenException">As for <see cref="Parse(string)"/>.</exception>
+    public static AttentionExpression Parse(string text, HeadThresholds? thresholds)
     {
         ArgumentNullException.ThrowIfNull(text);
         if (text == "dense")
@@ -36,42 +66,65 @@ public sealed record AttentionExpression(double? Threshold, StaWindow? Window)
             return Dense;
         }
 
-        double? threshold = null;
-        StaWindow? window = null;
-        foreach (var part in text.Split('_'))
+        var parts = Form().Match(text) is { Success: true } match ? match.Groups : throw Invalid(text);
+        StaWindow? window = parts["t"].Success
+            ? new StaWindow(WindowSide(parts["t"].Value, text), WindowSide(parts["h"].Value, text), WindowSide(parts["w"].Value, text))
+            : null;
+        var nabla = parts["nabla"];
+        if (!nabla.Success)
         {
-            var fields = part.Split('-');
-            if (fields is ["nabla", var number] && threshold is null && window is null)
-            {
-                threshold = double.TryParse(number, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var value)
-                    ? CheckThreshold(value, text)
-                    : throw Invalid(text);
-            }
-            else if (fields is ["sta", var t, var h, var w] && window is null)
-            {
-                window = new StaWindow(WindowSide(t, text), WindowSide(h, text), WindowSide(w, text));
-            }
-            else
-            {
-                throw Invalid(text);
-            }
+            return new AttentionExpression(null, window);
         }
 
-        return new AttentionExpression(threshold, window);
-    }
-
-    /// <summary>The expression in its canonical spelling; <see cref="Parse"/> reads it back.</summary>
-    public override string ToString()
-    {
-        var nabla = Threshold is { } value ? "nabla-" + value.ToString(CultureInfo.InvariantCulture) : null;
-        return (nabla, Window) switch
+        if (IsThreshold(nabla.Value, out var threshold))
         {
-            (null, null) => "dense",
-            (null, { } window) => window.ToString(),
-            (_, null) => nabla,
-            (_, { } window) => $"{nabla}_{window}",
+            return new AttentionExpression(CheckThreshold(threshold, text), window);
+        }
+
+        if (thresholds is null && !System.IO.File.Exists(nabla.Value))
+        {
+            throw new InvalidRequestException($"attention '{text}': '{nabla.Value}' is neither a threshold such as 0.7 nor a file of thresholds that is there");
+        }
+
+        return new AttentionExpression(null, window)
+        {
+            HeadThresholds = thresholds ?? CalibrationFile.Read(nabla.Value).Thresholds,
+            File = nabla.Value,
         };
     }
+
+    /// <summary>The same expression where the file it may name, if its path is not a whole one, lies in a folder.</summary>
+    public static string InFolder(string text, string folder)
+    {
+        var nabla = Form().Match(text).Groups["nabla"];
+        return !nabla.Success || IsThreshold(nabla.Value, out _)
+            ? text
+            : $"{text[..nabla.Index]}{Path.Combine(folder, nabla.Value)}{text[(nabla.Index + nabla.Length)..]}";
+    }
+
+    /// <summary>The threshold of a head; null without NABLA.</summary>
+    /// <param name="layer">The transformer block, from 0.</param>
+    /// <param name="head">The head, from 0.</param>
+    public double? ThresholdOf(int layer, int head) => HeadThresholds is { } heads ? heads[layer, head] : Threshold;
+
+    /// <summary>The expression in its canonical spelling; <see cref="Parse(string)"/> reads it back.</summary>
+    public override string ToString() =>
+        Spell(HeadThresholds is null ? Threshold is { } value ? "nabla-" + value.ToString(CultureInfo.InvariantCulture) : null : $"nabla-{File}");
+
+    private string Spell(string? nabla) => (nabla, Window) switch
+    {
+        (null, null) => "dense",
+        (null, { } window) => window.ToString(),
+        (_, null) => nabla,
+        (_, { } window) => $"{nabla}_{window}",
+    };
+
+    // A file's name may have any of these characters, so only the end of the text can be the window.
+    [GeneratedRegex("^(?:nabla-(?<nabla>.+?)(?:_sta-(?<t>[0-9]+)-(?<h>[0-9]+)-(?<w>[0-9]+))?|sta-(?<t>[0-9]+)-(?<h>[0-9]+)-(?<w>[0-9]+))$", RegexOptions.Singleline)]
+    private static partial Regex Form();
+
+    private static bool IsThreshold(string text, out double value) =>
+        double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out value);
 
     private static double CheckThreshold(double value, string text) => value is > 0 and <= 1
         ? value
@@ -83,5 +136,6 @@ public sealed record AttentionExpression(double? Threshold, StaWindow? Window)
             : throw new InvalidRequestException($"attention '{text}': each side of an STA window is a whole number of blocks, at least 1");
 
     private static InvalidRequestException Invalid(string text) => new(
-        $"attention '{text}' is not known: use dense, nabla-<threshold>, sta-<t>-<h>-<w> or nabla-<threshold>_sta-<t>-<h>-<w>");
+        $"attention '{text}' is not known: use dense, nabla-<threshold>, sta-<t>-<h>-<w>, nabla-<threshold>_sta-<t>-<h>-<w> "
+        + "or nabla-<file> with a file of thresholds");
 }

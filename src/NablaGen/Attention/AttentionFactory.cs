@@ -29,7 +29,8 @@ public static class AttentionFactory
         return steps == 0 && denseLayers == 0 ? sparse : new ScheduledAttention(dense, sparse, steps, denseLayers);
     }
 
-    private static IBlockSparseBackend Backend(Device device) => device.type switch
+    /// <summary>What computes block-sparse attention on a device.</summary>
+    internal static IBlockSparseBackend Backend(Device device) => device.type switch
     {
         DeviceType.CPU => new CpuBlockSparseBackend(),
         DeviceType.CUDA => new CudaBlockSparseBackend(device),

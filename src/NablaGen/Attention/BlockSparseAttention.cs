@@ -14,8 +14,9 @@ public sealed class BlockSparseAttention(
     /// <inheritdoc/>
     public Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionSite site)
     {
+        expression.HeadThresholds?.CheckLayer(expression, site.Layer, (int)q.shape[1]);
         var now = thresholds is null ? expression : expression with { Threshold = thresholds(site.Step) };
-        var output = backend.Forward(q, k, v, layout, now, out var kept);
+        var output = backend.Forward(q, k, v, layout, now, out var kept, site.Layer);
         observer?.OnSparse(site, kept);
         return output;
     }

@@ -15,6 +15,7 @@ public interface IBlockSparseBackend : IDisposable
     /// <param name="layout">The blocks of the L tokens.</param>
     /// <param name="expression">A sparse expression.</param>
     /// <param name="kept">What was kept, until the next call.</param>
+    /// <param name="layer">The transformer block, from 0, whose thresholds count where the expression has some for each.</param>
     /// <returns>A new tensor in the type of <paramref name="v"/>. [B, H, L, D]</returns>
-    Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, out IKeptBlocks kept);
+    Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, out IKeptBlocks kept, int layer = 0);
 }

@@ -1,3 +1,4 @@
+using NablaGen.Attention;
 using NablaGen.Models.Dit;
 using NablaGen.Models.TextEncoder;
 using NablaGen.Models.Vae;
@@ -46,7 +47,8 @@ public sealed class ModelFolder
         Name = json.Name ?? IOPath.GetFileName(IOPath.TrimEndingDirectorySeparator(IOPath.GetFullPath(path)));
         TextEncoderConfig = json.TextEncoder;
         VaeConfig = json.Vae;
-        Defaults = json.Defaults;
+        // A file of thresholds that the folder brings along is named from there.
+        Defaults = json.Defaults with { Attention = AttentionExpression.InFolder(json.Defaults.Attention, path) };
         CheckFit(File.Exists(own) ? own : "Wan2.1's own sizes (there is no nablagen.json)");
     }
 

@@ -87,6 +87,7 @@ public sealed record GenerationRequest
         Require(Guidance >= 0 && double.IsFinite(Guidance), $"guidance must be 0 or more, found {Guidance}");
         Require(Seed >= 0, $"seed must be 0 or more, found {Seed}");
         Require(DenseSteps >= 0 && DenseLayers >= 0, "dense steps and dense layers must be 0 or more");
+        Attention.HeadThresholds?.Check(Attention, dit.NumLayers, dit.NumHeads);
         if (Attention.IsDense)
         {
             Require(DenseSteps == 0 && DenseLayers == 0, "dense steps and dense layers have no effect on attention 'dense'");
@@ -101,7 +102,7 @@ public sealed record GenerationRequest
 
         if (TargetDensity is { } target)
         {
-            Require(Attention.Threshold is not null, $"a target density adapts NABLA's threshold, and attention '{Attention}' has none");
+            Require(Attention.Threshold is not null, $"a target density adapts NABLA's threshold, and attention '{Attention}' has {(Attention.HeadThresholds is null ? "none" : "one for each head")}");
             var floor = DensityController.Floor(Attention, DitRun.LayoutOf(dit, LatentShape(vae)), dit.NumLayers, DenseLayers);
             Require(target > floor && target < 1, $"target density must be below 1 and above {floor:0.000}, "
                 + $"what attention '{Attention}' keeps at least at this size{(DenseLayers > 0 ? $" with {DenseLayers} dense layers" : "")}, found {target}");

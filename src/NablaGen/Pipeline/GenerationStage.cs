@@ -12,6 +12,9 @@ public enum GenerationStage
     /// <summary>Reading the transformer.</summary>
     LoadTransformer,
 
+    /// <summary>Measuring the attention, in a calibration alone.</summary>
+    Measure,
+
     /// <summary>Noise → latents.</summary>
     Sample,
 

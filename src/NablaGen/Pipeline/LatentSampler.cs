@@ -26,6 +26,9 @@ public sealed class LatentSampler : IDisposable
     /// <summary>The transformer's sizes.</summary>
     public DitConfig Config => _model.Config;
 
+    /// <summary>Where the transformer is, and its type.</summary>
+    internal ModuleOptions Options => _options;
+
     /// <summary>Reads a model's transformer.</summary>
     /// <param name="folder">The model.</param>
     /// <param name="options">Where it is, and its type.</param>
@@ -123,14 +126,9 @@ public sealed class LatentSampler : IDisposable
 
             var t = tensor(new[] { solver.Schedule.Timesteps[step] }).to(_options.Device);
 
-            var (velocity, unconditional) = both is null
-                ? (_model.forward(latents, t, prompt, run), negative is null ? null : _model.forward(latents, t, negative, run))
-                : Halves(_model.forward(cat([latents, latents]), cat([t, t]), both, run));
-            if (unconditional is not null)
-            {
-                velocity = unconditional + (velocity - unconditional) * request.Guidance;
-            }
-
+            var velocity = both is null
+                ? Velocity(latents, t, prompt, negative, request.Guidance, run)
+                : Guided(Halves(_model.forward(cat([latents, latents]), cat([t, t]), both, run)), request.Guidance);
             if (observer is not null)
             {
                 using var clean = latents - velocity * solver.Schedule.Sigmas[step];
@@ -148,6 +146,10 @@ public sealed class LatentSampler : IDisposable
         return latents.squeeze(0).MoveToOuterDisposeScope();
     }
 
+    /// <summary>The model's velocity with guidance, a pass at a time. [1, C, T', h, w]</summary>
+    internal Tensor Velocity(Tensor latents, Tensor t, Tensor prompt, Tensor? negative, double guidance, DitRun run) =>
+        Guided((_model.forward(latents, t, prompt, run), negative is null ? null : _model.forward(latents, t, negative, run)), guidance);
+
     // What looks for the thresholds; null where there is no target, or they are known.
     private DensityController? Controller(GenerationRequest request, long[] latents)
     {
@@ -163,6 +165,9 @@ public sealed class LatentSampler : IDisposable
 
     // As the transformer itself pads a prompt. [1, length, TextDim] → [1, TextLen, TextDim]
     private Tensor Padded(Tensor context) => nn.functional.pad(context, [0, 0, 0, _model.Config.TextLen - context.shape[1]]);
+
+    private static Tensor Guided((Tensor Prompt, Tensor? Without) velocity, double guidance) =>
+        velocity.Without is { } without ? without + (velocity.Prompt - without) * guidance : velocity.Prompt;
 
     private static (Tensor, Tensor?) Halves(Tensor batch) => (batch.narrow(0, 0, 1), batch.narrow(0, 1, 1));
 }

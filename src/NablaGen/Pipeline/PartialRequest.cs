@@ -57,7 +57,7 @@ public sealed record PartialRequest
     /// <exception cref="NablaGenException">Its attention cannot be read.</exception>
     public static PartialRequest Of(Recipe recipe)
     {
-        var attention = AttentionExpression.Parse(recipe.Attention);
+        var attention = AttentionExpression.Parse(recipe.Attention, recipe.HeadThresholds);
         return new PartialRequest
         {
             Prompt = recipe.Prompt,
@@ -128,7 +128,9 @@ public sealed record PartialRequest
         var attention = Resolve(Attention, TargetDensity, defaults);
         if (TargetDensity is not null && attention.Threshold is null)
         {
-            throw new InvalidRequestException($"--target-density adapts NABLA's threshold, and attention '{attention}' has none");
+            throw new InvalidRequestException(attention.HeadThresholds is null
+                ? $"--target-density adapts NABLA's threshold, and attention '{attention}' has none"
+                : $"--target-density adapts one threshold for all heads, and attention '{attention}' has one for each: calibrate for that density instead");
         }
 
         if (attention.IsDense && (DenseSteps ?? DenseLayers) is not null)

@@ -1,6 +1,7 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using NablaGen.Attention;
 
 namespace NablaGen.Pipeline;
 
@@ -27,6 +28,9 @@ public sealed record Recipe
 
     /// <summary>Attention expression.</summary>
     public required string Attention { get; init; }
+
+    /// <summary>The thresholds of the file that <see cref="Attention"/> names, so that the recipe stands alone; null where it names none.</summary>
+    public HeadThresholds? HeadThresholds { get; init; }
 
     /// <summary>The mean density that was held; null where the threshold was left alone.</summary>
     public double? TargetDensity { get; init; }
@@ -86,6 +90,7 @@ public sealed record Recipe
         NegativePrompt = request.IsGuided ? request.NegativePrompt : null,
         Seed = request.Seed,
         Attention = request.Attention.ToString(),
+        HeadThresholds = request.Attention.HeadThresholds,
         TargetDensity = request.TargetDensity,
         Thresholds = request.Thresholds,
         DenseSteps = request.DenseSteps,

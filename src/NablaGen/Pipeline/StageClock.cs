@@ -17,6 +17,7 @@ internal sealed class StageClock(IGenerationProgress? progress, Action? look = n
     {
         GenerationStage.EncodeText => "encoding text",
         GenerationStage.LoadTransformer => "loading the transformer",
+        GenerationStage.Measure => "measuring attention",
         GenerationStage.Sample => "sampling",
         GenerationStage.Decode => "decoding",
         _ => "checking",

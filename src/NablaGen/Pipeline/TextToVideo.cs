@@ -169,6 +169,24 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         _prompts.LoadTokenizer();
     }
 
+    /// <summary>Work with the transformer on prepared requests; it is read for it if need be, and gone afterwards unless it is to stay.</summary>
+    internal T UseTransformer<T>(IReadOnlyList<PreparedRequest> prepared, IGenerationProgress? progress, Func<LatentSampler, StageClock, T> work)
+    {
+        var clock = Clock(progress);
+        var plan = _memory.Plan([.. prepared.Select(one => one.Request)]);
+        try
+        {
+            return _memory.Guard(clock, plan, prepared[0].Request, () => work(Sampler(plan, clock), clock));
+        }
+        finally
+        {
+            if (!keepLoaded)
+            {
+                Free(ref _sampler);
+            }
+        }
+    }
+
     /// <summary>The recipe of a request with this model. Reads the weights' files once for their hash.</summary>
     public Recipe RecipeOf(GenerationRequest request) =>
         Recipe.Of(request, folder.Name, _hash ??= folder.ComputeHash(), device.ToString(), DtypeName(dtype));
@@ -261,24 +279,12 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
             Free(ref _decoder);
         }
 
-        // A larger video than the last may leave room for fewer blocks.
-        if (_samplerPlan?.ResidentBlocks > plan.ResidentBlocks)
-        {
-            Free(ref _sampler);
-        }
-
-        if (_sampler is null)
-        {
-            clock.Start(GenerationStage.LoadTransformer);
-            _sampler = LatentSampler.Load(folder, _options, plan);
-            _samplerPlan = plan;
-        }
-
+        var sampler = Sampler(plan, clock);
         try
         {
             clock.Start(GenerationStage.Sample, request.Steps);
             using var noise = LatentSampler.Noise(request.LatentShape(folder.VaeConfig), request.Seed);
-            var latents = _sampler.Sample(
+            var latents = sampler.Sample(
                 request, noise, prepared.Context, prepared.NegativeContext, observer, plan.BatchesGuidance, cancellation);
             return latents.isfinite().all().item<bool>()
                 ? latents
@@ -292,6 +298,24 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
                 Free(ref _sampler);
             }
         }
+    }
+
+    private LatentSampler Sampler(MemoryPlan plan, StageClock clock)
+    {
+        // A larger video than the last may leave room for fewer blocks.
+        if (_samplerPlan?.ResidentBlocks > plan.ResidentBlocks)
+        {
+            Free(ref _sampler);
+        }
+
+        if (_sampler is null)
+        {
+            clock.Start(GenerationStage.LoadTransformer);
+            _sampler = LatentSampler.Load(folder, _options, plan);
+            _samplerPlan = plan;
+        }
+
+        return _sampler;
     }
 
     // Gives the frames that came out in a single colour.

@@ -9,9 +9,10 @@ namespace NablaGen.Attention;
 public sealed class CpuBlockSparseBackend : IBlockSparseBackend
 {
     /// <inheritdoc/>
-    public Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, out IKeptBlocks kept)
+    public Tensor Forward(
+        Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, out IKeptBlocks kept, int layer = 0)
     {
-        var call = new CpuBlockSparseCall(layout, expression);
+        var call = new CpuBlockSparseCall(layout, expression, layer);
         var output = BlockSparseFunction.Run(call, q, k, v);
         kept = call.Mask!;
         return output;

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace NablaGen.Attention;
 
 /// <summary>One attention on the CPU. Forward and backward hold one head's packed copy at a time.</summary>
-internal sealed unsafe class CpuBlockSparseCall(BlockLayout layout, AttentionExpression expression) : IBlockSparseCall
+internal sealed unsafe class CpuBlockSparseCall(BlockLayout layout, AttentionExpression expression, int layer) : IBlockSparseCall
 {
     /// <summary>What the forward pass kept.</summary>
     public BlockMask? Mask { get; private set; }
@@ -35,7 +35,7 @@ internal sealed unsafe class CpuBlockSparseCall(BlockLayout layout, AttentionExp
             var at = head * tokens * dim;
             packed.Pack(TensorMemory.Floats(queries) + at, TensorMemory.Floats(keys) + at, TensorMemory.Floats(values) + at);
             maskTime.Start();
-            (rowStarts[head], keyBlocks[head]) = expression.Threshold is { } threshold
+            (rowStarts[head], keyBlocks[head]) = expression.ThresholdOf(layer, (int)(head % q.shape[1])) is { } threshold
                 ? NablaMask.KeyBlocks(packed, threshold, window)
                 : window!.Value;
             maskTime.Stop();

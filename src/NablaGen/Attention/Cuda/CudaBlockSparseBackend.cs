@@ -17,6 +17,7 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
     private readonly BlockAttentionBackward _backward;
     private readonly DeviceNablaMask _nabla;
     private readonly CudaKeptLog _log;
+    private readonly CudaHeadThresholds _thresholds;
     private BlockLayout? _layout;
     private BlockOffsets? _offsets;
     private DeviceMask? _mask;
@@ -31,12 +32,14 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
         _backward = new BlockAttentionBackward(_device);
         _nabla = new DeviceNablaMask(_device);
         _log = new CudaKeptLog(_device);
+        _thresholds = new CudaHeadThresholds(_device);
     }
 
     /// <inheritdoc/>
-    public Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, out IKeptBlocks kept)
+    public Tensor Forward(
+        Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, out IKeptBlocks kept, int layer = 0)
     {
-        var call = new CudaBlockSparseCall(this, layout, expression);
+        var call = new CudaBlockSparseCall(this, layout, expression, layer);
         var output = BlockSparseFunction.Run(call, q, k, v);
         kept = call.Kept!;
         return output;
@@ -47,6 +50,7 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
     {
         _log.Dispose();
         Release();
+        _thresholds.Dispose();
         _nabla.Dispose();
         _attention.Dispose();
         _backward.Dispose();
@@ -57,7 +61,8 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
     /// next layer overwrites the mask: tensors of libtorch's, so they are freed with the graph and in the stream's order.
     /// </summary>
     internal Tensor Attend(
-        Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, ICollection<Tensor>? saved, out IKeptBlocks kept)
+        Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, int layer, ICollection<Tensor>? saved,
+        out IKeptBlocks kept)
     {
         using var scope = NewDisposeScope();
         var type = CudaDevices.IsSixteenBit(v.dtype) ? v.dtype : ScalarType.BFloat16;
@@ -72,7 +77,7 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
         var logSumExp = saved is null ? null : empty([batch, heads, tokens], ScalarType.Float32, v.device);
         Prepare(layout, (int)(batch * heads));
         _log.Start();
-        var mask = Mask(CudaDevices.View(queries), CudaDevices.View(keys), layout, expression);
+        var mask = Mask(CudaDevices.View(queries), CudaDevices.View(keys), layout, expression, layer);
         _log.MaskDone();
         _attention.Run(
             CudaDevices.View(queries), CudaDevices.View(keys), CudaDevices.View(values), CudaDevices.View(output), _offsets!, mask,
@@ -123,13 +128,16 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
 
     private static Tensor As(Tensor x, Tensor like) => x.to_type(like.dtype).MoveToOuterDisposeScope();
 
-    private DeviceMask Mask(AttentionTensor q, AttentionTensor k, BlockLayout layout, AttentionExpression expression)
+    private DeviceMask Mask(AttentionTensor q, AttentionTensor k, BlockLayout layout, AttentionExpression expression, int layer)
     {
         SlidingWindow? window = expression.Window is { } sta
             ? new SlidingWindow(sta.Time / 2, sta.Height / 2, sta.Width / 2, layout.BlockRows, layout.BlockColumns)
             : null;
-        if (expression.Threshold is { } threshold)
+        if (expression.UsesNabla)
         {
+            var threshold = expression.HeadThresholds is { } heads
+                ? _thresholds.Of(heads, layer, _mask!.Heads)
+                : (MassThreshold)expression.Threshold!.Value;
             _nabla.Run(q, k, _offsets!, threshold, window, _mask!);
             return _mask!;
         }

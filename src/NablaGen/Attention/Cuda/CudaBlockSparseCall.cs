@@ -3,7 +3,8 @@ using static TorchSharp.torch;
 namespace NablaGen.Attention;
 
 /// <summary>One attention on CUDA.</summary>
-internal sealed class CudaBlockSparseCall(CudaBlockSparseBackend backend, BlockLayout layout, AttentionExpression expression) : IBlockSparseCall
+internal sealed class CudaBlockSparseCall(CudaBlockSparseBackend backend, BlockLayout layout, AttentionExpression expression, int layer)
+    : IBlockSparseCall
 {
     /// <summary>What was kept, until the backend's next call.</summary>
     public IKeptBlocks? Kept { get; private set; }
@@ -11,7 +12,7 @@ internal sealed class CudaBlockSparseCall(CudaBlockSparseBackend backend, BlockL
     /// <inheritdoc/>
     public Tensor Forward(Tensor q, Tensor k, Tensor v, ICollection<Tensor>? saved)
     {
-        var output = backend.Attend(q, k, v, layout, expression, saved, out var kept);
+        var output = backend.Attend(q, k, v, layout, expression, layer, saved, out var kept);
         Kept = kept;
         return output;
     }

@@ -79,7 +79,7 @@ public sealed class Comparison : IDisposable
         var cosine = _expressions.Count == 0 ? null : new LatentCosine(_trajectory);
         using var prepared = _prompt.With(request, _pipeline.RecipeOf(request));
         var result = _pipeline.Generate(
-            prepared, Path.Combine(_folder, $"{request.Attention}.mp4"), progress: progress,
+            prepared, Path.Combine(_folder, VideoName(request.Attention)), progress: progress,
             observer: new SamplingObservers(density, cosine ?? (ISamplingObserver)_trajectory), cancellation: cancellation);
 
         _recipe ??= result.Recipe;
@@ -149,6 +149,18 @@ public sealed class Comparison : IDisposable
 
     /// <summary>Frees the first run's latents.</summary>
     public void Dispose() => _trajectory.Dispose();
+
+    // Files of one name may lie in two folders.
+    private string VideoName(AttentionExpression attention)
+    {
+        var name = $"{attention.Name}.mp4";
+        for (var n = 2; _expressions.Any(one => one.Video.Equals(name, StringComparison.OrdinalIgnoreCase)); n++)
+        {
+            name = $"{attention.Name}-{n}.mp4";
+        }
+
+        return name;
+    }
 
     private string PathOf(ComparedExpression expression) => Path.Combine(_folder, expression.Video);
 
