@@ -149,7 +149,7 @@ public sealed class CudaDevice
     }
 
     /// <summary>True where the Hopper kernels can run: compute capability 9.0 and an NVRTC that knows sm_90a.</summary>
-    internal bool HasHopperKernels => Capability.Number == 90 && _nvrtc.Value.TargetFor(Capability) == "sm_90a";
+    public bool HasHopperKernels => Capability.Number == 90 && _nvrtc.Value.TargetFor(Capability) == "sm_90a";
 
     private CudaKernel Load(string name, ReadOnlySpan<string> macros)
     {

@@ -18,7 +18,7 @@ public static class AttentionFactory
         AttentionExpression expression, Device device, int? denseSteps = null, int denseLayers = 0, IAttentionObserver? observer = null,
         Func<int, double>? thresholds = null)
     {
-        var dense = new DenseAttention(observer);
+        var dense = device.type == DeviceType.CUDA ? CudaDenseAttention.Create(device, observer) : new DenseAttention(observer);
         if (expression.IsDense)
         {
             return dense;

@@ -12,11 +12,14 @@ public sealed class BlockSparseAttention(
     : IAttention
 {
     /// <inheritdoc/>
-    public Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionSite site)
+    public bool TakesBlockMeans => backend.TakesBlockMeans && expression.UsesNabla;
+
+    /// <inheritdoc/>
+    public Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionSite site, BlockMeans? means = null)
     {
         expression.HeadThresholds?.CheckLayer(expression, site.Layer, (int)q.shape[1]);
         var now = thresholds is null ? expression : expression with { Threshold = thresholds(site.Step) };
-        var output = backend.Forward(q, k, v, layout, now, out var kept, site.Layer);
+        var output = backend.Forward(q, k, v, layout, now, out var kept, site.Layer, means);
         observer?.OnSparse(site, kept);
         return output;
     }

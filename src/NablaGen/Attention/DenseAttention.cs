@@ -7,7 +7,7 @@ namespace NablaGen.Attention;
 public sealed class DenseAttention(IAttentionObserver? observer = null) : IAttention
 {
     /// <inheritdoc/>
-    public Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionSite site)
+    public Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionSite site, BlockMeans? means = null)
     {
         observer?.OnDense(site);
         return scaled_dot_product_attention(q, k, v);

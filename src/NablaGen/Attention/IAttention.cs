@@ -5,12 +5,16 @@ namespace NablaGen.Attention;
 /// <summary>Self-attention over the tokens of a video. A layer does not know which one it has.</summary>
 public interface IAttention : IDisposable
 {
+    /// <summary>Whether means over blocks that come along are of use.</summary>
+    bool TakesBlockMeans => false;
+
     /// <summary>Softmax(q kᵀ / √D) v, over all keys or over those that the implementation keeps.</summary>
     /// <param name="q">Queries after norm and RoPE. [B, H, L, D]</param>
     /// <param name="k">Keys after norm and RoPE. [B, H, L, D]</param>
     /// <param name="v">Values. [B, H, L, D]</param>
     /// <param name="layout">The order of the L tokens.</param>
     /// <param name="site">The solver step and the layer, for schedules and statistics.</param>
+    /// <param name="means">Means over blocks, if <see cref="TakesBlockMeans"/> asked for them and there were any to be had.</param>
     /// <returns>A new tensor in the type of <paramref name="v"/>. [B, H, L, D]</returns>
-    Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionSite site);
+    Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionSite site, BlockMeans? means = null);
 }

@@ -5,6 +5,9 @@ namespace NablaGen.Attention;
 /// <summary>What computes a block-sparse attention on one kind of device.</summary>
 public interface IBlockSparseBackend : IDisposable
 {
+    /// <summary>Whether means over blocks that come along are of use.</summary>
+    bool TakesBlockMeans => false;
+
     /// <summary>
     /// Makes the mask of <paramref name="expression"/> and attends over its blocks. Differentiable in queries, keys and values where one of
     /// them requires a gradient; the mask has none.
@@ -16,6 +19,9 @@ public interface IBlockSparseBackend : IDisposable
     /// <param name="expression">A sparse expression.</param>
     /// <param name="kept">What was kept, until the next call.</param>
     /// <param name="layer">The transformer block, from 0, whose thresholds count where the expression has some for each.</param>
+    /// <param name="means">Means of q and k over the blocks, if <see cref="TakesBlockMeans"/> and a pass before made them.</param>
     /// <returns>A new tensor in the type of <paramref name="v"/>. [B, H, L, D]</returns>
-    Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, out IKeptBlocks kept, int layer = 0);
+    Tensor Forward(
+        Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, out IKeptBlocks kept, int layer = 0,
+        BlockMeans? means = null);
 }

@@ -10,10 +10,13 @@ namespace NablaGen.Attention;
 public sealed class ScheduledAttention(IAttention dense, IAttention sparse, int denseSteps, int denseLayers) : IAttention
 {
     /// <inheritdoc/>
-    public Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionSite site)
+    public bool TakesBlockMeans => sparse.TakesBlockMeans;
+
+    /// <inheritdoc/>
+    public Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionSite site, BlockMeans? means = null)
     {
         var chosen = site.Step < denseSteps || site.Layer < denseLayers ? dense : sparse;
-        return chosen.Forward(q, k, v, layout, site);
+        return chosen.Forward(q, k, v, layout, site, means);
     }
 
     /// <inheritdoc/>

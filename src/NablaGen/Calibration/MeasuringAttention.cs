@@ -19,7 +19,7 @@ internal sealed class MeasuringAttention(IBlockSparseBackend backend, OutputGram
     public (int Layer, double Threshold)? Sparse { get; set; }
 
     /// <inheritdoc/>
-    public Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionSite site)
+    public Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionSite site, BlockMeans? means = null)
     {
         if (Sparse is { } sparse && sparse.Layer == site.Layer)
         {

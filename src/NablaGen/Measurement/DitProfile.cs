@@ -77,10 +77,10 @@ public sealed class DitProfile : IDisposable
         var hidden = Random(_options.Dtype, 1, tokens, wide);
         yield return Product("feed-forward out", layers, 2.0 * tokens * dim * wide, () => narrow.forward(hidden));
 
-        yield return Pass("norm, modulation", layers, (4 + element) * pixels, () => passes.Modulate(norm, stream, m[0], m[1]));
-        yield return Pass("residual, next norm", 2 * layers, (8 + 2 * element) * pixels,
+        yield return Pass("norm, modulation", 1, (4 + element) * pixels, () => passes.Modulate(norm, stream, m[0], m[1]));
+        yield return Pass("residual, next norm", 3 * layers - 1, (8 + 2 * element) * pixels,
             () => passes.AddGatedAndNormalize(stream, y, m[2], norm, m[3], m[4]).Normalized);
-        yield return Pass("residual", layers, (8 + element) * pixels, () => passes.AddGated(stream, y, m[5]));
+        yield return Pass("residual", 1, (8 + element) * pixels, () => passes.AddGated(stream, y, m[5]));
         yield return Pass("RMSNorm, RoPE of q and k", 2 * layers, 2 * element * pixels, () => passes.NormalizeHeads(headNorm, x, _config.NumHeads, _run.Rope));
         yield return Pass("RMSNorm of the cross-attention's q", layers, 2 * element * pixels, () => passes.NormalizeHeads(headNorm, x, _config.NumHeads, null));
 

@@ -27,6 +27,18 @@ internal static class CudaDevices
     public static ElementType ElementType(ScalarType type) =>
         type == ScalarType.Float16 ? NablaGen.Cuda.ElementType.Float16 : NablaGen.Cuda.ElementType.BFloat16;
 
+    /// <summary>A tensor [B, H, L, D] as the attention kernels can read it, converted if need be: 16-byte pieces of a row, none of it an expanded axis.</summary>
+    public static Tensor Readable(Tensor x, ScalarType? type = null)
+    {
+        var converted = x.to_type(type ?? x.dtype);
+        var fits = converted.stride(3) == 1 && Enumerable.Range(0, 3).All(axis => converted.stride(axis) is > 0 and var stride && stride % 8 == 0)
+            && TensorMemory.Address(converted) % 16 == 0;
+        return fits ? converted : converted.contiguous();
+    }
+
+    /// <summary>An attention's output [B, H, L, D], in memory [B, L, H, D]: what the linear layers around take without a copy.</summary>
+    public static Tensor EmptyLike(Tensor x) => empty([x.shape[0], x.shape[2], x.shape[1], x.shape[3]], x.dtype, x.device).transpose(1, 2);
+
     /// <summary>A tensor [B, H, L, D] of any strides whose last axis is contiguous, for the attention kernels.</summary>
     public static AttentionTensor View(Tensor x) => new(
         TensorMemory.Address(x), ElementType(x.dtype), (int)x.shape[0], (int)x.shape[1], (int)x.shape[2], (int)x.shape[3],

@@ -134,6 +134,55 @@ public class CudaModelTests
         Assert.InRange(Golden.RelativeError(fused.LinearGelu(linear, y), exact), 0, Golden.RelativeError(plain.LinearGelu(linear, y), exact));
     }
 
+    [Fact]
+    public void The_rotation_means_blocks_in_passing()
+    {
+        RequireDevice();
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        var config = DitConfig.Wan1_3B;
+        var layout = BlockLayout.Create(3, 21, 26);
+        using var passes = new CudaPasses(CUDA, ScalarType.BFloat16, layout, config.TextLen);
+        using var rope = new RopeTable(layout, config.HeadDim, CUDA);
+        using var norm = new WanRmsNorm(config.Dim, config.Eps, Options);
+        norm.Weight.normal_();
+        var x = randn([2, layout.Tokens, config.Dim], device: CUDA).to_type(ScalarType.BFloat16);
+        Assert.Null(passes.NormalizeHeads(norm, x.clone(), config.NumHeads, rope, wantsMeans: false).BlockMeans);
+        var (q, means) = passes.NormalizeHeads(norm, x.clone(), config.NumHeads, rope, wantsMeans: true);
+        var expected = stack(layout.Lengths.ToArray().Select((length, i) =>
+            q.narrow(2, layout.Lengths[..i].ToArray().Sum(), length).to_type(ScalarType.Float32).mean([2])).ToArray(), 2).flatten(0, 1);
+        Golden.AssertClose(means!, expected, 1e-5);
+
+        using var backend = new CudaBlockSparseBackend(CUDA);
+        Assert.True(backend.TakesBlockMeans);
+        var alone = backend.Forward(q, q, q, layout, AttentionExpression.Nabla(0.4), out var keptAlone);
+        var density = keptAlone.Statistics.Value.HeadDensities;
+        var given = backend.Forward(q, q, q, layout, AttentionExpression.Nabla(0.4), out var keptGiven, means: new BlockMeans(means!, means!));
+        Assert.Equal(density, keptGiven.Statistics.Value.HeadDensities);
+        Assert.True(alone.eq(given).all().item<bool>());
+    }
+
+    [Theory]
+    [InlineData(3, 37, 40, 128)]
+    [InlineData(2, 64, 64, 64)]
+    [InlineData(5, 30, 30, 128)]
+    public void Dense_attention_agrees_with_libtorchs(int time, int height, int width, int dim)
+    {
+        RequireDevice();
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        var layout = BlockLayout.Create(time, height, width);
+        var (q, k, v) = (Random(), Random(), Random());
+        using var attention = AttentionFactory.Create(AttentionExpression.Dense, CUDA);
+        var exact = nn.functional.scaled_dot_product_attention(q.to_type(ScalarType.Float32), k.to_type(ScalarType.Float32), v.to_type(ScalarType.Float32));
+        var plain = nn.functional.scaled_dot_product_attention(q, k, v);
+        var ours = attention.Forward(q, k, v, layout, default);
+        Assert.InRange(Golden.RelativeError(ours, exact), 0, 1.5 * Golden.RelativeError(plain, exact));
+
+        // Not copied: the layers around it take the heads last but one.
+        Tensor Random() => randn([2, layout.Tokens, 3, dim], device: CUDA).to_type(ScalarType.BFloat16).transpose(1, 2);
+    }
+
     private static void Same(Tensor actual, Tensor expected)
     {
         Assert.Equal(expected.shape, actual.shape);

@@ -76,7 +76,7 @@ public class DitGradientTests
     /// <summary>libtorch's dense attention under masks that were recorded.</summary>
     private sealed class MaskedAttention(MaskRecorder masks) : IAttention
     {
-        public Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionSite site)
+        public Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionSite site, BlockMeans? means = null)
         {
             var mask = masks.Masks.Single(entry => entry.Site == site).Mask;
             return functional.scaled_dot_product_attention(q, k, v, BlockSparseTests.Expand(mask, (int)q.shape[0]));

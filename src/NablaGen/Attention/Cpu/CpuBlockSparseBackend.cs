@@ -10,7 +10,8 @@ public sealed class CpuBlockSparseBackend : IBlockSparseBackend
 {
     /// <inheritdoc/>
     public Tensor Forward(
-        Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, out IKeptBlocks kept, int layer = 0)
+        Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, out IKeptBlocks kept, int layer = 0,
+        BlockMeans? means = null)
     {
         var call = new CpuBlockSparseCall(layout, expression, layer);
         var output = BlockSparseFunction.Run(call, q, k, v);

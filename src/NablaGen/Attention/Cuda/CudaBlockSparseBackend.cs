@@ -36,10 +36,14 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
     }
 
     /// <inheritdoc/>
+    public bool TakesBlockMeans => true;
+
+    /// <inheritdoc/>
     public Tensor Forward(
-        Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, out IKeptBlocks kept, int layer = 0)
+        Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, out IKeptBlocks kept, int layer = 0,
+        BlockMeans? means = null)
     {
-        var call = new CudaBlockSparseCall(this, layout, expression, layer);
+        var call = new CudaBlockSparseCall(this, layout, expression, layer, means);
         var output = BlockSparseFunction.Run(call, q, k, v);
         kept = call.Kept!;
         return output;
@@ -61,23 +65,23 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
     /// next layer overwrites the mask: tensors of libtorch's, so they are freed with the graph and in the stream's order.
     /// </summary>
     internal Tensor Attend(
-        Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, int layer, ICollection<Tensor>? saved,
-        out IKeptBlocks kept)
+        Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, int layer, BlockMeans? means,
+        ICollection<Tensor>? saved, out IKeptBlocks kept)
     {
         using var scope = NewDisposeScope();
         var type = CudaDevices.IsSixteenBit(v.dtype) ? v.dtype : ScalarType.BFloat16;
-        var (queries, keys, values) = (Ready(q, type), Ready(k, type), Ready(v, type));
+        var (queries, keys, values) = (CudaDevices.Readable(q, type), CudaDevices.Readable(k, type), CudaDevices.Readable(v, type));
         var (batch, heads, tokens, dim) = (q.shape[0], q.shape[1], q.shape[2], q.shape[3]);
         if (dim is not (64 or 128))
         {
             throw new NablaGenException($"sparse attention on CUDA has kernels for heads of 64 and 128 channels, and this model's have {dim}: use --attention dense");
         }
 
-        var output = EmptyLike(values);
+        var output = CudaDevices.EmptyLike(values);
         var logSumExp = saved is null ? null : empty([batch, heads, tokens], ScalarType.Float32, v.device);
         Prepare(layout, (int)(batch * heads));
         _log.Start();
-        var mask = Mask(CudaDevices.View(queries), CudaDevices.View(keys), layout, expression, layer);
+        var mask = Mask(CudaDevices.View(queries), CudaDevices.View(keys), layout, expression, layer, means);
         _log.MaskDone();
         _attention.Run(
             CudaDevices.View(queries), CudaDevices.View(keys), CudaDevices.View(values), CudaDevices.View(output), _offsets!, mask,
@@ -103,8 +107,8 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
         using var scope = NewDisposeScope();
         var (output, logSumExp, bits) = (saved[3], saved[4], saved[5]);
         var type = output.dtype;
-        var (queries, keys, values, outer) = (Ready(saved[0], type), Ready(saved[1], type), Ready(saved[2], type), Ready(gradient, type));
-        var (q, k, v) = (EmptyLike(queries), EmptyLike(keys), EmptyLike(values));
+        var (queries, keys, values, outer) = (CudaDevices.Readable(saved[0], type), CudaDevices.Readable(saved[1], type), CudaDevices.Readable(saved[2], type), CudaDevices.Readable(gradient, type));
+        var (q, k, v) = (CudaDevices.EmptyLike(queries), CudaDevices.EmptyLike(keys), CudaDevices.EmptyLike(values));
         Prepare(layout, (int)(output.shape[0] * output.shape[1]));
         _backward.Run(
             CudaDevices.View(queries), CudaDevices.View(keys), CudaDevices.View(values), CudaDevices.View(output),
@@ -114,21 +118,9 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
         return (As(q, saved[0]), As(k, saved[1]), As(v, saved[2]));
     }
 
-    // [B, L, H, D] in memory: what the linear layers around take without a copy.
-    private static Tensor EmptyLike(Tensor x) => empty([x.shape[0], x.shape[2], x.shape[1], x.shape[3]], x.dtype, x.device).transpose(1, 2);
-
-    // What the kernels can read: 16-byte pieces of a row, none of it an expanded axis.
-    private static Tensor Ready(Tensor x, ScalarType type)
-    {
-        var converted = x.to_type(type);
-        var fits = converted.stride(3) == 1 && Enumerable.Range(0, 3).All(axis => converted.stride(axis) is > 0 and var stride && stride % 8 == 0)
-            && TensorMemory.Address(converted) % 16 == 0;
-        return fits ? converted : converted.contiguous();
-    }
-
     private static Tensor As(Tensor x, Tensor like) => x.to_type(like.dtype).MoveToOuterDisposeScope();
 
-    private DeviceMask Mask(AttentionTensor q, AttentionTensor k, BlockLayout layout, AttentionExpression expression, int layer)
+    private DeviceMask Mask(AttentionTensor q, AttentionTensor k, BlockLayout layout, AttentionExpression expression, int layer, BlockMeans? means)
     {
         SlidingWindow? window = expression.Window is { } sta
             ? new SlidingWindow(sta.Time / 2, sta.Height / 2, sta.Width / 2, layout.BlockRows, layout.BlockColumns)
@@ -138,7 +130,15 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
             var threshold = expression.HeadThresholds is { } heads
                 ? _thresholds.Of(heads, layer, _mask!.Heads)
                 : (MassThreshold)expression.Threshold!.Value;
-            _nabla.Run(q, k, _offsets!, threshold, window, _mask!);
+            if (means is null)
+            {
+                _nabla.Run(q, k, _offsets!, threshold, window, _mask!);
+            }
+            else
+            {
+                _nabla.Run(TensorMemory.Address(means.Q), TensorMemory.Address(means.K), q.HeadSize, _offsets!, threshold, window, _mask!);
+            }
+
             return _mask!;
         }
 

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 namespace NablaGen.Attention;
 
 /// <summary>One attention on CUDA.</summary>
-internal sealed class CudaBlockSparseCall(CudaBlockSparseBackend backend, BlockLayout layout, AttentionExpression expression, int layer)
+internal sealed class CudaBlockSparseCall(CudaBlockSparseBackend backend, BlockLayout layout, AttentionExpression expression, int layer, BlockMeans? means)
     : IBlockSparseCall
 {
     /// <summary>What was kept, until the backend's next call.</summary>
@@ -12,7 +12,7 @@ internal sealed class CudaBlockSparseCall(CudaBlockSparseBackend backend, BlockL
     /// <inheritdoc/>
     public Tensor Forward(Tensor q, Tensor k, Tensor v, ICollection<Tensor>? saved)
     {
-        var output = backend.Attend(q, k, v, layout, expression, layer, saved, out var kept);
+        var output = backend.Attend(q, k, v, layout, expression, layer, means, saved, out var kept);
         Kept = kept;
         return output;
     }

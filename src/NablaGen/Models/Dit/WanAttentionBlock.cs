@@ -9,7 +9,7 @@ namespace NablaGen.Models.Dit;
 /// One transformer block: modulated self-attention, cross-attention to the prompt, modulated feed-forward; the residual stream is
 /// float32. Port of WanAttentionBlock, wan/modules/model.py.
 /// </summary>
-public sealed class WanAttentionBlock : Module<Tensor, Tensor, Tensor, DitRun, int, Tensor>
+public sealed class WanAttentionBlock : Module<ResidualStream, Tensor, Tensor, DitRun, int, ResidualStream>
 {
     [ComponentName(Name = "norm1")]
     private readonly WanLayerNorm _norm1;
@@ -46,27 +46,28 @@ public sealed class WanAttentionBlock : Module<Tensor, Tensor, Tensor, DitRun, i
         RegisterComponents();
     }
 
-    /// <summary>One block. [B, L, C] → [B, L, C] in float32.</summary>
-    /// <param name="x">Residual stream in the run's order, float32; may be overwritten. [B, L, C]</param>
+    /// <summary>One block.</summary>
+    /// <param name="stream">Residual stream in the run's order; may be overwritten. [B, L, C]</param>
     /// <param name="e">The time's modulation, float32. [B, 6, C]</param>
     /// <param name="context">The embedded prompt. [B, TextLen, C]</param>
     /// <param name="run">Layout, angles, attention and step.</param>
     /// <param name="layer">This block's number.</param>
-    public override Tensor forward(Tensor x, Tensor e, Tensor context, DitRun run, int layer)
+    public override ResidualStream forward(ResidualStream stream, Tensor e, Tensor context, DitRun run, int layer)
     {
         using var scope = NewDisposeScope();
         var m = (_modulation + e).chunk(6, 1);
 
         var passes = run.Passes;
 
-        var y = _selfAttention.forward(passes.Modulate(_norm1, x, shift: m[0], scale: m[1]), run, layer);
-        (x, var normalized) = _norm3 is null ? Twice(passes.AddGated(x, y, m[2])) : passes.AddGatedAndNormalize(x, y, m[2], _norm3);
+        var (x, normalized) = stream.Normalize(passes, _norm1, shift: m[0], scale: m[1]);
+        var y = _selfAttention.forward(normalized, run, layer);
+        (x, normalized) = _norm3 is null ? Twice(passes.AddGated(x, y, m[2])) : passes.AddGatedAndNormalize(x, y, m[2], _norm3);
 
         y = _crossAttention.forward(normalized, context, passes);
         (x, normalized) = passes.AddGatedAndNormalize(x, y, null, _norm2, shift: m[3], scale: m[4]);
 
         y = _ffn.forward(normalized, passes);
-        return passes.AddGated(x, y, m[5]).MoveToOuterDisposeScope();
+        return new ResidualStream(x, y, m[5]).MoveToOuterDisposeScope();
     }
 
     private static (Tensor, Tensor) Twice(Tensor x) => (x, x);

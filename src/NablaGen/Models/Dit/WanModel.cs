@@ -74,15 +74,16 @@ public sealed class WanModel : Module<Tensor, Tensor, Tensor, DitRun, Tensor>
         // The reference pads the prompt with zero rows and attends to them too.
         var prompt = _textEmbedding.forward(functional.pad(context, [0, 0, 0, Config.TextLen - context.shape[1]]));
 
+        var stream = new ResidualStream(tokens);
         for (var layer = 0; layer < _source.Count; layer++)
         {
             run.Cancellation.ThrowIfCancellationRequested();
-            var before = tokens;
-            tokens = _source.Get(layer).forward(before, e0, prompt, run, layer);
+            var before = stream;
+            stream = _source.Get(layer).forward(before, e0, prompt, run, layer);
             before.Dispose();
         }
 
-        return Unpatchify(run.FromBlocks(_head.forward(tokens, e)), run).MoveToOuterDisposeScope();
+        return Unpatchify(run.FromBlocks(_head.forward(stream.Add(run.Passes), e)), run).MoveToOuterDisposeScope();
     }
 
     /// <summary>[cos(t f), sin(t f)] over geometric frequencies, computed in float64. [B] → [B, dim] in float32.</summary>

@@ -62,7 +62,16 @@ public sealed class CudaPasses : IDitPasses
     }
 
     /// <inheritdoc/>
-    public Tensor NormalizeHeads(WanRmsNorm? norm, Tensor x, int heads, RopeTable? rope)
+    public Tensor NormalizeHeads(WanRmsNorm? norm, Tensor x, int heads, RopeTable? rope) => NormalizeHeads(norm, x, heads, rope, means: null);
+
+    /// <inheritdoc/>
+    public (Tensor Heads, Tensor? BlockMeans) NormalizeHeads(WanRmsNorm? norm, Tensor x, int heads, RopeTable rope, bool wantsMeans)
+    {
+        var means = wantsMeans ? empty([x.shape[0] * heads, _offsets.Blocks, Columns(x) / heads], ScalarType.Float32, x.device) : null;
+        return (NormalizeHeads(norm, x, heads, rope, means), means);
+    }
+
+    private Tensor NormalizeHeads(WanRmsNorm? norm, Tensor x, int heads, RopeTable? rope, Tensor? means)
     {
         using var scope = NewDisposeScope();
         if (norm is null)
@@ -73,7 +82,7 @@ public sealed class CudaPasses : IDitPasses
         var offsets = x.shape[1] == _offsets.Tokens ? _offsets : _contextOffsets;
         _rmsNorm.Run(
             Address(x), Address(x), _type, (int)x.shape[0], heads, Columns(x) / heads, offsets, Address(norm.Weight), roundProduct: false,
-            Address(rope?.Table), (float)norm.Eps);
+            Address(rope?.Table), (float)norm.Eps, Address(means));
         return x.unflatten(2, [heads, -1]).transpose(1, 2).MoveToOuterDisposeScope();
     }
 

@@ -26,6 +26,11 @@ public interface IDitPasses : IDisposable
     /// <param name="rope">The angles; null to leave it unturned.</param>
     Tensor NormalizeHeads(WanRmsNorm? norm, Tensor x, int heads, RopeTable? rope);
 
+    /// <summary>The same for the tokens of the video, with the means over each block if wanted and if this can make them in passing.</summary>
+    /// <returns>[B, H, L, D], and null or float32 [B · H, blocks, D].</returns>
+    (Tensor Heads, Tensor? BlockMeans) NormalizeHeads(WanRmsNorm? norm, Tensor x, int heads, RopeTable rope, bool wantsMeans) =>
+        (NormalizeHeads(norm, x, heads, rope), null);
+
     /// <summary>x + y · gate, the residual stream's next value. x may be overwritten. [B, L, C] in float32</summary>
     /// <param name="x">Residual stream, float32. [B, L, C]</param>
     /// <param name="y">A branch's output. [B, L, C]</param>

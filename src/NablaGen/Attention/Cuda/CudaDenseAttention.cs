@@ -1,0 +1,93 @@
+using NablaGen.Cuda;
+using NablaGen.Native;
+using static TorchSharp.torch;
+using DeviceMask = NablaGen.Cuda.BlockMask;
+
+namespace NablaGen.Attention;
+
+/// <summary>
+/// Attention to every token by the kernel for blocks, all of them kept: on Hopper it outruns libtorch's (docs/performance.md). Where it does
+/// not fit (short videos, other types and heads, gradients) libtorch's it is.
+/// </summary>
+public sealed class CudaDenseAttention : IAttention
+{
+    /// <summary>Fewer tokens are libtorch's: the plan of a launch costs more than the attention gains.</summary>
+    public const int FewestTokens = 4096;
+
+    private readonly CudaDevice _device;
+    private readonly DenseAttention _plain;
+    private readonly BlockAttention _attention;
+    private readonly IAttentionObserver? _observer;
+    private BlockLayout? _layout;
+    private BlockOffsets? _offsets;
+    private DeviceMask? _mask;
+
+    private CudaDenseAttention(CudaDevice device, IAttentionObserver? observer)
+    {
+        (_device, _observer) = (device, observer);
+        _plain = new DenseAttention(observer);
+        _attention = new BlockAttention(device);
+    }
+
+    /// <summary>The fastest dense attention of a device.</summary>
+    /// <param name="device">Where.</param>
+    /// <param name="observer">Is told of each.</param>
+    public static IAttention Create(Device device, IAttentionObserver? observer)
+    {
+        try
+        {
+            if (CudaDevices.Open(device) is { HasHopperKernels: true } cuda)
+            {
+                return new CudaDenseAttention(cuda, observer);
+            }
+        }
+        catch (Exception error) when (error is CudaException or NablaGenException)
+        {
+            // No NVRTC: libtorch's own needs none.
+        }
+
+        return new DenseAttention(observer);
+    }
+
+    /// <inheritdoc/>
+    public Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionSite site, BlockMeans? means = null)
+    {
+        var wantsGradient = is_grad_enabled() && (q.requires_grad || k.requires_grad || v.requires_grad);
+        if (wantsGradient || layout.Tokens < FewestTokens || !CudaDevices.IsSixteenBit(v.dtype) || q.dtype != v.dtype || k.dtype != v.dtype
+            || q.shape[3] is not (64 or 128))
+        {
+            return _plain.Forward(q, k, v, layout, site);
+        }
+
+        using var scope = NewDisposeScope();
+        Prepare(layout);
+        var (queries, keys, values) = (CudaDevices.Readable(q), CudaDevices.Readable(k), CudaDevices.Readable(v));
+        var output = CudaDevices.EmptyLike(values);
+        _attention.Run(CudaDevices.View(queries), CudaDevices.View(keys), CudaDevices.View(values), CudaDevices.View(output), _offsets!, _mask!);
+        _observer?.OnDense(site);
+        return output.MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _offsets?.Dispose();
+        _mask?.Dispose();
+        _attention.Dispose();
+        _plain.Dispose();
+    }
+
+    private void Prepare(BlockLayout layout)
+    {
+        if (_layout == layout)
+        {
+            return;
+        }
+
+        _offsets?.Dispose();
+        _mask?.Dispose();
+        _offsets = new BlockOffsets(_device, layout.Lengths);
+        _mask = DeviceMask.FromHost(_device, 1, layout.Blocks, (_, _, _) => true);
+        _layout = layout;
+    }
+}
