@@ -12,6 +12,13 @@ namespace NablaGen.Training.Evaluation.Generation;
 /// <summary>Makes videos with a model, several at once, and keeps it loaded. Nothing is written.</summary>
 public sealed class ModelClipGenerator : IClipGenerator, IDisposable
 {
+    // By estimate: products of that many rows fill a large GPU.
+    private const long TokensAtOnce = 36_000;
+    private const int MostAtOnce = 28;
+
+    // The VAE's frames are large; a few videos keep a device as busy.
+    private const int DecodedAtOnce = 7;
+
     private readonly ModelFolder _folder;
     private readonly Device _device;
     private readonly ScalarType _dtype;
@@ -78,10 +85,6 @@ public sealed class ModelClipGenerator : IClipGenerator, IDisposable
         _pipeline.Dispose();
     }
 
-    // By estimate: products of that many rows fill a large GPU.
-    private const long TokensAtOnce = 32768;
-    private const int MostAtOnce = 28;
-
     private GeneratedClip[] Make(IReadOnlyList<GenerationRequest> requests, CancellationToken cancellation)
     {
         using var noGrad = no_grad();
@@ -113,17 +116,21 @@ public sealed class ModelClipGenerator : IClipGenerator, IDisposable
         return [.. frames.Zip(densities.ByClip(), (clip, density) => new GeneratedClip(clip, density, sampling, decoding))];
     }
 
-    private FrameBytes[] Decode(Tensor latents, CancellationToken cancellation)
+    private List<FrameBytes> Decode(Tensor latents, CancellationToken cancellation)
     {
-        var chunks = new List<Tensor>();
-        _vae!.Decode(
-            latents, chunk => chunks.Add(FrameBytes.Round(chunk).cpu().MoveToOuterDisposeScope()), VideoDecoder.DefaultTiling(_device), cancellation);
-        var frames = cat(chunks, 2);
-        return [.. Enumerable.Range(0, (int)frames.shape[0]).Select(i =>
+        var clips = new List<FrameBytes>();
+        foreach (var part in latents.split(DecodedAtOnce))
         {
-            using var clip = frames[i].contiguous();
-            return new FrameBytes(clip.bytes.ToArray(), (int)clip.shape[1], (int)clip.shape[2], (int)clip.shape[3]);
-        })];
+            using var scope = NewDisposeScope();
+            var chunks = new List<Tensor>();
+            _vae!.Decode(
+                part, chunk => chunks.Add(FrameBytes.Round(chunk).cpu().MoveToOuterDisposeScope()), VideoDecoder.DefaultTiling(_device), cancellation);
+            var frames = cat(chunks, 2);
+            clips.AddRange(Enumerable.Range(0, (int)frames.shape[0]).Select(i =>
+                new FrameBytes(frames[i].contiguous().bytes.ToArray(), (int)frames.shape[2], (int)frames.shape[3], (int)frames.shape[4])));
+        }
+
+        return clips;
     }
 
     private WanVae LoadVae()

@@ -20,6 +20,7 @@ public static class QualityPlot
     private static readonly (string Name, SKColor Colour)[] Families =
     [
         ("dense", new SKColor(40, 40, 40)), ("NABLA", new SKColor(30, 90, 170)), ("STA", new SKColor(200, 95, 20)), ("NABLA and STA", new SKColor(60, 140, 60)),
+        ("NABLA by a file of thresholds", new SKColor(140, 60, 160)),
     ];
 
     /// <summary>Writes the PNG. Returns what is in the way where pictures cannot be made.</summary>
@@ -117,9 +118,10 @@ public static class QualityPlot
             Mark(canvas, at, Families[family].Colour, hollow);
             if (!hollow)
             {
-                string name = family == 1 ? attention["nabla-".Length..] : attention;
+                string name = family == 1 ? attention["nabla-".Length..] : Path.GetFileName(attention);
                 bool atTheEdge = at.X > Width - Right - 60;
-                canvas.DrawText(name, at.X + (atTheEdge ? -8 : 7), at.Y - 7, atTheEdge ? SKTextAlign.Right : SKTextAlign.Left, font, ink);
+                // NABLA's thresholds above their points, the few others below.
+                canvas.DrawText(name, at.X + (atTheEdge ? -8 : 7), at.Y + (family == 1 ? -7 : 16), atTheEdge ? SKTextAlign.Right : SKTextAlign.Left, font, ink);
             }
         }
     }
@@ -132,13 +134,17 @@ public static class QualityPlot
         canvas.DrawCircle(at, Radius, paint);
     }
 
-    private static int Family(ExpressionResult one) => (one.Attention.StartsWith("nabla", StringComparison.Ordinal), one.Attention.Contains("sta-", StringComparison.Ordinal)) switch
+    private static int Family(ExpressionResult one)
     {
-        (false, false) => 0,
-        (true, false) => 1,
-        (false, true) => 2,
-        _ => 3,
-    };
+        var parts = one.Attention.Split("-", 2);
+        return (parts[0], one.Attention.Contains("sta-", StringComparison.Ordinal)) switch
+        {
+            ("nabla", true) => 3,
+            ("nabla", false) => double.TryParse(parts[1], CultureInfo.InvariantCulture, out _) ? 1 : 4,
+            ("sta", _) => 2,
+            _ => 0,
+        };
+    }
 
     private sealed record Panel(int Top, double Low, double High, double Step, Func<double, string> Text, string Title)
     {

@@ -1,7 +1,10 @@
 using NablaGen.Attention;
 using NablaGen.Checkpoints;
+using NablaGen.Models.TextEncoder;
 using NablaGen.Pipeline;
+using NablaGen.Tests.Cuda;
 using NablaGen.Training.Evaluation.Generation;
+using NablaGen.Training.Models;
 using static TorchSharp.torch;
 
 namespace NablaGen.Tests.Training.Evaluation;
@@ -48,6 +51,37 @@ public sealed class ModelClipGeneratorTests : IDisposable
             Width = 256,
             Height = 128,
         }.ToRequest(sizes.Others.Defaults);
+    }
+
+    [Theory, Trait("gpu", "true")]
+    [InlineData("dense")]
+    [InlineData("nabla-0.4")]
+    [InlineData("sta-3-1-1")]
+    [InlineData("nabla-0.4_sta-3-1-1")]
+    public void On_a_gpu_a_batch_gives_what_its_videos_give_one_by_one(string attention)
+    {
+        Gpu.Require();
+        var sizes = ModelSizes.Tiny.WithVocabulary(UmT5Tokenizer.Load(Toys.TokenizerPath).VocabularySize);
+        RandomModel.Save(_folder[""], sizes);
+        using var generator = new ModelClipGenerator(ModelFolder.Open(_folder[""]), CUDA, ScalarType.BFloat16);
+        // Nine are decoded in two parts.
+        GenerationRequest[] requests = [.. Enumerable.Range(0, 9).Select(i => new PartialRequest
+        {
+            Prompt = i % 2 == 0 ? "a b" : "a red ball falls",
+            Seed = i,
+            Attention = AttentionExpression.Parse(attention),
+            DenseSteps = attention == "dense" ? null : 0,
+            Steps = 3,
+        }.ToRequest(sizes.Others.Defaults))];
+        generator.Prepare(requests, default);
+        var batch = generator.Generate(requests, default);
+        foreach (int i in new[] { 0, 5, 8 })
+        {
+            var single = generator.Generate([requests[i]], default).Single();
+            // Other products of other sizes round otherwise; a block at the threshold may fall to either side.
+            Assert.InRange(batch[i].Frames.Rgb.Zip(single.Frames.Rgb).Average(pair => Math.Abs(pair.First - pair.Second)), 0, 3);
+            Assert.Equal(single.Density, batch[i].Density, 0.02);
+        }
     }
 
     [Fact]

@@ -7,7 +7,7 @@ namespace NablaGen.Tests.Training.Evaluation;
 
 /// <summary>
 /// What evaluate rests on: the scorer is right about rendered clips of the shipped model's size. NABLAGEN_SCORER_CLIPS sets how many
-/// clips; docs/evaluation.md has the rates of 600.
+/// clips; docs/evaluation.md has the rates of several hundred.
 /// </summary>
 public class ScorerRateTests(ITestOutputHelper output)
 {
