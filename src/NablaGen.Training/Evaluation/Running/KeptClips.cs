@@ -13,7 +13,7 @@ namespace NablaGen.Training.Evaluation.Running;
 /// <param name="strips">Whether strips are written.</param>
 public sealed class KeptClips(string folder, bool videos, bool strips)
 {
-    private const int FramesAStrip = 6, StripHeight = 128, Gap = 2, Line = 18;
+    private const int FramesAStrip = 6, StripHeight = 128, Gap = 2, Line = 18, FontSize = 12;
 
     /// <summary>Sees before the work that the files can be written.</summary>
     /// <exception cref="NablaGenException">They cannot; the line says why.</exception>
@@ -61,15 +61,17 @@ public sealed class KeptClips(string folder, bool videos, bool strips)
     {
         int count = Math.Min(FramesAStrip, clip.Frames), width = Math.Max(1, clip.Width * StripHeight / clip.Height);
         string wrong = string.Join("; ", row.Attributes.Where(one => !one.Right).Select(one => $"{one.Attribute} {one.Expected}, found {one.Found}"));
-        string text = $"{row.Recipe.Prompt}: {(row.Success ? "right" : wrong)}";
-        using var strip = new RgbImage(Math.Max((count * (width + Gap)) - Gap, LabelFont.Width(text, 12) + 8), StripHeight + Line, SKColors.White);
+        string[] lines = [row.Recipe.Prompt, row.Success ? "right" : wrong];
+        using var strip = new RgbImage(
+            Math.Max((count * (width + Gap)) - Gap, lines.Max(line => LabelFont.Width(line, FontSize)) + 8), StripHeight + (2 * Line), SKColors.White);
         for (int i = 0; i < count; i++)
         {
             using var frame = RgbImage.Of(clip.Width, clip.Height, clip.Interleaved(count == 1 ? 0 : i * (clip.Frames - 1) / (count - 1)));
             strip.Place(frame, i * (width + Gap), 0, width, StripHeight);
         }
 
-        strip.Text(text, 4, StripHeight + 13, 12, row.Success ? new SKColor(30, 110, 40) : new SKColor(180, 30, 30));
+        strip.Text(lines[0], 4, StripHeight + 13, FontSize, SKColors.Black);
+        strip.Text(lines[1], 4, StripHeight + Line + 13, FontSize, row.Success ? new SKColor(30, 110, 40) : new SKColor(180, 30, 30));
         StillWriter.SavePng(path, strip.Width, strip.Height, strip.ToRgb24(), new Dictionary<string, string> { ["Comment"] = row.Recipe.ToJson() });
     }
 }
