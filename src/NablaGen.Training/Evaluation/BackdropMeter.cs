@@ -33,7 +33,7 @@ internal static class BackdropMeter
         var size = new ClipSize(1, 64, 64);
         var (rows, columns) = BackdropPainter.Border(size);
         var picture = BackdropPainter.Paint(backdrop, seed, size, CPU).narrow(1, rows, 64).narrow(2, columns, 64);
-        return BandsOf(new ClipPixels(picture.unsqueeze(1) * 2 - 1));
+        return BandsOf(new ClipPixels(FrameBytes.Of(picture.unsqueeze(1) * 2 - 1)));
     }
 
     // [band, channel]; a band that shows nothing but objects is NaN.

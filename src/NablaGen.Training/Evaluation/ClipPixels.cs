@@ -15,30 +15,22 @@ internal sealed class ClipPixels
     private readonly float[] _lab;
     private readonly float[] _weight;
 
-    /// <summary>Reads frames.</summary>
-    /// <param name="frames">[3, T, H, W], a floating type, in [−1, 1].</param>
-    public ClipPixels(Tensor frames)
+    /// <summary>Reads a clip.</summary>
+    public ClipPixels(FrameBytes clip)
     {
-        using var noGrad = no_grad();
-        using var scope = NewDisposeScope();
-        var rgb = frames.to(ScalarType.Float32).cpu().clamp(-1, 1).add(1).mul(0.5);
-        long shorter = Math.Min(rgb.shape[2], rgb.shape[3]);
-        if (shorter > LongestShortSide)
-        {
-            double by = LongestShortSide / (double)shorter;
-            rgb = nn.functional.interpolate(
-                rgb.transpose(0, 1), [(long)Math.Round(rgb.shape[2] * by), (long)Math.Round(rgb.shape[3] * by)], mode: InterpolationMode.Area).transpose(0, 1);
-        }
-
-        (Frames, Height, Width) = ((int)rgb.shape[1], (int)rgb.shape[2], (int)rgb.shape[3]);
-        _lab = OkLab.FromRgb(rgb.contiguous()).data<float>().ToArray();
-        _weight = new float[Frames * Height * Width];
+        clip = Smaller(clip);
+        (Frames, Height, Width) = (clip.Frames, clip.Height, clip.Width);
+        int frame = Height * Width, plane = Frames * frame;
+        var rgb = clip.Rgb;
+        _lab = new float[3 * plane];
+        _weight = new float[plane];
         Parallel.For(0, Frames, t =>
         {
-            for (int i = t * Height * Width; i < (t + 1) * Height * Width; i++)
+            for (int i = t * frame; i < (t + 1) * frame; i++)
             {
-                double vividness = HueWheel.Vividness(_lab[_weight.Length + i], _lab[(2 * _weight.Length) + i]);
-                _weight[i] = (float)Math.Clamp((vividness - None) / (Whole - None), 0, 1);
+                var (l, a, b) = OkLab.FromRgb(rgb[i], rgb[plane + i], rgb[(2 * plane) + i]);
+                (_lab[i], _lab[plane + i], _lab[(2 * plane) + i]) = (l, a, b);
+                _weight[i] = (float)Math.Clamp((HueWheel.Vividness(a, b) - None) / (Whole - None), 0, 1);
             }
         });
     }
@@ -71,5 +63,21 @@ internal sealed class ClipPixels
         float top = plane[at] + ((plane[at + 1] - plane[at]) * across);
         float bottom = plane[at + Width] + ((plane[at + Width + 1] - plane[at + Width]) * across);
         return top + ((bottom - top) * down);
+    }
+
+    private static FrameBytes Smaller(FrameBytes clip)
+    {
+        int shorter = Math.Min(clip.Height, clip.Width);
+        if (shorter <= LongestShortSide)
+        {
+            return clip;
+        }
+
+        using var noGrad = no_grad();
+        using var scope = NewDisposeScope();
+        double by = LongestShortSide / (double)shorter;
+        var frames = tensor(clip.Rgb, [3, clip.Frames, clip.Height, clip.Width]).to(ScalarType.Float32).div(127.5f).sub(1).transpose(0, 1);
+        return FrameBytes.Of(nn.functional.interpolate(
+            frames, [(long)Math.Round(clip.Height * by), (long)Math.Round(clip.Width * by)], mode: InterpolationMode.Area).transpose(0, 1));
     }
 }

@@ -22,18 +22,26 @@ public static class ClipScorer
     // How far the points of each shape spread around their middle, in radii.
     private static readonly double[] Spreads = [.. Enum.GetValues<ShapeKind>().Select(SpreadOf)];
 
+    /// <summary>The rules' number: what is measured by other rules is not to be compared.</summary>
+    public const int Rules = 1;
+
     /// <summary>Measures a clip.</summary>
     /// <param name="frames">[3, T, H, W], a floating type, on any device; red, green, blue in [−1, 1]. Unchanged.</param>
-    /// <exception cref="ArgumentException">Another shape or type.</exception>
-    public static ClipMeasurement Measure(Tensor frames)
+    /// <exception cref="ArgumentException">Another shape or type, or frames smaller than 16 × 16.</exception>
+    public static ClipMeasurement Measure(Tensor frames) => Measure(FrameBytes.Of(frames));
+
+    /// <summary>Measures a clip.</summary>
+    /// <param name="clip">Frames of at least 16 × 16.</param>
+    /// <exception cref="ArgumentException">They are smaller.</exception>
+    public static ClipMeasurement Measure(FrameBytes clip)
     {
-        if (frames.dim() != 4 || frames.shape[0] != 3 || !frames.is_floating_point() || frames.shape[2] < 16 || frames.shape[3] < 16)
+        ArgumentNullException.ThrowIfNull(clip);
+        if (Math.Min(clip.Height, clip.Width) < 16)
         {
-            throw new ArgumentException(
-                $"Expected float frames [3, T, H, W] of at least 16x16, found {frames.dtype} [{string.Join(", ", frames.shape)}].", nameof(frames));
+            throw new ArgumentException($"Expected frames of at least 16x16, found {clip.Width}x{clip.Height}.", nameof(clip));
         }
 
-        var pixels = new ClipPixels(frames);
+        var pixels = new ClipPixels(clip);
         var tracks = ObjectTrack.Follow(pixels);
         var objects = tracks.Select(track => Describe(pixels, track, tracks.Count)).ToArray();
         Arrangement? arrangement = objects.Length == 2 ? ArrangementOf(objects[0], objects[1]) : null;

@@ -15,9 +15,9 @@ internal static class HueWheel
     [
         .. Enum.GetValues<ObjectColour>().Select(colour =>
         {
-            var (r, g, b) = Palette.Of(colour);
-            var (_, a, bb) = OkLab.FromRgb(r, g, b);
-            return (Angle(a, bb), Math.Sqrt((a * a) + (bb * bb)));
+            var (red, green, blue) = Palette.Of(colour);
+            var (_, a, b) = OkLab.FromRgb(Byte(red), Byte(green), Byte(blue));
+            return (Angle(a, b), Math.Sqrt((a * a) + (b * b)));
         }),
     ];
 
@@ -38,6 +38,8 @@ internal static class HueWheel
         double angle = Angle(a, b);
         return Enum.GetValues<ObjectColour>().MinBy(colour => Apart(angle, Colours[(int)colour].Angle));
     }
+
+    private static byte Byte(double value) => (byte)Math.Round(255 * value);
 
     private static double Angle(double a, double b) => ((Math.Atan2(b, a) * 180 / Math.PI) + 360) % 360;
 

@@ -20,14 +20,14 @@ public interface ISamplingObserver : IAttentionObserver
 
     /// <summary>What the model takes the video to be, seen from this step's noisy latents: x − σ v. Comes before <see cref="OnStep"/>.</summary>
     /// <param name="step">The step, from 0.</param>
-    /// <param name="clean">The predicted latents, on the model's device; the caller's. [1, C, T', h, w]</param>
+    /// <param name="clean">The predicted latents, on the model's device; the caller's. [B, C, T', h, w], B = 1 unless it samples several videos at once</param>
     void OnPrediction(int step, Tensor clean)
     {
     }
 
     /// <summary>A solver step is done.</summary>
     /// <param name="step">The step, from 0.</param>
-    /// <param name="latents">The latents after it, on the model's device; the caller's. [1, C, T', h, w]</param>
+    /// <param name="latents">The latents after it, on the model's device; the caller's. [B, C, T', h, w], B = 1 unless it samples several videos at once</param>
     void OnStep(int step, Tensor latents);
 
     /// <summary>All steps are done.</summary>

@@ -97,14 +97,33 @@ public sealed class LatentSampler : IDisposable
         GenerationRequest request, Tensor noise, Tensor context, Tensor? negativeContext,
         ISamplingObserver? observer = null, bool batchGuidance = false, CancellationToken cancellation = default)
     {
+        using var scope = NewDisposeScope();
+        return SampleBatch(request, noise.unsqueeze(0), context, negativeContext, observer, batchGuidance, cancellation).squeeze(0).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Runs the solver for several videos at once, which differ in their noise and prompts alone.</summary>
+    /// <param name="request">As for <see cref="Sample"/>; its prompt and seed do not count.</param>
+    /// <param name="noise">[B, C, T', h, w]</param>
+    /// <param name="context">The prompts, shorter ones ended with zeros, as the transformer ends each. [B, length, TextDim]</param>
+    /// <param name="negativeContext">The negative prompts; null where guidance is 1. [B, length, TextDim]</param>
+    /// <param name="observer">
+    /// Sees every attention, with the heads of all videos one after the other, and every step, with the latents of all.
+    /// </param>
+    /// <param name="batchGuidance">As for <see cref="Sample"/>: the heads of all videos with the prompt come before those without.</param>
+    /// <param name="cancellation">Stops between two layers.</param>
+    /// <returns>Latents in float32 on the model's device. [B, C, T', h, w]</returns>
+    public Tensor SampleBatch(
+        GenerationRequest request, Tensor noise, Tensor context, Tensor? negativeContext,
+        ISamplingObserver? observer = null, bool batchGuidance = false, CancellationToken cancellation = default)
+    {
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
-        var controller = Controller(request, noise.shape);
+        var controller = Controller(request, noise.shape.AsSpan(1));
         observer = controller is null ? observer : new SamplingObservers(controller, observer);
         Func<int, double>? thresholds = request.Thresholds is { } known ? step => known[step] : controller is null ? null : _ => controller.Threshold;
         using var attention = AttentionFactory.Create(
             request.Attention, _options.Device, request.DenseSteps, request.DenseLayers, observer, thresholds);
-        using var run = new DitRun(_model.Config, (int)noise.shape[1], (int)noise.shape[2], (int)noise.shape[3], attention, _options)
+        using var run = new DitRun(_model.Config, (int)noise.shape[2], (int)noise.shape[3], (int)noise.shape[4], attention, _options)
         {
             Cancellation = cancellation,
         };
@@ -113,7 +132,7 @@ public sealed class LatentSampler : IDisposable
         var prompt = context.to(_options.Device);
         var negative = negativeContext?.to(_options.Device);
         var both = batchGuidance && negative is not null ? cat([Padded(prompt), Padded(negative)]) : null;
-        var latents = noise.to(_options.Device).unsqueeze(0);
+        var latents = noise.to(_options.Device).alias();
         observer?.OnStart();
         for (var step = 0; step < request.Steps; step++)
         {
@@ -124,7 +143,7 @@ public sealed class LatentSampler : IDisposable
                 observer?.OnThreshold(step, thresholds(step));
             }
 
-            var t = tensor(new[] { solver.Schedule.Timesteps[step] }).to(_options.Device);
+            var t = tensor(new[] { solver.Schedule.Timesteps[step] }).to(_options.Device).expand(latents.shape[0]);
 
             var velocity = both is null
                 ? Velocity(latents, t, prompt, negative, request.Guidance, run)
@@ -143,7 +162,7 @@ public sealed class LatentSampler : IDisposable
         }
 
         observer?.OnEnd();
-        return latents.squeeze(0).MoveToOuterDisposeScope();
+        return latents.MoveToOuterDisposeScope();
     }
 
     /// <summary>The model's velocity with guidance, a pass at a time. [1, C, T', h, w]</summary>
@@ -151,7 +170,7 @@ public sealed class LatentSampler : IDisposable
         Guided((_model.forward(latents, t, prompt, run), negative is null ? null : _model.forward(latents, t, negative, run)), guidance);
 
     // What looks for the thresholds; null where there is no target, or they are known.
-    private DensityController? Controller(GenerationRequest request, long[] latents)
+    private DensityController? Controller(GenerationRequest request, ReadOnlySpan<long> latents)
     {
         var (layers, denseLayers) = (_model.Config.NumLayers, request.DenseLayers);
         return request is { TargetDensity: { } target, Thresholds: null, Attention.Threshold: { } first }
@@ -163,11 +182,11 @@ public sealed class LatentSampler : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _model.Dispose();
 
-    // As the transformer itself pads a prompt. [1, length, TextDim] → [1, TextLen, TextDim]
+    // As the transformer itself pads a prompt. [B, length, TextDim] → [B, TextLen, TextDim]
     private Tensor Padded(Tensor context) => nn.functional.pad(context, [0, 0, 0, _model.Config.TextLen - context.shape[1]]);
 
     private static Tensor Guided((Tensor Prompt, Tensor? Without) velocity, double guidance) =>
         velocity.Without is { } without ? without + (velocity.Prompt - without) * guidance : velocity.Prompt;
 
-    private static (Tensor, Tensor?) Halves(Tensor batch) => (batch.narrow(0, 0, 1), batch.narrow(0, 1, 1));
+    private static (Tensor, Tensor?) Halves(Tensor batch) => (batch.narrow(0, 0, batch.shape[0] / 2), batch.narrow(0, batch.shape[0] / 2, batch.shape[0] / 2));
 }

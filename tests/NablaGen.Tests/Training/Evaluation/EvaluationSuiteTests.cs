@@ -1,5 +1,6 @@
 using NablaGen.Training.Evaluation;
 using NablaGen.Training.World;
+using static TorchSharp.torch;
 
 namespace NablaGen.Tests.Training.Evaluation;
 
@@ -12,6 +13,21 @@ public class EvaluationSuiteTests
         Assert.Equal(EvaluationSuite.All.Count, EvaluationSuite.All.Select(p => p.Text).Distinct().Count());
         Assert.All(EvaluationSuite.All, p => Assert.All(
             p.Expectation.Objects, o => Assert.Equal(p.IsHeldOut, HeldOutRule.IsHeldOut(o.Colour!.Value, o.Shape!.Value, o.Motion!.Value))));
+    }
+
+    [Fact]
+    public void A_perfect_model_passes_all_of_it()
+    {
+        using var world = new ShapeWorld(WorldSplit.All);
+        var wrong = new List<string>();
+        foreach (var prompt in EvaluationSuite.All)
+        {
+            using var scope = NewDisposeScope();
+            var verdict = prompt.Expectation.Judge(ClipScorer.Measure(world.Render([SuiteScenes.Of(prompt)], new ClipSize(17, 96, 96), CPU)[0]));
+            wrong.AddRange(verdict.Attributes.Where(one => !one.Right).Select(one => $"{prompt.Text}: {one}"));
+        }
+
+        Assert.Empty(wrong);
     }
 
     [Fact]

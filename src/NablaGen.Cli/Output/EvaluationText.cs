@@ -1,0 +1,41 @@
+using NablaGen.Training.Evaluation.Results;
+
+namespace NablaGen.Cli.Output;
+
+/// <summary>What an evaluation says on a terminal and on a pipe alike.</summary>
+internal static class EvaluationText
+{
+    public static string Start(int videos, int done) =>
+        $"{videos} videos{(done == 0 ? "" : $", {done} of them done before")}{(done == videos ? "" : "; reading the model, encoding the prompts")}";
+
+    public static string Rows(IReadOnlyList<EvaluationRow> rows, int done, int videos, TimeSpan left)
+    {
+        var recipe = rows[0].Recipe;
+        var which = rows.Count == 1 ? $"\"{recipe.Prompt}\", seed {recipe.Seed}: {(rows[0].Success ? "right" : "wrong")}" : $"{rows.Count(row => row.Success)} of {rows.Count} right";
+        return $"[{done}/{videos}] {recipe.Attention}: {which}, density {rows.Average(row => row.Density):0.000}{Left(done, videos, left)}";
+    }
+
+    public static string Left(int done, int videos, TimeSpan left) => done == videos ? "" : $", ETA {ProgressReport.Time(left)}";
+
+    public static string Table(EvaluationReport report)
+    {
+        var name = Math.Max(9, report.Expressions.Max(one => one.Attention.Length)) + 2;
+        var lines = new List<string>
+        {
+            $"{"attention".PadRight(name)}{"density",7}{"seen",9}{"held-out",10}{"PSNR",8}{"SSIM",8}{"lost",6}{"gained",8}{"sampling",10}{"decoding",10}",
+        };
+        lines.AddRange(report.Expressions.Select(one => $"{one.Attention.PadRight(name)}{one.Density,7:0.000}{Part(one.Seen.Success),9}{Part(one.HeldOut.Success),10}"
+            + $"{Number(one.Psnr, "0.0"),8}{Number(one.Ssim, "0.000"),8}{one.Lost?.ToString() ?? "-",6}{one.Gained?.ToString() ?? "-",8}"
+            + $"{one.SamplingSeconds,8:0.000} s{one.DecodingSeconds,8:0.000} s"));
+        return string.Join('\n', lines) + "\n";
+    }
+
+    private static string Part(double? part) => part is { } value ? $"{100 * value:0.0}%" : "-";
+
+    private static string Number(double? value, string format) => value switch
+    {
+        null => "-",
+        double.PositiveInfinity => "equal",
+        { } number => number.ToString(format),
+    };
+}

@@ -1,0 +1,74 @@
+using System.Globalization;
+using System.Text;
+
+namespace NablaGen.Training.Evaluation.Results;
+
+/// <summary>The results as a page of Markdown: <c>results.md</c>.</summary>
+public static class ResultsTable
+{
+    /// <summary>The file's name.</summary>
+    public const string FileName = "results.md";
+
+    private static readonly ClipAttribute[] Attributes = Enum.GetValues<ClipAttribute>();
+
+    /// <summary>The page. docs/evaluation.md says what its columns mean.</summary>
+    public static string Markdown(EvaluationReport report)
+    {
+        ArgumentNullException.ThrowIfNull(report);
+        var recipe = report.Recipe;
+        var page = new StringBuilder();
+        page.Append(CultureInfo.InvariantCulture, $"# Quality against density: {recipe.Model}\n\n");
+        page.Append(CultureInfo.InvariantCulture, $"{Count(report.SeenPrompts, "seen prompt")} and {Count(report.HeldOutPrompts, "held-out prompt")}, ");
+        page.Append(CultureInfo.InvariantCulture, $"{(report.Seeds.Count == 1 ? "seed" : "seeds")} {string.Join(", ", report.Seeds)}; ");
+        page.Append(CultureInfo.InvariantCulture, $"{recipe.Width}×{recipe.Height}, {Count(recipe.Frames, "frame")}, {Count(recipe.Steps, "step")} of {recipe.Solver}, ");
+        page.Append(CultureInfo.InvariantCulture, $"shift {recipe.Shift}, guidance {recipe.Guidance}; {recipe.Device}, {recipe.Dtype}; weights {recipe.ModelHash}; ");
+        page.Append(CultureInfo.InvariantCulture, $"NablaGen {recipe.Version}, rules {report.Rules}.\n\n");
+
+        Table(page, ["attention", "density", "seen", "held-out", "PSNR (dB)", "SSIM", "lost", "gained", "sampling (s)", "decoding (s)"],
+            report.Expressions.Select(one => (string[])
+            [
+                Name(one), Number(one.Density, "0.000"), Part(one.Seen.Success), Part(one.HeldOut.Success), Number(one.Psnr, "0.0"), Number(one.Ssim, "0.000"),
+                $"{one.Lost?.ToString(CultureInfo.InvariantCulture) ?? "–"}", $"{one.Gained?.ToString(CultureInfo.InvariantCulture) ?? "–"}",
+                Number(one.SamplingSeconds, "0.000"), Number(one.DecodingSeconds, "0.000"),
+            ]));
+        page.Append("\nRight by attribute, seen and held-out together:\n\n");
+        Table(page, ["attention", .. Attributes.Select(attribute => attribute.ToString().ToLowerInvariant())],
+            report.Expressions.Select(one => (string[])
+            [
+                one.Attention,
+                .. Attributes.Select(attribute => Part(one.All.Attributes.TryGetValue(attribute, out double rate) ? rate : null)),
+            ]));
+        return page.ToString();
+    }
+
+    /// <summary>A part of 1 as a percentage, or a dash.</summary>
+    internal static string Part(double? part) => part is { } value ? (100 * value).ToString("0.0", CultureInfo.InvariantCulture) + "%" : "–";
+
+    private static string Name(ExpressionResult one)
+    {
+        string[] kept =
+        [
+            .. one.DenseSteps == 0 ? [] : new[] { Count(one.DenseSteps, "step") },
+            .. one.DenseLayers == 0 ? [] : new[] { Count(one.DenseLayers, "layer") },
+        ];
+        return kept.Length == 0 ? one.Attention : $"{one.Attention} (first {string.Join(" and ", kept)} dense)";
+    }
+
+    private static void Table(StringBuilder page, string[] heads, IEnumerable<string[]> rows)
+    {
+        page.Append(CultureInfo.InvariantCulture, $"| {string.Join(" | ", heads)} |\n|---|{string.Concat(heads.Skip(1).Select(_ => "---:|"))}\n");
+        foreach (var row in rows)
+        {
+            page.Append(CultureInfo.InvariantCulture, $"| {string.Join(" | ", row)} |\n");
+        }
+    }
+
+    private static string Number(double? value, string format) => value switch
+    {
+        null => "–",
+        double.PositiveInfinity => "equal",
+        { } number => number.ToString(format, CultureInfo.InvariantCulture),
+    };
+
+    private static string Count(int count, string what) => string.Create(CultureInfo.InvariantCulture, $"{count} {what}{(count == 1 ? "" : "s")}");
+}

@@ -1,0 +1,48 @@
+using System.Globalization;
+using NablaGen.Training.World;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace NablaGen.Tests.Training.Evaluation;
+
+/// <summary>
+/// What evaluate rests on: the scorer is right about rendered clips of the shipped model's size. NABLAGEN_SCORER_CLIPS sets how many
+/// clips; docs/evaluation.md has the rates of several hundred.
+/// </summary>
+public class ScorerRateTests(ITestOutputHelper output)
+{
+    private static readonly int? Clips =
+        int.TryParse(Environment.GetEnvironmentVariable("NABLAGEN_SCORER_CLIPS"), CultureInfo.InvariantCulture, out int clips) ? clips : null;
+
+    [Theory]
+    [InlineData(17, 20)]
+    [InlineData(33, 3)]
+    public void Rendered_clips_score_98_percent_in_each_attribute(int frames, int clips)
+    {
+        var rates = ScorerRates.Measure(Clips ?? clips, new ClipSize(frames, 256, 256));
+        output.WriteLine(rates.ToString());
+        Assert.All(rates.Rates, rate => Assert.True(rate.Value >= 0.98, rates.ToString()));
+        Assert.True(rates.Success >= 0.98, rates.ToString());
+    }
+
+    [Fact]
+    public void Blurred_noisy_clips_score_95_percent_in_each_attribute()
+    {
+        var rates = ScorerRates.Measure(Clips ?? 10, new ClipSize(17, 256, 256), Soften);
+        output.WriteLine(rates.ToString());
+        Assert.All(rates.Rates, rate => Assert.True(rate.Value >= 0.95, rates.ToString()));
+        Assert.True(rates.Success >= 0.95, rates.ToString());
+    }
+
+    // About what a VAE does: blur (σ 1 pixel) and a little noise.
+    private static Tensor Soften(Tensor frames, int seed)
+    {
+        using var scope = NewDisposeScope();
+        var across = exp(-arange(-3, 4, ScalarType.Float32).pow(2) / 2);
+        across = (across / across.sum()).reshape(1, 1, 1, 7).repeat(3, 1, 1, 1);
+        var pictures = nn.functional.pad(frames.transpose(0, 1), [3, 3, 3, 3], PaddingModes.Replicate);
+        pictures = nn.functional.conv2d(nn.functional.conv2d(pictures, across, groups: 3), across.transpose(2, 3), groups: 3);
+        using var random = new Generator((ulong)seed);
+        return (pictures + (0.03f * randn(pictures.shape, generator: random))).clamp(-1, 1).transpose(0, 1).MoveToOuterDisposeScope();
+    }
+}
