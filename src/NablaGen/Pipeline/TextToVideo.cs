@@ -28,9 +28,7 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         folder, device, dtype, keepLoaded, vram, device.type == DeviceType.CUDA ? () => DeviceMemory.Look(device) : null);
     private readonly PromptStage _prompts = new(folder);
 
-    private MemoryPlan? _samplerPlan;
-    private LatentSampler? _sampler;
-    private VideoDecoder? _decoder;
+    private readonly LoadedModels _models = new(folder, device, dtype, keepLoaded);
     private string? _hash;
 
     /// <summary>The model.</summary>
@@ -119,26 +117,13 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         using var scope = NewDisposeScope();
         var clock = Clock(progress);
         clock.Start(GenerationStage.Check);
-        var (latents, recipe) = LatentFile.Load(latentsPath);
-        var vae = folder.VaeConfig;
-        var frames = ((int)latents.shape[1] - 1) * vae.TemporalStride + 1;
-        if (latents.shape[0] != vae.ZDim)
-        {
-            throw new NablaGenException($"{latentsPath}: expected latents of {vae.ZDim} channels for the model in {folder.Path}, found {latents.shape[0]}");
-        }
-
-        VideoOutput.Check(output, frames);
+        var (latents, recipe) = LatentFile.Load(latentsPath, folder);
+        VideoOutput.Check(output, recipe.Frames);
         using (var source = folder.OpenVae())
         {
-            CheckpointLoader.Check(source, Shapes(new WanVae(vae, ModuleOptions.Meta)));
+            CheckpointLoader.Check(source, Shapes(new WanVae(folder.VaeConfig, ModuleOptions.Meta)));
         }
 
-        recipe = recipe with
-        {
-            Frames = frames,
-            Width = (int)latents.shape[3] * vae.SpatialStride,
-            Height = (int)latents.shape[2] * vae.SpatialStride,
-        };
         var plan = _memory.PlanDecoding(latents.shape);
         if (device.type == DeviceType.CUDA)
         {
@@ -176,14 +161,11 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         var plan = _memory.Plan([.. prepared.Select(one => one.Request)]);
         try
         {
-            return _memory.Guard(clock, plan, prepared[0].Request, () => work(Sampler(plan, clock), clock));
+            return _memory.Guard(clock, plan, prepared[0].Request, () => work(_models.Sampler(plan, clock), clock));
         }
         finally
         {
-            if (!keepLoaded)
-            {
-                Free(ref _sampler);
-            }
+            _models.SamplerIsDone(plan);
         }
     }
 
@@ -192,11 +174,7 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         Recipe.Of(request, folder.Name, _hash ??= folder.ComputeHash(), device.ToString(), DtypeName(dtype));
 
     /// <summary>Frees the models that are still in memory.</summary>
-    public void Dispose()
-    {
-        Free(ref _sampler);
-        Free(ref _decoder);
-    }
+    public void Dispose() => _models.Dispose();
 
     private StageClock Clock(IGenerationProgress? progress) => new(progress, _memory.Sample);
 
@@ -234,8 +212,7 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         cancellation.ThrowIfCancellationRequested();
         if (plan is { IsTextEncoderOnDevice: true, KeepsAll: false })
         {
-            Free(ref _sampler);
-            Free(ref _decoder);
+            _models.FreeAll();
         }
 
         try
@@ -274,12 +251,7 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
     {
         var request = prepared.Request;
         cancellation.ThrowIfCancellationRequested();
-        if (!plan.KeepsBoth)
-        {
-            Free(ref _decoder);
-        }
-
-        var sampler = Sampler(plan, clock);
+        var sampler = _models.Sampler(plan, clock);
         try
         {
             clock.Start(GenerationStage.Sample, request.Steps);
@@ -293,29 +265,8 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         }
         finally
         {
-            if (!keepLoaded || !plan.KeepsBoth)
-            {
-                Free(ref _sampler);
-            }
+            _models.SamplerIsDone(plan);
         }
-    }
-
-    private LatentSampler Sampler(MemoryPlan plan, StageClock clock)
-    {
-        // A larger video than the last may leave room for fewer blocks.
-        if (_samplerPlan?.ResidentBlocks > plan.ResidentBlocks)
-        {
-            Free(ref _sampler);
-        }
-
-        if (_sampler is null)
-        {
-            clock.Start(GenerationStage.LoadTransformer);
-            _sampler = LatentSampler.Load(folder, _options, plan);
-            _samplerPlan = plan;
-        }
-
-        return _sampler;
     }
 
     // Gives the frames that came out in a single colour.
@@ -323,12 +274,11 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
     {
         clock.Start(GenerationStage.Decode, recipe.Frames);
         cancellation.ThrowIfCancellationRequested();
-        // What is asked for in float32 is float32 to the end; else the VAE has a type of its own.
-        _decoder ??= VideoDecoder.Load(folder, device, dtype == ScalarType.Float32 ? dtype : null);
+        var decoder = _models.Decoder();
         try
         {
             using var video = VideoOutput.Open(output, recipe, cancellation);
-            var flat = _decoder.Decode(latents, frames =>
+            var flat = decoder.Decode(latents, frames =>
             {
                 video.Write(frames);
                 clock.Done(video.FramesWritten, null);
@@ -338,10 +288,7 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         }
         finally
         {
-            if (!keepLoaded || !plan.KeepsBoth)
-            {
-                Free(ref _decoder);
-            }
+            _models.DecoderIsDone(plan);
         }
     }
 
@@ -367,17 +314,6 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         using (module)
         {
             return module.Shapes();
-        }
-    }
-
-    private void Free<T>(ref T? model)
-        where T : class, IDisposable
-    {
-        if (model is not null)
-        {
-            model.Dispose();
-            model = null;
-            DeviceCache.Release(device);
         }
     }
 
