@@ -1,4 +1,6 @@
 using System.Globalization;
+using NablaGen.Models;
+using NablaGen.Training.Models;
 using NablaGen.Training.World;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -32,6 +34,33 @@ public class ScorerRateTests(ITestOutputHelper output)
         output.WriteLine(rates.ToString());
         Assert.All(rates.Rates, rate => Assert.True(rate.Value >= 0.95, rates.ToString()));
         Assert.True(rates.Success >= 0.95, rates.ToString());
+    }
+
+    /// <summary>The ceiling of the model in the box: what its transformer could score if it were perfect.</summary>
+    [Fact(Explicit = true)]
+    public void Clips_through_the_vae_in_the_box_score_90_percent()
+    {
+        var folder = Path.Combine(BoxFolder(), "models", "tiny");
+        using var vae = ModelFiles.LoadVae(folder, ModelSizes.Open(folder).Others.Vae, ModuleOptions.Cpu);
+        var rates = ScorerRates.Measure(Clips ?? 10, new ClipSize(17, 256, 256), (frames, _) =>
+        {
+            using var scope = NewDisposeScope();
+            using var noGrad = no_grad();
+            return vae.DecodeWhole(vae.EncodeMoments(frames.unsqueeze(0)).Mean).squeeze(0).clamp(-1, 1).MoveToOuterDisposeScope();
+        });
+        output.WriteLine(rates.ToString());
+        Assert.True(rates.Success >= 0.9, rates.ToString());
+    }
+
+    private static string BoxFolder()
+    {
+        var folder = new DirectoryInfo(AppContext.BaseDirectory);
+        while (!Directory.Exists(Path.Combine(folder.FullName, "models")))
+        {
+            folder = folder.Parent!;
+        }
+
+        return folder.FullName;
     }
 
     // About what a VAE does: blur (σ 1 pixel) and a little noise.
