@@ -65,7 +65,7 @@ public sealed record TrainingPlan
     /// <summary>What suits a VAE of these sizes.</summary>
     public static TrainingPlan ForVae(ModelSizes sizes) => IsSmall(sizes)
         ? Of(sizes) with { Steps = 600, Batch = 4, LearningRate = 2e-3, PoolClips = 64, PoolGroup = 8, PoolEvery = 8 }
-        : Of(sizes) with { Steps = 20000, Batch = 8, LearningRate = 2e-3, PoolClips = 512, PoolGroup = 16, PoolEvery = 32, Crop = 64 };
+        : Of(sizes) with { Steps = 20000, Batch = 8, LearningRate = 8e-4, PoolClips = 512, PoolGroup = 16, PoolEvery = 32, Crop = 64 };
 
     /// <summary>What suits a transformer of these sizes.</summary>
     public static TrainingPlan ForDit(ModelSizes sizes) => IsSmall(sizes)
