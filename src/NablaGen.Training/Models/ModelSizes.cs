@@ -19,7 +19,7 @@ public sealed record ModelSizes(DitConfig Dit, NablaGenJson Others)
 {
     /// <summary>The model in the box: at most 20 MB in bfloat16, 256×256, 17 frames, 1,280 tokens.</summary>
     public static ModelSizes Tiny { get; } = Create(
-        "nablagen-tiny", dim: 256, heads: 4, layers: 7, ffn: 832, textLength: 64, textDim: 128, vaeDim: 16, zDim: 8,
+        "nablagen-tiny", dim: 256, heads: 4, layers: 7, ffn: 832, textLength: 64, textDim: 128, vaeDim: 16, zDim: 12,
         new GenerationDefaults { Width = 256, Height = 256, Frames = 17, Fps = 16, Steps = 16, Shift = 3, Guidance = 3, NegativePrompt = "" });
 
     /// <summary>To try the trainer on a CPU: 64×64, 9 frames.</summary>

@@ -85,9 +85,10 @@ public sealed class VaeTrainer : ITrainer
 
         var error = decoded - video;
         var l1 = error.abs().mean();
+        var weighted = (error.abs() * Weight(video)).mean();
         var edges = Difference(error, 2) + Difference(error, 3) + Difference(error, 4);
         var kl = (mean.square() + logVariance.exp() - 1 - logVariance).mean() * 0.5;
-        var loss = l1 + edges * _options.EdgeWeight + kl * _options.KlWeight;
+        var loss = weighted + edges * _options.EdgeWeight + kl * _options.KlWeight;
         var norm = _optimizer.Update(_parameters.Gradient(loss));
         return stack([loss.detach(), l1.detach(), edges.detach(), kl.detach(), norm]).MoveToOuterDisposeScope();
     }
@@ -168,6 +169,15 @@ public sealed class VaeTrainer : ITrainer
         var random = StepRandom.Of(_options.Seed, Step);
         var (height, width) = ((int)Math.Min(_options.Crop, video.shape[3]), (int)Math.Min(_options.Crop, video.shape[4]));
         return video.narrow(3, random.Next((int)video.shape[3] - height + 1), height).narrow(4, random.Next((int)video.shape[4] - width + 1), width);
+    }
+
+    // What moves counts more: it is a small part of the picture, and the first that a VAE of few channels smears. 1 on average. [B, 1, T, H, W]
+    private Tensor Weight(Tensor video)
+    {
+        using var scope = NewDisposeScope();
+        var motion = (video - video.mean([2], keepdim: true)).abs().mean([1], keepdim: true);
+        var weight = 1 + motion * _options.MotionWeight;
+        return (weight / weight.mean()).MoveToOuterDisposeScope();
     }
 
     private static Tensor Difference(Tensor error, int axis) => error.diff(1, axis).abs().mean();

@@ -25,6 +25,9 @@ public sealed record VaeTrainingOptions
     /// <summary>Weight of the error's differences between neighbours in time and space, which keep edges sharp and motion steady.</summary>
     public double EdgeWeight { get; init; } = 0.5;
 
+    /// <summary>How much more an error counts where a pixel differs from its mean over time by one unit (black to white is two).</summary>
+    public double MotionWeight { get; init; } = 3;
+
     /// <summary>Weight of the latents' distance from a standard normal distribution.</summary>
     public double KlWeight { get; init; } = 1e-4;
 

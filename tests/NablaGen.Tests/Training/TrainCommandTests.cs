@@ -37,7 +37,32 @@ public sealed class TrainCommandTests : IDisposable
         Assert.Equal(5, VideoProbe.Read(_folder["a.mp4"]).FrameCount);
     }
 
+    [Fact]
+    public void Another_models_weights_are_a_beginning_and_the_clock_an_end()
+    {
+        Toys.Sizes().Save(_folder["preset"]);
+        var (first, second) = (_folder["first"], _folder["second"]);
+        string[] few = ["--batch", "2", "--pool", "8", "--pictures", "0", "--device", "cpu"];
+        Run(["train", "vae", "--output", first, "--preset", _folder["preset"], "--steps", "2", .. few]);
+        Run(["train", "dit", "--output", first, "--tokenizer", Toys.TokenizerPath, "--steps", "2", "--pool", "16", .. few[..2]]);
+
+        // A step at a rate of next to nothing leaves them as they are: the VAE comes along, the transformer is read.
+        Run(["train", "dit", "--from", first, "--output", second, "--tokenizer", Toys.TokenizerPath, "--steps", "1", "--learning-rate", "1e-12", "--pool", "16", .. few[..2]]);
+        foreach (var file in new[] { "diffusion_pytorch_model.safetensors", "Wan2.1_VAE.safetensors", "models_t5_umt5-xxl-enc-bf16.safetensors" })
+        {
+            Assert.Equal(File.ReadAllBytes(Path.Combine(first, file)), File.ReadAllBytes(Path.Combine(second, file)));
+        }
+
+        var annealed = _folder["annealed"];
+        Run(["train", "vae", "--from", first, "--output", annealed, "--anneal", "--minutes", "0.05", .. few]);
+        var last = JsonDocument.Parse(File.ReadAllLines(Path.Combine(annealed, "training", "vae.loss.jsonl"))[^1]).RootElement.GetProperty("step").GetInt32();
+        Assert.InRange(last, 1, NablaGen.Training.Runs.TrainingPlan.ForVae(Toys.Sizes()).Steps - 1);
+    }
+
     [Theory]
+    [InlineData("--anneal goes with --minutes and without --steps", "vae", "--preset", "toy", "--anneal")]
+    [InlineData("--anneal goes with --minutes and without --steps", "vae", "--preset", "toy", "--anneal", "--minutes", "1", "--steps", "5")]
+    [InlineData("--from goes without --preset and --resume", "vae", "--from", "models/tiny", "--preset", "toy")]
     [InlineData("preset 'huge' is not known: use tiny, toy or a folder with config.json and nablagen.json", "vae", "--preset", "huge")]
     [InlineData("is not there: leave out --resume to begin", "vae", "--resume")]
     [InlineData("is not there: leave out --resume to begin", "dit", "--resume")]
