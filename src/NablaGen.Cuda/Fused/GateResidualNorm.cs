@@ -1,14 +1,14 @@
 namespace NablaGen.Cuda;
 
 /// <summary>
-/// The residual stream takes a gated branch, x ← x + y · gate, and is normalised for the next branch, in one pass. Contract:
+/// The residual stream takes a gated branch, x + y · gate, and is normalised for the next branch, in one pass. Contract:
 /// Kernels/gate_residual_norm.cu.
 /// </summary>
 /// <param name="device">Where it runs.</param>
 public sealed class GateResidualNorm(CudaDevice device)
 {
     /// <summary>Puts the pass on the stream. All arguments are device addresses; 0 means none.</summary>
-    /// <param name="x">float32 [rows, columns], contiguous; changed in place.</param>
+    /// <param name="x">float32 [rows, columns], contiguous.</param>
     /// <param name="y">16-bit [rows, columns], contiguous.</param>
     /// <param name="h">16-bit [rows, columns] for the normalised stream; may be y.</param>
     /// <param name="type">Type of y and h.</param>
@@ -22,13 +22,17 @@ public sealed class GateResidualNorm(CudaDevice device)
     /// <param name="shift">float32, as the gate; with <paramref name="scale"/> or not at all.</param>
     /// <param name="rowsPerBatch">Rows that share gate, scale and shift; 0 for all.</param>
     /// <param name="modulationStride">Floats from one batch's gate, scale and shift to the next's.</param>
+    /// <param name="sum">The sum, of the shape of x; 0: x is changed in place.</param>
+    /// <param name="statistics">float32 [rows, 2] for mean and 1 / √(variance + epsilon), which the gradient needs.</param>
     /// <param name="stream">The stream.</param>
     public unsafe void Run(
         nint x, nint y, nint h, ElementType type, int rows, int columns, float epsilon, nint gate = 0, nint weight = 0, nint bias = 0,
-        nint scale = 0, nint shift = 0, int rowsPerBatch = 0, long modulationStride = 0, nint stream = 0)
+        nint scale = 0, nint shift = 0, int rowsPerBatch = 0, long modulationStride = 0, nint sum = 0, nint statistics = 0,
+        nint stream = 0)
     {
         FusedPass.RequireRows(rows, columns);
-        FusedPass.RequireAligned([x, y, h, gate, weight, bias, scale, shift], modulationStride);
+        FusedPass.RequireAligned([x, y, h, gate, weight, bias, scale, shift, sum, statistics], modulationStride);
+        sum = sum == 0 ? x : sum;
         if ((weight == 0) != (bias == 0) || (scale == 0) != (shift == 0))
         {
             throw new ArgumentException("LayerNorm's weight and bias, and the modulation's scale and shift, come in pairs.");
@@ -43,8 +47,8 @@ public sealed class GateResidualNorm(CudaDevice device)
         device.Kernel("gate_residual_norm", FusedPass.Macros(type, $"COLUMNS={columns}", $"THREADS={threads}")).Launch(
             (rows, 1, 1), threads, 0, stream,
             [
-                (nint)(&x), (nint)(&y), (nint)(&h), (nint)(&gate), (nint)(&weight), (nint)(&bias), (nint)(&scale), (nint)(&shift),
-                (nint)(&rowsPerBatch), (nint)(&modulationStride), (nint)(&epsilon),
+                (nint)(&x), (nint)(&sum), (nint)(&y), (nint)(&h), (nint)(&gate), (nint)(&weight), (nint)(&bias), (nint)(&scale), (nint)(&shift),
+                (nint)(&statistics), (nint)(&rowsPerBatch), (nint)(&modulationStride), (nint)(&epsilon),
             ]);
     }
 }

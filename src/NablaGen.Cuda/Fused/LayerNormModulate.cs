@@ -22,13 +22,14 @@ public sealed class LayerNormModulate(CudaDevice device)
     /// <param name="shift">The same; with <paramref name="scale"/> or not at all.</param>
     /// <param name="rowsPerBatch">Rows that share a modulation; 0 for all.</param>
     /// <param name="modulationStride">Floats from one batch's modulation to the next.</param>
+    /// <param name="statistics">float32 [rows, 2] for mean and 1 / √(variance + epsilon), which the gradient needs; or 0.</param>
     /// <param name="stream">The stream.</param>
     public unsafe void Run(
         nint x, nint y, ElementType type, int rows, int columns, float epsilon, nint weight = 0, nint bias = 0, nint scale = 0,
-        nint shift = 0, int rowsPerBatch = 0, long modulationStride = 0, nint stream = 0)
+        nint shift = 0, int rowsPerBatch = 0, long modulationStride = 0, nint statistics = 0, nint stream = 0)
     {
         FusedPass.RequireRows(rows, columns);
-        FusedPass.RequireAligned([x, y, weight, bias, scale, shift], modulationStride);
+        FusedPass.RequireAligned([x, y, weight, bias, scale, shift, statistics], modulationStride);
         if ((weight == 0) != (bias == 0) || (scale == 0) != (shift == 0))
         {
             throw new ArgumentException("LayerNorm's weight and bias, and the modulation's scale and shift, come in pairs.");
@@ -43,8 +44,8 @@ public sealed class LayerNormModulate(CudaDevice device)
         device.Kernel("layer_norm_modulate", FusedPass.Macros(type, $"COLUMNS={columns}", $"THREADS={threads}")).Launch(
             (rows, 1, 1), threads, 0, stream,
             [
-                (nint)(&x), (nint)(&y), (nint)(&weight), (nint)(&bias), (nint)(&scale), (nint)(&shift), (nint)(&rowsPerBatch),
-                (nint)(&modulationStride), (nint)(&epsilon),
+                (nint)(&x), (nint)(&y), (nint)(&weight), (nint)(&bias), (nint)(&scale), (nint)(&shift), (nint)(&statistics),
+                (nint)(&rowsPerBatch), (nint)(&modulationStride), (nint)(&epsilon),
             ]);
     }
 }

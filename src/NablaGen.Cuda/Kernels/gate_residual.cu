@@ -1,7 +1,7 @@
-// The residual stream takes a gated branch: x ← x + y · gate, in float32, in place.
+// The residual stream takes a gated branch: sum = x + y · gate, in float32.
 //
-// x     float32 [rows, columns]; y bf16 (or fp16) [rows, columns]; both contiguous
-// gate  float32, row r uses the one at (r / rowsPerBatch) · gateStride; null: x ← x + y
+// x, sum float32 [rows, columns], may be the same memory; y bf16 (or fp16) [rows, columns]; both contiguous
+// gate   float32, row r uses the one at (r / rowsPerBatch) · gateStride; null: sum = x + y
 // columns is a multiple of 8, pointers 16-byte aligned. Grid: any number of thread blocks of 256 threads, 8 elements a thread and
 // turn.
 #include "common.cuh"
@@ -14,16 +14,17 @@ DEVICE void add(float4& x, u32 y0, u32 y1, float4 g) {
 }
 
 extern "C" __global__ void __launch_bounds__(256) gate_residual(
-    float* __restrict__ x, const u16* __restrict__ y, const float* __restrict__ gate, i64 rows, int columns, int rowsPerBatch,
+    const float* x, float* sum, const u16* __restrict__ y, const float* __restrict__ gate, i64 rows, int columns, int rowsPerBatch,
     i64 gateStride) {
     const int vectors = columns / 8;
     const i64 total = rows * vectors;
     for (i64 i = (i64)blockIdx.x * 256 + threadIdx.x; i < total; i += (i64)gridDim.x * 256) {
         const i64 row = i / vectors;
         const int column = (int)(i - row * vectors) * 8;
-        float4* to = (float4*)x + i * 2;
+        const float4* stream = (const float4*)x + i * 2;
+        float4* to = (float4*)sum + i * 2;
         const uint4 branch = ((const uint4*)y)[i];
-        float4 a = to[0], b = to[1], g = make_float4(1, 1, 1, 1), h = g;
+        float4 a = stream[0], b = stream[1], g = make_float4(1, 1, 1, 1), h = g;
         if (gate != nullptr) {
             const float4* from = (const float4*)(gate + row / rowsPerBatch * gateStride + column);
             g = from[0];

@@ -1,23 +1,25 @@
 // The residual stream takes a gated branch and is normalised for the next one, in one pass over memory:
 //
-//     x ← x + y · gate   ·   h = LayerNorm(x), its optional affine step and modulation (layer_norm.cuh)
+//     sum = x + y · gate   ·   h = LayerNorm(sum), its optional affine step and modulation (layer_norm.cuh)
 //
-// x             float32 [rows, COLUMNS], changed in place; y and h bf16 (or fp16) [rows, COLUMNS]; all contiguous; h may be y
-// gate          float32, row r uses the one at (r / rowsPerBatch) · modulationStride; null: x ← x + y
+// x, sum        float32 [rows, COLUMNS], may be the same memory; y, h bf16 (or fp16) [rows, COLUMNS], may be too; all contiguous
+// gate          float32, row r uses the one at (r / rowsPerBatch) · modulationStride; null: sum = x + y
 // weight, bias  float32 [COLUMNS] or null, both or neither
 // scale, shift  float32, as gate; null, both or neither
+// statistics    float32 pairs [rows], what layer_norm.cuh says; or null
 // All pointers 16-byte aligned. Grid (rows), THREADS threads: one row a thread block, held in registers.
 // It saves reading x a second time: 12 bytes an element in place of 16.
 #include "layer_norm.cuh"
 
 extern "C" __global__ void __launch_bounds__(THREADS) gate_residual_norm(
-    float* __restrict__ x, const u16* y, u16* h, const float* __restrict__ gate, const float* __restrict__ weight,
-    const float* __restrict__ bias, const float* __restrict__ scale, const float* __restrict__ shift, int rowsPerBatch,
-    i64 modulationStride, float eps) {
+    const float* x, float* sum, const u16* y, u16* h, const float* __restrict__ gate, const float* __restrict__ weight,
+    const float* __restrict__ bias, const float* __restrict__ scale, const float* __restrict__ shift, float2* __restrict__ statistics,
+    int rowsPerBatch, i64 modulationStride, float eps) {
     __shared__ float partial[kWarps];
     const i64 row = blockIdx.x;
     const i64 batch = row / rowsPerBatch * modulationStride;
-    float4* stream = (float4*)(x + row * COLUMNS);
+    const float4* from = (const float4*)(x + row * COLUMNS);
+    float4* to = (float4*)(sum + row * COLUMNS);
     const uint2* branch = (const uint2*)(y + row * COLUMNS);
 
     float4 v[kTurns];
@@ -28,15 +30,15 @@ extern "C" __global__ void __launch_bounds__(THREADS) gate_residual_norm(
         if (at >= kVectors) continue;
         const uint2 b = branch[at];
         const float4 g = gate == nullptr ? make_float4(1, 1, 1, 1) : ((const float4*)(gate + batch))[at];
-        float4 a = stream[at];
+        float4 a = from[at];
         a.x += low_element(b.x) * g.x;
         a.y += high_element(b.x) * g.y;
         a.z += low_element(b.y) * g.z;
         a.w += high_element(b.y) * g.w;
-        stream[at] = a;
+        to[at] = a;
         v[i] = a;
     }
 
     layer_norm_row(v, h + row * COLUMNS, weight, bias, scale == nullptr ? nullptr : scale + batch,
-                   shift == nullptr ? nullptr : shift + batch, eps, partial);
+                   shift == nullptr ? nullptr : shift + batch, statistics == nullptr ? nullptr : statistics + row, eps, partial);
 }

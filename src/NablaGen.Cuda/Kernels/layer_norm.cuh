@@ -6,6 +6,7 @@
 //
 // weight, bias  float32 [COLUMNS] or null, both or neither
 // scale, shift  float32 [COLUMNS] of the row's batch or null, both or neither
+// statistics    gets mean and 1 / √(variance + eps) for the gradient; or null
 // Macros: COLUMNS (a multiple of 8), THREADS (a multiple of 32).
 #pragma once
 #include "common.cuh"
@@ -36,7 +37,7 @@ DEVICE float block_sum(float x, float* partial) {
 // Vector i of a thread is the row's vector threadIdx.x + i · THREADS; those past the end are zeros. `partial` is shared memory.
 DEVICE void layer_norm_row(
     const float4 (&v)[kTurns], u16* __restrict__ y, const float* __restrict__ weight, const float* __restrict__ bias,
-    const float* __restrict__ scale, const float* __restrict__ shift, float eps, float* partial) {
+    const float* __restrict__ scale, const float* __restrict__ shift, float2* __restrict__ statistics, float eps, float* partial) {
     float sum = 0;
 #pragma unroll
     for (int i = 0; i < kTurns; ++i) sum += v[i].x + v[i].y + v[i].z + v[i].w;
@@ -50,6 +51,7 @@ DEVICE void layer_norm_row(
         }
     }
     const float inverse = 1 / __fsqrt_rn(block_sum(squares, partial) / COLUMNS + eps);
+    if (statistics != nullptr && threadIdx.x == 0) *statistics = make_float2(mean, inverse);
 
 #pragma unroll
     for (int i = 0; i < kTurns; ++i) {
