@@ -36,6 +36,12 @@ public sealed class BlockOffsets : IDisposable
         _buffer = CudaBuffer.From<int>(device, offsets);
     }
 
+    /// <summary>Full blocks, and the rest as the last: for kernels to which blocks are but pieces of work.</summary>
+    /// <param name="device">Where.</param>
+    /// <param name="tokens">Number of tokens.</param>
+    public static BlockOffsets Even(CudaDevice device, int tokens) => new(
+        device, [.. Enumerable.Range(0, (tokens + BlockSize - 1) / BlockSize).Select(i => Math.Min(BlockSize, tokens - i * BlockSize))]);
+
     /// <summary>First token of each block, and the number of tokens at the end.</summary>
     public IReadOnlyList<int> Offsets { get; }
 

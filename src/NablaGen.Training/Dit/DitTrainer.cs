@@ -63,7 +63,7 @@ public sealed class DitTrainer : ITrainer
         _pool = new ClipPool(source, options.Clip, model.Device, options.Pool,
             clips => [_vae.Encode(clips.Frames), _captions.Encode(clips.Captions, model.Device)]);
         _attention = AttentionFactory.Create(options.Attention, model.Device);
-        _run = new DitRun(sizes.Dit, LatentFrames, LatentHeight, LatentWidth, _attention, model, new TrainingPasses(model.Dtype));
+        _run = new DitRun(sizes.Dit, LatentFrames, LatentHeight, LatentWidth, _attention, model, DitTrainingPasses.Create(sizes.Dit, model));
         _negative = _captions.Encode([sizes.Others.Defaults.NegativePrompt], model.Device).DetachFromDisposeScope();
     }
 

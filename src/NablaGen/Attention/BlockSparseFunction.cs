@@ -1,3 +1,4 @@
+using NablaGen.Native;
 using static TorchSharp.torch;
 
 namespace NablaGen.Attention;
@@ -13,10 +14,6 @@ namespace NablaGen.Attention;
 internal sealed class BlockSparseFunction : autograd.SingleTensorFunction<BlockSparseFunction>
 {
     private const string CallKey = "call";
-
-    // The gradients this thread handed over last. libtorch copies the handles after Backward has returned and does not free ours.
-    [ThreadStatic]
-    private static Tensor[]? _handedOver;
 
     /// <inheritdoc/>
     public override string Name => nameof(BlockSparseFunction);
@@ -42,16 +39,9 @@ internal sealed class BlockSparseFunction : autograd.SingleTensorFunction<BlockS
     /// <inheritdoc/>
     public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
     {
-        foreach (var gradient in _handedOver ?? [])
-        {
-            gradient.Dispose();
-        }
-
         using var scope = NewDisposeScope();
-        using var given = grad_output;
         var call = (IBlockSparseCall)ctx.get_data(CallKey);
-        var (q, k, v) = call.Backward(given, ctx.get_saved_variables());
-        _handedOver = [q.DetachFromDisposeScope(), k.DetachFromDisposeScope(), v.DetachFromDisposeScope()];
-        return [q, k, v, null!];
+        var (q, k, v) = call.Backward(grad_output, ctx.get_saved_variables());
+        return GradientHandover.Pass([q, k, v, null], [grad_output]);
     }
 }

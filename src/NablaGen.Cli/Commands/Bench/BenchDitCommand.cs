@@ -4,6 +4,7 @@ using NablaGen.Measurement;
 using NablaGen.Models;
 using NablaGen.Models.Dit;
 using NablaGen.Native;
+using NablaGen.Training.Dit;
 using TorchSharp;
 
 namespace NablaGen.Cli.Commands.Bench;
@@ -82,7 +83,7 @@ internal sealed class BenchDitCommand
         }
 
         var timings = DitBenchmark.Run(
-            config, latent, expressions, options, repeats, batch, resident, training ? () => new TorchPasses() : null, cancellation);
+            config, latent, expressions, options, repeats, batch, resident, training ? () => DitTrainingPasses.Create(config, options) : null, cancellation);
         report.Line($"{parsed.GetValue(_preset)}, {config.NumLayers} layers, latent {parsed.GetValue(_latent)}, batch {batch}, {(resident is { } kept ? $"{kept} layers resident, " : "")}{options.Dtype.ToString().ToLowerInvariant()} on {device}{(training ? ", training step" : "")}");
         report.Line($"{"attention",-22}{"tokens",8}{"density",9}{"median ms",11}{"min",9}{"max",9}{"GiB",7}");
         var measured = new List<DitTiming>();

@@ -36,7 +36,7 @@ public sealed class CudaPasses : IDitPasses
         _gelu = new GeluTanh(cuda);
         _linearGelu = NablaGen.Cuda.LinearGelu.IsAvailable ? new LinearGelu(cuda) : null;
         _offsets = new BlockOffsets(cuda, layout.Lengths);
-        _contextOffsets = new BlockOffsets(cuda, Pieces(textLength));
+        _contextOffsets = BlockOffsets.Even(cuda, textLength);
     }
 
     /// <summary>Whether there are kernels for a model of these sizes in this type.</summary>
@@ -135,8 +135,4 @@ public sealed class CudaPasses : IDitPasses
     private static int Rows(Tensor x) => checked((int)(x.shape[0] * x.shape[1]));
 
     private static int Columns(Tensor x) => (int)x.shape[2];
-
-    // The kernel walks blocks of up to 64 tokens; a prompt's have no other meaning.
-    private static int[] Pieces(int tokens) =>
-        Enumerable.Range(0, (tokens + 63) / 64).Select(i => Math.Min(64, tokens - i * 64)).ToArray();
 }
