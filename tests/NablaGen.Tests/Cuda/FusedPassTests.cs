@@ -98,9 +98,14 @@ public class FusedPassTests
         using CudaBuffer bufferX = CudaBuffer.From<float>(device, x), bufferGate = CudaBuffer.From<float>(device, gate),
             bufferY = CudaBuffer.From<ushort>(device, Element16.Encode(type, y));
         var rowsPerBatch = (rows + 1) / 2;
-        new GateResidual(device).Run(
-            bufferX.Pointer, bufferY.Pointer, type, rows, columns, gated ? bufferGate.Pointer : 0, rowsPerBatch, columns);
+        using var beside = Gpu.Poisoned(device, 4L * x.Length);
+        void Run(nint sum) => new GateResidual(device).Run(
+            bufferX.Pointer, bufferY.Pointer, type, rows, columns, gated ? bufferGate.Pointer : 0, rowsPerBatch, columns, sum);
+        Run(beside.Pointer);
+        Assert.Equal(x, bufferX.ToArray<float>(x.Length));
+        Run(0);
         var got = bufferX.ToArray<float>(x.Length);
+        Assert.Equal(got, beside.ToArray<float>(x.Length));
         for (var i = 0; i < x.Length; i++)
         {
             var exact = x[i] + y[i] * (gated ? gate[i / columns / rowsPerBatch * columns + i % columns] : 1);
@@ -129,11 +134,27 @@ public class FusedPassTests
         var rowsPerBatch = (rows + 1) / 2;
         nint At(int which) => bufferModulation.Pointer + 4 * which * columns;
         float[] Row(int row, int which) => modulation.AsSpan((row / rowsPerBatch * 3 + which) * columns, columns).ToArray();
-        new GateResidualNorm(device).Run(
+        using CudaBuffer beside = Gpu.Poisoned(device, 4L * x.Length), statistics = Gpu.Poisoned(device, 8L * rows);
+        void Run(nint sum, nint moments) => new GateResidualNorm(device).Run(
             bufferX.Pointer, bufferY.Pointer, h.Pointer, type, rows, columns, epsilon, gated ? At(0) : 0, affine ? bufferWeight.Pointer : 0,
-            affine ? bufferBias.Pointer : 0, modulated ? At(2) : 0, modulated ? At(1) : 0, rowsPerBatch, 3 * columns);
+            affine ? bufferBias.Pointer : 0, modulated ? At(2) : 0, modulated ? At(1) : 0, rowsPerBatch, 3 * columns, sum, moments);
+        Run(beside.Pointer, statistics.Pointer);
+        Assert.Equal(x, bufferX.ToArray<float>(x.Length));
+        h.Fill(0xff);
+        Run(0, 0);
 
         var sums = bufferX.ToArray<float>(x.Length);
+        Assert.Equal(sums, beside.ToArray<float>(x.Length));
+        var moments = statistics.ToArray<float>(2 * rows);
+        for (var row = 0; row < rows; row++)
+        {
+            double[] values = [.. sums.Skip(row * columns).Take(columns).Select(value => (double)value)];
+            var (mean, squares) = (values.Average(), values.Average(v => v * v));
+            var inverse = 1 / Math.Sqrt(squares - mean * mean + epsilon);
+            Assert.True(Math.Abs(moments[2 * row] - mean) <= 1e-5 * (1 + Math.Abs(mean)), $"Mean {row} is {moments[2 * row]}; exact {mean}.");
+            Assert.True(Math.Abs(moments[2 * row + 1] - inverse) <= 1e-5 * inverse, $"Inverse {row} is {moments[2 * row + 1]}; exact {inverse}.");
+        }
+
         for (var i = 0; i < x.Length; i++)
         {
             var exact = x[i] + y[i] * (gated ? Row(i / columns, 0)[i % columns] : 1);
