@@ -12,7 +12,10 @@ internal sealed class ResidualFunction : autograd.MultiTensorFunction<ResidualFu
     /// <inheritdoc/>
     public override string Name => nameof(ResidualFunction);
 
-    /// <summary>What <see cref="IPassKernels.AddAndNormalize"/> gives, with a gradient where one is wanted: the sum if there is a branch, and the norm if there is one.</summary>
+    /// <summary>
+    /// What <see cref="IPassKernels.AddAndNormalize"/> gives, with a gradient where one is wanted: the sum if there is a branch, and the norm
+    /// if there is one.
+    /// </summary>
     public static IReadOnlyList<Tensor> Run(IPassKernels kernels, Tensor x, Tensor? y, Tensor? gate, PassNorm? norm)
     {
         var call = new ResidualCall(kernels, y?.dtype, norm is not null, norm?.IsModulation ?? false, norm?.Epsilon ?? 0);
