@@ -138,11 +138,11 @@ public class CudaTrainingPassesTests
         var (exactOutput, exact) = Step(golden, batch, ModuleOptions.Cpu, new TrainingPasses(ScalarType.Float32));
         var (plainOutput, plain) = Step(golden, batch, options, new TrainingPasses(dtype));
         var (output, gradients) = Step(golden, batch, options, new CudaTrainingPasses(CUDA, dtype));
-        Assert.InRange(Error(output, exactOutput), 0, Error(plainOutput, exactOutput) + 5e-3);
+        Assert.InRange(Error(output, exactOutput), 0, (1.25 * Error(plainOutput, exactOutput)) + 1e-3);
         foreach (var (name, gradient) in exact)
         {
             var (mine, theirs) = (Error(gradients[name], gradient), Error(plain[name], gradient));
-            Assert.True(mine <= theirs + 0.02, $"{name}: {mine} from the exact gradient, libtorch's passes {theirs}");
+            Assert.True(mine <= 1.25 * theirs + 0.005, $"{name}: {mine} from the exact gradient, libtorch's passes {theirs}");
         }
     }
 
@@ -169,7 +169,7 @@ public class CudaTrainingPassesTests
 
     private static CudaTrainingPasses Reference() => new(new ReferencePassKernels(), ScalarType.Float32);
 
-    private static double Error(Tensor actual, Tensor expected) => ((actual - expected).norm() / (expected.norm() + 1e-6)).item<float>();
+    private static double Error(Tensor actual, Tensor expected) => ((actual - expected).norm() / (expected.norm() + 1e-3)).item<float>();
 
     private static void Train(nn.Module model)
     {
@@ -189,7 +189,8 @@ public class CudaTrainingPassesTests
         var t = tensor(Enumerable.Range(0, batch).Select(i => 700f - 300 * i).ToArray());
         using var run = new DitRun(model.Config, 3, 18, 20, new DenseAttention(), options, passes);
         var output = model.forward(x.to(options.Device), t.to(options.Device), context.to(options.Device), run);
-        (output - 1).square().mean().backward();
+        // Large enough that no half underflows.
+        ((output - 1).square().mean() * 1000).backward();
         var gradients = model.named_parameters().ToDictionary(p => p.name, p => p.parameter.grad!.to_type(ScalarType.Float32).cpu());
         return (output.detach().cpu(), gradients);
     }
