@@ -7,8 +7,8 @@ namespace NablaGen.Tests.Cli;
 
 public sealed class CalibrateTests(GoldenModelFixture model) : IClassFixture<GoldenModelFixture>, IDisposable
 {
-    // 12 blocks.
-    private static readonly string[] Size = ["--width", "256", "--height", "256", "--frames", "9"];
+    // 12 blocks, ragged ones among them.
+    private static readonly string[] Size = ["--width", "144", "--height", "144", "--frames", "9"];
 
     private readonly TempFolder _folder = new();
 
@@ -109,7 +109,7 @@ public sealed class CalibrateTests(GoldenModelFixture model) : IClassFixture<Gol
     [InlineData(2, "say what to reach: --target-density or --target-error")]
     [InlineData(2, "--target-density and --target-error: give one of them, the other is what is found", "--target-density", "0.2", "--target-error", "0.1")]
     [InlineData(2, "the target density must be above 0 and below 1, found 2", "--target-density", "2")]
-    [InlineData(2, "the target density must be above 0.083, one of 12 blocks a row at 256x256x9, found 0.05", "--target-density", "0.05")]
+    [InlineData(2, "the target density must be above 0.083, one of 12 blocks a row at 144x144x9, found 0.05", "--target-density", "0.05")]
     [InlineData(2, "the steps to measure must be from 1 to the run's 4, found 9", "--target-density", "0.5", "--measured-steps", "9")]
     [InlineData(1, "x.txt: the name of the output must end in .json", "--target-density", "0.5", "--output", "x.txt")]
     [InlineData(1, "none.txt: no such file", "--target-density", "0.5", "--prompts", "none.txt")]

@@ -9,8 +9,7 @@ namespace NablaGen.Tests.Models.Vae;
 public class VaeMemoryTests
 {
     private const double GiB = 1 << 30;
-    // malloc's arenas, of which the tests before leave more or fewer.
-    private const long Slack = 24 << 20;
+    private const long Slack = 16 << 20;
 
     // The process also holds oneDNN's scratch memory, and one output more where a convolution is summed frame by frame.
     [Theory]
@@ -30,11 +29,18 @@ public class VaeMemoryTests
             warmUp.Decode(RandomVae.Smooth(2, 4, 4), _ => { });
         }
 
-        ResidentMemory.ResetPeak();
-        var before = ResidentMemory.Now;
-        using var model = RandomVae.Create(config, ModuleOptions.Cpu);
-        model.Decode(RandomVae.Smooth(2, height / 8, width / 8), _ => { }, tiling);
-        var measured = ResidentMemory.Peak - before;
+        // The smaller of two: the first may find the collector's own heap shrunk by the tests before, and pay for its growth.
+        long Measure()
+        {
+            ResidentMemory.ResetPeak();
+            var before = ResidentMemory.Now;
+            using var inner = NewDisposeScope();
+            using var model = RandomVae.Create(config, ModuleOptions.Cpu);
+            model.Decode(RandomVae.Smooth(2, height / 8, width / 8), _ => { }, tiling);
+            return ResidentMemory.Peak - before;
+        }
+
+        var measured = Math.Min(Measure(), Measure());
         var estimate = VaeMemory.Estimate(config, 5, height, width, ScalarType.Float32, tiling);
         TestContext.Current.TestOutputHelper!.WriteLine($"{measured >> 20} MiB, estimate {estimate >> 20} MiB");
         Assert.InRange(measured, 0.8 * estimate - Slack, 1.25 * estimate + Slack);
