@@ -11,6 +11,9 @@ public class VaeMemoryTests
     private const double GiB = 1 << 30;
     private const long Slack = 16 << 20;
 
+    // Tensors below a MiB come from malloc's arenas, one a thread, each of which keeps some: 25 MiB alone, up to 55 after a thousand other tests.
+    private const long Arenas = 64 << 20;
+
     // The process also holds oneDNN's scratch memory, and one output more where a convolution is summed frame by frame.
     [Theory]
     [InlineData(0, 0, 4)]
@@ -43,7 +46,7 @@ public class VaeMemoryTests
         var measured = Math.Min(Measure(), Measure());
         var estimate = VaeMemory.Estimate(config, 5, height, width, ScalarType.Float32, tiling);
         TestContext.Current.TestOutputHelper!.WriteLine($"{measured >> 20} MiB, estimate {estimate >> 20} MiB");
-        Assert.InRange(measured, 0.8 * estimate - Slack, 1.25 * estimate + Slack);
+        Assert.InRange(measured, 0.8 * estimate - Slack, estimate + Arenas);
     }
 
     [Fact]
