@@ -12,7 +12,7 @@ public class VaeMemoryTests
     private const long Slack = 16 << 20;
 
     // Tensors below a MiB come from malloc's arenas, one a thread, each of which keeps some: 25 MiB alone, up to 55 after a thousand other tests.
-    private const long Arenas = 64 << 20;
+    private const long Arenas = 80 << 20;
 
     // The process also holds oneDNN's scratch memory, and one output more where a convolution is summed frame by frame.
     [Theory]
