@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
+using NablaGen.Native;
 
 namespace NablaGen.Tests;
 
@@ -19,6 +20,25 @@ internal static class ResidentMemory
         _ = TrimMalloc(0);
         File.WriteAllText("/proc/self/clear_refs", "5");
     }
+
+    /// <summary>
+    /// Until disposed of, blocks of 64 KiB and more come from the system and go back at once. Else small tensors come from malloc's arenas, one a
+    /// thread, and a test among a thousand sees tens of MiB that it does not see alone.
+    /// </summary>
+    public static IDisposable Exactly()
+    {
+        const int MapThreshold = -3;
+        _ = SetMalloc(MapThreshold, 64 << 10);
+        return new Usual();
+    }
+
+    private sealed class Usual : IDisposable
+    {
+        public void Dispose() => NativeHeap.ReturnLargeBlocks();
+    }
+
+    [DllImport("libc", EntryPoint = "mallopt")]
+    private static extern int SetMalloc(int parameter, int value);
 
     [DllImport("libc", EntryPoint = "malloc_trim")]
     private static extern int TrimMalloc(nuint keep);

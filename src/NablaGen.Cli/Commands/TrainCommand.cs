@@ -124,11 +124,6 @@ internal sealed class TrainCommand
             Clock = clock,
             PictureEvery = parsed.GetValue(_pictures) is >= 0 and var every ? every : throw new InvalidRequestException("pictures must be 0 or more"),
         };
-        if (limits.Anneals && (limits.Time is null || parsed.GetResult(_steps) is { Implicit: false }))
-        {
-            throw new InvalidRequestException("--anneal goes with --minutes and without --steps");
-        }
-
         TorchRuntime.Load();
         var device = DeviceChoice.Resolve(parsed.GetValue(_device)!);
         var model = new ModuleOptions(device, DeviceChoice.ResolveDtype(parsed.GetValue(_dtype)!, device));
@@ -181,6 +176,11 @@ internal sealed class TrainCommand
             throw new InvalidRequestException(resume
                 ? $"{files.State} is not there: leave out --resume to begin"
                 : $"{files.State} is there already: go on from it with --resume, or name another --output");
+        }
+
+        if (parsed.GetValue(_anneal) && (parsed.GetValue(_minutes) is null || parsed.GetValue(_steps) is not null))
+        {
+            throw new InvalidRequestException("--anneal goes with --minutes and without --steps");
         }
 
         if (resume && parsed.GetResult(_seed) is not null)

@@ -17,7 +17,7 @@ namespace NablaGen.Training.Models;
 /// <param name="Others">The text encoder's and the VAE's sizes, the name and the defaults.</param>
 public sealed record ModelSizes(DitConfig Dit, NablaGenJson Others)
 {
-    /// <summary>The model in the box: at most 20 MB in bfloat16, 256×256, 17 frames, 1,280 tokens.</summary>
+    /// <summary>The next model for the box (the first stage that is in it has 8 latent channels): at most 20 MB in bfloat16, 256×256, 17 frames, 1,280 tokens.</summary>
     public static ModelSizes Tiny { get; } = Create(
         "nablagen-tiny", dim: 256, heads: 4, layers: 7, ffn: 832, textLength: 64, textDim: 128, vaeDim: 16, zDim: 12,
         new GenerationDefaults { Width = 256, Height = 256, Frames = 17, Fps = 16, Steps = 16, Shift = 3, Guidance = 3, NegativePrompt = "" });

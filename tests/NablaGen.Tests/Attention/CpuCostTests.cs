@@ -20,14 +20,13 @@ public class CpuCostTests
         Assert.InRange(mask.Statistics.Value.Density, 0.19, 0.22);
         dense.Forward(q, k, v, layout, default).Dispose();
 
-        // In turns, so that a slow spell of the machine meets both; once more where somebody else has the other core.
-        double MedianRatio() => Enumerable.Range(0, 9).Select(_ =>
+        // In turns, so that a slow spell of the machine meets both.
+        var ratios = Enumerable.Range(0, 9).Select(_ =>
         {
             var denseTime = Time(() => dense.Forward(q, k, v, layout, default));
             return Time(() => sparse.Forward(q, k, v, layout, expression, out var _)) / denseTime;
-        }).Order().ElementAt(4);
-        var ratio = MedianRatio();
-        Assert.InRange(ratio > 0.4 ? MedianRatio() : ratio, 0, 0.4);
+        }).Order().ToArray();
+        Assert.InRange(ratios[4], 0, 0.4);
     }
 
     [Fact]

@@ -21,7 +21,10 @@ internal static class Toys
 
     public static string TokenizerPath => Directory.GetFiles(Path.Combine(GoldenFolder.Path, "tokenizer"), "*.model").Single();
 
-    public static string BoxTokenizer { get; } = Path.Combine(GoldenFolder.Path, "..", "..", "models", "tiny", ModelFolder.TokenizerFile);
+    /// <summary>The model in the box.</summary>
+    public static string Box { get; } = Path.Combine(GoldenFolder.Path, "..", "..", "models", "tiny");
+
+    public static string BoxTokenizer { get; } = Path.Combine(Box, ModelFolder.TokenizerFile);
 
     public static ModelSizes Sizes(int layers = 2)
     {

@@ -40,8 +40,7 @@ public class ScorerRateTests(ITestOutputHelper output)
     [Fact(Explicit = true)]
     public void Clips_through_the_vae_in_the_box_score_90_percent()
     {
-        var folder = Path.Combine(BoxFolder(), "models", "tiny");
-        using var vae = ModelFiles.LoadVae(folder, ModelSizes.Open(folder).Others.Vae, ModuleOptions.Cpu);
+        using var vae = ModelFiles.LoadVae(Toys.Box, ModelSizes.Open(Toys.Box).Others.Vae, ModuleOptions.Cpu);
         var rates = ScorerRates.Measure(Clips ?? 10, new ClipSize(17, 256, 256), (frames, _) =>
         {
             using var scope = NewDisposeScope();
@@ -50,17 +49,6 @@ public class ScorerRateTests(ITestOutputHelper output)
         });
         output.WriteLine(rates.ToString());
         Assert.True(rates.Success >= 0.9, rates.ToString());
-    }
-
-    private static string BoxFolder()
-    {
-        var folder = new DirectoryInfo(AppContext.BaseDirectory);
-        while (!Directory.Exists(Path.Combine(folder.FullName, "models")))
-        {
-            folder = folder.Parent!;
-        }
-
-        return folder.FullName;
     }
 
     // About what a VAE does: blur (σ 1 pixel) and a little noise.
