@@ -7,6 +7,7 @@ using NablaGen.Models;
 using NablaGen.Native;
 using NablaGen.Training.Dit;
 using NablaGen.Training.Models;
+using NablaGen.Training.Optimization;
 using NablaGen.Training.Runs;
 using NablaGen.Training.Vae;
 using NablaGen.Training.World;
@@ -39,6 +40,7 @@ internal sealed class TrainCommand
     private readonly Option<int?> _steps = new("--steps") { Description = "Steps of the whole training, over all runs: the learning rate falls by then [default: the preset's]", HelpName = "N" };
     private readonly Option<int?> _batch = new("--batch") { Description = "Clips a step [default: the preset's]", HelpName = "N" };
     private readonly Option<double?> _rate = SharedOptions.Number("The highest learning rate [default: the preset's]", "X", "--learning-rate");
+    private readonly Option<OptimizerMethod?> _optimizer = new("--optimizer") { Description = "What moves the matrices inside the model: adamw or muon [default: the preset's]", HelpName = "NAME" };
     private readonly Option<int?> _width = new("--width") { Description = "Width of the clips [default: the preset's]", HelpName = "N" };
     private readonly Option<int?> _height = new("--height") { Description = "Height of the clips [default: the preset's]", HelpName = "N" };
     private readonly Option<int?> _frames = new("--frames", "-f") { Description = "Frames of the clips, 4n + 1 [default: the preset's]", HelpName = "N" };
@@ -73,7 +75,7 @@ internal sealed class TrainCommand
     {
         foreach (var option in new Option[]
         {
-            _output, _resume, _from, _preset, _minutes, _anneal, _steps, _batch, _rate, _width, _height, _frames, _pool, _pictures, _seed, _device, _dtype,
+            _output, _resume, _from, _preset, _minutes, _anneal, _steps, _batch, _rate, _optimizer, _width, _height, _frames, _pool, _pictures, _seed, _device, _dtype,
         })
         {
             command.Add(option);
@@ -194,6 +196,7 @@ internal sealed class TrainCommand
             Steps = parsed.GetValue(_steps) ?? plan.Steps,
             Batch = parsed.GetValue(_batch) ?? plan.Batch,
             LearningRate = parsed.GetValue(_rate) ?? plan.LearningRate,
+            Optimizer = parsed.GetValue(_optimizer) ?? plan.Optimizer,
             Width = parsed.GetValue(_width) ?? plan.Width,
             Height = parsed.GetValue(_height) ?? plan.Height,
             Frames = parsed.GetValue(_frames) ?? plan.Frames,

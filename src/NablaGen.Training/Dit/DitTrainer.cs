@@ -26,7 +26,7 @@ public sealed class DitTrainer : ITrainer
     private readonly WanModel _dit;
     private readonly T5Encoder _encoder;
     private readonly FlatParameters _parameters;
-    private readonly AdamW _optimizer;
+    private readonly Optimizer _optimizer;
     private readonly ClipPool _pool;
     private readonly IAttention _attention;
     private readonly DitRun _run;
@@ -59,7 +59,7 @@ public sealed class DitTrainer : ITrainer
         }
 
         _parameters = new FlatParameters(("dit.", _dit), ("text.", _encoder));
-        _optimizer = new AdamW(_parameters, options.Optimizer);
+        _optimizer = new Optimizer(_parameters, options.Optimizer);
         _pool = new ClipPool(source, options.Clip, model.Device, options.Pool,
             clips => [_vae.Encode(clips.Frames), _captions.Encode(clips.Captions, model.Device)]);
         _attention = AttentionFactory.Create(options.Attention, model.Device);

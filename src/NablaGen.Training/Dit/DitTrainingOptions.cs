@@ -18,7 +18,7 @@ public sealed record DitTrainingOptions
     public required PoolSize Pool { get; init; }
 
     /// <summary>How the weights are moved.</summary>
-    public required AdamWOptions Optimizer { get; init; }
+    public required OptimizerOptions Optimizer { get; init; }
 
     /// <summary>The self-attention, in training as later in generation.</summary>
     public AttentionExpression Attention { get; init; } = AttentionExpression.Dense;
@@ -45,7 +45,7 @@ public sealed record DitTrainingOptions
             Attention = AttentionExpression.Parse(plan.Attention),
             Batch = plan.Batch,
             Pool = plan.Pool,
-            Optimizer = new AdamWOptions { LearningRate = plan.LearningRate, Steps = plan.Steps },
+            Optimizer = new OptimizerOptions { Method = plan.Optimizer, LearningRate = plan.LearningRate, Steps = plan.Steps },
             Seed = plan.Seed,
         };
     }

@@ -24,7 +24,9 @@ public sealed class FlatParameters : IDisposable
     {
         var all = modules.SelectMany(pair => pair.Module.named_parameters().Select(item => (Name: pair.Prefix + item.name, item.parameter)))
             // Those in 16 bits first: they are one stretch, to be copied at once.
-            .OrderBy(item => item.parameter.dtype == ScalarType.Float32 ? 1 : 0).ToList();
+            .OrderBy(item => item.parameter.dtype == ScalarType.Float32 ? 1 : 0)
+            // Those of one shape side by side: a batch of matrices.
+            .ThenBy(item => string.Join(',', item.parameter.shape), StringComparer.Ordinal).ToList();
         var device = all[0].parameter.device;
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();

@@ -21,7 +21,7 @@ public static class TrainingState
     /// <param name="parameters">The weights.</param>
     /// <param name="optimizer">The moments and the average; they are rounded.</param>
     /// <param name="metadata">What else is to be known.</param>
-    public static void Save(string path, FlatParameters parameters, AdamW optimizer, IReadOnlyDictionary<string, string> metadata)
+    public static void Save(string path, FlatParameters parameters, Optimizer optimizer, IReadOnlyDictionary<string, string> metadata)
     {
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
@@ -47,7 +47,7 @@ public static class TrainingState
 
     /// <summary>Reads a state into a model of the same parameters.</summary>
     /// <exception cref="NablaGenException">The file is bad or of another model.</exception>
-    public static void Load(string path, FlatParameters parameters, AdamW optimizer)
+    public static void Load(string path, FlatParameters parameters, Optimizer optimizer)
     {
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();

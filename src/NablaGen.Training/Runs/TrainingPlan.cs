@@ -4,6 +4,7 @@ using NablaGen.Attention;
 using NablaGen.Files;
 using NablaGen.Models.Vae;
 using NablaGen.Training.Models;
+using NablaGen.Training.Optimization;
 using NablaGen.Training.World;
 
 namespace NablaGen.Training.Runs;
@@ -26,6 +27,9 @@ public sealed record TrainingPlan
 
     /// <summary>The highest learning rate.</summary>
     public required double LearningRate { get; init; }
+
+    /// <summary>What moves the matrices inside the model.</summary>
+    public OptimizerMethod Optimizer { get; init; } = OptimizerMethod.AdamW;
 
     /// <summary>Width of the clips in pixels.</summary>
     public required int Width { get; init; }

@@ -19,7 +19,7 @@ public sealed class VaeTrainer : ITrainer
     private readonly Device _device;
     private readonly WanVae _vae;
     private readonly FlatParameters _parameters;
-    private readonly AdamW _optimizer;
+    private readonly Optimizer _optimizer;
     private readonly ClipPool _pool;
 
     /// <summary>A VAE of drawn weights at step 0.</summary>
@@ -42,7 +42,7 @@ public sealed class VaeTrainer : ITrainer
         }
 
         _parameters = new FlatParameters(("", _vae));
-        _optimizer = new AdamW(_parameters, options.Optimizer);
+        _optimizer = new Optimizer(_parameters, options.Optimizer);
         // Bytes: a quarter of the floats to keep, and as many shades as the videos have that are made in the end.
         _pool = new ClipPool(source, options.Clip, model.Device, options.Pool, clips => [((clips.Frames + 1) * 127.5).round().to_type(ScalarType.Byte)]);
     }

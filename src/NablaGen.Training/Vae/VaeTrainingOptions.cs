@@ -20,7 +20,7 @@ public sealed record VaeTrainingOptions
     public required PoolSize Pool { get; init; }
 
     /// <summary>How the weights are moved.</summary>
-    public required AdamWOptions Optimizer { get; init; }
+    public required OptimizerOptions Optimizer { get; init; }
 
     /// <summary>Weight of the error's differences between neighbours in time and space, which keep edges sharp and motion steady.</summary>
     public double EdgeWeight { get; init; } = 0.5;
@@ -50,7 +50,7 @@ public sealed record VaeTrainingOptions
             Crop = plan.Crop,
             Batch = plan.Batch,
             Pool = plan.Pool,
-            Optimizer = new AdamWOptions { LearningRate = plan.LearningRate, Steps = plan.Steps },
+            Optimizer = new OptimizerOptions { Method = plan.Optimizer, LearningRate = plan.LearningRate, Steps = plan.Steps },
             Seed = plan.Seed,
         };
     }

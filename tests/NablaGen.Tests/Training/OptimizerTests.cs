@@ -20,7 +20,7 @@ public class OptimizerTests
         }
 
         using var parameters = new FlatParameters(("", ours));
-        using var optimizer = new AdamW(parameters, new AdamWOptions
+        using var optimizer = new Optimizer(parameters, new OptimizerOptions
         {
             LearningRate = 0.05,
             Steps = int.MaxValue,
@@ -52,7 +52,7 @@ public class OptimizerTests
         using var model = nn.Linear(6, 5);
         var (weight, bias) = (model.weight!.detach().clone(), model.bias!.detach().clone());
         using var parameters = new FlatParameters(("", model));
-        using var optimizer = new AdamW(parameters, new AdamWOptions { LearningRate = 0.1, Steps = int.MaxValue, WarmUp = 0, WeightDecay = 0.5 });
+        using var optimizer = new Optimizer(parameters, new OptimizerOptions { LearningRate = 0.1, Steps = int.MaxValue, WarmUp = 0, WeightDecay = 0.5 });
         optimizer.Update(zeros_like(parameters.Master));
         Golden.AssertClose(model.weight!, weight * 0.95, 1e-6);
         Golden.AssertClose(model.bias!, bias, 1e-6);
@@ -98,12 +98,66 @@ public class OptimizerTests
     [Fact]
     public void The_rate_rises_then_falls()
     {
-        var options = new AdamWOptions { LearningRate = 2, Steps = 1000, WarmUp = 100 };
+        var options = new OptimizerOptions { LearningRate = 2, Steps = 1000, WarmUp = 100 };
         Assert.Equal(0.02, options.RateAt(0), 1e-9);
         Assert.Equal(1, options.RateAt(49), 1e-9);
         Assert.Equal(2, options.RateAt(100), 1e-9);
         Assert.InRange(options.RateAt(550), 0.9, 1.1);
         Assert.Equal(0.02, options.RateAt(1000), 1e-9);
         Assert.Equal(0.02, options.RateAt(5000), 1e-9);
+    }
+
+    [Theory]
+    [InlineData(12, 20)]
+    [InlineData(20, 12)]
+    [InlineData(8, 8)]
+    public void Muons_steps_keep_directions_and_level_their_sizes(int rows, int columns)
+    {
+        using var scope = NewDisposeScope();
+        var size = Math.Min(rows, columns);
+        var (u, v) = (linalg.qr(randn(2, rows, size)).Q, linalg.qr(randn(2, columns, size)).Q);
+        // Singular values from 1 to 0.05.
+        var sizes = logspace(0, Math.Log10(0.05), size);
+        var step = Muon.Orthogonalize((u * sizes).bmm(v.transpose(1, 2)));
+        var inside = u.transpose(1, 2).bmm(step).bmm(v);
+        var diagonal = inside.diagonal(0, 1, 2);
+        Assert.InRange(diagonal.min().item<float>(), 0.65, 1.25);
+        Assert.InRange(diagonal.max().item<float>(), 0.65, 1.25);
+        Golden.AssertClose(inside, diag_embed(diagonal), 1e-4);
+    }
+
+    [Fact]
+    public void Muon_moves_the_matrices_inside_and_AdamW_the_rest()
+    {
+        using var scope = NewDisposeScope();
+        using var model = new WanModel(Toys.Sizes().Dit, ModuleOptions.Cpu);
+        using var generator = new Generator(1);
+        Initialization.Draw(model, generator);
+        using var parameters = new FlatParameters(("", model));
+        var options = new OptimizerOptions { Method = OptimizerMethod.Muon, LearningRate = 0.5, Steps = int.MaxValue, WarmUp = 0, WeightDecay = 0, MaxNorm = 1e9 };
+        using var optimizer = new Optimizer(parameters, options);
+        var before = parameters.Master.clone();
+        var gradient = randn_like(before);
+        optimizer.Update(gradient.clone());
+        var moved = (before - parameters.Master) / 0.5;
+        var matrices = 0;
+        foreach (var (name, shape, start) in parameters.Items)
+        {
+            var count = shape.Aggregate(1L, (product, side) => product * side);
+            var (step, slope) = (moved.narrow(0, start, count).view(shape), gradient.narrow(0, start, count).view(shape));
+            if (name.StartsWith("blocks.", StringComparison.Ordinal) && name.EndsWith(".weight", StringComparison.Ordinal) && shape.Length == 2)
+            {
+                matrices++;
+                var expected = Muon.Orthogonalize(slope.unsqueeze(0)).squeeze(0) * 0.2 * Math.Sqrt(shape.Max());
+                Golden.AssertClose(step, expected, 1e-3);
+            }
+            else
+            {
+                // AdamW's first step is the gradient's sign.
+                Golden.AssertClose(step, slope.sign(), 1e-3);
+            }
+        }
+
+        Assert.Equal(10 * Toys.Sizes().Dit.NumLayers, matrices);
     }
 }

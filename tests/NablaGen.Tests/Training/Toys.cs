@@ -112,5 +112,5 @@ internal static class Toys
         return losses;
     }
 
-    private static AdamWOptions Optimizer(double rate, int steps) => new() { LearningRate = rate, Steps = steps, WarmUp = 10, AverageDecay = 0.98 };
+    private static OptimizerOptions Optimizer(double rate, int steps) => new() { LearningRate = rate, Steps = steps, WarmUp = 10, AverageDecay = 0.98 };
 }

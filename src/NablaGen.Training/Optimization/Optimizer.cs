@@ -4,15 +4,17 @@ namespace NablaGen.Training.Optimization;
 
 /// <summary>
 /// AdamW with decoupled decay over one flat vector, gradient clipping and an average of the weights; a dozen operations a step, none of
-/// which waits for the device.
+/// which waits for the device. The matrices inside the model may take Muon's steps instead.
 /// </summary>
-public sealed class AdamW : IDisposable
+public sealed class Optimizer : IDisposable
 {
     private readonly FlatParameters _parameters;
     private readonly Tensor _decayed;
+    private readonly Tensor _fresh;
+    private readonly Muon? _muon;
 
     /// <summary>An optimiser at step 0; the average starts as the weights.</summary>
-    public AdamW(FlatParameters parameters, AdamWOptions options)
+    public Optimizer(FlatParameters parameters, OptimizerOptions options)
     {
         using var noGrad = no_grad();
         _parameters = parameters;
@@ -20,11 +22,14 @@ public sealed class AdamW : IDisposable
         Momentum = zeros_like(parameters.Master).DetachFromDisposeScope();
         Variance = zeros_like(parameters.Master).DetachFromDisposeScope();
         Average = parameters.Master.clone().DetachFromDisposeScope();
+        _muon = options.Method == OptimizerMethod.Muon ? new Muon(parameters, IsHidden) : null;
         _decayed = parameters.Mask((name, shape) => IsDecayed(name, shape) ? 1 : 0).DetachFromDisposeScope();
+        _fresh = parameters.Mask((name, shape) => (float)(1 - (_muon is not null && IsHidden(name, shape) ? options.MuonBeta : options.Beta1)))
+            .DetachFromDisposeScope();
     }
 
     /// <summary>The options; the rates may be others from one step to the next.</summary>
-    public AdamWOptions Options { get; set; }
+    public OptimizerOptions Options { get; set; }
 
     /// <summary>Steps done.</summary>
     public int Step { get; set; }
@@ -49,7 +54,7 @@ public sealed class AdamW : IDisposable
         var norm = gradient.norm();
         gradient.mul_((Options.MaxNorm / (norm + 1e-6)).clamp(max: 1));
 
-        Momentum.mul_(Options.Beta1).add_(gradient, alpha: 1 - Options.Beta1);
+        Momentum.lerp_(gradient, _fresh);
         Variance.mul_(Options.Beta2).addcmul_(gradient, gradient, 1 - Options.Beta2);
         var root = Variance.sqrt().mul_(1 / Math.Sqrt(1 - Math.Pow(Options.Beta2, Step))).add_(Options.Eps);
         var master = _parameters.Master;
@@ -58,7 +63,10 @@ public sealed class AdamW : IDisposable
             master.addcmul_(master, _decayed, -rate * Options.WeightDecay);
         }
 
-        master.addcdiv_(Momentum, root, -rate / (1 - Math.Pow(Options.Beta1, Step)));
+        var steps = root.reciprocal_().mul_(Momentum).mul_(1 / (1 - Math.Pow(Options.Beta1, Step)));
+        // Nesterov's momentum: where the next one would be if the gradient stayed.
+        _muon?.Write(Momentum.lerp(gradient, _fresh), steps);
+        master.add_(steps, alpha: -rate);
         // At first the average would be mostly the drawn weights.
         var stays = Math.Min(Options.AverageDecay, (1.0 + Step) / (10 + Step));
         Average.mul_(stays).add_(master, alpha: 1 - stays);
@@ -73,8 +81,13 @@ public sealed class AdamW : IDisposable
         Variance.Dispose();
         Average.Dispose();
         _decayed.Dispose();
+        _fresh.Dispose();
     }
 
     private static bool IsDecayed(string name, long[] shape) =>
         shape.Length >= 2 && name.EndsWith("weight", StringComparison.Ordinal) && !name.Contains("embedding.weight", StringComparison.Ordinal);
+
+    // From one hidden layer to another: what comes in and goes out (embeddings, heads, the time's projection, the VAE's outermost convolutions) is AdamW's.
+    private static bool IsHidden(string name, long[] shape) =>
+        IsDecayed(name, shape) && Array.Exists(["blocks.", "samples.", "middle."], part => name.Contains(part, StringComparison.Ordinal));
 }

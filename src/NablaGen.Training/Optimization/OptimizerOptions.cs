@@ -1,8 +1,11 @@
 namespace NablaGen.Training.Optimization;
 
 /// <summary>How the weights are moved.</summary>
-public sealed record AdamWOptions
+public sealed record OptimizerOptions
 {
+    /// <summary>What moves the matrices inside the model.</summary>
+    public OptimizerMethod Method { get; init; } = OptimizerMethod.AdamW;
+
     /// <summary>The highest learning rate, reached after the warm-up.</summary>
     public required double LearningRate { get; init; }
 
@@ -14,6 +17,9 @@ public sealed record AdamWOptions
 
     /// <summary>Share of the first moment that stays each step.</summary>
     public double Beta1 { get; init; } = 0.9;
+
+    /// <summary>Share of the first moment that stays each step, for the matrices that Muon moves.</summary>
+    public double MuonBeta { get; init; } = 0.95;
 
     /// <summary>Share of the second moment that stays each step.</summary>
     public double Beta2 { get; init; } = 0.99;
