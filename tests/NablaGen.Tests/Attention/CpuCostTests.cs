@@ -4,6 +4,7 @@ using static TorchSharp.torch;
 
 namespace NablaGen.Tests.Attention;
 
+[Trait(Lane.Name, Lane.Alone)]
 [Collection(nameof(AloneCollection))]
 public class CpuCostTests
 {

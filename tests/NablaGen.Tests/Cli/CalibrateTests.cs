@@ -5,6 +5,7 @@ using NablaGen.Pipeline;
 
 namespace NablaGen.Tests.Cli;
 
+[Trait(Lane.Name, Lane.Commands)]
 public sealed class CalibrateTests(GoldenModelFixture model) : IClassFixture<GoldenModelFixture>, IDisposable
 {
     // 12 blocks, ragged ones among them.

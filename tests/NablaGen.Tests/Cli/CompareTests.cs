@@ -4,6 +4,7 @@ using NablaGen.Video;
 
 namespace NablaGen.Tests.Cli;
 
+[Trait(Lane.Name, Lane.Commands)]
 public sealed partial class CompareTests(GoldenModelFixture model) : IClassFixture<GoldenModelFixture>, IDisposable
 {
     private const string Prompt = "A cat </script><script>alert(1)</script> & \"{{js}}\" 猫";

@@ -3,6 +3,7 @@ using NablaGen.Video;
 
 namespace NablaGen.Tests.Cli;
 
+[Trait(Lane.Name, Lane.Commands)]
 public sealed class FromTests(GoldenModelFixture model) : IClassFixture<GoldenModelFixture>, IDisposable
 {
     private readonly TempFolder _folder = new();

@@ -6,6 +6,7 @@ using static TorchSharp.torch;
 
 namespace NablaGen.Tests.Cli;
 
+[Trait(Lane.Name, Lane.Commands)]
 public sealed class GenerateTests(GoldenModelFixture model) : IClassFixture<GoldenModelFixture>, IDisposable
 {
     private const string Prompt = "A \"cat\" & 猫 = 色调艳丽; it's \\ café";

@@ -5,6 +5,7 @@ using NablaGen.Video;
 
 namespace NablaGen.Tests.Cli;
 
+[Trait(Lane.Name, Lane.Commands)]
 public sealed class StatsAndPreviewTests(GoldenModelFixture model) : IClassFixture<GoldenModelFixture>, IDisposable
 {
     private readonly TempFolder _folder = new();

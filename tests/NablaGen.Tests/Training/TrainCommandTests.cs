@@ -5,6 +5,7 @@ using NablaGen.Video;
 
 namespace NablaGen.Tests.Training;
 
+[Trait(Lane.Name, Lane.Commands)]
 public sealed class TrainCommandTests : IDisposable
 {
     private readonly TempFolder _folder = new();
