@@ -40,7 +40,7 @@ internal static class GoldenModelFolder
             Name = "golden",
             TextEncoder = ModelConfigs.ParseTextEncoder(text.Metadata("config"), "t5") with { Vocab = tokens },
             Vae = ModelConfigs.ParseVae(vae.Metadata("config"), "vae"),
-            Defaults = new GenerationDefaults { Width = 128, Height = 128, Frames = 5, Fps = 8, Steps = 4, NegativePrompt = "blurry" },
+            Defaults = new GenerationDefaults { Width = 64, Height = 64, Frames = 5, Fps = 8, Steps = 4, NegativePrompt = "blurry" },
         }.Save(Path.Combine(path, NablaGenJson.FileName));
     }
 

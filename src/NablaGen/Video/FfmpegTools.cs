@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Text;
 using System.Text.RegularExpressions;
@@ -22,6 +23,9 @@ public sealed partial class FfmpegTools
         "libx264", "libopenh264", "h264_nvenc", "h264_amf", "h264_qsv", "h264_videotoolbox", "h264_mf", "h264_vaapi", "h264_v4l2m2m",
     ];
 
+    // Each start of ffmpeg takes 0.1 s, and a video looks for it more than once. Another file under the same name is asked anew.
+    private static readonly ConcurrentDictionary<(string Path, DateTime Written, long Length), IReadOnlyList<string>> KnownEncoders = new();
+
     private readonly Lazy<string> _version;
     private readonly Lazy<IReadOnlyList<string>> _h264Encoders;
 
@@ -33,8 +37,7 @@ public sealed partial class FfmpegTools
         Ffmpeg = ffmpeg;
         Ffprobe = ffprobe;
         _version = new Lazy<string>(() => Run("-version").Output.Split('\n')[0].Trim());
-        _h264Encoders = new Lazy<IReadOnlyList<string>>(() =>
-            [.. EncoderLine().Matches(Run("-hide_banner", "-encoders").Output).Select(match => match.Groups[1].Value)]);
+        _h264Encoders = new Lazy<IReadOnlyList<string>>(FindEncoders);
     }
 
     /// <summary>Full path of ffmpeg.</summary>
@@ -118,6 +121,22 @@ public sealed partial class FfmpegTools
     }
 
     private static string FileName(string program) => OperatingSystem.IsWindows() ? program + ".exe" : program;
+
+    private IReadOnlyList<string> FindEncoders()
+    {
+        var file = new FileInfo(Ffmpeg);
+        var key = (Ffmpeg, file.LastWriteTimeUtc, file.Exists ? file.Length : 0);
+        if (!KnownEncoders.TryGetValue(key, out var found))
+        {
+            found = [.. EncoderLine().Matches(Run("-hide_banner", "-encoders").Output).Select(match => match.Groups[1].Value)];
+            if (found.Count > 0)
+            {
+                KnownEncoders[key] = found;
+            }
+        }
+
+        return found;
+    }
 
     // One grey frame to nowhere; 256 x 256 because hardware encoders refuse very small ones.
     private bool Encodes(string encoder) =>

@@ -3,6 +3,7 @@ using static TorchSharp.torch;
 
 namespace NablaGen.Tests.Attention;
 
+[Trait(Lane.Name, Lane.Alone)]
 [Collection(nameof(AloneCollection))]
 public class BlockSparseGradientMemoryTests
 {

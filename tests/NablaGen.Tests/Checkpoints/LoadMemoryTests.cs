@@ -8,6 +8,7 @@ namespace NablaGen.Tests.Checkpoints;
 [CollectionDefinition(nameof(LoadMemoryTests), DisableParallelization = true)]
 public sealed class LoadMemoryCollection;
 
+[Trait(Lane.Name, Lane.Alone)]
 [Collection(nameof(LoadMemoryTests))]
 public sealed class LoadMemoryTests : IDisposable
 {

@@ -4,6 +4,7 @@ using NablaGen.Video;
 
 namespace NablaGen.Tests.Cli;
 
+[Trait(Lane.Name, Lane.Commands)]
 public sealed class BatchTests(GoldenModelFixture model) : IClassFixture<GoldenModelFixture>, IDisposable
 {
     private static readonly string[] Small = ["--width", "32", "--height", "32", "--guidance", "1"];

@@ -3,6 +3,7 @@ using NablaGen.Cuda;
 
 namespace NablaGen.Tests.Cli;
 
+[Trait(Lane.Name, Lane.Commands)]
 public class BenchTests
 {
     [Theory]

@@ -2,6 +2,7 @@ using System.Diagnostics;
 
 namespace NablaGen.Tests.Cli;
 
+[Trait(Lane.Name, Lane.Commands)]
 public class CompletionTests
 {
     [Theory]

@@ -2,6 +2,7 @@ using NablaGen.Cuda;
 
 namespace NablaGen.Tests.Cli;
 
+[Trait(Lane.Name, Lane.Commands)]
 public sealed class FaultTests(GoldenModelFixture model) : IClassFixture<GoldenModelFixture>, IDisposable
 {
     private readonly TempFolder _folder = new();

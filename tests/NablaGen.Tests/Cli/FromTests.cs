@@ -3,6 +3,7 @@ using NablaGen.Video;
 
 namespace NablaGen.Tests.Cli;
 
+[Trait(Lane.Name, Lane.Commands)]
 public sealed class FromTests(GoldenModelFixture model) : IClassFixture<GoldenModelFixture>, IDisposable
 {
     private readonly TempFolder _folder = new();
@@ -27,7 +28,7 @@ public sealed class FromTests(GoldenModelFixture model) : IClassFixture<GoldenMo
     [Fact]
     public void A_held_density_is_made_again_to_the_byte()
     {
-        string[] flags = ["--prompt", "x", "--seed", "1", "--width", "256", "--height", "192", "--target-density", "0.3"];
+        string[] flags = ["--prompt", "x", "--seed", "1", "--width", "160", "--height", "144", "--target-density", "0.3"];
         Assert.Equal(0, Generate("a.mp4", flags).ExitCode);
         var recipe = RecipeFile.Read(_folder["a.mp4"]);
         Assert.Equal((0.3, 4), (recipe.TargetDensity, recipe.Thresholds!.Count));

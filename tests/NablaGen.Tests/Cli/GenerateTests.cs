@@ -6,6 +6,7 @@ using static TorchSharp.torch;
 
 namespace NablaGen.Tests.Cli;
 
+[Trait(Lane.Name, Lane.Commands)]
 public sealed class GenerateTests(GoldenModelFixture model) : IClassFixture<GoldenModelFixture>, IDisposable
 {
     private const string Prompt = "A \"cat\" & 猫 = 色调艳丽; it's \\ café";
@@ -53,7 +54,7 @@ public sealed class GenerateTests(GoldenModelFixture model) : IClassFixture<Gold
     [Fact]
     public void Nabla_at_threshold_1_is_dense_and_below_it_is_not()
     {
-        string[] flags = ["--seed", "1", "--width", "256", "--height", "176", "--frames", "9"];
+        string[] flags = ["--seed", "1", "--width", "144", "--height", "144", "--frames", "5", "--steps", "2"];
         Assert.Contains("attention dense, mean density 1.000", Generate("dense.mp4", flags).Output);
         Assert.Contains("attention nabla-1, mean density 1.000", Generate("all.mp4", [.. flags, "--attention", "nabla-1.0"]).Output);
         var sparse = Generate("sparse.mp4", [.. flags, "--threshold", "0.7"]).Output;

@@ -1,5 +1,6 @@
 namespace NablaGen.Tests.Cli;
 
+[Trait(Lane.Name, Lane.Commands)]
 public sealed class HelpTests
 {
     private const int Columns = 80;

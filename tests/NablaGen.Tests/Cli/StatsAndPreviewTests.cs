@@ -5,6 +5,7 @@ using NablaGen.Video;
 
 namespace NablaGen.Tests.Cli;
 
+[Trait(Lane.Name, Lane.Commands)]
 public sealed class StatsAndPreviewTests(GoldenModelFixture model) : IClassFixture<GoldenModelFixture>, IDisposable
 {
     private readonly TempFolder _folder = new();
@@ -12,7 +13,7 @@ public sealed class StatsAndPreviewTests(GoldenModelFixture model) : IClassFixtu
     [Fact]
     public void Statistics_and_previews_are_written()
     {
-        string[] flags = ["--width", "256", "--height", "192", "--seed", "1", "--target-density", "0.35"];
+        string[] flags = ["--width", "160", "--height", "144", "--seed", "1", "--target-density", "0.35"];
         var csv = Generate("a.mp4", [.. flags, "--stats", _folder["a.csv"], "--preview", "--preview-every", "2"]);
         Assert.Equal((0, ""), (csv.ExitCode, csv.Error));
         var rows = File.ReadAllLines(_folder["a.csv"]).Select(line => line.Split(',')).ToArray();
@@ -25,7 +26,7 @@ public sealed class StatsAndPreviewTests(GoldenModelFixture model) : IClassFixtu
         Assert.All(rows[1..], row => Assert.All(row[3..], cell => Assert.InRange(double.Parse(cell, CultureInfo.InvariantCulture), 0, 1000)));
 
         var gif = VideoProbe.Read(_folder["a.preview.gif"]);
-        Assert.Equal((128, 96, 2, "gif"), (gif.Width, gif.Height, gif.FrameCount, gif.Codec));
+        Assert.Equal((80, 72, 2, "gif"), (gif.Width, gif.Height, gif.FrameCount, gif.Codec));
 
         // What is only looked at changes nothing.
         var json = Generate("b.mp4", [.. flags, "--stats", _folder["b.stats.json"]]);

@@ -2,6 +2,7 @@ using NablaGen.Cli.Output;
 
 namespace NablaGen.Tests.Cli;
 
+[Trait(Lane.Name, Lane.Commands)]
 public sealed class WrappedTests
 {
     [Theory]

@@ -7,6 +7,7 @@ using static TorchSharp.torch;
 
 namespace NablaGen.Tests.Pipeline;
 
+[Trait(Lane.Name, Lane.Alone)]
 [Collection(nameof(AloneCollection))]
 public class LeakTests
 {

@@ -18,8 +18,9 @@ public class CudaTrainingPassesTests
     {
         using var scope = NewDisposeScope();
         using var golden = Golden.Open("dit");
-        var (expectedOutput, expected) = Step(golden, batch, ModuleOptions.Cpu, new TrainingPasses(ScalarType.Float32));
-        var (output, gradients) = Step(golden, batch, ModuleOptions.Cpu, Reference());
+        // The references are slow: 2 x 5 x 7 tokens.
+        var (expectedOutput, expected) = Step(golden, batch, ModuleOptions.Cpu, new TrainingPasses(ScalarType.Float32), (2, 10, 14));
+        var (output, gradients) = Step(golden, batch, ModuleOptions.Cpu, Reference(), (2, 10, 14));
         Golden.AssertClose(output, expectedOutput, 1e-5);
         foreach (var (name, gradient) in expected)
         {
@@ -135,9 +136,9 @@ public class CudaTrainingPassesTests
         using var scope = NewDisposeScope();
         using var golden = Golden.Open("dit");
         var options = new ModuleOptions(CUDA, dtype);
-        var (exactOutput, exact) = Step(golden, batch, ModuleOptions.Cpu, new TrainingPasses(ScalarType.Float32));
-        var (plainOutput, plain) = Step(golden, batch, options, new TrainingPasses(dtype));
-        var (output, gradients) = Step(golden, batch, options, new CudaTrainingPasses(CUDA, dtype));
+        var (exactOutput, exact) = Step(golden, batch, ModuleOptions.Cpu, new TrainingPasses(ScalarType.Float32), Latent);
+        var (plainOutput, plain) = Step(golden, batch, options, new TrainingPasses(dtype), Latent);
+        var (output, gradients) = Step(golden, batch, options, new CudaTrainingPasses(CUDA, dtype), Latent);
         Assert.InRange(Error(output, exactOutput), 0, (1.25 * Error(plainOutput, exactOutput)) + 1e-3);
         foreach (var (name, gradient) in exact)
         {
@@ -167,6 +168,8 @@ public class CudaTrainingPassesTests
         }
     }
 
+    private static (int T, int H, int W) Latent => (3, 18, 20);
+
     private static CudaTrainingPasses Reference() => new(new ReferencePassKernels(), ScalarType.Float32);
 
     private static double Error(Tensor actual, Tensor expected) => ((actual - expected).norm() / (expected.norm() + 1e-3)).item<float>();
@@ -180,14 +183,14 @@ public class CudaTrainingPassesTests
     }
 
     // The passes are the run's, which disposes of them.
-    private static (Tensor Output, Dictionary<string, Tensor> Gradients) Step(Golden golden, int batch, ModuleOptions options, IDitPasses passes)
+    private static (Tensor Output, Dictionary<string, Tensor> Gradients) Step(Golden golden, int batch, ModuleOptions options, IDitPasses passes, (int T, int H, int W) latent)
     {
         using var model = golden.Dit(options);
         Train(model);
         random.manual_seed(3);
-        var (x, context) = (randn([batch, model.Config.InDim, 3, 18, 20]), randn([batch, 7, model.Config.TextDim]));
+        var (x, context) = (randn([batch, model.Config.InDim, latent.T, latent.H, latent.W]), randn([batch, 7, model.Config.TextDim]));
         var t = tensor(Enumerable.Range(0, batch).Select(i => 700f - 300 * i).ToArray());
-        using var run = new DitRun(model.Config, 3, 18, 20, new DenseAttention(), options, passes);
+        using var run = new DitRun(model.Config, latent.T, latent.H, latent.W, new DenseAttention(), options, passes);
         var output = model.forward(x.to(options.Device), t.to(options.Device), context.to(options.Device), run);
         // Large enough that no half underflows.
         ((output - 1).square().mean() * 1000).backward();

@@ -48,7 +48,7 @@ public class DitTrainerTests
     {
         using var scope = NewDisposeScope();
         var world = new SlidingSquares(clips: 2);
-        using var trainer = Toys.Dit(world, steps: 300, batch: 64, dropout: 0);
+        using var trainer = Toys.Dit(world, steps: 300, batch: 32, dropout: 0);
         var losses = Toys.Advance(trainer, 300);
         Assert.InRange(losses[280..].Average(), 0, 0.35 * losses[..5].Average());
 

@@ -5,19 +5,18 @@ using NablaGen.Video;
 
 namespace NablaGen.Tests.Training;
 
-public sealed class TrainCommandTests : IDisposable
+[Trait(Lane.Name, Lane.Commands)]
+public sealed class TrainCommandTests(TrainCommandTests.Begun begun) : IClassFixture<TrainCommandTests.Begun>, IDisposable
 {
+    private static readonly string[] Few = ["--batch", "2", "--pool", "8", "--pictures", "0", "--device", "cpu"];
+
     private readonly TempFolder _folder = new();
 
     [Fact]
     public void A_model_is_trained_in_slices_and_makes_a_video()
     {
-        Toys.Sizes().Save(_folder["preset"]);
-        var output = _folder["model"];
-        string[] few = ["--batch", "2", "--pool", "8", "--pictures", "0", "--device", "cpu"];
-        Run(["train", "vae", "--output", output, "--preset", _folder["preset"], "--steps", "3", .. few]);
-        var first = Run(["train", "dit", "--output", output, "--tokenizer", Toys.TokenizerPath, "--steps", "2", "--minutes", "30", "--pool", "16", .. few[..2]]);
-        Assert.Contains("dit: making clips 1/1", first);
+        Assert.Contains("dit: making clips 1/1", begun.Output);
+        var output = begun.Copy(_folder["model"]);
         var last = Run(["train", "dit", "--output", output, "--resume", "--steps", "4", "--attention", "dense"]);
         Assert.Contains("dit: step 4/4, loss", last);
         Assert.DoesNotContain("step 2/4", last);
@@ -40,21 +39,16 @@ public sealed class TrainCommandTests : IDisposable
     [Fact]
     public void Another_models_weights_are_a_beginning_and_the_clock_an_end()
     {
-        Toys.Sizes().Save(_folder["preset"]);
-        var (first, second) = (_folder["first"], _folder["second"]);
-        string[] few = ["--batch", "2", "--pool", "8", "--pictures", "0", "--device", "cpu"];
-        Run(["train", "vae", "--output", first, "--preset", _folder["preset"], "--steps", "2", .. few]);
-        Run(["train", "dit", "--output", first, "--tokenizer", Toys.TokenizerPath, "--steps", "2", "--pool", "16", .. few[..2]]);
-
+        var (first, second) = (begun.Copy(_folder["first"]), _folder["second"]);
         // A step at a rate of next to nothing leaves them as they are: the VAE comes along, the transformer is read.
-        Run(["train", "dit", "--from", first, "--output", second, "--tokenizer", Toys.TokenizerPath, "--steps", "1", "--learning-rate", "1e-12", "--pool", "16", .. few[..2]]);
+        Run(["train", "dit", "--from", first, "--output", second, "--tokenizer", Toys.TokenizerPath, "--steps", "1", "--learning-rate", "1e-12", "--pool", "16", .. Few[..2]]);
         foreach (var file in new[] { "diffusion_pytorch_model.safetensors", "Wan2.1_VAE.safetensors", "models_t5_umt5-xxl-enc-bf16.safetensors" })
         {
             Assert.Equal(File.ReadAllBytes(Path.Combine(first, file)), File.ReadAllBytes(Path.Combine(second, file)));
         }
 
         var annealed = _folder["annealed"];
-        Run(["train", "vae", "--from", first, "--output", annealed, "--anneal", "--minutes", "0.05", .. few]);
+        Run(["train", "vae", "--from", first, "--output", annealed, "--anneal", "--minutes", "0.1", .. Few]);
         var last = JsonDocument.Parse(File.ReadAllLines(Path.Combine(annealed, "training", "vae.loss.jsonl"))[^1]).RootElement.GetProperty("step").GetInt32();
         Assert.InRange(last, 1, NablaGen.Training.Runs.TrainingPlan.ForVae(Toys.Sizes()).Steps - 1);
     }
@@ -98,6 +92,36 @@ public sealed class TrainCommandTests : IDisposable
     }
 
     public void Dispose() => _folder.Dispose();
+
+    /// <summary>A VAE and a transformer of a few steps, made once.</summary>
+    public sealed class Begun : IDisposable
+    {
+        private readonly TempFolder _folder = new();
+
+        public Begun()
+        {
+            Toys.Sizes().Save(_folder["preset"]);
+            Run(["train", "vae", "--output", _folder["model"], "--preset", _folder["preset"], "--steps", "3", .. Few]);
+            Output = Run(["train", "dit", "--output", _folder["model"], "--tokenizer", Toys.TokenizerPath, "--steps", "2", "--minutes", "30", "--pool", "16", .. Few[..2]]);
+        }
+
+        /// <summary>What the transformer's training printed.</summary>
+        public string Output { get; }
+
+        public string Copy(string path)
+        {
+            foreach (var file in Directory.EnumerateFiles(_folder["model"], "*", SearchOption.AllDirectories))
+            {
+                var copy = Path.Combine(path, Path.GetRelativePath(_folder["model"], file));
+                Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
+                File.Copy(file, copy);
+            }
+
+            return path;
+        }
+
+        public void Dispose() => _folder.Dispose();
+    }
 
     private static string Run(string[] arguments)
     {

@@ -12,13 +12,17 @@ internal static class MemoryAdvice
     public static IReadOnlyList<string> Smaller(GenerationRequest request, int timeStride, int sizeStep, Func<GenerationRequest, bool> fits)
     {
         var advice = new List<string>();
-        for (var frames = request.Frames - timeStride; frames >= 1; frames -= timeStride)
+        // More frames take more memory, so halving finds the most that fit: one estimate of a long video takes 0.1 s.
+        var (fewer, most) = (1, (request.Frames - 1) / timeStride);
+        for (var end = most + 1; fewer < end;)
         {
-            if (fits(request with { Frames = frames }))
-            {
-                advice.Add($"--frames {frames}");
-                break;
-            }
+            var middle = (fewer + end) / 2;
+            (fewer, end) = fits(Shorter(middle)) ? (fewer, middle) : (middle + 1, end);
+        }
+
+        if (fewer <= most)
+        {
+            advice.Add($"--frames {Shorter(fewer).Frames}");
         }
 
         for (var percent = 95; percent >= 10; percent -= 5)
@@ -32,6 +36,8 @@ internal static class MemoryAdvice
         }
 
         return advice;
+
+        GenerationRequest Shorter(int steps) => request with { Frames = request.Frames - (steps * timeStride) };
     }
 
     /// <summary>As in "use A, B or C".</summary>

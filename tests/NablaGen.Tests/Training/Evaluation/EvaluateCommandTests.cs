@@ -3,6 +3,7 @@ using NablaGen.Tests.Cli;
 
 namespace NablaGen.Tests.Training.Evaluation;
 
+[Trait(Lane.Name, Lane.Commands)]
 public sealed class EvaluateCommandTests : IDisposable
 {
     private readonly TempFolder _folder = new();

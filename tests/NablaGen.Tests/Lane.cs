@@ -1,0 +1,16 @@
+namespace NablaGen.Tests;
+
+/// <summary>
+/// How scripts/test divides the run: two programs at once, then a third. A class is marked <c>[Trait(Lane.Name, ...)]</c>; one without a mark is
+/// in the lane of tests that stay in their process.
+/// </summary>
+internal static class Lane
+{
+    public const string Name = "lane";
+
+    /// <summary>Tests that start the command, again and again: beside the others, for a process that starts uses one core.</summary>
+    public const string Commands = "commands";
+
+    /// <summary>Tests that measure time or memory: after all others, with nothing beside them.</summary>
+    public const string Alone = "alone";
+}
