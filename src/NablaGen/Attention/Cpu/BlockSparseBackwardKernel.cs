@@ -1,6 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
-using System.Runtime.Intrinsics;
 
 namespace NablaGen.Attention;
 
@@ -23,116 +21,149 @@ internal static unsafe class BlockSparseBackwardKernel
     /// <param name="v">[L, D]</param>
     public static void Run(PackedGradient packed, BlockMask mask, int head, float* q, float* k, float* v)
     {
-        ForEachBlock(packed, (block, scratch) => Queries(packed, block, mask.Row(head, block), scratch, q));
-        ForEachBlock(packed, (block, scratch) => Keys(packed, block, mask.Column(head, block), scratch, k, v));
+        if (packed.Lanes == Lanes16.Count)
+        {
+            Run<Lanes16>(packed, mask, head, q, k, v);
+        }
+        else
+        {
+            Run<Lanes8>(packed, mask, head, q, k, v);
+        }
+    }
+
+    private static void Run<T>(PackedGradient packed, BlockMask mask, int head, float* q, float* k, float* v)
+        where T : struct, ILanes<T>
+    {
+        ForEachBlock(packed, (block, scratch) => Queries<T>(packed, block, mask.Row(head, block), scratch, q));
+        ForEachBlock(packed, (block, scratch) => Keys<T>(packed, block, mask.Column(head, block), scratch, k, v));
     }
 
     private static void ForEachBlock(PackedGradient packed, Action<int, Scratch> work) =>
-        Parallel.For(0, packed.Layout.Blocks, CpuThreads.Options, () => new Scratch(packed.PaddedDim), (block, _, scratch) =>
+        Parallel.For(0, packed.Layout.Blocks, CpuThreads.Options, () => new Scratch(packed.Lanes, packed.PaddedDim), (block, _, scratch) =>
         {
             work(block, scratch);
             return scratch;
         }, scratch => scratch.Dispose());
 
-    private static void Queries(PackedGradient packed, int queryBlock, ReadOnlySpan<int> keyBlocks, Scratch scratch, float* target)
+    private static void Queries<T>(PackedGradient packed, int queryBlock, ReadOnlySpan<int> keyBlocks, Scratch scratch, float* target)
+        where T : struct, ILanes<T>
     {
-        var (rows, width) = (packed.Layout.Lengths[queryBlock], packed.PaddedDim);
+        var rows = packed.Layout.Lengths[queryBlock];
         scratch.Clear();
         foreach (var keyBlock in keyBlocks)
         {
-            Scores(packed.Queries.Rows(queryBlock), packed.Keys.Columns(keyBlock), scratch.Weights, rows, packed);
-            Scores(packed.Gradients.Rows(queryBlock), packed.Values.Columns(keyBlock), scratch.Scores, rows, packed);
-            for (var row = 0; row < rows; row++)
-            {
-                var lse = Vector512.Create(packed.LogSumExp(queryBlock)[row]);
-                var product = Vector512.Create(packed.Products(queryBlock)[row]);
-                for (var i = row * BlockSize; i < (row + 1) * BlockSize; i += 16)
-                {
-                    Differentiate(scratch, i, lse, product);
-                }
-            }
-
-            Accumulate(scratch.Scores, packed.Keys.Rows(keyBlock), scratch.First, rows, packed.Layout.Lengths[keyBlock], width);
+            Scores<T>(packed.Queries.Rows(queryBlock), packed.Keys.Columns(keyBlock), scratch.Weights, rows, packed);
+            Scores<T>(packed.Gradients.Rows(queryBlock), packed.Values.Columns(keyBlock), scratch.Scores, rows, packed);
+            DifferentiateByRow<T>(scratch, rows, packed.LogSumExp(queryBlock), packed.Products(queryBlock));
+            Accumulate<T>(scratch.Scores, packed.Keys.Rows(keyBlock), scratch.First, rows, packed.Layout.Lengths[keyBlock], packed);
         }
 
         Store(scratch.First, target, queryBlock, packed, packed.Scale);
     }
 
     // The same, transposed: rows are keys, columns queries.
-    private static void Keys(PackedGradient packed, int keyBlock, ReadOnlySpan<int> queryBlocks, Scratch scratch, float* targetK, float* targetV)
+    private static void Keys<T>(
+        PackedGradient packed, int keyBlock, ReadOnlySpan<int> queryBlocks, Scratch scratch, float* targetK, float* targetV)
+        where T : struct, ILanes<T>
     {
-        var (rows, width) = (packed.Layout.Lengths[keyBlock], packed.PaddedDim);
+        var rows = packed.Layout.Lengths[keyBlock];
         scratch.Clear();
         foreach (var queryBlock in queryBlocks)
         {
-            Scores(packed.Keys.Rows(keyBlock), packed.Queries.Columns(queryBlock), scratch.Weights, rows, packed);
-            Scores(packed.Values.Rows(keyBlock), packed.Gradients.Columns(queryBlock), scratch.Scores, rows, packed);
-            for (var column = 0; column < BlockSize; column += 16)
-            {
-                var lse = Vector512.Load(packed.LogSumExp(queryBlock) + column);
-                var product = Vector512.Load(packed.Products(queryBlock) + column);
-                for (var row = 0; row < rows; row++)
-                {
-                    Differentiate(scratch, row * BlockSize + column, lse, product);
-                }
-            }
-
+            Scores<T>(packed.Keys.Rows(keyBlock), packed.Queries.Columns(queryBlock), scratch.Weights, rows, packed);
+            Scores<T>(packed.Values.Rows(keyBlock), packed.Gradients.Columns(queryBlock), scratch.Scores, rows, packed);
+            DifferentiateByColumn<T>(scratch, rows, packed.LogSumExp(queryBlock), packed.Products(queryBlock));
             var queries = packed.Layout.Lengths[queryBlock];
-            Accumulate(scratch.Weights, packed.Gradients.Rows(queryBlock), scratch.First, rows, queries, width);
-            Accumulate(scratch.Scores, packed.Queries.Rows(queryBlock), scratch.Second, rows, queries, width);
+            Accumulate<T>(scratch.Weights, packed.Gradients.Rows(queryBlock), scratch.First, rows, queries, packed);
+            Accumulate<T>(scratch.Scores, packed.Queries.Rows(queryBlock), scratch.Second, rows, queries, packed);
         }
 
         Store(scratch.First, targetV, keyBlock, packed, 1);
         Store(scratch.Second, targetK, keyBlock, packed, 1);
     }
 
-    // Sixteen of S and dP become P and dS. Columns past a ragged block's end are never read again.
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Differentiate(Scratch scratch, int at, Vector512<float> lse, Vector512<float> product)
+    // S and dP become P and dS; a row has one log-sum-exp and one product. Columns past a ragged block's end are never read again.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void DifferentiateByRow<T>(Scratch scratch, int rows, float* logSumExp, float* products)
+        where T : struct, ILanes<T>
     {
-        var weights = Vector512.Exp(Vector512.Load(scratch.Weights + at) - lse);
-        weights.Store(scratch.Weights + at);
-        (weights * (Vector512.Load(scratch.Scores + at) - product)).Store(scratch.Scores + at);
-    }
-
-    private static void Scores(float* rows, float* columns, float* scores, int count, PackedGradient packed) =>
-        CpuGemm.Multiply(rows, packed.PaddedDim, columns, BlockSize, scores, BlockSize, count, BlockSize, packed.Dim, accumulate: false);
-
-    private static void Accumulate(float* scores, float* matrix, float* sum, int rows, int depth, int width) =>
-        CpuGemm.Multiply(scores, BlockSize, matrix, width, sum, width, rows, width, depth, accumulate: true);
-
-    private static void Store(float* sum, float* target, int block, PackedGradient packed, float scale)
-    {
-        target += (nint)packed.Layout.Starts[block] * packed.Dim;
-        for (var row = 0; row < packed.Layout.Lengths[block]; row++)
+        var (weights, scores) = (scratch.Weights, scratch.Scores);
+        for (var row = 0; row < rows; row++)
         {
-            for (var c = 0; c < packed.Dim; c++)
+            var (lse, product) = (T.All(logSumExp[row]), T.All(products[row]));
+            for (var column = 0; column < BlockSize; column += T.Count)
             {
-                target[row * packed.Dim + c] = sum[row * packed.PaddedDim + c] * scale;
+                Differentiate(weights.At(row, column), scores.At(row, column), lse, product);
             }
         }
     }
 
-    /// <summary>One thread's tiles (S, then P; dP, then dS) and its block's sums.</summary>
-    private sealed class Scratch(int width) : IDisposable
+    // The same where columns have them.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void DifferentiateByColumn<T>(Scratch scratch, int rows, float* logSumExp, float* products)
+        where T : struct, ILanes<T>
     {
-        public readonly float* Weights = PackedHead.Allocate(BlockSize * BlockSize);
-        public readonly float* Scores = PackedHead.Allocate(BlockSize * BlockSize);
-        public readonly float* First = PackedHead.Allocate((nuint)(BlockSize * width));
-        public readonly float* Second = PackedHead.Allocate((nuint)(BlockSize * width));
+        var (weights, scores) = (scratch.Weights, scratch.Scores);
+        for (var column = 0; column < BlockSize; column += T.Count)
+        {
+            var (lse, product) = (T.Load(logSumExp + column), T.Load(products + column));
+            for (var row = 0; row < rows; row++)
+            {
+                Differentiate(weights.At(row, column), scores.At(row, column), lse, product);
+            }
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Differentiate<T>(float* weights, float* scores, T lse, T product)
+        where T : struct, ILanes<T>
+    {
+        var p = T.Exp(T.Load(weights) - lse);
+        p.Store(weights);
+        (p * (T.Load(scores) - product)).Store(scores);
+    }
+
+    private static void Scores<T>(CpuMatrix rows, CpuMatrix columns, CpuMatrix scores, int count, PackedGradient packed)
+        where T : struct, ILanes<T> =>
+        CpuGemm.Multiply<T>(rows, columns, scores, count, BlockSize, packed.Dim, accumulate: false);
+
+    private static void Accumulate<T>(CpuMatrix scores, CpuMatrix matrix, CpuMatrix sum, int rows, int depth, PackedGradient packed)
+        where T : struct, ILanes<T> =>
+        CpuGemm.Multiply<T>(scores, matrix, sum, rows, packed.PaddedDim, depth, accumulate: true);
+
+    private static void Store(CpuMatrix sum, float* target, int block, PackedGradient packed, float scale)
+    {
+        target += (nint)packed.Layout.Starts[block] * packed.Dim;
+        for (var row = 0; row < packed.Layout.Lengths[block]; row++)
+        {
+            sum.StoreRow(row, target + row * packed.Dim, packed.Dim, scale);
+        }
+    }
+
+    /// <summary>One thread's tiles (S, then P; dP, then dS) and its block's sums.</summary>
+    private sealed class Scratch(int lanes, int width) : IDisposable
+    {
+        private readonly BlockMatrices _tiles = new(lanes, 2, BlockSize, BlockSize);
+        private readonly BlockMatrices _sums = new(lanes, 2, BlockSize, width);
+
+        public CpuMatrix Weights => _tiles[0];
+
+        public CpuMatrix Scores => _tiles[1];
+
+        public CpuMatrix First => _sums[0];
+
+        public CpuMatrix Second => _sums[1];
 
         public void Clear()
         {
-            new Span<float>(First, BlockSize * width).Clear();
-            new Span<float>(Second, BlockSize * width).Clear();
+            First.Clear();
+            Second.Clear();
         }
 
         public void Dispose()
         {
-            NativeMemory.AlignedFree(Weights);
-            NativeMemory.AlignedFree(Scores);
-            NativeMemory.AlignedFree(First);
-            NativeMemory.AlignedFree(Second);
+            _tiles.Dispose();
+            _sums.Dispose();
         }
     }
 }

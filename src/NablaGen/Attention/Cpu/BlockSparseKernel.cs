@@ -1,6 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
-using System.Runtime.Intrinsics;
 
 namespace NablaGen.Attention;
 
@@ -11,6 +9,8 @@ namespace NablaGen.Attention;
 internal static unsafe class BlockSparseKernel
 {
     private const int BlockSize = BlockLayout.BlockSize;
+    private const int Panel = MatrixLayout.PanelWidth;
+    private const int ScorePanels = BlockSize / Panel;
 
     /// <summary>Writes the attention's output; a query block with an empty list gets zeros.</summary>
     /// <param name="head">Packed queries, keys and values.</param>
@@ -18,39 +18,50 @@ internal static unsafe class BlockSparseKernel
     /// <param name="keyBlocks">The lists.</param>
     /// <param name="output">[L, D]</param>
     /// <param name="logSumExp">Gets the logarithm of each row's Σ e^s, which the backward pass asks for; or null. [L]</param>
-    public static void Run(PackedHead head, int[] rowStarts, int[] keyBlocks, float* output, float* logSumExp) =>
-        Parallel.For(0, head.Layout.Blocks, CpuThreads.Options, () => new Scratch(head.PaddedDim), (block, _, scratch) =>
+    public static void Run(PackedHead head, int[] rowStarts, int[] keyBlocks, float* output, float* logSumExp)
+    {
+        if (head.Lanes == Lanes16.Count)
         {
-            Attend(head, block, keyBlocks.AsSpan(rowStarts[block]..rowStarts[block + 1]), scratch, output, logSumExp);
+            Run<Lanes16>(head, rowStarts, keyBlocks, output, logSumExp);
+        }
+        else
+        {
+            Run<Lanes8>(head, rowStarts, keyBlocks, output, logSumExp);
+        }
+    }
+
+    private static void Run<T>(PackedHead head, int[] rowStarts, int[] keyBlocks, float* output, float* logSumExp)
+        where T : struct, ILanes<T> =>
+        Parallel.For(0, head.Layout.Blocks, CpuThreads.Options, () => new Scratch(T.Count, head.PaddedDim), (block, _, scratch) =>
+        {
+            Attend<T>(head, block, keyBlocks.AsSpan(rowStarts[block]..rowStarts[block + 1]), scratch, output, logSumExp);
             return scratch;
         }, scratch => scratch.Dispose());
 
-    private static void Attend(PackedHead head, int queryBlock, ReadOnlySpan<int> keyBlocks, Scratch scratch, float* output, float* logSumExp)
+    private static void Attend<T>(
+        PackedHead head, int queryBlock, ReadOnlySpan<int> keyBlocks, Scratch scratch, float* output, float* logSumExp)
+        where T : struct, ILanes<T>
     {
         var rows = head.Layout.Lengths[queryBlock];
         var width = head.PaddedDim;
-        scratch.Reset(rows, width);
+        scratch.Reset(rows);
         foreach (var keyBlock in keyBlocks)
         {
             var keys = head.Layout.Lengths[keyBlock];
-            CpuGemm.Multiply(head.Queries(queryBlock), width, head.Keys(keyBlock), BlockSize, scratch.Scores, BlockSize, rows, BlockSize, head.Dim, accumulate: false);
+            CpuGemm.Multiply<T>(head.Queries(queryBlock), head.Keys(keyBlock), scratch.Scores, rows, BlockSize, head.Dim, accumulate: false);
             for (var row = 0; row < rows; row++)
             {
-                SoftmaxRow(scratch, row, keys, width);
+                SoftmaxRow<T>(scratch, row, keys, width);
             }
 
-            CpuGemm.Multiply(scratch.Scores, BlockSize, head.Values(keyBlock), width, scratch.Output, width, rows, width, keys, accumulate: true);
+            CpuGemm.Multiply<T>(scratch.Scores, head.Values(keyBlock), scratch.Output, rows, width, keys, accumulate: true);
         }
 
         var target = output + (nint)head.Layout.Starts[queryBlock] * head.Dim;
         for (var row = 0; row < rows; row++)
         {
             var inverse = scratch.Sum[row] > 0 ? 1 / scratch.Sum[row] : 0;
-            for (var c = 0; c < head.Dim; c++)
-            {
-                target[row * head.Dim + c] = scratch.Output[row * width + c] * inverse;
-            }
-
+            scratch.Output.StoreRow(row, target + row * head.Dim, head.Dim, inverse);
             if (logSumExp != null)
             {
                 logSumExp[head.Layout.Starts[queryBlock] + row] = scratch.Max[row] + MathF.Log(scratch.Sum[row]);
@@ -60,70 +71,82 @@ internal static unsafe class BlockSparseKernel
 
     // Turns a row of scores into e^(s − m'), where m' is the row's largest so far, and scales down what came before.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void SoftmaxRow(Scratch scratch, int row, int keys, int width)
+    private static void SoftmaxRow<T>(Scratch scratch, int row, int keys, int width)
+        where T : struct, ILanes<T>
     {
-        var scores = scratch.Scores + row * BlockSize;
-        new Span<float>(scores + keys, BlockSize - keys).Fill(float.NegativeInfinity);
-
-        var largest = Vector512.Load(scores);
-        for (var i = 16; i < BlockSize; i += 16)
+        for (var i = keys; i < BlockSize; i++)
         {
-            largest = Vector512.MaxNative(largest, Vector512.Load(scores + i));
+            *scratch.Scores.At(row, i) = float.NegativeInfinity;
+        }
+
+        var first = scratch.Scores.At(row, 0);
+        var panel = scratch.Scores.Layout.Panel;
+        var largest = T.Load(first);
+        for (var scores = first; scores < first + ScorePanels * panel; scores += panel)
+        {
+            for (var i = 0; i < Panel; i += T.Count)
+            {
+                largest = T.Max(largest, T.Load(scores + i));
+            }
         }
 
         var before = scratch.Max[row];
-        var max = before;
-        for (var i = 0; i < Vector512<float>.Count; i++)
+        var max = T.Max(largest, before);
+        // Before the loop: a call after it would have the registers saved in each turn.
+        var scale = max > before ? MathF.Exp(before - max) : 1;
+        var shift = T.All(max);
+        var sum = T.All(0);
+        for (var scores = first; scores < first + ScorePanels * panel; scores += panel)
         {
-            max = MathF.Max(max, largest[i]);
+            for (var i = 0; i < Panel; i += T.Count)
+            {
+                var mass = T.Exp(T.Load(scores + i) - shift);
+                sum += mass;
+                mass.Store(scores + i);
+            }
         }
 
-        var shift = Vector512.Create(max);
-        var sum = Vector512<float>.Zero;
-        for (var i = 0; i < BlockSize; i += 16)
-        {
-            var mass = Vector512.Exp(Vector512.Load(scores + i) - shift);
-            sum += mass;
-            mass.Store(scores + i);
-        }
-
-        var scale = MathF.Exp(before - max);
-        scratch.Sum[row] = scratch.Sum[row] * scale + Vector512.Sum(sum);
+        scratch.Sum[row] = scratch.Sum[row] * scale + T.Sum(sum);
         if (max > before)
         {
             scratch.Max[row] = max;
-            var factor = Vector512.Create(scale);
-            var output = scratch.Output + row * width;
-            for (var c = 0; c < width; c += 16)
+            var factor = T.All(scale);
+            var output = scratch.Output.At(row, 0);
+            for (var c = 0; c < width; c += Panel, output += scratch.Output.Layout.Panel)
             {
-                (Vector512.Load(output + c) * factor).Store(output + c);
+                for (var i = 0; i < Panel; i += T.Count)
+                {
+                    (T.Load(output + i) * factor).Store(output + i);
+                }
             }
         }
     }
 
     /// <summary>One thread's tile of scores, its output rows, and each row's largest score and sum.</summary>
-    private sealed class Scratch(int width) : IDisposable
+    private sealed class Scratch(int lanes, int width) : IDisposable
     {
-        public readonly float* Scores = Allocate(BlockSize * BlockSize);
-        public readonly float* Output = Allocate(BlockSize * width);
-        public readonly float* Max = Allocate(BlockSize);
-        public readonly float* Sum = Allocate(BlockSize);
+        private readonly BlockMatrices _scores = new(lanes, 1, BlockSize, BlockSize);
+        private readonly BlockMatrices _output = new(lanes, 1, BlockSize, width);
 
-        public void Reset(int rows, int width)
+        public CpuMatrix Scores => _scores[0];
+
+        public CpuMatrix Output => _output[0];
+
+        public float[] Max { get; } = new float[BlockSize];
+
+        public float[] Sum { get; } = new float[BlockSize];
+
+        public void Reset(int rows)
         {
-            new Span<float>(Output, BlockSize * width).Clear();
-            new Span<float>(Max, rows).Fill(float.NegativeInfinity);
-            new Span<float>(Sum, rows).Clear();
+            Output.Clear();
+            Max.AsSpan(0, rows).Fill(float.NegativeInfinity);
+            Sum.AsSpan(0, rows).Clear();
         }
 
         public void Dispose()
         {
-            NativeMemory.AlignedFree(Scores);
-            NativeMemory.AlignedFree(Output);
-            NativeMemory.AlignedFree(Max);
-            NativeMemory.AlignedFree(Sum);
+            _scores.Dispose();
+            _output.Dispose();
         }
-
-        private static float* Allocate(int count) => (float*)NativeMemory.AlignedAlloc((nuint)count * sizeof(float), 64);
     }
 }

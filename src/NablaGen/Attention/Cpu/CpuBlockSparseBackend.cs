@@ -8,12 +8,23 @@ namespace NablaGen.Attention;
 /// </summary>
 public sealed class CpuBlockSparseBackend : IBlockSparseBackend
 {
+    private readonly int _lanes;
+
+    /// <summary>With the widest vectors that this machine has.</summary>
+    public CpuBlockSparseBackend()
+        : this(CpuLanes.Widest)
+    {
+    }
+
+    /// <summary>With vectors of 8 or 16 floats, which every machine can run.</summary>
+    internal CpuBlockSparseBackend(int lanes) => _lanes = CpuLanes.Checked(lanes);
+
     /// <inheritdoc/>
     public Tensor Forward(
         Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, out IKeptBlocks kept, int layer = 0,
         BlockMeans? means = null)
     {
-        var call = new CpuBlockSparseCall(layout, expression, layer);
+        var call = new CpuBlockSparseCall(layout, expression, layer, _lanes);
         var output = BlockSparseFunction.Run(call, q, k, v);
         kept = call.Mask!;
         return output;

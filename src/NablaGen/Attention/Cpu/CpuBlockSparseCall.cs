@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace NablaGen.Attention;
 
 /// <summary>One attention on the CPU. Forward and backward hold one head's packed copy at a time.</summary>
-internal sealed unsafe class CpuBlockSparseCall(BlockLayout layout, AttentionExpression expression, int layer) : IBlockSparseCall
+internal sealed unsafe class CpuBlockSparseCall(BlockLayout layout, AttentionExpression expression, int layer, int lanes) : IBlockSparseCall
 {
     /// <summary>What the forward pass kept.</summary>
     public BlockMask? Mask { get; private set; }
@@ -29,7 +29,7 @@ internal sealed unsafe class CpuBlockSparseCall(BlockLayout layout, AttentionExp
         var rowStarts = new int[headCount][];
         var keyBlocks = new int[headCount][];
         var (maskTime, attentionTime) = (new Stopwatch(), new Stopwatch());
-        using var packed = new PackedHead(layout, dim);
+        using var packed = new PackedHead(layout, dim, lanes);
         for (var head = 0; head < headCount; head++)
         {
             var at = head * tokens * dim;
@@ -71,7 +71,7 @@ internal sealed unsafe class CpuBlockSparseCall(BlockLayout layout, AttentionExp
         var (output, logSumExp, outer) = (Flat(saved[3]), saved[4], Flat(gradient));
         var (q, k, v) = (empty_like(queries), empty_like(keys), empty_like(values));
         var (tokens, dim) = (layout.Tokens, (int)queries.shape[3]);
-        using var packed = new PackedGradient(layout, dim);
+        using var packed = new PackedGradient(layout, dim, lanes);
         for (var head = 0; head < Mask!.Heads; head++)
         {
             var at = (long)head * tokens * dim;

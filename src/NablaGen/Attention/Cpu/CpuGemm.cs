@@ -3,49 +3,58 @@ using System.Runtime.Intrinsics;
 
 namespace NablaGen.Attention;
 
-/// <summary>Small float32 matrix products from registers: C = A B or C += A B, row-major, with B's columns a multiple of 16.</summary>
+/// <summary>Small float32 matrix products from registers: C = A B or C += A B, with B's columns a multiple of 16.</summary>
 /// <remarks>
-/// Four rows of A meet 64 columns of B (four 512-bit registers) or 16 (two 256-bit ones), so that each element loaded is used several
-/// times. docs/performance.md has what the attention reaches with it.
+/// Here for 512-bit vectors, row-major: four rows of A meet 64 columns of B (four registers), or 16 where fewer are left, so that each
+/// element loaded is used several times. For 256-bit ones see <see cref="PanelGemm"/>. An element's products are summed in the same order
+/// in both, so that they give the same bits. docs/performance.md has what the attention reaches with them.
 /// </remarks>
 internal static unsafe class CpuGemm
 {
     private const int RowsAtOnce = 4;
 
     /// <summary>Sum of the products of two vectors whose length is a multiple of 16.</summary>
-    public static float Dot(float* a, float* b, int length)
+    public static float Dot<T>(float* a, float* b, int length)
+        where T : struct, ILanes<T>
     {
-        var sum = Vector512<float>.Zero;
-        for (var i = 0; i < length; i += Vector512<float>.Count)
+        var sum = T.All(0);
+        for (var i = 0; i < length; i += T.Count)
         {
-            sum = Vector512.FusedMultiplyAdd(Vector512.Load(a + i), Vector512.Load(b + i), sum);
+            sum = T.MultiplyAdd(T.Load(a + i), T.Load(b + i), sum);
         }
 
-        return Vector512.Sum(sum);
+        return T.Sum(sum);
     }
 
-    /// <summary>C [rows, columns] = A [rows, depth] · B [depth, columns], or added to C.</summary>
-    /// <param name="a">A; rows are rounded up to 4, so the memory must reach that far.</param>
-    /// <param name="lda">Floats from a row of A to the next.</param>
+    /// <summary>C [rows, columns] = A [rows, depth] · B [depth, columns], or added to C. All lie as <typeparamref name="T"/>'s width wants it.</summary>
+    /// <param name="a">A; rows are rounded up, by 3 at most, so the memory must reach that far.</param>
     /// <param name="b">B.</param>
-    /// <param name="ldb">Floats from a row of B to the next.</param>
-    /// <param name="c">C; rows are rounded up to 4.</param>
-    /// <param name="ldc">Floats from a row of C to the next.</param>
+    /// <param name="c">C; rows are rounded up as A's.</param>
     /// <param name="rows">Rows of A and C.</param>
     /// <param name="columns">Columns of B and C, a multiple of 16.</param>
     /// <param name="depth">Columns of A, rows of B.</param>
     /// <param name="accumulate">Whether to add to C.</param>
-    public static void Multiply(float* a, int lda, float* b, int ldb, float* c, int ldc, int rows, int columns, int depth, bool accumulate)
+    public static void Multiply<T>(CpuMatrix a, CpuMatrix b, CpuMatrix c, int rows, int columns, int depth, bool accumulate)
+        where T : struct, ILanes<T>
+    {
+        if (T.Count == Lanes16.Count)
+        {
+            Multiply(a.Data, a.Layout.Row, b.Data, b.Layout.Row, c.Data, c.Layout.Row, rows, columns, depth, accumulate);
+        }
+        else
+        {
+            PanelGemm.Multiply(a, b, c, rows, columns, depth, accumulate);
+        }
+    }
+
+    private static void Multiply(float* a, int lda, float* b, int ldb, float* c, int ldc, int rows, int columns, int depth, bool accumulate)
     {
         for (var row = 0; row < rows; row += RowsAtOnce)
         {
             var column = 0;
-            if (Vector512.IsHardwareAccelerated)
+            for (; column + 64 <= columns; column += 64)
             {
-                for (; column + 64 <= columns; column += 64)
-                {
-                    Tile64(a + row * lda, lda, b + column, ldb, c + row * ldc + column, ldc, depth, accumulate);
-                }
+                Tile64(a + row * lda, lda, b + column, ldb, c + row * ldc + column, ldc, depth, accumulate);
             }
 
             for (; column < columns; column += 16)
@@ -146,7 +155,7 @@ internal static unsafe class CpuGemm
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Store(float* c, Vector256<float> x0, Vector256<float> x1, bool accumulate)
+    internal static void Store(float* c, Vector256<float> x0, Vector256<float> x1, bool accumulate)
     {
         if (accumulate)
         {

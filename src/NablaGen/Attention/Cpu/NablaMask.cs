@@ -77,7 +77,7 @@ internal static unsafe class NablaMask
             for (var j = 0; j < blocks; j++)
             {
                 // The packed queries carry the 1/√D already.
-                var logit = CpuGemm.Dot(q, head.KeyMean(j), head.PaddedDim) + MathF.Log(lengths[j] / (float)BlockLayout.BlockSize);
+                var logit = Product(head, q, head.KeyMean(j)) + MathF.Log(lengths[j] / (float)BlockLayout.BlockSize);
                 _mass[j] = logit;
                 max = Math.Max(max, logit);
             }
@@ -94,5 +94,9 @@ internal static unsafe class NablaMask
                 _mass[j] /= total;
             }
         }
+
+        private static float Product(PackedHead head, float* a, float* b) => head.Lanes == Lanes16.Count
+            ? CpuGemm.Dot<Lanes16>(a, b, head.PaddedDim)
+            : CpuGemm.Dot<Lanes8>(a, b, head.PaddedDim);
     }
 }

@@ -13,22 +13,26 @@ internal sealed unsafe class PackedGradient : IDisposable
     private readonly float* _logSumExp;
     private readonly float* _products;
 
-    /// <summary>Room for one head of <paramref name="dim"/> channels.</summary>
-    public PackedGradient(BlockLayout layout, int dim)
+    /// <summary>Room for one head of <paramref name="dim"/> channels, for vectors of <paramref name="lanes"/> floats.</summary>
+    public PackedGradient(BlockLayout layout, int dim, int lanes)
     {
         Layout = layout;
+        Lanes = lanes;
         Dim = dim;
         PaddedDim = PackedHead.Pad(dim);
         Scale = 1 / MathF.Sqrt(dim);
-        Queries = new PackedBlocks(layout, dim);
-        Keys = new PackedBlocks(layout, dim);
-        Values = new PackedBlocks(layout, dim);
-        Gradients = new PackedBlocks(layout, dim);
+        Queries = new PackedBlocks(layout, dim, lanes);
+        Keys = new PackedBlocks(layout, dim, lanes);
+        Values = new PackedBlocks(layout, dim, lanes);
+        Gradients = new PackedBlocks(layout, dim, lanes);
         _logSumExp = PackedHead.Allocate((nuint)layout.Blocks * BlockSize);
         _products = PackedHead.Allocate((nuint)layout.Blocks * BlockSize);
     }
 
     public BlockLayout Layout { get; }
+
+    /// <summary>Floats in the vectors that this is laid out for: 8 or 16.</summary>
+    public int Lanes { get; }
 
     /// <summary>Channels of the head, D in shapes.</summary>
     public int Dim { get; }

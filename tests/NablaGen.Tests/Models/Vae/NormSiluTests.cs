@@ -32,6 +32,32 @@ public class NormSiluTests
         }
     }
 
+    // On every machine, whichever width it would choose.
+    [Theory]
+    [InlineData(8, 16, 5000)]
+    [InlineData(16, 16, 5000)]
+    [InlineData(8, 96, 3)]
+    [InlineData(16, 96, 3)]
+    public void The_pass_agrees_in_both_widths(int lanes, int channels, int pixels)
+    {
+        using var scope = NewDisposeScope();
+        manual_seed(channels);
+        var (x, gamma) = (3 * randn(pixels, channels), 1 + 0.3 * randn(channels));
+        x[0] = 0;
+        x[1, 5] = float.NaN;
+        var y = empty_like(x);
+        foreach (var silu in new[] { true, false })
+        {
+            CpuNormSilu.Run(x, y, gamma, pixels, channels, silu, lanes);
+            // A NaN spoils its own row only.
+            Assert.True(y[1].isnan().all().item<bool>());
+            var exact = ReferenceFused.RmsNormSilu(
+                [.. x[TensorIndex.Slice(2)].flatten().data<float>().Select(v => (double)v)], channels, gamma.data<float>().ToArray(), silu);
+            Golden.AssertClose(y[TensorIndex.Slice(2)].flatten(), tensor(exact).to_type(ScalarType.Float32), 1e-6);
+            Assert.Equal(0, y[0].abs().max().item<float>());
+        }
+    }
+
     [Fact]
     public void Very_negative_values_become_nought()
     {
