@@ -21,6 +21,9 @@ public sealed class BatchRunner(TextToVideo pipeline, string folder, BatchOption
     // What the manifest said of each row when this run began.
     private readonly Dictionary<string, ManifestEntry?> _before = [];
 
+    // A row of this run: one that failed before stops nothing.
+    private bool _hasFailed;
+
     /// <summary>How the rows stand, also after an exception.</summary>
     public BatchSummary Summary { get; private set; } = new(0, 0, 0, 0);
 
@@ -89,7 +92,7 @@ public sealed class BatchRunner(TextToVideo pipeline, string folder, BatchOption
             while (pending.Count > 0)
             {
                 var left = pending.Where(row => !TryMake(row, prepared, claims, manifest, cancellation)).ToList();
-                if (options.FailFast && Summary.Failed > 0)
+                if (options.FailFast && _hasFailed)
                 {
                     return;
                 }
@@ -122,7 +125,7 @@ public sealed class BatchRunner(TextToVideo pipeline, string folder, BatchOption
         BatchRow row, Dictionary<string, PreparedRequest> prepared, RowClaims claims, BatchManifest manifest, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
-        if (options.FailFast && Summary.Failed > 0)
+        if (options.FailFast && _hasFailed)
         {
             return true;
         }
@@ -195,10 +198,12 @@ public sealed class BatchRunner(TextToVideo pipeline, string folder, BatchOption
         }
         catch (Exception error) when (IsOfRow(error))
         {
+            progress.OnRowError(row, error);
             var reason = error is OutOfMemoryException ? "out of memory" : Line.Of(error.Message.Split('\n')[0]);
             var entry = Entry(RowState.Failed) with { Error = reason };
             manifest.Add(entry);
             Summary = Summary with { Failed = Summary.Failed + 1 };
+            _hasFailed = true;
             progress.OnRowFailed(row, entry, Summary);
         }
     }
