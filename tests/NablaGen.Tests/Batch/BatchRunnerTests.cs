@@ -137,6 +137,19 @@ public sealed class BatchRunnerTests : IClassFixture<GoldenModelFixture>, IDispo
     }
 
     [Fact]
+    public void A_row_that_fails_as_the_run_is_cancelled_is_not_told_as_failed()
+    {
+        using var cancellation = new CancellationTokenSource();
+        Directory.CreateDirectory(_folder[Names("a")[0] + ".png"]);
+        _log.OnRow = _ => cancellation.Cancel();
+        var runner = new BatchRunner(_pipeline, _folder.Path, new BatchOptions(), _log);
+        Assert.Throws<OperationCanceledException>(() => runner.Run(Rows(1, "a"), cancellation.Token));
+        Assert.Equal((0, 1), (runner.Summary.Failed, runner.Summary.Left));
+        Assert.Null(_log.Cause);
+        Assert.DoesNotContain("failed", string.Concat(_folder.Files.Where(file => file.EndsWith(".jsonl")).Select(File.ReadAllText)));
+    }
+
+    [Fact]
     public void A_prompt_that_is_longer_than_the_model_reads_is_told()
     {
         var read = _model.DitConfig.TextLen;

@@ -80,6 +80,14 @@ public sealed class LongJobTests(GoldenModelFixture model) : IClassFixture<Golde
     }
 
     [Fact]
+    public void What_fails_because_the_run_is_cancelled_is_cancelled()
+    {
+        Assert.Equal((130, "cancelled"), CommandRunner.Explain(new NablaGenException("ffmpeg failed"), cancelled: true));
+        Assert.Equal((1, "ffmpeg failed"), CommandRunner.Explain(new NablaGenException("ffmpeg failed"), cancelled: false));
+        Assert.Equal((2, "too wide"), CommandRunner.Explain(new InvalidRequestException("too wide"), cancelled: false));
+    }
+
+    [Fact]
     public void A_command_that_fails_is_a_warning_only()
     {
         var run = Generate("--prompt", "x", "--steps", "1", "--notify-command", "echo sent; exit 3");

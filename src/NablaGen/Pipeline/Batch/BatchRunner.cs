@@ -18,6 +18,9 @@ public sealed class BatchRunner(TextToVideo pipeline, string folder, BatchOption
 {
     private static readonly TimeSpan BetweenLooks = TimeSpan.FromSeconds(0.5);
 
+    // A terminal's Ctrl-C ends ffmpeg too, and what that makes of the row may be here before the cancellation.
+    private static readonly TimeSpan InterruptGrace = TimeSpan.FromSeconds(0.5);
+
     // What the manifest said of each row when this run began.
     private readonly Dictionary<string, ManifestEntry?> _before = [];
 
@@ -198,6 +201,11 @@ public sealed class BatchRunner(TextToVideo pipeline, string folder, BatchOption
         }
         catch (Exception error) when (IsOfRow(error))
         {
+            if (cancellation.CanBeCanceled && cancellation.WaitHandle.WaitOne(InterruptGrace))
+            {
+                throw new OperationCanceledException(cancellation);
+            }
+
             progress.OnRowError(row, error);
             var reason = error is OutOfMemoryException ? "out of memory" : Line.Of(error.Message.Split('\n')[0]);
             var entry = Entry(RowState.Failed) with { Error = reason };
