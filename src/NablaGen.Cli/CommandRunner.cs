@@ -16,6 +16,8 @@ internal static partial class CommandRunner
         Recursive = true,
     };
 
+    private static readonly TimeSpan InterruptGrace = TimeSpan.FromSeconds(0.1);
+
     public static int Run(RootCommand root, string[] args)
     {
         root.Add(Verbose);
@@ -53,7 +55,10 @@ internal static partial class CommandRunner
         catch (Exception error)
         {
             failure = error;
-            (code, line) = Explain(error, cancellation.IsCancellationRequested);
+            // A terminal's Ctrl-C ends ffmpeg too, and that it failed may be here before our own signal.
+            (code, line) = Explain(error, error is NablaGenException and not InvalidRequestException
+                ? cancellation.Token.WaitHandle.WaitOne(InterruptGrace)
+                : cancellation.IsCancellationRequested);
             Console.Error.WriteLine($"nablagen: {line}");
             if (code != ExitCode.Cancelled && parsed.GetValue(Verbose))
             {
@@ -72,9 +77,10 @@ internal static partial class CommandRunner
         LongJob.Current?.Log?.Write("warning", line);
     }
 
-    private static (int Code, string Line) Explain(Exception error, bool cancelled) => error switch
+    /// <summary>The exit code and the line of what ended a run.</summary>
+    internal static (int Code, string Line) Explain(Exception error, bool cancelled) => error switch
     {
-        OperationCanceledException when cancelled => (ExitCode.Cancelled, "cancelled"),
+        OperationCanceledException or NablaGenException when cancelled => (ExitCode.Cancelled, "cancelled"),
         InvalidRequestException => (ExitCode.WrongUsage, error.Message),
         NablaGenException or CudaException => (ExitCode.Failed, error.Message),
         OutOfMemoryException => (ExitCode.Failed, "out of memory: use a smaller --width, --height or --frames"),

@@ -36,6 +36,9 @@ internal sealed class LongJob
     /// <summary>What was made, for the command at the end; null so far. Commands that make several things name their folder.</summary>
     public string? Output { get; set; }
 
+    /// <summary>Why a run failed that ends without an exception, as a batch does in which rows failed; null where it did not.</summary>
+    public string? Problem { get; set; }
+
     /// <summary>Adds the options to a command.</summary>
     public static void AddTo(Command command)
     {
@@ -81,6 +84,7 @@ internal sealed class LongJob
     /// <param name="failure">The error.</param>
     public void End(int code, string? line, Exception? failure)
     {
+        line ??= Problem;
         var status = code switch { ExitCode.Done => "done", ExitCode.Cancelled => "cancelled", _ => "failed" };
         if (failure is not null && code == ExitCode.Failed)
         {

@@ -18,6 +18,7 @@ var root = new RootCommand("Makes videos from text with Wan2.1 and NABLA sparse 
 };
 ExampleHelp.AddTo(root, new Dictionary<string, string>
 {
+    [""] = GenerateCommand.Example,
     ["generate"] = GenerateCommand.Example,
     ["batch"] = BatchCommand.Example,
     ["compare"] = CompareCommand.Example,

@@ -10,12 +10,15 @@ internal static class UsageHint
     {
         var typed = parsed.UnmatchedTokens[0];
         var command = parsed.CommandResult.Command;
-        if (!typed.StartsWith('-') && command.Options.FirstOrDefault(option => option.Name == "--prompt") is { } prompt && parsed.GetResult(prompt) is not null)
+        var prompt = typed.StartsWith('-') ? null : command.Options.FirstOrDefault(option => option.Name == "--prompt");
+        if (prompt is not null && parsed.GetResult(prompt) is not null)
         {
             return ": put a prompt of several words in quotes";
         }
 
-        return Closest(typed, command.Children.Select(symbol => symbol.Name)) is { } name ? $": did you mean {name}?" : "";
+        return Closest(typed, command.Children.Select(symbol => symbol.Name)) is { } name ? $": did you mean {name}?"
+            : prompt is null ? ""
+            : ": what to show goes behind --prompt, in quotes";
     }
 
     /// <summary>The name that a word begins, or that is few letters away from it; null where there is none.</summary>

@@ -90,44 +90,43 @@ internal sealed class BatchCommand
             Verify = parsed.GetValue(_verify),
             DiscardLatents = parsed.GetValue(_discardLatents),
         };
-        var json = parsed.GetValue(_json) ? new BatchJson(Console.Out, shard) : null;
-        var summary = Run(progress => new BatchRunner(pipeline, outputDir, options, progress), rows, json, shard, cancellation);
         if (LongJob.Current is { } job)
         {
             job.Output = Path.GetFullPath(outputDir);
-            job.Log?.Write("batch", BatchText.End(summary, outputDir));
         }
 
-        if (json is null)
-        {
-            Console.WriteLine(BatchText.End(summary, outputDir));
-        }
-
+        var json = parsed.GetValue(_json) ? new BatchJson(Console.Out, shard) : null;
+        var summary = Run(progress => new BatchRunner(pipeline, outputDir, options, progress), rows, outputDir, json, shard, cancellation);
         if (summary.Failed == 0)
         {
             return ExitCode.Done;
         }
 
-        Console.Error.WriteLine(
-            $"nablagen: {summary.Failed} of {BatchText.Rows(summary.Rows)} failed; the manifest in {outputDir} says why, --retry-failed makes them again");
+        var line = $"{summary.Failed} of {BatchText.Rows(summary.Rows)} failed; the manifest in {outputDir} says why, --retry-failed makes them again";
+        Console.Error.WriteLine($"nablagen: {line}");
+        if (LongJob.Current is { } failed)
+        {
+            failed.Problem = line;
+        }
+
         return ExitCode.Failed;
     }
 
+    // Also a batch that is cut off says how its rows stand.
     private static BatchSummary Run(
-        Func<IBatchProgress, BatchRunner> create, IReadOnlyList<BatchRow> rows, BatchJson? json, Shard shard, CancellationToken cancellation)
+        Func<IBatchProgress, BatchRunner> create, IReadOnlyList<BatchRow> rows, string folder, BatchJson? json, Shard shard, CancellationToken cancellation)
     {
-        if (json is null)
+        BatchRunner? runner = null;
+        BatchSummary Work(IBatchProgress progress)
         {
-            return ProgressReport.IsInteractive
-                ? BatchBars.Run(shard, progress => create(progress).Run(rows, cancellation))
-                : create(new BatchLines(Console.Out, shard)).Run(rows, cancellation);
+            runner = create(LongJob.Current?.Log is { } log ? new LoggedBatch(progress, log, shard) : progress);
+            return runner.Run(rows, cancellation);
         }
 
-        var runner = create(json);
         var state = "failed";
         try
         {
-            var summary = runner.Run(rows, cancellation);
+            var summary = json is not null ? Work(json) : ProgressReport.IsInteractive ? BatchBars.Run(shard, Work) : Work(new BatchLines(Console.Out, shard));
             state = summary.Failed == 0 ? "done" : "failed";
             return summary;
         }
@@ -138,7 +137,17 @@ internal sealed class BatchCommand
         }
         finally
         {
-            json.End(runner.Summary, state);
+            // Where it could not even begin, the error alone says more.
+            if (runner?.Summary is { } reached && (state == "done" || reached.Made + reached.Failed > 0 || (state == "cancelled" && reached.Rows > 0)))
+            {
+                LongJob.Current?.Log?.Write("batch", BatchText.End(reached, folder));
+                if (json is null)
+                {
+                    Console.WriteLine(BatchText.End(reached, folder));
+                }
+            }
+
+            json?.End(runner?.Summary ?? new BatchSummary(rows.Count, 0, 0, 0), state);
         }
     }
 

@@ -120,7 +120,12 @@ internal sealed class CompareCommand
 
     private static PartialRequest Over(PromptRow row, PartialRequest flags, ModelFolder model) =>
         row.Request.Attention is null && row.Request.TargetDensity is null
-            ? row.Request.Over(flags, model.Defaults)
+            // Over the model's own attention, which may be dense, the flags' dense steps would be left out; here --attention says what they are for.
+            ? row.Request.Over(flags, model.Defaults) with
+            {
+                DenseSteps = row.Request.DenseSteps ?? flags.DenseSteps,
+                DenseLayers = row.Request.DenseLayers ?? flags.DenseLayers,
+            }
             : throw new InvalidRequestException($"{row.Where}: a row's attention, threshold or target density has no effect: --attention says what is compared");
 
     private static GenerationRequest Checked(PartialRequest row, AttentionExpression expression, ModelFolder model)

@@ -28,6 +28,8 @@ internal sealed class BarProgress(ProgressContext context) : IGenerationProgress
         }
     }
 
+    public void OnCut(string prompt, int tokens, int read) => Wrapped.WriteAboveBars(ProgressReport.Cut(prompt, tokens, read));
+
     public void OnStage(GenerationStage stage, int units)
     {
         Finish();

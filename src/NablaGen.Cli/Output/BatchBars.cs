@@ -76,6 +76,8 @@ internal sealed class BatchBars : IBatchProgress
         _row.IsIndeterminate = true;
     }
 
+    public void OnCut(string prompt, int tokens, int read) => Line(ProgressReport.Cut(prompt, tokens, read));
+
     public void OnStage(GenerationStage stage, int units)
     {
         (_stage, _units) = (stage, units);

@@ -65,6 +65,9 @@ internal sealed class BatchJson(TextWriter output, Shard shard) : IBatchProgress
 
     public void OnWait(int rows) => Write("wait", new JsonObject { ["rows"] = rows });
 
+    public void OnCut(string prompt, int tokens, int read) =>
+        Write("cut", new JsonObject { ["prompt"] = prompt, ["tokens"] = tokens, ["read"] = read });
+
     public void OnStage(GenerationStage stage, int units)
     {
         (_stage, _units) = (stage, units);

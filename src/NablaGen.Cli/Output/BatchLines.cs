@@ -53,6 +53,8 @@ internal sealed class BatchLines(TextWriter output, Shard shard) : IBatchProgres
 
     public void OnWait(int rows) => output.WriteLine(BatchText.Wait(rows));
 
+    public void OnCut(string prompt, int tokens, int read) => output.WriteLine(ProgressReport.Cut(prompt, tokens, read));
+
     public void OnStage(GenerationStage stage, int units)
     {
         (_stage, _units) = (stage, units);

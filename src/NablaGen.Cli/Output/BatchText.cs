@@ -28,8 +28,8 @@ internal static class BatchText
 
     public static string End(BatchSummary summary, string folder)
     {
-        var left = summary.Left == 0 ? "" : $", {summary.Left} left";
-        return $"{Rows(summary.Rows)}: {summary.Made} made, {summary.Skipped} skipped, {summary.Failed} failed{left}; in {folder}";
+        var left = summary.Left == 0 ? "" : $"; {summary.Left} left, which the same command again makes";
+        return $"{Rows(summary.Rows)}: {summary.Made} made, {summary.Skipped} skipped, {summary.Failed} failed; in {folder}{left}";
     }
 
     public static string Rows(int count) => count == 1 ? "1 row" : $"{count} rows";

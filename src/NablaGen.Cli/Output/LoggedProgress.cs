@@ -8,6 +8,22 @@ internal sealed class LoggedProgress(IGenerationProgress shown, RunLog log) : IG
     private GenerationStage _stage;
     private int _units;
 
+    public void OnPlan(MemoryPlan plan)
+    {
+        foreach (var line in PlanReport.Lines(plan))
+        {
+            log.Write("plan", line["plan: ".Length..]);
+        }
+
+        shown.OnPlan(plan);
+    }
+
+    public void OnCut(string prompt, int tokens, int read)
+    {
+        log.Write("note", ProgressReport.Cut(prompt, tokens, read)["note: ".Length..]);
+        shown.OnCut(prompt, tokens, read);
+    }
+
     public void OnStage(GenerationStage stage, int units)
     {
         (_stage, _units) = (stage, units);

@@ -19,6 +19,15 @@ internal static class ProgressReport
     private static IGenerationProgress Logged(IGenerationProgress progress) =>
         LongJob.Current?.Log is { } log ? new LoggedProgress(progress, log) : progress;
 
+    /// <summary>What is said of a prompt that is longer than what the model reads.</summary>
+    public static string Cut(string prompt, int tokens, int read)
+    {
+        const int Shown = 40;
+        var line = string.Join(' ', prompt.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
+        var start = line.Length <= Shown ? line : $"{line[..(char.IsHighSurrogate(line[Shown - 1]) ? Shown - 1 : Shown)]}…";
+        return $"note: the model reads the first {read} of this prompt's {tokens} tokens: \"{start}\"";
+    }
+
     /// <summary>What a stage is called on the screen.</summary>
     public static string Name(GenerationStage stage) => stage switch
     {

@@ -9,6 +9,14 @@ public interface IGenerationProgress
     {
     }
 
+    /// <summary>A prompt is longer than what the model reads; comes before the work, once for each such prompt.</summary>
+    /// <param name="prompt">The prompt, or a negative one.</param>
+    /// <param name="tokens">What it has.</param>
+    /// <param name="read">The first of them, which the model reads.</param>
+    void OnCut(string prompt, int tokens, int read)
+    {
+    }
+
     /// <summary>A stage begins.</summary>
     /// <param name="stage">Which.</param>
     /// <param name="units">Its units of work: solver steps when sampling, frames when decoding; 0 where it has none.</param>

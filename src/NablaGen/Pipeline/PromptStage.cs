@@ -18,8 +18,8 @@ internal sealed class PromptStage(ModelFolder folder)
     public void LoadTokenizer() => _tokenizer ??= UmT5Tokenizer.Load(folder.TokenizerPath);
 
     /// <summary>The true tokens of each prompt and, with guidance, negative prompt; of a list's, many are the same.</summary>
-    public IReadOnlyDictionary<string, int[]> Tokenize(IReadOnlyList<GenerationRequest> requests) =>
-        requests.SelectMany(Texts).Distinct().ToDictionary(text => text, Tokenize);
+    public IReadOnlyDictionary<string, int[]> Tokenize(IReadOnlyList<GenerationRequest> requests, StageClock clock) =>
+        requests.SelectMany(Texts).Distinct().ToDictionary(text => text, text => Tokenize(text, clock));
 
     /// <summary>Encodes all prompts, each once; the text encoder is read for it and gone afterwards.</summary>
     public PreparedRequest[] Encode(
@@ -60,9 +60,15 @@ internal sealed class PromptStage(ModelFolder folder)
 
     private static string[] Texts(GenerationRequest request) => request.IsGuided ? [request.Prompt, request.NegativePrompt] : [request.Prompt];
 
-    private int[] Tokenize(string text)
+    private int[] Tokenize(string text, StageClock clock)
     {
-        var tokens = _tokenizer!.Tokenize(text, folder.DitConfig.TextLen);
+        var most = folder.DitConfig.TextLen;
+        var tokens = _tokenizer!.Tokenize(text, most);
+        if (tokens.Length == most && _tokenizer.Encode(PromptCleaner.Clean(text)).Length is var all && all > most)
+        {
+            clock.Cut(text, all, most);
+        }
+
         var largest = tokens.Ids.Max();
         return largest < folder.TextEncoderConfig.Vocab
             ? tokens.Ids[..tokens.Length]

@@ -25,6 +25,8 @@ internal sealed class StageClock(IGenerationProgress? progress, Action? look = n
 
     public void Plan(MemoryPlan plan) => progress?.OnPlan(plan);
 
+    public void Cut(string prompt, int tokens, int read) => progress?.OnCut(prompt, tokens, read);
+
     public void Start(GenerationStage stage, int units = 0)
     {
         Stop();

@@ -68,7 +68,7 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
     private GenerationResult Make(
         GenerationRequest request, string? output, string? latentsPath, ISamplingObserver? observer, StageClock clock, CancellationToken cancellation)
     {
-        var tokens = Tokenize([request]);
+        var tokens = Tokenize([request], clock);
         var plan = Plan([request], clock);
         clock.Start(GenerationStage.EncodeText);
         using var prepared = Encode([request], tokens, plan, clock, cancellation).Single();
@@ -88,7 +88,7 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
     {
         var clock = Clock(progress);
         clock.Start(GenerationStage.Check);
-        var tokens = Tokenize(requests);
+        var tokens = Tokenize(requests, clock);
         var plan = Plan(requests, clock);
         clock.Start(GenerationStage.EncodeText, requests.Count);
         return Encode(requests, tokens, plan, clock, cancellation);
@@ -195,7 +195,7 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         OutputFile.Prepare(latentsPath, ".safetensors");
     }
 
-    private IReadOnlyDictionary<string, int[]> Tokenize(IReadOnlyList<GenerationRequest> requests)
+    private IReadOnlyDictionary<string, int[]> Tokenize(IReadOnlyList<GenerationRequest> requests, StageClock clock)
     {
         foreach (var request in requests)
         {
@@ -203,7 +203,7 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         }
 
         CheckModel();
-        return _prompts.Tokenize(requests);
+        return _prompts.Tokenize(requests, clock);
     }
 
     private PreparedRequest[] Encode(

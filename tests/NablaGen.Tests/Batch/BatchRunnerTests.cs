@@ -93,6 +93,7 @@ public sealed class BatchRunnerTests : IClassFixture<GoldenModelFixture>, IDispo
         Directory.CreateDirectory(blocked);
         Assert.Equal(new BatchSummary(3, 2, 0, 1), Run("a", "b", "c"));
         Assert.Contains("this is a folder", _log.Error);
+        Assert.Contains(_log.Error!, Assert.IsType<NablaGenException>(_log.Cause).Message);
         Assert.Equal(["start 3", "row a", "done a", "row b", "failed b", "row c", "done c"], _log.Take());
 
         Directory.Delete(blocked);
@@ -108,6 +109,9 @@ public sealed class BatchRunnerTests : IClassFixture<GoldenModelFixture>, IDispo
         Directory.CreateDirectory(_folder[Names("a", "b", "c")[1] + ".png"]);
         var summary = Run(Rows(1, "a", "b", "c"), new BatchOptions { FailFast = true });
         Assert.Equal((1, 1, 1), (summary.Made, summary.Failed, summary.Left));
+
+        // What failed before stops nothing.
+        Assert.Equal(new BatchSummary(3, 1, 1, 1), Run(Rows(1, "a", "b", "c"), new BatchOptions { FailFast = true }));
     }
 
     [Fact]
@@ -130,6 +134,30 @@ public sealed class BatchRunnerTests : IClassFixture<GoldenModelFixture>, IDispo
         Assert.DoesNotContain(_folder.Files, file => file.EndsWith(".claim") || file.EndsWith(".partial"));
         _log.OnRow = null;
         Assert.Equal(new BatchSummary(3, 2, 1, 0), Run("a", "b", "c"));
+    }
+
+    [Fact]
+    public void A_row_that_fails_as_the_run_is_cancelled_is_not_told_as_failed()
+    {
+        using var cancellation = new CancellationTokenSource();
+        Directory.CreateDirectory(_folder[Names("a")[0] + ".png"]);
+        _log.OnRow = _ => cancellation.Cancel();
+        var runner = new BatchRunner(_pipeline, _folder.Path, new BatchOptions(), _log);
+        Assert.Throws<OperationCanceledException>(() => runner.Run(Rows(1, "a"), cancellation.Token));
+        Assert.Equal((0, 1), (runner.Summary.Failed, runner.Summary.Left));
+        Assert.Null(_log.Cause);
+        Assert.DoesNotContain("failed", string.Concat(_folder.Files.Where(file => file.EndsWith(".jsonl")).Select(File.ReadAllText)));
+    }
+
+    [Fact]
+    public void A_prompt_that_is_longer_than_the_model_reads_is_told()
+    {
+        var read = _model.DitConfig.TextLen;
+        var longer = string.Join(' ', Enumerable.Repeat("a b", read));
+        Run("a", longer);
+        var (prompt, tokens, kept) = Assert.Single(_log.Cuts);
+        Assert.Equal((longer, read), (prompt, kept));
+        Assert.InRange(tokens, (2 * read) + 1, int.MaxValue);
     }
 
     [Fact]
@@ -169,6 +197,10 @@ public sealed class BatchRunnerTests : IClassFixture<GoldenModelFixture>, IDispo
 
         public string? Error { get; private set; }
 
+        public Exception? Cause { get; private set; }
+
+        public List<(string Prompt, int Tokens, int Read)> Cuts { get; } = [];
+
         public Action<BatchRow>? OnRow { get; set; }
 
         public IReadOnlyList<string> Take()
@@ -187,6 +219,10 @@ public sealed class BatchRunnerTests : IClassFixture<GoldenModelFixture>, IDispo
         }
 
         public void OnRowDone(BatchRow row, ManifestEntry entry, BatchSummary soFar) => _lines.Add($"done {row.Request.Prompt}");
+
+        public void OnRowError(BatchRow row, Exception error) => Cause = error;
+
+        public void OnCut(string prompt, int tokens, int read) => Cuts.Add((prompt, tokens, read));
 
         public void OnRowFailed(BatchRow row, ManifestEntry entry, BatchSummary soFar)
         {

@@ -38,11 +38,22 @@ public sealed class BatchTests(GoldenModelFixture model) : IClassFixture<GoldenM
     {
         File.WriteAllText(_folder["a.txt"], "one\ntwo\n");
         Directory.CreateDirectory(Path.Combine(Out, "0001-one-s5.png"));
-        var run = Batch("a.txt", "--steps", "1", "--frames", "1", "--seed", "5");
+        var tell = OperatingSystem.IsWindows() ? "echo %NABLAGEN_ERROR%;%NABLAGEN_OUTPUT%" : "echo \"$NABLAGEN_ERROR;$NABLAGEN_OUTPUT\"";
+        var run = Batch("a.txt", "--steps", "1", "--frames", "1", "--seed", "5", "--log", _folder["run.log"], "--notify-command", $"{tell} > told");
         Assert.Equal(1, run.ExitCode);
         Assert.Contains("0001-one-s5: failed: ", run.Output);
         Assert.Equal($"nablagen: 1 of 2 rows failed; the manifest in {Out} says why, --retry-failed makes them again\n", run.Error);
         Assert.True(File.Exists(Path.Combine(Out, "0002-two-s5.png")));
+        Assert.StartsWith($"1 of 2 rows failed; the manifest in {Out} says why, ", File.ReadAllText(_folder["told"]));
+        Assert.EndsWith($";{Out}", File.ReadAllText(_folder["told"]).TrimEnd());
+
+        var log = File.ReadAllText(_folder["run.log"]);
+        string[] kinds = ["start", "command", "batch", "stage", "stage", "row", "error", "row", "stage", "stage", "step", "stage", "recipe", "video", "batch", "end"];
+        Assert.Equal(kinds, log.Split('\n').Where(line => line.StartsWith("20", StringComparison.Ordinal)).Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1]));
+        Assert.Contains("row      0001-one-s5, a.txt:1: one\n", log);
+        Assert.Contains("error    0001-one-s5: NablaGen.NablaGenException: ", log);
+        Assert.Contains("   at NablaGen.", log);
+        Assert.Contains("failed, exit code 1, ", log);
     }
 
     [Theory]
@@ -63,7 +74,7 @@ public sealed class BatchTests(GoldenModelFixture model) : IClassFixture<GoldenM
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "signals are sent with kill");
         File.WriteAllText(_folder["a.txt"], "one\n");
-        using var process = Start("a.txt", "--frames", "1", "--steps", "1000");
+        using var process = Start("a.txt", "--frames", "1", "--steps", "1000", "--log", _folder["run.log"]);
         Until(process, "row-start");
         Process.Start("kill", ["-INT", $"{process.Id}"]).WaitForExit();
         var rest = process.StandardOutput.ReadToEnd();
@@ -71,6 +82,7 @@ public sealed class BatchTests(GoldenModelFixture model) : IClassFixture<GoldenM
         Assert.Equal(130, process.ExitCode);
         Assert.Equal("cancelled", Events(rest)[^1].GetProperty("state").GetString());
         Assert.Empty(Directory.GetFiles(Out, "*", SearchOption.AllDirectories));
+        Assert.Contains($"1 row: 0 made, 0 skipped, 0 failed; in {Out}; 1 left, which the same command again makes\n", File.ReadAllText(_folder["run.log"]));
     }
 
     [Fact]

@@ -68,12 +68,14 @@ public sealed partial class CompareTests(GoldenModelFixture model) : IClassFixtu
     [InlineData("attention 'nabla' is not known", "--prompt", "x", "--attention", "dense", "nabla")]
     [InlineData("width must be a multiple of 16", "--prompt", "x", "--width", "100")]
     [InlineData("keeps the first 12 steps dense and there are 4", "--prompt", "x", "--attention", "dense", "sta-3-3-3")]
+    [InlineData("keeps the first 3 steps dense and there are 2", "--prompts", "rows.txt", "--attention", "dense", "sta-3-3-3", "--dense-steps", "3", "--steps", "2")]
     [InlineData("--negative-prompt has no effect at guidance 1", "--prompt", "x", "--negative-prompt", "y", "--guidance", "1")]
     [InlineData("Unrecognized command or argument '--threshold'", "--prompt", "x", "--threshold", "0.5")]
     [InlineData("Unrecognized command or argument '--target-density'", "--prompt", "x", "--target-density", "0.5")]
     [InlineData("rows.jsonl:1: a row's attention, threshold or target density has no effect", "--prompts", "rows.jsonl")]
     public void Wrong_usage_is_one_line_and_exit_code_2(string expected, params string[] flags)
     {
+        File.WriteAllText(_folder["rows.txt"], "x\n");
         File.WriteAllText(_folder["rows.jsonl"], "{\"prompt\": \"x\", \"attention\": \"nabla-0.5\"}\n");
         var run = Compare(flags);
         Assert.Contains(expected, run.Error);

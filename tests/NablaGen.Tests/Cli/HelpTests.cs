@@ -34,13 +34,8 @@ public sealed class HelpTests
             var name = string.Join(' ', command);
             seen.Add(name);
             Assert.All(help, line => Assert.True(line.Length <= Columns || OperatingSystem.IsWindows(), $"{name}: {line}"));
-            if (command.Length == 0)
-            {
-                continue;
-            }
-
             var example = help.SkipWhile(line => line != "Example:").Skip(1).FirstOrDefault();
-            Assert.True(example?.StartsWith($"  nablagen {name} ", StringComparison.Ordinal) == true, $"{name}: the example is {example}");
+            Assert.True(example?.StartsWith($"  nablagen {name}{(command.Length == 0 ? "generate" : "")} ", StringComparison.Ordinal) == true, $"{name}: the example is {example}");
             // A command of commands shows the example of one of them.
             if (!help.Contains("Commands:"))
             {
@@ -74,6 +69,7 @@ public sealed class HelpTests
     [InlineData("Unrecognized command or argument '--neg': did you mean --negative-prompt?", "generate", "--neg", "x")]
     [InlineData("Unrecognized command or argument '--foo'", "generate", "--foo")]
     [InlineData("Unrecognized command or argument 'red': put a prompt of several words in quotes", "generate", "--prompt", "A", "red", "ball")]
+    [InlineData("Unrecognized command or argument 'A': what to show goes behind --prompt, in quotes", "generate", "A", "red", "ball")]
     public void A_mistyped_word_is_told_with_what_is_like_it(string expected, params string[] line)
     {
         var run = NablaGenProcess.Run(line);

@@ -1,9 +1,28 @@
+using NablaGen.Cli;
+using NablaGen.Cli.Output;
+using NablaGen.Models.Vae;
+using NablaGen.Pipeline;
+
 namespace NablaGen.Tests.Cli;
 
 [Trait(Lane.Name, Lane.Commands)]
 public sealed class LongJobTests(GoldenModelFixture model) : IClassFixture<GoldenModelFixture>, IDisposable
 {
     private readonly TempFolder _folder = new();
+
+    private static readonly MemoryPlan Plan = new()
+    {
+        Budget = 1L << 30,
+        IsTextEncoderOnDevice = true,
+        Blocks = 0,
+        ResidentBlocks = 0,
+        Slots = 0,
+        KeepsBoth = false,
+        KeepsAll = false,
+        Vae = new VaeChoice(VaeTiling.None, 1L << 20),
+        Peaks = new Dictionary<GenerationStage, long> { [GenerationStage.Decode] = 1L << 20 },
+        HostBytes = 0,
+    };
 
     // Writes what it is told into a file.
     private string Tell => OperatingSystem.IsWindows()
@@ -62,6 +81,14 @@ public sealed class LongJobTests(GoldenModelFixture model) : IClassFixture<Golde
     }
 
     [Fact]
+    public void What_fails_because_the_run_is_cancelled_is_cancelled()
+    {
+        Assert.Equal((130, "cancelled"), CommandRunner.Explain(new NablaGenException("ffmpeg failed"), cancelled: true));
+        Assert.Equal((1, "ffmpeg failed"), CommandRunner.Explain(new NablaGenException("ffmpeg failed"), cancelled: false));
+        Assert.Equal((2, "too wide"), CommandRunner.Explain(new InvalidRequestException("too wide"), cancelled: false));
+    }
+
+    [Fact]
     public void A_command_that_fails_is_a_warning_only()
     {
         var run = Generate("--prompt", "x", "--steps", "1", "--notify-command", "echo sent; exit 3");
@@ -75,7 +102,7 @@ public sealed class LongJobTests(GoldenModelFixture model) : IClassFixture<Golde
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "sleep");
         var watch = System.Diagnostics.Stopwatch.StartNew();
-        Assert.Contains("ended after 1 s", NablaGen.Cli.Notification.Run("sleep 600", new Dictionary<string, string>(), TimeSpan.FromSeconds(1)));
+        Assert.Contains("ended after 1 s", Notification.Run("sleep 600", new Dictionary<string, string>(), TimeSpan.FromSeconds(1)));
         Assert.InRange(watch.Elapsed.TotalSeconds, 1, 300);
     }
 
@@ -84,8 +111,28 @@ public sealed class LongJobTests(GoldenModelFixture model) : IClassFixture<Golde
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "sleep");
         var watch = System.Diagnostics.Stopwatch.StartNew();
-        Assert.Null(NablaGen.Cli.Notification.Run("sleep 300 & true", new Dictionary<string, string>()));
+        Assert.Null(Notification.Run("sleep 300 & true", new Dictionary<string, string>()));
         Assert.InRange(watch.Elapsed.TotalSeconds, 0, 200);
+    }
+
+    [Fact]
+    public void A_logged_run_shows_what_one_without_a_log_does()
+    {
+        var shown = new StringWriter();
+        using (var log = new RunLog(_folder["run.log"]))
+        {
+            var progress = new LoggedProgress(new PlainProgress(shown), log);
+            progress.OnPlan(Plan);
+            progress.OnCut(string.Concat(Enumerable.Repeat("猫\n", 50)), 70, 64);
+        }
+
+        var lines = shown.ToString().ReplaceLineEndings("\n").TrimEnd().Split('\n');
+        Assert.Equal(3, lines.Length);
+        Assert.Equal("plan: the VAE by whole frames", lines[0]);
+        Assert.StartsWith("note: the model reads the first 64 of this prompt's 70 tokens: \"猫 猫 ", lines[2]);
+        Assert.Equal(
+            lines.Select(line => line.Split(": ", 2)[1]),
+            File.ReadAllLines(_folder["run.log"]).Select(line => line.Split(' ', 3, StringSplitOptions.RemoveEmptyEntries)[2]));
     }
 
     [Theory]
@@ -95,7 +142,7 @@ public sealed class LongJobTests(GoldenModelFixture model) : IClassFixture<Golde
     [InlineData("", "\"\"")]
     public void Arguments_are_logged_as_they_are_typed(string argument, string expected)
     {
-        Assert.Equal(expected, NablaGen.Cli.LongJob.Quoted(argument));
+        Assert.Equal(expected, LongJob.Quoted(argument));
     }
 
     [Fact]

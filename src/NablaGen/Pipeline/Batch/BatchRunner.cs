@@ -18,8 +18,14 @@ public sealed class BatchRunner(TextToVideo pipeline, string folder, BatchOption
 {
     private static readonly TimeSpan BetweenLooks = TimeSpan.FromSeconds(0.5);
 
+    // A terminal's Ctrl-C ends ffmpeg too, and what that makes of the row may be here before the cancellation.
+    private static readonly TimeSpan InterruptGrace = TimeSpan.FromSeconds(0.5);
+
     // What the manifest said of each row when this run began.
     private readonly Dictionary<string, ManifestEntry?> _before = [];
+
+    // A row of this run: one that failed before stops nothing.
+    private bool _hasFailed;
 
     /// <summary>How the rows stand, also after an exception.</summary>
     public BatchSummary Summary { get; private set; } = new(0, 0, 0, 0);
@@ -89,7 +95,7 @@ public sealed class BatchRunner(TextToVideo pipeline, string folder, BatchOption
             while (pending.Count > 0)
             {
                 var left = pending.Where(row => !TryMake(row, prepared, claims, manifest, cancellation)).ToList();
-                if (options.FailFast && Summary.Failed > 0)
+                if (options.FailFast && _hasFailed)
                 {
                     return;
                 }
@@ -122,7 +128,7 @@ public sealed class BatchRunner(TextToVideo pipeline, string folder, BatchOption
         BatchRow row, Dictionary<string, PreparedRequest> prepared, RowClaims claims, BatchManifest manifest, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
-        if (options.FailFast && Summary.Failed > 0)
+        if (options.FailFast && _hasFailed)
         {
             return true;
         }
@@ -195,10 +201,17 @@ public sealed class BatchRunner(TextToVideo pipeline, string folder, BatchOption
         }
         catch (Exception error) when (IsOfRow(error))
         {
+            if (cancellation.CanBeCanceled && cancellation.WaitHandle.WaitOne(InterruptGrace))
+            {
+                throw new OperationCanceledException(cancellation);
+            }
+
+            progress.OnRowError(row, error);
             var reason = error is OutOfMemoryException ? "out of memory" : Line.Of(error.Message.Split('\n')[0]);
             var entry = Entry(RowState.Failed) with { Error = reason };
             manifest.Add(entry);
             Summary = Summary with { Failed = Summary.Failed + 1 };
+            _hasFailed = true;
             progress.OnRowFailed(row, entry, Summary);
         }
     }

@@ -17,6 +17,11 @@ public interface IBatchProgress : IGenerationProgress
     /// <param name="soFar">With this row.</param>
     void OnRowDone(BatchRow row, ManifestEntry entry, BatchSummary soFar);
 
+    /// <summary>The whole of what a row fails with, for a log; comes before <see cref="OnRowFailed"/>.</summary>
+    void OnRowError(BatchRow row, Exception error)
+    {
+    }
+
     /// <summary>A row failed.</summary>
     /// <inheritdoc cref="OnRowDone"/>
     void OnRowFailed(BatchRow row, ManifestEntry entry, BatchSummary soFar);
