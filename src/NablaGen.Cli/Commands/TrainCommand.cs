@@ -40,7 +40,9 @@ internal sealed class TrainCommand
     private readonly Option<int?> _steps = new("--steps") { Description = "Steps of the whole training, over all runs: the learning rate falls by then [default: the preset's]", HelpName = "N" };
     private readonly Option<int?> _batch = new("--batch") { Description = "Clips a step [default: the preset's]", HelpName = "N" };
     private readonly Option<double?> _rate = SharedOptions.Number("The highest learning rate [default: the preset's]", "X", "--learning-rate");
-    private readonly Option<OptimizerMethod?> _optimizer = new("--optimizer") { Description = "What moves the matrices inside the model: adamw or muon [default: the preset's]", HelpName = "NAME" };
+    // Not an enumeration's option: it would take numbers too.
+    private readonly Option<string?> _optimizer = new Option<string?>("--optimizer") { Description = "What moves the matrices inside the model: adamw or muon [default: the preset's]", HelpName = "NAME" }
+        .AcceptOnlyFromAmong("adamw", "muon");
     private readonly Option<int?> _width = new("--width") { Description = "Width of the clips [default: the preset's]", HelpName = "N" };
     private readonly Option<int?> _height = new("--height") { Description = "Height of the clips [default: the preset's]", HelpName = "N" };
     private readonly Option<int?> _frames = new("--frames", "-f") { Description = "Frames of the clips, 4n + 1 [default: the preset's]", HelpName = "N" };
@@ -196,7 +198,7 @@ internal sealed class TrainCommand
             Steps = parsed.GetValue(_steps) ?? plan.Steps,
             Batch = parsed.GetValue(_batch) ?? plan.Batch,
             LearningRate = parsed.GetValue(_rate) ?? plan.LearningRate,
-            Optimizer = parsed.GetValue(_optimizer) ?? plan.Optimizer,
+            Optimizer = parsed.GetValue(_optimizer) is { } optimizer ? Enum.Parse<OptimizerMethod>(optimizer, ignoreCase: true) : plan.Optimizer,
             Width = parsed.GetValue(_width) ?? plan.Width,
             Height = parsed.GetValue(_height) ?? plan.Height,
             Frames = parsed.GetValue(_frames) ?? plan.Frames,

@@ -20,6 +20,8 @@ public sealed class TrainCommandTests(TrainCommandTests.Begun begun) : IClassFix
         var last = Run(["train", "dit", "--output", output, "--resume", "--steps", "4", "--attention", "dense"]);
         Assert.Contains("dit: step 4/4, loss", last);
         Assert.DoesNotContain("step 2/4", last);
+        // A resumed run keeps what it was told at first.
+        Assert.Contains("\"optimizer\": \"muon\"", File.ReadAllText(Path.Combine(output, "training", "dit.plan.json")));
 
         var log = File.ReadAllLines(Path.Combine(output, "training", "dit.loss.jsonl")).Select(line => JsonDocument.Parse(line).RootElement).ToList();
         Assert.Equal(4, log[^1].GetProperty("step").GetInt32());
@@ -66,6 +68,7 @@ public sealed class TrainCommandTests(TrainCommandTests.Begun begun) : IClassFix
     [InlineData("minutes must be above 0, found 0", "vae", "--preset", "toy", "--minutes", "0")]
     [InlineData("attention 'nabla-2': NABLA's threshold must be above 0 and at most 1", "dit", "--attention", "nabla-2")]
     [InlineData("pool must be a multiple of its groups of 8, found 9", "vae", "--preset", "toy", "--pool", "9")]
+    [InlineData("Argument '7' not recognized. Must be one of:", "vae", "--preset", "toy", "--optimizer", "7")]
     [InlineData("Unrecognized command or argument '--attention'", "vae", "--attention", "dense")]
     public void Wrong_flags_are_refused_in_one_line(string line, string kind, params string[] flags)
     {
@@ -102,7 +105,7 @@ public sealed class TrainCommandTests(TrainCommandTests.Begun begun) : IClassFix
         {
             Toys.Sizes().Save(_folder["preset"]);
             Run(["train", "vae", "--output", _folder["model"], "--preset", _folder["preset"], "--steps", "3", .. Few]);
-            Output = Run(["train", "dit", "--output", _folder["model"], "--tokenizer", Toys.TokenizerPath, "--steps", "2", "--minutes", "30", "--pool", "16", .. Few[..2]]);
+            Output = Run(["train", "dit", "--output", _folder["model"], "--tokenizer", Toys.TokenizerPath, "--steps", "2", "--minutes", "30", "--optimizer", "muon", "--pool", "16", .. Few[..2]]);
         }
 
         /// <summary>What the transformer's training printed.</summary>
