@@ -48,21 +48,28 @@ internal sealed class TrainCommand
     private readonly Option<int?> _frames = new("--frames", "-f") { Description = "Frames of the clips, 4n + 1 [default: the preset's]", HelpName = "N" };
     private readonly Option<int?> _pool = new("--pool") { Description = "Clips held in memory [default: the preset's]", HelpName = "N" };
     private readonly Option<int> _pictures = new("--pictures") { Description = "Steps from one picture to the next; 0: only the last", HelpName = "N", DefaultValueFactory = _ => 1000 };
-    private readonly Option<long?> _seed = new("--seed") { Description = "Seed of weights and draws [default: 1]", HelpName = "N" };
+    private readonly Option<long?> _seed = new("--seed") { Description = "Seed of weights, scenes and draws [default: 1]", HelpName = "N" };
     private readonly Option<string> _device = SharedOptions.Device();
     private readonly Option<string> _dtype = SharedOptions.Dtype();
 
     // The VAE's alone.
     private readonly Option<int?> _crop = new("--crop") { Description = "Side of the window that a step sees of each clip [default: the preset's]", HelpName = "N" };
 
+    private readonly Option<bool> _freeze = new("--freeze-encoder") { Description = "Train the decoder alone: a transformer that was trained on the encoder's latents still fits" };
+
     // The transformer's alone.
-    private readonly Option<string?> _attention = new("--attention") { Description = "Self-attention in training: dense, nabla-<threshold>, ... [default: the model's]", HelpName = "EXPR" };
+    private readonly Option<string[]> _attention = new("--attention")
+    {
+        Description = "Self-attention in training: dense, nabla-<threshold>, ...; of several each step takes one [default: the model's]",
+        HelpName = "EXPR",
+        AllowMultipleArgumentsPerToken = true,
+    };
     private readonly Option<string?> _tokenizer = new("--tokenizer") { Description = "SentencePiece model [default: the output's, or that of the model in the box]", HelpName = "FILE" };
 
     public static Command Create()
     {
         var vae = new TrainCommand();
-        var vaeCommand = new Command("vae", "Train the VAE: the first thing to do.") { vae._crop };
+        var vaeCommand = new Command("vae", "Train the VAE: the first thing to do.") { vae._crop, vae._freeze };
         vae.AddShared(vaeCommand);
         vaeCommand.SetAction((parsed, cancellation) => Task.FromResult(vae.RunVae(parsed, cancellation)));
 
@@ -91,7 +98,14 @@ internal sealed class TrainCommand
         var sizes = Sizes(parsed, folder);
         var plan = Plan(parsed, files, TrainingPlan.ForVae(sizes));
         plan.Check(sizes);
-        return Train(parsed, plan, files, sizes, (source, model) => new VaeTrainer(sizes, VaeTrainingOptions.Of(plan) with { From = parsed.GetValue(_from) }, source, model), cancellation);
+        var from = parsed.GetValue(_from);
+        if (plan.FrozenEncoder && from is null)
+        {
+            // The state has the decoder alone.
+            from = parsed.GetValue(_resume) ? folder : throw new InvalidRequestException("--freeze-encoder goes with --from: there is no encoder yet");
+        }
+
+        return Train(parsed, plan, files, sizes, (source, model) => new VaeTrainer(sizes, VaeTrainingOptions.Of(plan) with { From = from }, source, model), cancellation);
     }
 
     private int RunDit(ParseResult parsed, CancellationToken cancellation)
@@ -131,7 +145,7 @@ internal sealed class TrainCommand
         TorchRuntime.Load();
         var device = DeviceChoice.Resolve(parsed.GetValue(_device)!);
         var model = new ModuleOptions(device, DeviceChoice.ResolveDtype(parsed.GetValue(_dtype)!, device));
-        using var world = new ShapeWorld(WorldSplit.Training);
+        using var world = new ShapeWorld(WorldSplit.Training, (ulong)plan.Seed);
         using var trainer = make(world, model);
         if (parsed.GetValue(_resume))
         {
@@ -192,6 +206,11 @@ internal sealed class TrainCommand
             throw new InvalidRequestException("--seed has no effect with --resume: the training has its seed");
         }
 
+        if (resume && parsed.GetValue(_freeze))
+        {
+            throw new InvalidRequestException("--freeze-encoder has no effect with --resume: the training goes on as it began");
+        }
+
         var plan = resume ? TrainingPlan.Open(files.Plan) : preset;
         return plan with
         {
@@ -204,7 +223,8 @@ internal sealed class TrainCommand
             Frames = parsed.GetValue(_frames) ?? plan.Frames,
             Crop = parsed.GetValue(_crop) ?? plan.Crop,
             PoolClips = parsed.GetValue(_pool) ?? plan.PoolClips,
-            Attention = parsed.GetValue(_attention) ?? plan.Attention,
+            Attention = parsed.GetValue(_attention) is { Length: > 0 } attentions ? string.Join(' ', attentions) : plan.Attention,
+            FrozenEncoder = parsed.GetValue(_freeze) || plan.FrozenEncoder,
             Seed = parsed.GetValue(_seed) ?? plan.Seed,
         };
     }

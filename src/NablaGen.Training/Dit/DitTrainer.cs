@@ -28,8 +28,8 @@ public sealed class DitTrainer : ITrainer
     private readonly FlatParameters _parameters;
     private readonly Optimizer _optimizer;
     private readonly ClipPool _pool;
-    private readonly IAttention _attention;
-    private readonly DitRun _run;
+    private readonly IReadOnlyList<IAttention> _attentions;
+    private readonly IReadOnlyList<DitRun> _runs;
     private readonly Tensor _negative;
 
     /// <summary>A transformer and a text encoder of drawn weights at step 0.</summary>
@@ -61,9 +61,10 @@ public sealed class DitTrainer : ITrainer
         _parameters = new FlatParameters(("dit.", _dit), ("text.", _encoder));
         _optimizer = new Optimizer(_parameters, options.Optimizer);
         _pool = new ClipPool(source, options.Clip, model.Device, options.Pool,
-            clips => [_vae.Encode(clips.Frames), _captions.Encode(clips.Captions, model.Device)]);
-        _attention = AttentionFactory.Create(options.Attention, model.Device);
-        _run = new DitRun(sizes.Dit, LatentFrames, LatentHeight, LatentWidth, _attention, model, DitTrainingPasses.Create(sizes.Dit, model));
+            (clips, first) => [_vae.Encode(clips.Frames), Captions(first, clips.Captions.Count)]);
+        _attentions = [.. options.Attentions.Select(expression => AttentionFactory.Create(expression, model.Device))];
+        _runs = [.. _attentions.Select(attention =>
+            new DitRun(sizes.Dit, LatentFrames, LatentHeight, LatentWidth, attention, model, DitTrainingPasses.Create(sizes.Dit, model)))];
         _negative = _captions.Encode([sizes.Others.Defaults.NegativePrompt], model.Device).DetachFromDisposeScope();
     }
 
@@ -112,11 +113,15 @@ public sealed class DitTrainer : ITrainer
         var drawn = _pool.Draw(_options.Batch);
         var device = _model.Device;
         var dropped = rand([_options.Batch, 1], device: device).lt(_options.PromptDropout);
-        var ids = where(dropped, _negative, drawn[1]);
+        var wording = randint(_options.Wordings, [_options.Batch, 1, 1], ScalarType.Int64, device);
+        var ids = where(dropped, _negative, drawn[1].gather(1, wording.expand(-1, -1, drawn[1].shape[2])).squeeze(1));
         var (input, time, velocity) = FlowMatching.Mix(drawn[0], randn_like(drawn[0]), FlowMatching.Sigmas(_options.Batch, _options.Shift, device));
-        var predicted = _dit.forward(input, time, Context(ids), _run);
+        var predicted = _dit.forward(input, time, Context(ids), _runs[TurnAt(Step)]);
         return (predicted - velocity).square().mean().MoveToOuterDisposeScope();
     }
+
+    /// <summary>The self-attention of a step, counted from 0.</summary>
+    public AttentionExpression AttentionAt(int step) => _options.Attentions[TurnAt(step)];
 
     /// <inheritdoc/>
     public void Save(string path) => TrainingState.Save(path, _parameters, _optimizer, new Dictionary<string, string>());
@@ -147,7 +152,7 @@ public sealed class DitTrainer : ITrainer
         {
             Prompt = prompt,
             NegativePrompt = defaults.NegativePrompt,
-            Attention = _options.Attention,
+            Attention = _options.Attentions[0],
             Width = _options.Clip.Width,
             Height = _options.Clip.Height,
             Frames = _options.Clip.Frames,
@@ -178,8 +183,16 @@ public sealed class DitTrainer : ITrainer
     /// <inheritdoc/>
     public void Dispose()
     {
-        _run.Dispose();
-        _attention.Dispose();
+        foreach (var run in _runs)
+        {
+            run.Dispose();
+        }
+
+        foreach (var attention in _attentions)
+        {
+            attention.Dispose();
+        }
+
         _pool.Dispose();
         _optimizer.Dispose();
         _parameters.Dispose();
@@ -188,6 +201,8 @@ public sealed class DitTrainer : ITrainer
         _encoder.Dispose();
         _vae.Dispose();
     }
+
+    private int TurnAt(int step) => StepRandom.Of(_options.Seed, step).Next(_runs.Count);
 
     private int LatentFrames => (_options.Clip.Frames - 1) / _vae.Config.TemporalStride + 1;
 
@@ -203,6 +218,11 @@ public sealed class DitTrainer : ITrainer
         _vae.Decode(latents.unsqueeze(0), chunk => frames.Add(chunk.squeeze(0).cpu().MoveToOuterDisposeScope()));
         return cat(frames, 1).MoveToOuterDisposeScope();
     }
+
+    // The captions of clips in all wordings, as ids. int64 [B, wordings, length]
+    private Tensor Captions(long first, int count) => stack(
+        [.. Enumerable.Range(0, _options.Wordings).Select(wording =>
+            _captions.Encode([.. Enumerable.Range(0, count).Select(i => _source.CaptionAt(first + i, wording))], _model.Device))], 1);
 
     // What the transformer attends to: zeros in place of padding, as for one prompt that is cut at its length. [B, length, TextDim]
     private Tensor Context(Tensor ids)

@@ -20,8 +20,11 @@ public sealed record DitTrainingOptions
     /// <summary>How the weights are moved.</summary>
     public required OptimizerOptions Optimizer { get; init; }
 
-    /// <summary>The self-attention, in training as later in generation.</summary>
-    public AttentionExpression Attention { get; init; } = AttentionExpression.Dense;
+    /// <summary>The self-attention, in training as later in generation; of several each step takes one, drawn by chance.</summary>
+    public IReadOnlyList<AttentionExpression> Attentions { get; init; } = [AttentionExpression.Dense];
+
+    /// <summary>Ways to say what a clip shows: each time that it is drawn, one of them.</summary>
+    public int Wordings { get; init; } = 4;
 
     /// <summary>Bends the noise levels toward noise; see <see cref="FlowMatching.Sigmas"/>.</summary>
     public double Shift { get; init; } = 2;
@@ -42,7 +45,7 @@ public sealed record DitTrainingOptions
         return new DitTrainingOptions
         {
             Clip = plan.Clip,
-            Attention = AttentionExpression.Parse(plan.Attention),
+            Attentions = plan.Attentions,
             Batch = plan.Batch,
             Pool = plan.Pool,
             Optimizer = new OptimizerOptions { Method = plan.Optimizer, LearningRate = plan.LearningRate, Steps = plan.Steps },

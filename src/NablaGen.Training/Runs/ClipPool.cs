@@ -14,7 +14,7 @@ public sealed class ClipPool : IDisposable
     private readonly IClipSource _source;
     private readonly ClipSize _size;
     private readonly Device _device;
-    private readonly Func<ClipBatch, Tensor[]> _encode;
+    private readonly Func<ClipBatch, long, Tensor[]> _encode;
     private readonly PoolSize _pool;
     private Tensor[] _slots = [];
     private long _firstGroup = -1;
@@ -24,8 +24,8 @@ public sealed class ClipPool : IDisposable
     /// <param name="size">Their size.</param>
     /// <param name="device">Where they are rendered, encoded and kept.</param>
     /// <param name="pool">How many there are and how they are replaced.</param>
-    /// <param name="encode">A group of clips → tensors to keep, each with a row a clip, on the device.</param>
-    public ClipPool(IClipSource source, ClipSize size, Device device, PoolSize pool, Func<ClipBatch, Tensor[]> encode) =>
+    /// <param name="encode">A group of clips and the first one's number → tensors to keep, each with a row a clip, on the device.</param>
+    public ClipPool(IClipSource source, ClipSize size, Device device, PoolSize pool, Func<ClipBatch, long, Tensor[]> encode) =>
         (_source, _size, _device, _pool, _encode) = (source, size, device, pool, encode);
 
     /// <summary>Renders and encodes what a step needs: everything the first time, later only what is new.</summary>
@@ -69,8 +69,9 @@ public sealed class ClipPool : IDisposable
     private void Make(long group)
     {
         using var scope = NewDisposeScope();
-        using var clips = _source.Next(group * _pool.Group, _pool.Group, _size, _device);
-        var encoded = _encode(clips);
+        var first = group * _pool.Group;
+        using var clips = _source.Next(first, _pool.Group, _size, _device);
+        var encoded = _encode(clips, first);
         if (_slots.Length == 0)
         {
             _slots = [.. encoded.Select(tensor => empty([_pool.Clips, .. tensor.shape[1..]], tensor.dtype, _device).DetachFromDisposeScope())];

@@ -52,8 +52,11 @@ public sealed record TrainingPlan
     /// <summary>Steps after which a group is replaced.</summary>
     public required int PoolEvery { get; init; }
 
-    /// <summary>The transformer's self-attention.</summary>
+    /// <summary>The transformer's self-attention: an expression, or several with spaces between them, of which each step takes one.</summary>
     public required string Attention { get; init; }
+
+    /// <summary>Whether the VAE's encoder stays as it is, and with it what a transformer has learnt.</summary>
+    public bool FrozenEncoder { get; init; }
 
     /// <summary>Seed of the weights and of all draws.</summary>
     public required long Seed { get; init; }
@@ -61,6 +64,10 @@ public sealed record TrainingPlan
     /// <summary>The clips' size.</summary>
     [System.Text.Json.Serialization.JsonIgnore]
     public ClipSize Clip => new(Frames, Height, Width);
+
+    /// <summary>The transformer's self-attention, expression by expression.</summary>
+    [System.Text.Json.Serialization.JsonIgnore]
+    public IReadOnlyList<AttentionExpression> Attentions => [.. Attention.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(AttentionExpression.Parse)];
 
     /// <summary>The clips in memory.</summary>
     [System.Text.Json.Serialization.JsonIgnore]
@@ -74,7 +81,7 @@ public sealed record TrainingPlan
     /// <summary>What suits a transformer of these sizes.</summary>
     public static TrainingPlan ForDit(ModelSizes sizes) => IsSmall(sizes)
         ? Of(sizes) with { Steps = 1500, Batch = 16, LearningRate = 2e-3, PoolClips = 256, PoolGroup = 16, PoolEvery = 4 }
-        : Of(sizes) with { Steps = 12000, Batch = 64, LearningRate = 1e-3, PoolClips = 4096, PoolGroup = 32, PoolEvery = 32 };
+        : Of(sizes) with { Steps = 12000, Batch = 64, LearningRate = 1e-3, PoolClips = 4096, PoolGroup = 32, PoolEvery = 16 };
 
     /// <summary>Sees that a model of these sizes can be trained so.</summary>
     /// <exception cref="InvalidRequestException">A value is out of range; the line says which.</exception>
@@ -91,7 +98,7 @@ public sealed record TrainingPlan
         Require(PoolGroup >= 1 && PoolEvery >= 1 && PoolClips >= PoolGroup && PoolClips % PoolGroup == 0,
             $"pool must be a multiple of its groups of {PoolGroup}, found {PoolClips}");
         Require(Seed >= 0, $"seed must be 0 or more, found {Seed}");
-        AttentionExpression.Parse(Attention);
+        Require(Attentions.Count > 0, "attention is empty");
     }
 
     /// <summary>Reads a plan.</summary>

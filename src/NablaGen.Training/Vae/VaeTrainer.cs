@@ -41,10 +41,10 @@ public sealed class VaeTrainer : ITrainer
             Initialization.Draw(_vae, generator);
         }
 
-        _parameters = new FlatParameters(("", _vae));
+        _parameters = new FlatParameters(options.FrozenEncoder ? [.. _vae.DecodingParts] : [("", _vae)]);
         _optimizer = new Optimizer(_parameters, options.Optimizer);
         // Bytes: a quarter of the floats to keep, and as many shades as the videos have that are made in the end.
-        _pool = new ClipPool(source, options.Clip, model.Device, options.Pool, clips => [((clips.Frames + 1) * 127.5).round().to_type(ScalarType.Byte)]);
+        _pool = new ClipPool(source, options.Clip, model.Device, options.Pool, (clips, _) => [((clips.Frames + 1) * 127.5).round().to_type(ScalarType.Byte)]);
     }
 
     /// <inheritdoc/>
@@ -66,6 +66,9 @@ public sealed class VaeTrainer : ITrainer
         set => _optimizer.Options = _optimizer.Options with { Steps = value };
     }
 
+    /// <summary>The weights in training.</summary>
+    public FlatParameters Parameters => _parameters;
+
     /// <inheritdoc/>
     public IReadOnlyList<string> Measures { get; } = ["loss", "l1", "edges", "kl", "norm"];
 
@@ -78,16 +81,13 @@ public sealed class VaeTrainer : ITrainer
         using var scope = NewDisposeScope();
         StepRandom.Seed(_options.Seed, Step);
         var video = Crop(_pool.Draw(_options.Batch)[0]).to_type(ScalarType.Float32) / 127.5 - 1;
-        var (mean, logVariance) = _vae.EncodeMoments(video.to_type(Dtype));
-        (mean, logVariance) = (mean.to_type(ScalarType.Float32), logVariance.to_type(ScalarType.Float32).clamp(-30, 20));
-        var latents = mean + randn_like(mean) * (logVariance * 0.5).exp();
+        var (latents, kl) = Encode(video);
         var decoded = _vae.DecodeWhole(latents.to_type(Dtype)).to_type(ScalarType.Float32);
 
         var error = decoded - video;
         var l1 = error.abs().mean();
         var weighted = (error.abs() * Weight(video)).mean();
         var edges = Difference(error, 2) + Difference(error, 3) + Difference(error, 4);
-        var kl = (mean.square() + logVariance.exp() - 1 - logVariance).mean() * 0.5;
         var loss = weighted + edges * _options.EdgeWeight + kl * _options.KlWeight;
         var norm = _optimizer.Update(_parameters.Gradient(loss));
         return stack([loss.detach(), l1.detach(), edges.detach(), kl.detach(), norm]).MoveToOuterDisposeScope();
@@ -142,7 +142,8 @@ public sealed class VaeTrainer : ITrainer
         var std = (stack(squares).mean([0]) - mean.square()).sqrt();
         // Two units from black to white.
         var psnr = (stack(errors).log10() * -10 + 10 * Math.Log10(4)).mean().item<float>();
-        var vae = _sizes.Others.Vae with { LatentsMean = Rounded(mean), LatentsStd = Rounded(std) };
+        // A transformer has learnt the latents as they were normalised: so they stay.
+        var vae = _options.FrozenEncoder ? _sizes.Others.Vae : _sizes.Others.Vae with { LatentsMean = Rounded(mean), LatentsStd = Rounded(std) };
         (_sizes with { Others = _sizes.Others with { Vae = vae } }).Save(folder);
         return $"PSNR {psnr:0.0} dB over {_options.MeasuredClips} clips that it has not seen";
     }
@@ -154,6 +155,19 @@ public sealed class VaeTrainer : ITrainer
         _optimizer.Dispose();
         _parameters.Dispose();
         _vae.Dispose();
+    }
+
+    // Latents, drawn as the encoder says, and how far they are from a standard normal distribution. A frozen encoder's are their mean, which is
+    // what a transformer has learnt. [B, 3, T, H, W] → [B, ZDim, T', H / 8, W / 8], []
+    private (Tensor Latents, Tensor Kl) Encode(Tensor video)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = _options.FrozenEncoder ? no_grad() : null;
+        var (mean, logVariance) = _vae.EncodeMoments(video.to_type(Dtype));
+        (mean, logVariance) = (mean.to_type(ScalarType.Float32), logVariance.to_type(ScalarType.Float32).clamp(-30, 20));
+        var kl = (mean.square() + logVariance.exp() - 1 - logVariance).mean() * 0.5;
+        var latents = _options.FrozenEncoder ? mean : mean + randn_like(mean) * (logVariance * 0.5).exp();
+        return (latents.MoveToOuterDisposeScope(), kl.MoveToOuterDisposeScope());
     }
 
     private ScalarType Dtype => _parameters.HalfLength > 0 ? ScalarType.BFloat16 : ScalarType.Float32;

@@ -31,6 +31,9 @@ public sealed record VaeTrainingOptions
     /// <summary>Weight of the latents' distance from a standard normal distribution.</summary>
     public double KlWeight { get; init; } = 1e-4;
 
+    /// <summary>Whether the encoder stays as it is, so that a transformer that was trained on its latents still fits.</summary>
+    public bool FrozenEncoder { get; init; }
+
     /// <summary>Clips over which the latents' statistics and the PSNR are taken.</summary>
     public int MeasuredClips { get; init; } = 64;
 
@@ -51,6 +54,7 @@ public sealed record VaeTrainingOptions
             Batch = plan.Batch,
             Pool = plan.Pool,
             Optimizer = new OptimizerOptions { Method = plan.Optimizer, LearningRate = plan.LearningRate, Steps = plan.Steps },
+            FrozenEncoder = plan.FrozenEncoder,
             Seed = plan.Seed,
         };
     }

@@ -25,7 +25,8 @@ internal static class SceneSampler
     /// <summary>Draws a scene of a split.</summary>
     public static Scene Sample(SplitMix64 random, WorldSplit split)
     {
-        var two = random.Chance(0.3);
+        // More than a person would ask for: which of two is to do what is the hardest to learn.
+        var two = random.Chance(0.45);
         Arrangement? arrangement = two ? random.Pick(Enum.GetValues<Arrangement>()) : null;
         SceneObject[] objects = two ? Pair(random, split, arrangement!.Value) : [Single(random, split)];
         var backdrop = random.Pick(Enum.GetValues<Backdrop>());

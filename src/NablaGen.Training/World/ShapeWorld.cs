@@ -22,11 +22,13 @@ public sealed class ShapeWorld(WorldSplit split, ulong seed = 0) : IClipSource, 
         return SceneSampler.Sample(SplitMix64.For(seed, 2 * (ulong)split, index), split);
     }
 
-    /// <summary>A clip's caption.</summary>
-    /// <param name="index">The clip's number, at least 0.</param>
-    /// <exception cref="ArgumentOutOfRangeException">An index below 0.</exception>
-    public string CaptionAt(long index) =>
-        CaptionWriter.Write(SceneAt(index), SplitMix64.For(seed, (2 * (ulong)split) + 1, index));
+    /// <inheritdoc/>
+    public string CaptionAt(long index, int wording = 0)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(wording);
+        // A stream of its own for each split's scenes and for each of its wordings.
+        return CaptionWriter.Write(SceneAt(index), SplitMix64.For(seed, (2 * (ulong)split) + 1 + (16 * (ulong)wording), index));
+    }
 
     /// <inheritdoc/>
     public ClipBatch Next(long firstIndex, int count, ClipSize size, torch.Device device)

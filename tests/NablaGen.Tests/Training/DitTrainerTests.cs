@@ -99,4 +99,32 @@ public class DitTrainerTests
         Toys.Advance(trainer, 4);
         Assert.Equal(before, DisposeScopeManager.Statistics.ThreadTotalLiveCount);
     }
+
+    [Fact]
+    public void Of_several_attentions_each_step_takes_one()
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        using var one = Toys.Dit(new SlidingSquares());
+        using var other = Toys.Dit(new SlidingSquares(), attentions: "nabla-0.05");
+        using var both = Toys.Dit(new SlidingSquares(), attentions: ["dense", "nabla-0.05"]);
+        // The head starts at zero, and nothing that attention does passes through it.
+        foreach (var trainer in new[] { one, other, both })
+        {
+            trainer.Parameters.Master.add_(sin(arange(trainer.Parameters.Count, ScalarType.Float32)), alpha: 0.05);
+            trainer.Prepare(null, default);
+        }
+
+        var (dense, sparse, drawn) = (Loss(one), Loss(other), Loss(both));
+        Assert.NotEqual(dense, sparse);
+        Assert.Equal(both.AttentionAt(0) == AttentionExpression.Dense ? dense : sparse, drawn);
+        Assert.Equal(2, Enumerable.Range(0, 20).Select(both.AttentionAt).Distinct().Count());
+
+        static float Loss(NablaGen.Training.Dit.DitTrainer trainer)
+        {
+            manual_seed(3);
+            using var loss = trainer.Loss();
+            return loss.item<float>();
+        }
+    }
 }

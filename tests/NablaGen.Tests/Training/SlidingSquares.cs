@@ -10,6 +10,9 @@ internal sealed class SlidingSquares(int clips = 6) : IClipSource
 {
     private static readonly string[] Colours = ["red", "green", "blue"];
 
+    public string CaptionAt(long index, int wording) =>
+        $"{(wording == 0 ? "a" : "the")} {Colours[index % clips % 3]} square {(index % clips % 2 == 0 ? "above" : "below")}";
+
     public ClipBatch Next(long firstIndex, int count, ClipSize size, torch.Device device)
     {
         using var scope = NewDisposeScope();
@@ -26,7 +29,7 @@ internal sealed class SlidingSquares(int clips = 6) : IClipSource
                 frames[i, colour, t, top..(top + size.Height / 2), left..(left + size.Width / 2)] = 1;
             }
 
-            captions[i] = $"a {Colours[colour]} square {(top == 0 ? "above" : "below")}";
+            captions[i] = CaptionAt(clip, 0);
         }
 
         return new ClipBatch(frames.to(device).MoveToOuterDisposeScope(), captions);

@@ -1,3 +1,4 @@
+using NablaGen.Attention;
 using NablaGen.Checkpoints;
 using NablaGen.Models;
 using NablaGen.Models.Dit;
@@ -50,8 +51,9 @@ internal static class Toys
         return new ModelSizes(dit, others).WithVocabulary(UmT5Tokenizer.Load(TokenizerPath).VocabularySize);
     }
 
-    public static VaeTrainer Vae(IClipSource source, int steps = 100, int batch = 2) => new(
-        Sizes(),
+    /// <summary>A VAE in training; with a folder to begin with its encoder is frozen.</summary>
+    public static VaeTrainer Vae(IClipSource source, int steps = 100, int batch = 2, ModelSizes? sizes = null, string? from = null) => new(
+        sizes ?? Sizes(),
         new VaeTrainingOptions
         {
             Clip = Clip,
@@ -60,12 +62,24 @@ internal static class Toys
             Pool = new PoolSize(6, 3, 4),
             Optimizer = Optimizer(5e-3, steps),
             MeasuredClips = 6,
+            From = from,
+            FrozenEncoder = from is not null,
         },
         source, ModuleOptions.Cpu);
 
-    public static DitTrainer Dit(IClipSource source, int steps = 100, int batch = 4, double dropout = 0.1, ScalarType dtype = ScalarType.Float32) => new(
+    public static DitTrainer Dit(
+        IClipSource source, int steps = 100, int batch = 4, double dropout = 0.1, ScalarType dtype = ScalarType.Float32, params string[] attentions) => new(
         Sizes(),
-        new DitTrainingOptions { Clip = Clip, Batch = batch, Pool = new PoolSize(6, 3, 2), Optimizer = Optimizer(3e-3, steps), Shift = 1, PromptDropout = dropout },
+        new DitTrainingOptions
+        {
+            Clip = Clip,
+            Batch = batch,
+            Pool = new PoolSize(6, 3, 2),
+            Optimizer = Optimizer(3e-3, steps),
+            Shift = 1,
+            PromptDropout = dropout,
+            Attentions = attentions.Length == 0 ? [AttentionExpression.Dense] : [.. attentions.Select(AttentionExpression.Parse)],
+        },
         source, RandomVae(), UmT5Tokenizer.Load(TokenizerPath), ModuleOptions.Cpu with { Dtype = dtype });
 
     /// <summary>A VAE of drawn weights, its latents normalised: good enough to learn them.</summary>

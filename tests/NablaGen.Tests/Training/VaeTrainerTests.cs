@@ -40,4 +40,44 @@ public class VaeTrainerTests
         resumed.Resume(folder["state.safetensors"]);
         Assert.Equal(expected, Toys.Advance(resumed, 3));
     }
+
+    [Fact]
+    public void A_frozen_encoder_stays_and_the_decoder_learns()
+    {
+        using var scope = NewDisposeScope();
+        using var folder = new TempFolder();
+        using (var first = Toys.Vae(new SlidingSquares()))
+        {
+            Toys.Advance(first, 2);
+            first.Export(folder.Path);
+        }
+
+        var before = NablaGen.Training.Models.ModelSizes.Open(folder.Path);
+        using var noGrad = no_grad();
+        using var clips = new SlidingSquares().Next(0, 2, Toys.Clip, CPU);
+        var (latents, frames) = Look(before);
+        using var later = new TempFolder();
+        using (var trainer = Toys.Vae(new SlidingSquares(), sizes: before, from: folder.Path))
+        using (enable_grad())
+        {
+            Assert.All(trainer.Parameters.Items, item => Assert.True(item.Name.StartsWith("decoder.") || item.Name.StartsWith("conv2."), item.Name));
+            var losses = Toys.Advance(trainer, 40);
+            Assert.InRange(losses[35..].Average(), 0, 0.8 * losses[..5].Average());
+            trainer.Export(later.Path);
+        }
+
+        // The latents and how they are normalised are those that a transformer may have learnt.
+        var after = NablaGen.Training.Models.ModelSizes.Open(later.Path);
+        Assert.Equal(before.Others.Vae.LatentsMean, after.Others.Vae.LatentsMean);
+        Assert.Equal(before.Others.Vae.LatentsStd, after.Others.Vae.LatentsStd);
+        var (latentsAfter, framesAfter) = Look(after, later.Path);
+        Assert.True(latents.equal(latentsAfter).all().item<bool>());
+        Assert.False(frames.equal(framesAfter).all().item<bool>());
+
+        (Tensor Latents, Tensor Frames) Look(NablaGen.Training.Models.ModelSizes sizes, string? path = null)
+        {
+            using var vae = NablaGen.Training.Models.ModelFiles.LoadVae(path ?? folder.Path, sizes.Others.Vae, NablaGen.Models.ModuleOptions.Cpu);
+            return (vae.Encode(clips.Frames), vae.DecodeWhole(vae.EncodeMoments(clips.Frames).Mean));
+        }
+    }
 }

@@ -40,6 +40,9 @@ public sealed class WanVae : Module
     /// <summary>The sizes.</summary>
     public VaeConfig Config { get; }
 
+    /// <summary>The parts that make frames of latents, each with its parameters' prefix.</summary>
+    public IReadOnlyList<(string Prefix, Module Module)> DecodingParts => [("conv2.", _conv2), ("decoder.", _decoder)];
+
     /// <summary>The latents' mean, normalised by channel, float32. [B, 3, 4 n + 1, H, W] in [−1, 1] → [B, ZDim, n + 1, H / 8, W / 8].</summary>
     public Tensor Encode(Tensor video)
     {

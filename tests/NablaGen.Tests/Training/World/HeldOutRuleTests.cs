@@ -25,7 +25,7 @@ public class HeldOutRuleTests
         }
 
         Assert.Equal(480 - 60, shown.Count);
-        Assert.InRange(pairs, 0.28 * Scenes, 0.32 * Scenes);
+        Assert.InRange(pairs, 0.43 * Scenes, 0.47 * Scenes);
     }
 
     [Fact]

@@ -92,7 +92,7 @@ public class ShapeWorldTests
     private static readonly string[] Captions =
     [
         "a small ball tumbles down in a cloudy sky.", "a wizard sings in a kitchen.", "A little blue box is jumping up and down in a grey room.",
-        "Orange heart falling.",
+        "A huge purple ring drifting downwards on the left and a purple pyramid falling on the right side in a light blue sky.",
     ];
 
     private static readonly float[] Golden =
@@ -100,6 +100,6 @@ public class ShapeWorldTests
         0.2237f, 0.3684f, 0.5749f, 0.5826f, 0.5566f, 0.5810f, 0.7225f, 0.7194f, 0.6963f, 0.7628f, 0.8175f, 0.8266f,
         -0.6770f, -0.7038f, -0.7052f, -0.7120f, -0.6428f, -0.6699f, -0.6364f, -0.6452f, -0.5204f, -0.5383f, -0.3789f, -0.3949f,
         -0.0173f, 0.1568f, 0.0888f, 0.0838f, 0.0652f, 0.1720f, 0.1040f, 0.0990f, 0.2498f, 0.2026f, 0.1346f, 0.1294f,
-        -0.6800f, -0.6757f, -0.6973f, -0.6926f, -0.6871f, -0.6839f, -0.6375f, -0.6311f, -0.5370f, -0.5335f, -0.3937f, -0.3828f,
+        0.3301f, 0.3348f, 0.5031f, 0.5505f, 0.4133f, 0.4129f, 0.5794f, 0.6894f, 0.7186f, 0.7174f, 0.7673f, 0.7982f,
     ];
 }
