@@ -44,10 +44,10 @@ public sealed class VideoDecoder : IDisposable
     public static ScalarType DefaultDtype(Device device) => device.type == DeviceType.CUDA ? ScalarType.BFloat16 : ScalarType.Float32;
 
     /// <summary>
-    /// Whole frames: on the CPU all four of a latent frame at once, which is faster; on CUDA two, which by our estimate takes a seventh
-    /// less memory.
+    /// Whole frames: on the CPU all four of a latent frame at once, which is faster; on CUDA one, which takes a twentieth longer than two
+    /// and a GiB less at 1280×720 (docs/performance.md).
     /// </summary>
-    public static VaeTiling DefaultTiling(Device device) => VaeTiling.None with { FramesAtOnce = device.type == DeviceType.CUDA ? 2 : 4 };
+    public static VaeTiling DefaultTiling(Device device) => VaeTiling.None with { FramesAtOnce = device.type == DeviceType.CUDA ? 1 : 4 };
 
     /// <summary>Decodes a latent frame at a time.</summary>
     /// <param name="latents">[C, T', h, w]</param>

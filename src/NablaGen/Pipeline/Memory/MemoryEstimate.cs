@@ -122,7 +122,7 @@ public static class MemoryEstimate
         var held = device.type == DeviceType.CUDA ? CudaHeld : 1;
         return
         [
-            .. tilings.Select(tiling => new VaeChoice(tiling, (long)(held
+            .. tilings.Distinct().Select(tiling => new VaeChoice(tiling, (long)(held
                 * (VaeMemory.Estimate(vae, frames, height, width, VideoDecoder.DefaultDtype(device), tiling) - sizes.Vae)))),
         ];
     }
