@@ -59,7 +59,7 @@ public sealed class DitTrainer : ITrainer
         }
 
         _parameters = new FlatParameters(("dit.", _dit), ("text.", _encoder));
-        _optimizer = new Optimizer(_parameters, options.Optimizer);
+        _optimizer = new Optimizer(_parameters, options.Optimizer with { RelativeRate = TextRates.Of(sizes.Others.TextEncoder) });
         _pool = new ClipPool(source, options.Clip, model.Device, options.Pool,
             (clips, first) => [_vae.Encode(clips.Frames), Captions(first, clips.Captions.Count)]);
         _attentions = [.. options.Attentions.Select(expression => AttentionFactory.Create(expression, model.Device))];
