@@ -12,8 +12,7 @@ namespace NablaGen.Training.Text;
 
 /// <summary>
 /// Trains the text encoder on captions alone, to say what they mean: above all which shape, colour and motion belong to which of two
-/// objects. A transformer's loss says so little about that (a clip is mostly backdrop) that an encoder trained with it alone learns words
-/// but not their order.
+/// objects. That takes minutes, where a transformer's training also has to learn to draw.
 /// </summary>
 public sealed class TextTrainer : ITrainer
 {
