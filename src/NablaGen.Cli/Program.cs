@@ -35,6 +35,7 @@ ExampleHelp.AddTo(root, new Dictionary<string, string>
     ["completion"] = CompletionCommand.Example,
     ["train"] = TrainCommand.VaeExample,
     ["train vae"] = TrainCommand.VaeExample,
+    ["train text"] = TrainCommand.TextExample,
     ["train dit"] = TrainCommand.DitExample,
 });
 return CommandRunner.Run(root, args);

@@ -4,20 +4,23 @@ using System.Diagnostics;
 using NablaGen.Checkpoints;
 using NablaGen.Cli.Output;
 using NablaGen.Models;
+using NablaGen.Models.TextEncoder;
 using NablaGen.Native;
 using NablaGen.Training.Dit;
 using NablaGen.Training.Models;
 using NablaGen.Training.Optimization;
 using NablaGen.Training.Runs;
+using NablaGen.Training.Text;
 using NablaGen.Training.Vae;
 using NablaGen.Training.World;
 
 namespace NablaGen.Cli.Commands;
 
-/// <summary><c>nablagen train vae|dit</c>: trains a model on the captioned world, in slices that resume one another.</summary>
+/// <summary><c>nablagen train vae|text|dit</c>: trains a model on the captioned world, in slices that resume one another.</summary>
 internal sealed class TrainCommand
 {
     public const string VaeExample = "train vae --output out/tiny --preset tiny --minutes 8.5";
+    public const string TextExample = "train text --from models/tiny --output out/words --minutes 5 --anneal";
     public const string DitExample = "train dit --output out/tiny --minutes 8.5 --attention nabla-0.6";
 
     private readonly Option<string> _output = new("--output", "-o")
@@ -57,6 +60,9 @@ internal sealed class TrainCommand
 
     private readonly Option<bool> _freeze = new("--freeze-encoder") { Description = "Train the decoder alone: a transformer that was trained on the encoder's latents still fits" };
 
+    // Those of the two that read captions.
+    private readonly Option<string?> _tokenizer = new("--tokenizer") { Description = "SentencePiece model [default: the output's, that of --from, or that of the model in the box]", HelpName = "FILE" };
+
     // The transformer's alone.
     private readonly Option<string[]> _attention = new("--attention")
     {
@@ -64,28 +70,34 @@ internal sealed class TrainCommand
         HelpName = "EXPR",
         AllowMultipleArgumentsPerToken = true,
     };
-    private readonly Option<string?> _tokenizer = new("--tokenizer") { Description = "SentencePiece model [default: the output's, or that of the model in the box]", HelpName = "FILE" };
 
     public static Command Create()
     {
         var vae = new TrainCommand();
         var vaeCommand = new Command("vae", "Train the VAE: the first thing to do.") { vae._crop, vae._freeze };
-        vae.AddShared(vaeCommand);
+        Add(vaeCommand, vae.Shared, vae.OfClips);
         vaeCommand.SetAction((parsed, cancellation) => Task.FromResult(vae.RunVae(parsed, cancellation)));
+
+        var text = new TrainCommand();
+        var textCommand = new Command("text", "Train the text encoder, on captions alone: what of them belongs to which object.") { text._tokenizer };
+        Add(textCommand, text.Shared);
+        textCommand.SetAction((parsed, cancellation) => Task.FromResult(text.RunText(parsed, cancellation)));
 
         var dit = new TrainCommand();
         var ditCommand = new Command("dit", "Train the transformer and the text encoder, on the latents of the output's VAE.") { dit._attention, dit._tokenizer };
-        dit.AddShared(ditCommand);
+        Add(ditCommand, dit.Shared, dit.OfClips);
         ditCommand.SetAction((parsed, cancellation) => Task.FromResult(dit.RunDit(parsed, cancellation)));
-        return new Command("train", "Train a model on rendered, captioned clips, in runs of any length.") { vaeCommand, ditCommand };
+        return new Command("train", "Train a model on rendered, captioned clips, in runs of any length.") { vaeCommand, textCommand, ditCommand };
     }
 
-    private void AddShared(Command command)
+    private IEnumerable<Option> Shared => [_output, _resume, _from, _preset, _minutes, _anneal, _steps, _batch, _rate, _optimizer, _seed, _device, _dtype];
+
+    // Of trainings that see clips.
+    private IEnumerable<Option> OfClips => [_width, _height, _frames, _pool, _pictures];
+
+    private static void Add(Command command, params IEnumerable<Option>[] options)
     {
-        foreach (var option in new Option[]
-        {
-            _output, _resume, _from, _preset, _minutes, _anneal, _steps, _batch, _rate, _optimizer, _width, _height, _frames, _pool, _pictures, _seed, _device, _dtype,
-        })
+        foreach (var option in options.SelectMany(some => some))
         {
             command.Add(option);
         }
@@ -108,6 +120,27 @@ internal sealed class TrainCommand
         return Train(parsed, plan, files, sizes, (source, model) => new VaeTrainer(sizes, VaeTrainingOptions.Of(plan) with { From = from }, source, model), cancellation);
     }
 
+    private int RunText(ParseResult parsed, CancellationToken cancellation)
+    {
+        var folder = parsed.GetValue(_output)!;
+        var files = new TrainingFolder(folder, "text");
+        var sizes = Sizes(parsed, folder);
+        var plan = Plan(parsed, files, TrainingPlan.ForText(sizes));
+        plan.Check(sizes);
+        var tokenizer = PlaceTokenizer(parsed, folder);
+        sizes = sizes.WithVocabulary(tokenizer.VocabularySize);
+        var from = parsed.GetValue(_from);
+        if (from is not null)
+        {
+            // A whole model again, for train dit --from.
+            ModelFiles.CopyDit(from, folder);
+            ModelFiles.CopyVae(from, folder);
+        }
+
+        return Train(parsed, plan, files, sizes,
+            (world, model) => new TextTrainer(sizes, TextTrainingOptions.Of(plan) with { From = from }, world, tokenizer, model), cancellation);
+    }
+
     private int RunDit(ParseResult parsed, CancellationToken cancellation)
     {
         var folder = parsed.GetValue(_output)!;
@@ -115,9 +148,9 @@ internal sealed class TrainCommand
         var sizes = Sizes(parsed, folder);
         var plan = Plan(parsed, files, TrainingPlan.ForDit(sizes));
         plan.Check(sizes);
-        var tokenizer = ModelFiles.PlaceTokenizer(folder, parsed.GetValue(_tokenizer) ?? ModelLocator.InTheBox(ModelFolder.TokenizerFile));
+        var tokenizer = PlaceTokenizer(parsed, folder);
         sizes = sizes.WithVocabulary(tokenizer.VocabularySize);
-        if (parsed.GetValue(_from) is { } from && !File.Exists(ModelFiles.Vae(folder)))
+        if (parsed.GetValue(_from) is { } from)
         {
             ModelFiles.CopyVae(from, folder);
         }
@@ -129,8 +162,14 @@ internal sealed class TrainCommand
         }, cancellation);
     }
 
+    // The vocabulary is that of the weights to begin with.
+    private UmT5Tokenizer PlaceTokenizer(ParseResult parsed, string folder) => ModelFiles.PlaceTokenizer(
+        folder,
+        parsed.GetValue(_tokenizer)
+            ?? (parsed.GetValue(_from) is { } from && File.Exists(ModelFiles.Tokenizer(from)) ? ModelFiles.Tokenizer(from) : ModelLocator.InTheBox(ModelFolder.TokenizerFile)));
+
     private int Train(
-        ParseResult parsed, TrainingPlan plan, TrainingFolder files, ModelSizes sizes, Func<IClipSource, ModuleOptions, ITrainer> make,
+        ParseResult parsed, TrainingPlan plan, TrainingFolder files, ModelSizes sizes, Func<ShapeWorld, ModuleOptions, ITrainer> make,
         CancellationToken cancellation)
     {
         var clock = Stopwatch.StartNew();

@@ -59,7 +59,7 @@ public sealed class DitTrainer : ITrainer
         }
 
         _parameters = new FlatParameters(("dit.", _dit), ("text.", _encoder));
-        _optimizer = new Optimizer(_parameters, options.Optimizer);
+        _optimizer = new Optimizer(_parameters, options.Optimizer with { RelativeRate = TextRates.Of(sizes.Others.TextEncoder) });
         _pool = new ClipPool(source, options.Clip, model.Device, options.Pool,
             (clips, first) => [_vae.Encode(clips.Frames), Captions(first, clips.Captions.Count)]);
         _attentions = [.. options.Attentions.Select(expression => AttentionFactory.Create(expression, model.Device))];
@@ -130,7 +130,7 @@ public sealed class DitTrainer : ITrainer
     public void Resume(string path) => TrainingState.Load(path, _parameters, _optimizer);
 
     /// <summary>Videos of captions that training does not see, each from a noise of its own, with the defaults of the model.</summary>
-    public Tensor Picture()
+    public Tensor? Picture()
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
@@ -224,12 +224,9 @@ public sealed class DitTrainer : ITrainer
         [.. Enumerable.Range(0, _options.Wordings).Select(wording =>
             _captions.Encode([.. Enumerable.Range(0, count).Select(i => _source.CaptionAt(first + i, wording))], _model.Device))], 1);
 
-    // What the transformer attends to: zeros in place of padding, as for one prompt that is cut at its length. [B, length, TextDim]
     private Tensor Context(Tensor ids)
     {
-        using var scope = NewDisposeScope();
-        var mask = _captions.Mask(ids);
-        var encoded = _encoder.forward(ids, mask);
-        return (encoded * mask.unsqueeze(2).to_type(encoded.dtype)).MoveToOuterDisposeScope();
+        using var mask = _captions.Mask(ids);
+        return _encoder.Context(ids, mask);
     }
 }

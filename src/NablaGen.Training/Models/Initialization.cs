@@ -27,18 +27,40 @@ public static class Initialization
     });
 
     /// <summary>T5's: normal with the inputs' width; queries carry the 1/√D that its attention leaves out.</summary>
-    public static void Draw(T5Encoder encoder, Generator generator)
+    public static void Draw(T5Encoder encoder, Generator generator) => Draw(encoder, generator, _ => true);
+
+    /// <summary>Whether an encoder's queries have grown so large that its attention sees nothing but words; drawn ones grow by a fifth where they are trained well.</summary>
+    public static bool IsBlindToOrder(T5Encoder encoder)
+    {
+        ArgumentNullException.ThrowIfNull(encoder);
+        const double Grown = 4;
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        var queries = encoder.named_parameters().Where(item => item.name.EndsWith("attn.q.weight", StringComparison.Ordinal));
+        return queries.Average(item => item.parameter.to_type(ScalarType.Float32).square().mean().sqrt().item<float>()) > Grown * QuerySigma(encoder.Config);
+    }
+
+    /// <summary>Draws what an encoder looks for, queries and position biases, and leaves what it knows of words.</summary>
+    public static void DrawOrder(T5Encoder encoder, Generator generator) => Draw(encoder, generator,
+        name => name.EndsWith("attn.q.weight", StringComparison.Ordinal) || name.Contains("pos_embedding", StringComparison.Ordinal));
+
+    private static void Draw(T5Encoder encoder, Generator generator, Func<string, bool> isDrawn)
     {
         var config = encoder.Config;
         Each(encoder, (name, parameter) =>
         {
+            if (!isDrawn(name))
+            {
+                return parameter;
+            }
+
             double? sigma = name.Split('.') switch
             {
                 ["token_embedding", ..] => 1,
                 [.., "embedding", "weight"] => Math.Pow(2.0 * config.NumBuckets * config.NumHeads, -0.5),
                 [.., "gate", "0", "weight"] or [.., "fc1", "weight"] => Math.Pow(config.Dim, -0.5),
                 [.., "fc2", "weight"] => Math.Pow(config.DimFfn, -0.5),
-                [.., "q", "weight"] => Math.Pow((double)config.Dim * config.DimAttn, -0.5),
+                [.., "q", "weight"] => QuerySigma(config),
                 [.., "k", "weight"] or [.., "v", "weight"] => Math.Pow(config.Dim, -0.5),
                 [.., "o", "weight"] => Math.Pow((double)config.NumHeads * config.DimAttn, -0.5),
                 _ => null,
@@ -73,6 +95,8 @@ public static class Initialization
         using var scope = NewDisposeScope();
         vae.named_parameters().Single(pair => pair.name == "conv1.bias").parameter.narrow(0, vae.Config.ZDim, vae.Config.ZDim).fill_(FirstLogVariance);
     }
+
+    private static double QuerySigma(TextEncoderConfig config) => Math.Pow((double)config.Dim * config.DimAttn, -0.5);
 
     private static void Each(nn.Module module, Func<string, Parameter, Tensor> draw)
     {

@@ -14,6 +14,9 @@ public static class ModelFiles
     /// <summary>The VAE's file in a folder.</summary>
     public static string Vae(string folder) => Path.Combine(folder, ModelFolder.VaeFile + ".safetensors");
 
+    /// <summary>The transformer's file in a folder.</summary>
+    public static string Dit(string folder) => Path.Combine(folder, ModelFolder.DitFile);
+
     /// <summary>The tokenizer's file in a folder.</summary>
     public static string Tokenizer(string folder) => Path.Combine(folder, ModelFolder.TokenizerFile);
 
@@ -21,7 +24,7 @@ public static class ModelFiles
     public static void SaveVae(string folder, WanVae vae) => Save(Vae(folder), vae);
 
     /// <summary>Writes the transformer.</summary>
-    public static void SaveDit(string folder, WanModel model) => Save(Path.Combine(folder, ModelFolder.DitFile), model);
+    public static void SaveDit(string folder, WanModel model) => Save(Dit(folder), model);
 
     /// <summary>Writes the text encoder.</summary>
     public static void SaveTextEncoder(string folder, T5Encoder encoder) =>
@@ -44,14 +47,13 @@ public static class ModelFiles
         }
     }
 
-    /// <summary>Gives a folder another's VAE.</summary>
+    /// <summary>Gives a folder another's VAE unless it has one.</summary>
     /// <exception cref="NablaGenException">There is none.</exception>
-    public static void CopyVae(string from, string folder)
-    {
-        var path = Vae(from);
-        var bytes = File.Exists(path) ? File.ReadAllBytes(path) : throw new NablaGenException($"{path}: no such file");
-        OutputFile.Write(Vae(folder), stream => stream.Write(bytes));
-    }
+    public static void CopyVae(string from, string folder) => Copy(Vae(from), Vae(folder));
+
+    /// <summary>Gives a folder another's transformer unless it has one.</summary>
+    /// <exception cref="NablaGenException">There is none.</exception>
+    public static void CopyDit(string from, string folder) => Copy(Dit(from), Dit(folder));
 
     /// <summary>Reads a folder's weights into a VAE.</summary>
     /// <exception cref="NablaGenException">There are none yet, or they are bad.</exception>
@@ -68,7 +70,7 @@ public static class ModelFiles
 
     /// <summary>Reads a folder's weights into a transformer.</summary>
     /// <exception cref="NablaGenException">There are none, or they are bad.</exception>
-    public static void ReadDit(string folder, WanModel model) => Read(Path.Combine(folder, ModelFolder.DitFile), model);
+    public static void ReadDit(string folder, WanModel model) => Read(Dit(folder), model);
 
     /// <summary>Reads a folder's weights into a text encoder.</summary>
     /// <exception cref="NablaGenException">There are none, or they are bad.</exception>
@@ -91,6 +93,17 @@ public static class ModelFiles
         }
 
         return UmT5Tokenizer.Load(own);
+    }
+
+    private static void Copy(string from, string path)
+    {
+        if (File.Exists(path))
+        {
+            return;
+        }
+
+        using var source = File.Exists(from) ? File.OpenRead(from) : throw new NablaGenException($"{from}: no such file");
+        OutputFile.Write(path, source.CopyTo);
     }
 
     private static void Read(string path, nn.Module module)

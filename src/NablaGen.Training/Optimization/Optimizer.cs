@@ -11,6 +11,7 @@ public sealed class Optimizer : IDisposable
     private readonly FlatParameters _parameters;
     private readonly Tensor _decayed;
     private readonly Tensor _fresh;
+    private readonly Tensor? _relative;
     private readonly Muon? _muon;
 
     /// <summary>An optimiser at step 0; the average starts as the weights.</summary>
@@ -26,6 +27,7 @@ public sealed class Optimizer : IDisposable
         _decayed = parameters.Mask((name, shape) => IsDecayed(name, shape) ? 1 : 0).DetachFromDisposeScope();
         _fresh = parameters.Mask((name, shape) => (float)(1 - (_muon is not null && IsHidden(name, shape) ? options.MuonBeta : options.Beta1)))
             .DetachFromDisposeScope();
+        _relative = options.RelativeRate is { } relative ? parameters.Mask(relative).DetachFromDisposeScope() : null;
     }
 
     /// <summary>The options; the rates may be others from one step to the next.</summary>
@@ -66,6 +68,11 @@ public sealed class Optimizer : IDisposable
         var steps = root.reciprocal_().mul_(Momentum).mul_(1 / (1 - Math.Pow(Options.Beta1, Step)));
         // Nesterov's momentum: where the next one would be if the gradient stayed.
         _muon?.Write(Momentum.lerp(gradient, _fresh), steps);
+        if (_relative is not null)
+        {
+            steps.mul_(_relative);
+        }
+
         master.add_(steps, alpha: -rate);
         // At first the average would be mostly the drawn weights.
         var stays = Math.Min(Options.AverageDecay, (1.0 + Step) / (10 + Step));
@@ -82,6 +89,7 @@ public sealed class Optimizer : IDisposable
         Average.Dispose();
         _decayed.Dispose();
         _fresh.Dispose();
+        _relative?.Dispose();
     }
 
     private static bool IsDecayed(string name, long[] shape) =>

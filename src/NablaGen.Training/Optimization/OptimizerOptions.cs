@@ -9,6 +9,9 @@ public sealed record OptimizerOptions
     /// <summary>The highest learning rate, reached after the warm-up.</summary>
     public required double LearningRate { get; init; }
 
+    /// <summary>A factor on the learning rate by a parameter's name and shape; null for 1.</summary>
+    public Func<string, long[], float>? RelativeRate { get; init; }
+
     /// <summary>Steps over which the rate rises from 0.</summary>
     public int WarmUp { get; init; } = 200;
 

@@ -5,7 +5,7 @@ namespace NablaGen.Training.Runs;
 /// <summary>One model in training: what a run needs to know of it.</summary>
 public interface ITrainer : IDisposable
 {
-    /// <summary>Its name in the output's files: <c>vae</c> or <c>dit</c>.</summary>
+    /// <summary>Its name in the output's files: <c>vae</c>, <c>dit</c> or <c>text</c>.</summary>
     string Name { get; }
 
     /// <summary>Steps done.</summary>
@@ -39,8 +39,8 @@ public interface ITrainer : IDisposable
     /// <exception cref="NablaGenException">It is bad or of another model.</exception>
     void Resume(string path);
 
-    /// <summary>Shows what the averaged weights make, at fixed inputs: rows of frames. [3, 1, H, W] in [−1, 1] on the CPU</summary>
-    Tensor Picture();
+    /// <summary>Shows what the averaged weights make, at fixed inputs: rows of frames. Null where there is nothing to look at. [3, 1, H, W] in [−1, 1] on the CPU</summary>
+    Tensor? Picture();
 
     /// <summary>Writes the averaged weights, and what is to be known with them, into a model folder.</summary>
     /// <returns>What to tell of them, such as the quality; empty if there is nothing.</returns>

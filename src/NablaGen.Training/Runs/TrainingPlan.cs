@@ -83,6 +83,11 @@ public sealed record TrainingPlan
         ? Of(sizes) with { Steps = 1500, Batch = 16, LearningRate = 2e-3, PoolClips = 256, PoolGroup = 16, PoolEvery = 4 }
         : Of(sizes) with { Steps = 12000, Batch = 64, LearningRate = 1e-3, PoolClips = 4096, PoolGroup = 32, PoolEvery = 16 };
 
+    /// <summary>What suits a text encoder of these sizes.</summary>
+    public static TrainingPlan ForText(ModelSizes sizes) => IsSmall(sizes)
+        ? Of(sizes) with { Steps = 1500, Batch = 64, LearningRate = 3e-3 }
+        : Of(sizes) with { Steps = 6000, Batch = 128, LearningRate = 2e-3 };
+
     /// <summary>Sees that a model of these sizes can be trained so.</summary>
     /// <exception cref="InvalidRequestException">A value is out of range; the line says which.</exception>
     public void Check(ModelSizes sizes)

@@ -127,6 +127,11 @@ public sealed class TrainingRun(ITrainer trainer, string folder, ITrainingProgre
         }
 
         using var picture = trainer.Picture();
+        if (picture is null)
+        {
+            return;
+        }
+
         NativeHeap.Collect();
         var path = _files.Picture(trainer.Step);
         if (ContactSheet.Save(path, picture) is { } trouble)

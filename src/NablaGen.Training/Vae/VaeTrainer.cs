@@ -100,7 +100,7 @@ public sealed class VaeTrainer : ITrainer
     public void Resume(string path) => TrainingState.Load(path, _parameters, _optimizer);
 
     /// <inheritdoc/>
-    public Tensor Picture()
+    public Tensor? Picture()
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();

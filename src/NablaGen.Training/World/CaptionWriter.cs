@@ -9,6 +9,8 @@ internal sealed class CaptionWriter
     private readonly Scene _scene;
     private readonly SplitMix64 _random;
 
+    private CaptionContent _says = CaptionContent.Shapes | CaptionContent.Colours | CaptionContent.Motions;
+
     private CaptionWriter(Scene scene, SplitMix64 random)
     {
         _scene = scene;
@@ -16,16 +18,17 @@ internal sealed class CaptionWriter
     }
 
     /// <summary>A caption for a scene.</summary>
-    public static string Write(Scene scene, SplitMix64 random)
+    public static Caption Write(Scene scene, SplitMix64 random)
     {
         var writer = new CaptionWriter(scene, random);
         string text = writer.Chance(0.05) ? writer.Strange() : scene.Objects.Count == 1 ? writer.One() : writer.Two();
-        return writer.Finish(text);
+        return new Caption(writer.Finish(text), writer._says);
     }
 
     // What a person may ask of a world that they do not know.
     private string Strange()
     {
+        _says = CaptionContent.None;
         string place = Where(0.4), who = A(Stranger());
         return _random.Next(3) switch
         {
@@ -64,6 +67,12 @@ internal sealed class CaptionWriter
         if (a.Shape == b.Shape && a.Colour == b.Colour && Chance(0.6))
         {
             string twins = $"two {Word(Vocabulary.Of(a.Colour))} {Plural(Word(Vocabulary.Of(a.Shape)))}";
+            if (!together)
+            {
+                LeaveOut(CaptionContent.Motions);
+            }
+
+            // The two are alike but for what they do: nothing is left to be on a side.
             return together ? $"{twins} {Pick(Vocabulary.Of(a.Motion)).Many}{backdrop}" : twins + backdrop;
         }
 
@@ -84,12 +93,21 @@ internal sealed class CaptionWriter
             case 2:
                 return $"two {Pick(["shapes", "objects", "things"])}: {A(Noun(a))}{Doing(verbA)} and {A(Noun(b))}{Doing(verbB)}{backdrop}";
             case 3:
-                string relation = beside && Chance(0.35) ? Pick(["beside", "next to"]) : Pick(Vocabulary.Of(_scene.Arrangement!.Value));
+                bool vague = beside && Chance(0.35);
+                string relation = vague ? Pick(["beside", "next to"]) : Pick(Vocabulary.Of(_scene.Arrangement!.Value));
+                _says |= vague ? CaptionContent.None : CaptionContent.Sides;
                 string rest = together && verbA is { } all ? Pick([$", both {all.Doing}", $" {all.Doing}"]) : "";
-                return together || !Chance(0.5)
-                    ? $"{A(Noun(a))} {relation} {A(Noun(b))}{rest}{backdrop}"
-                    : $"{A(Noun(a))}{Doing(verbA)} {relation} {A(Noun(b))}{Doing(verbB)}{backdrop}";
+                bool apart = !together && Chance(0.5);
+                if (!apart && !together)
+                {
+                    LeaveOut(CaptionContent.Motions);
+                }
+
+                return apart
+                    ? $"{A(Noun(a))}{Doing(verbA)} {relation} {A(Noun(b))}{Doing(verbB)}{backdrop}"
+                    : $"{A(Noun(a))} {relation} {A(Noun(b))}{rest}{backdrop}";
             default:
+                _says |= CaptionContent.Sides;
                 string sideA = Side(first: true), sideB = Side(first: false);
                 return $"{A(Noun(a))}{Doing(verbA)} {sideA} and {A(Noun(b))}{Doing(verbB)} {sideB}{backdrop}";
         }
@@ -107,7 +125,13 @@ internal sealed class CaptionWriter
     // "big red ball", without an article.
     private string Noun(SceneObject o)
     {
-        string shape = Chance(0.91) ? Word(Vocabulary.Of(o.Shape)) : Chance(0.5) ? Pick(Vocabulary.AnyShape) : Stranger();
+        bool named = Chance(0.91);
+        string shape = named ? Word(Vocabulary.Of(o.Shape)) : Chance(0.5) ? Pick(Vocabulary.AnyShape) : Stranger();
+        if (!named)
+        {
+            LeaveOut(CaptionContent.Shapes);
+        }
+
         var words = new List<string>();
         if (o.Size is { } size && Chance(size == ObjectSize.Medium ? 0.25 : 0.55))
         {
@@ -118,6 +142,10 @@ internal sealed class CaptionWriter
         {
             words.Insert(Chance(0.88) ? words.Count : 0, Word(Vocabulary.Of(o.Colour)));
         }
+        else
+        {
+            LeaveOut(CaptionContent.Colours);
+        }
 
         words.Add(shape);
         return string.Join(' ', words);
@@ -127,11 +155,20 @@ internal sealed class CaptionWriter
     {
         if (!Chance(probability))
         {
+            LeaveOut(CaptionContent.Motions);
             return Chance(0.4) && motion != MotionKind.Still ? Pick(Vocabulary.StrangeVerbs) : null;
         }
 
-        return motion is MotionKind.Right or MotionKind.Left && Chance(0.08) ? Pick(Vocabulary.Sideways) : Pick(Vocabulary.Of(motion));
+        if (motion is MotionKind.Right or MotionKind.Left && Chance(0.08))
+        {
+            LeaveOut(CaptionContent.Motions);
+            return Pick(Vocabulary.Sideways);
+        }
+
+        return Pick(Vocabulary.Of(motion));
     }
+
+    private void LeaveOut(CaptionContent content) => _says &= ~content;
 
     private static string Doing(VerbPhrase? verb) => verb is { } says ? " " + says.Doing : "";
 

@@ -8,7 +8,7 @@ namespace NablaGen.Training.World;
 /// </summary>
 /// <param name="split">Which scenes it shows.</param>
 /// <param name="seed">Another seed, other scenes.</param>
-public sealed class ShapeWorld(WorldSplit split, ulong seed = 0) : IClipSource, IDisposable
+public sealed class ShapeWorld(WorldSplit split, ulong seed = 0) : IClipSource, ISceneSource, IDisposable
 {
     private readonly Lock _gate = new();
     private readonly Dictionary<string, SceneRenderer> _renderers = [];
@@ -23,7 +23,10 @@ public sealed class ShapeWorld(WorldSplit split, ulong seed = 0) : IClipSource, 
     }
 
     /// <inheritdoc/>
-    public string CaptionAt(long index, int wording = 0)
+    public string CaptionAt(long index, int wording = 0) => DescribeAt(index, wording).Text;
+
+    /// <inheritdoc/>
+    public Caption DescribeAt(long index, int wording = 0)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(wording);
         // A stream of its own for each split's scenes and for each of its wordings.

@@ -44,7 +44,7 @@ public sealed class HelpTests
         }
 
         Assert.Superset(
-            new HashSet<string> { "", "generate", "batch", "compare", "decode", "doctor", "bench", "bench dit", "completion", "train", "train vae", "train dit" },
+            new HashSet<string> { "", "generate", "batch", "compare", "decode", "doctor", "bench", "bench dit", "completion", "train", "train vae", "train text", "train dit" },
             seen.ToHashSet());
     }
 

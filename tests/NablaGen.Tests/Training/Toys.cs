@@ -9,6 +9,7 @@ using NablaGen.Training.Dit;
 using NablaGen.Training.Models;
 using NablaGen.Training.Optimization;
 using NablaGen.Training.Runs;
+using NablaGen.Training.Text;
 using NablaGen.Training.Vae;
 using NablaGen.Training.World;
 using static TorchSharp.torch;
@@ -81,6 +82,19 @@ internal static class Toys
             Attentions = attentions.Length == 0 ? [AttentionExpression.Dense] : [.. attentions.Select(AttentionExpression.Parse)],
         },
         source, RandomVae(), UmT5Tokenizer.Load(TokenizerPath), ModuleOptions.Cpu with { Dtype = dtype });
+
+    /// <summary>A text encoder in training: two layers, and the vocabulary of the model in the box.</summary>
+    public static TextTrainer Text(ISceneSource source, int steps = 100, int batch = 8, string? from = null)
+    {
+        const int Width = 64;
+        var tokenizer = UmT5Tokenizer.Load(BoxTokenizer);
+        var sizes = Sizes();
+        var encoder = new TextEncoderConfig { Vocab = 1, Dim = Width, DimAttn = Width, DimFfn = 2 * Width, NumHeads = 2, NumLayers = 2 };
+        sizes = (sizes with { Dit = sizes.Dit with { TextDim = Width }, Others = sizes.Others with { TextEncoder = encoder } })
+            .WithVocabulary(tokenizer.VocabularySize);
+        var options = new TextTrainingOptions { Batch = batch, Optimizer = Optimizer(5e-3, steps), MeasuredCaptions = 256, From = from };
+        return new TextTrainer(sizes, options, source, tokenizer, ModuleOptions.Cpu);
+    }
 
     /// <summary>A VAE of drawn weights, its latents normalised: good enough to learn them.</summary>
     public static WanVae RandomVae()

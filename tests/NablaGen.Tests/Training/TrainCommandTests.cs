@@ -55,7 +55,31 @@ public sealed class TrainCommandTests(TrainCommandTests.Begun begun) : IClassFix
         Assert.InRange(last, 1, NablaGen.Training.Runs.TrainingPlan.ForVae(Toys.Sizes()).Steps - 1);
     }
 
+    [Fact]
+    public void A_text_encoder_is_trained_beside_a_model_and_makes_it_whole_again()
+    {
+        var (first, second) = (begun.Copy(_folder["first"]), _folder["second"]);
+        var output = Run(["train", "text", "--from", first, "--output", second, "--batch", "8", "--steps", "2", "--device", "cpu"]);
+        Assert.Contains("right of both objects are shapes", output);
+        Run(["train", "text", "--output", second, "--resume", "--steps", "3"]);
+        foreach (var file in new[] { "diffusion_pytorch_model.safetensors", "Wan2.1_VAE.safetensors", "config.json", "google/umt5-xxl/spiece.model" })
+        {
+            Assert.Equal(File.ReadAllBytes(Path.Combine(first, file)), File.ReadAllBytes(Path.Combine(second, file)));
+        }
+
+        const string Encoder = "models_t5_umt5-xxl-enc-bf16.safetensors";
+        Assert.NotEqual(File.ReadAllBytes(Path.Combine(first, Encoder)), File.ReadAllBytes(Path.Combine(second, Encoder)));
+        Assert.Empty(Directory.GetFiles(Path.Combine(second, "training"), "text.0*.png"));
+        Run(["generate", "--model", second, "--prompt", "a red ball", "--steps", "2", "--seed", "1", "--output", _folder["a.mp4"]]);
+        Run(["train", "dit", "--from", second, "--output", _folder["third"], "--steps", "1", "--pool", "16", .. Few[..2]]);
+    }
+
     [Theory]
+    [InlineData("Unrecognized command or argument '--width'", "text", "--width", "64")]
+    [InlineData("Unrecognized command or argument '--pool'", "text", "--pool", "64")]
+    [InlineData("--from goes without --preset and --resume", "text", "--from", "models/tiny", "--preset", "toy")]
+    [InlineData("is not there: leave out --resume to begin", "text", "--resume")]
+    [InlineData("batch must be 1 or more, found 0", "text", "--preset", "toy", "--batch", "0")]
     [InlineData("--anneal goes with --minutes and without --steps", "vae", "--preset", "toy", "--anneal")]
     [InlineData("--anneal goes with --minutes and without --steps", "vae", "--preset", "toy", "--anneal", "--minutes", "1", "--steps", "5")]
     [InlineData("--from goes without --preset and --resume", "vae", "--from", "models/tiny", "--preset", "toy")]

@@ -41,6 +41,31 @@ public class CaptionTests
     }
 
     [Fact]
+    public void It_is_known_what_a_caption_says()
+    {
+        using var world = new ShapeWorld(WorldSplit.Training, 4);
+        for (int i = 0; i < 3000; i++)
+        {
+            var (scene, caption) = (world.SceneAt(i), world.DescribeAt(i));
+            Assert.Equal(world.CaptionAt(i), caption.Text);
+            string plain = caption.Text.ToLowerInvariant().TrimEnd('.', '!');
+            foreach (var o in scene.Objects)
+            {
+                Assert.True(!caption.Says.HasFlag(CaptionContent.Shapes) || Vocabulary.Of(o.Shape).Any(plain.Contains), caption.Text);
+                Assert.True(!caption.Says.HasFlag(CaptionContent.Colours) || Vocabulary.Of(o.Colour).Any(plain.Contains), caption.Text);
+                Assert.True(!caption.Says.HasFlag(CaptionContent.Motions)
+                    || Vocabulary.Of(o.Motion).Any(v => plain.Contains(v.One) || plain.Contains(v.Doing) || plain.Contains(v.Many)), caption.Text);
+            }
+
+            // What moves to the left or the right is never beside another.
+            if (scene.Arrangement is Arrangement.LeftOf or Arrangement.RightOf)
+            {
+                Assert.Equal(HasWord(plain, "left") || HasWord(plain, "right"), caption.Says.HasFlag(CaptionContent.Sides));
+            }
+        }
+    }
+
+    [Fact]
     public void A_caption_of_two_objects_names_only_what_they_are()
     {
         using var world = new ShapeWorld(WorldSplit.Training, 4);
