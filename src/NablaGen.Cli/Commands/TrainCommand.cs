@@ -58,7 +58,8 @@ internal sealed class TrainCommand
     // The VAE's alone.
     private readonly Option<int?> _crop = new("--crop") { Description = "Side of the window that a step sees of each clip [default: the preset's]", HelpName = "N" };
 
-    private readonly Option<bool> _freeze = new("--freeze-encoder") { Description = "Train the decoder alone: a transformer that was trained on the encoder's latents still fits" };
+    // Another encoder's in each: the command says whose.
+    private readonly Option<bool> _freeze = new("--freeze-encoder");
 
     // Those of the two that read captions.
     private readonly Option<string?> _tokenizer = new("--tokenizer") { Description = "SentencePiece model [default: the output's, that of --from, or that of the model in the box]", HelpName = "FILE" };
@@ -74,6 +75,7 @@ internal sealed class TrainCommand
     public static Command Create()
     {
         var vae = new TrainCommand();
+        vae._freeze.Description = "Train the decoder alone: a transformer that was trained on the encoder's latents still fits";
         var vaeCommand = new Command("vae", "Train the VAE: the first thing to do.") { vae._crop, vae._freeze };
         Add(vaeCommand, vae.Shared, vae.OfClips);
         vaeCommand.SetAction((parsed, cancellation) => Task.FromResult(vae.RunVae(parsed, cancellation)));
@@ -84,7 +86,8 @@ internal sealed class TrainCommand
         textCommand.SetAction((parsed, cancellation) => Task.FromResult(text.RunText(parsed, cancellation)));
 
         var dit = new TrainCommand();
-        var ditCommand = new Command("dit", "Train the transformer and the text encoder, on the latents of the output's VAE.") { dit._attention, dit._tokenizer };
+        dit._freeze.Description = "Train the transformer alone, with the text encoder of --from as it is";
+        var ditCommand = new Command("dit", "Train the transformer and the text encoder, on the latents of the output's VAE.") { dit._attention, dit._tokenizer, dit._freeze };
         Add(ditCommand, dit.Shared, dit.OfClips);
         ditCommand.SetAction((parsed, cancellation) => Task.FromResult(dit.RunDit(parsed, cancellation)));
         return new Command("train", "Train a model on rendered, captioned clips, in runs of any length.") { vaeCommand, textCommand, ditCommand };
@@ -110,13 +113,7 @@ internal sealed class TrainCommand
         var sizes = Sizes(parsed, folder);
         var plan = Plan(parsed, files, TrainingPlan.ForVae(sizes));
         plan.Check(sizes);
-        var from = parsed.GetValue(_from);
-        if (plan.FrozenEncoder && from is null)
-        {
-            // The state has the decoder alone.
-            from = parsed.GetValue(_resume) ? folder : throw new InvalidRequestException("--freeze-encoder goes with --from: there is no encoder yet");
-        }
-
+        var from = Start(parsed, plan, folder);
         return Train(parsed, plan, files, sizes, (source, model) => new VaeTrainer(sizes, VaeTrainingOptions.Of(plan) with { From = from }, source, model), cancellation);
     }
 
@@ -148,6 +145,7 @@ internal sealed class TrainCommand
         var sizes = Sizes(parsed, folder);
         var plan = Plan(parsed, files, TrainingPlan.ForDit(sizes));
         plan.Check(sizes);
+        var start = Start(parsed, plan, folder);
         var tokenizer = PlaceTokenizer(parsed, folder);
         sizes = sizes.WithVocabulary(tokenizer.VocabularySize);
         if (parsed.GetValue(_from) is { } from)
@@ -158,9 +156,16 @@ internal sealed class TrainCommand
         return Train(parsed, plan, files, sizes, (source, model) =>
         {
             var vae = ModelFiles.LoadVae(folder, sizes.Others.Vae, model.Float32);
-            return new DitTrainer(sizes, DitTrainingOptions.Of(plan) with { From = parsed.GetValue(_from) }, source, vae, tokenizer, model);
+            return new DitTrainer(sizes, DitTrainingOptions.Of(plan) with { From = start }, source, vae, tokenizer, model);
         }, cancellation);
     }
+
+    // The folder with the weights to begin with. A training that leaves an encoder as it is has no more than the rest in its state.
+    private string? Start(ParseResult parsed, TrainingPlan plan, string folder) =>
+        parsed.GetValue(_from) is { } from ? from
+        : !plan.FrozenEncoder ? null
+        : parsed.GetValue(_resume) ? folder
+        : throw new InvalidRequestException("--freeze-encoder goes with --from: there is no encoder yet");
 
     // The vocabulary is that of the weights to begin with.
     private UmT5Tokenizer PlaceTokenizer(ParseResult parsed, string folder) => ModelFiles.PlaceTokenizer(

@@ -58,7 +58,7 @@ public sealed class DitTrainer : ITrainer
             Initialization.Draw(_encoder, generator);
         }
 
-        _parameters = new FlatParameters(("dit.", _dit), ("text.", _encoder));
+        _parameters = new FlatParameters(options.FrozenEncoder ? [("dit.", _dit)] : [("dit.", _dit), ("text.", _encoder)]);
         _optimizer = new Optimizer(_parameters, options.Optimizer with { RelativeRate = TextRates.Of(sizes.Others.TextEncoder) });
         _pool = new ClipPool(source, options.Clip, model.Device, options.Pool,
             (clips, first) => [_vae.Encode(clips.Frames), Captions(first, clips.Captions.Count)]);
@@ -227,6 +227,7 @@ public sealed class DitTrainer : ITrainer
     private Tensor Context(Tensor ids)
     {
         using var mask = _captions.Mask(ids);
+        using var noGrad = _options.FrozenEncoder ? no_grad() : null;
         return _encoder.Context(ids, mask);
     }
 }

@@ -32,6 +32,9 @@ public sealed record DitTrainingOptions
     /// <summary>Share of the clips whose caption is replaced by the negative prompt, so that guidance has something to lead away from.</summary>
     public double PromptDropout { get; init; } = 0.1;
 
+    /// <summary>Whether the text encoder stays as it is.</summary>
+    public bool FrozenEncoder { get; init; }
+
     /// <summary>A model folder whose weights to begin with; null for drawn ones.</summary>
     public string? From { get; init; }
 
@@ -45,6 +48,7 @@ public sealed record DitTrainingOptions
         return new DitTrainingOptions
         {
             Clip = plan.Clip,
+            FrozenEncoder = plan.FrozenEncoder,
             Attentions = plan.Attentions,
             Batch = plan.Batch,
             Pool = plan.Pool,

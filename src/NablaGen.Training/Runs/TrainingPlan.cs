@@ -55,7 +55,7 @@ public sealed record TrainingPlan
     /// <summary>The transformer's self-attention: an expression, or several with spaces between them, of which each step takes one.</summary>
     public required string Attention { get; init; }
 
-    /// <summary>Whether the VAE's encoder stays as it is, and with it what a transformer has learnt.</summary>
+    /// <summary>Whether the encoder stays as it is: the VAE's, and with it what a transformer has learnt, or the text encoder beside a transformer.</summary>
     public bool FrozenEncoder { get; init; }
 
     /// <summary>Seed of the weights and of all draws.</summary>

@@ -127,4 +127,24 @@ public class DitTrainerTests
             return loss.item<float>();
         }
     }
+
+    [Fact]
+    public void A_frozen_text_encoder_stays_and_the_transformer_learns()
+    {
+        using var folder = new TempFolder();
+        using var later = new TempFolder();
+        using (var first = Toys.Dit(new SlidingSquares()))
+        {
+            Toys.Advance(first, 2);
+            first.Export(folder.Path);
+        }
+
+        using var trainer = Toys.Dit(new SlidingSquares(), batch: 16, from: folder.Path);
+        Assert.All(trainer.Parameters.Items, item => Assert.StartsWith("dit.", item.Name));
+        var losses = Toys.Advance(trainer, 40);
+        Assert.InRange(losses[35..].Average(), 0, 0.9 * losses[..5].Average());
+        trainer.Export(later.Path);
+        Assert.Equal(File.ReadAllBytes(folder["models_t5_umt5-xxl-enc-bf16.safetensors"]), File.ReadAllBytes(later["models_t5_umt5-xxl-enc-bf16.safetensors"]));
+        Assert.NotEqual(File.ReadAllBytes(folder["diffusion_pytorch_model.safetensors"]), File.ReadAllBytes(later["diffusion_pytorch_model.safetensors"]));
+    }
 }

@@ -69,7 +69,7 @@ internal static class Toys
         source, ModuleOptions.Cpu);
 
     public static DitTrainer Dit(
-        IClipSource source, int steps = 100, int batch = 4, double dropout = 0.1, ScalarType dtype = ScalarType.Float32, params string[] attentions) => new(
+        IClipSource source, int steps = 100, int batch = 4, double dropout = 0.1, ScalarType dtype = ScalarType.Float32, string? from = null, params string[] attentions) => new(
         Sizes(),
         new DitTrainingOptions
         {
@@ -79,6 +79,8 @@ internal static class Toys
             Optimizer = Optimizer(3e-3, steps),
             Shift = 1,
             PromptDropout = dropout,
+            From = from,
+            FrozenEncoder = from is not null,
             Attentions = attentions.Length == 0 ? [AttentionExpression.Dense] : [.. attentions.Select(AttentionExpression.Parse)],
         },
         source, RandomVae(), UmT5Tokenizer.Load(TokenizerPath), ModuleOptions.Cpu with { Dtype = dtype });

@@ -95,7 +95,8 @@ public sealed class TrainCommandTests(TrainCommandTests.Begun begun) : IClassFix
     [InlineData("Argument '7' not recognized. Must be one of:", "vae", "--preset", "toy", "--optimizer", "7")]
     [InlineData("attention 'nabla-2': NABLA's threshold must be above 0 and at most 1", "dit", "--attention", "dense", "nabla-2")]
     [InlineData("--freeze-encoder goes with --from: there is no encoder yet", "vae", "--freeze-encoder")]
-    [InlineData("Unrecognized command or argument '--freeze-encoder'", "dit", "--freeze-encoder")]
+    [InlineData("--freeze-encoder goes with --from: there is no encoder yet", "dit", "--freeze-encoder")]
+    [InlineData("Unrecognized command or argument '--freeze-encoder'", "text", "--freeze-encoder")]
     [InlineData("Unrecognized command or argument '--attention'", "vae", "--attention", "dense")]
     public void Wrong_flags_are_refused_in_one_line(string line, string kind, params string[] flags)
     {
