@@ -267,7 +267,7 @@ internal sealed class TrainCommand
             Frames = parsed.GetValue(_frames) ?? plan.Frames,
             Crop = parsed.GetValue(_crop) ?? plan.Crop,
             PoolClips = parsed.GetValue(_pool) ?? plan.PoolClips,
-            Attention = parsed.GetValue(_attention) is { Length: > 0 } attentions ? string.Join(' ', attentions) : plan.Attention,
+            Attention = parsed.GetValue(_attention) is { Length: > 0 } attentions ? attentions : plan.Attention,
             FrozenEncoder = parsed.GetValue(_freeze) || plan.FrozenEncoder,
             Seed = parsed.GetValue(_seed) ?? plan.Seed,
         };

@@ -61,7 +61,7 @@ public sealed class DitTrainer : ITrainer
         _parameters = new FlatParameters(options.FrozenEncoder ? [("dit.", _dit)] : [("dit.", _dit), ("text.", _encoder)]);
         _optimizer = new Optimizer(_parameters, options.Optimizer with { RelativeRate = TextRates.Of(sizes.Others.TextEncoder) });
         _pool = new ClipPool(source, options.Clip, model.Device, options.Pool,
-            (clips, first) => [_vae.Encode(clips.Frames), Captions(first, clips.Captions.Count)]);
+            (clips, first) => [_vae.Encode(clips.Frames), Wordings(first, clips.Captions)]);
         _attentions = [.. options.Attentions.Select(expression => AttentionFactory.Create(expression, model.Device))];
         _runs = [.. _attentions.Select(attention =>
             new DitRun(sizes.Dit, LatentFrames, LatentHeight, LatentWidth, attention, model, DitTrainingPasses.Create(sizes.Dit, model)))];
@@ -220,9 +220,9 @@ public sealed class DitTrainer : ITrainer
     }
 
     // The captions of clips in all wordings, as ids. int64 [B, wordings, length]
-    private Tensor Captions(long first, int count) => stack(
-        [.. Enumerable.Range(0, _options.Wordings).Select(wording =>
-            _captions.Encode([.. Enumerable.Range(0, count).Select(i => _source.CaptionAt(first + i, wording))], _model.Device))], 1);
+    private Tensor Wordings(long first, IReadOnlyList<string> captions) => stack(
+        [.. Enumerable.Range(0, _options.Wordings).Select(wording => _captions.Encode(
+            wording == 0 ? captions : [.. Enumerable.Range(0, captions.Count).Select(i => _source.CaptionAt(first + i, wording))], _model.Device))], 1);
 
     private Tensor Context(Tensor ids)
     {

@@ -52,8 +52,8 @@ public sealed record TrainingPlan
     /// <summary>Steps after which a group is replaced.</summary>
     public required int PoolEvery { get; init; }
 
-    /// <summary>The transformer's self-attention: an expression, or several with spaces between them, of which each step takes one.</summary>
-    public required string Attention { get; init; }
+    /// <summary>The transformer's self-attention: expressions, of which each step takes one.</summary>
+    public required IReadOnlyList<string> Attention { get; init; }
 
     /// <summary>Whether the encoder stays as it is: the VAE's, and with it what a transformer has learnt, or the text encoder beside a transformer.</summary>
     public bool FrozenEncoder { get; init; }
@@ -65,9 +65,9 @@ public sealed record TrainingPlan
     [System.Text.Json.Serialization.JsonIgnore]
     public ClipSize Clip => new(Frames, Height, Width);
 
-    /// <summary>The transformer's self-attention, expression by expression.</summary>
+    /// <summary>The same, read.</summary>
     [System.Text.Json.Serialization.JsonIgnore]
-    public IReadOnlyList<AttentionExpression> Attentions => [.. Attention.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(AttentionExpression.Parse)];
+    public IReadOnlyList<AttentionExpression> Attentions => [.. Attention.Select(AttentionExpression.Parse)];
 
     /// <summary>The clips in memory.</summary>
     [System.Text.Json.Serialization.JsonIgnore]
@@ -103,7 +103,7 @@ public sealed record TrainingPlan
         Require(PoolGroup >= 1 && PoolEvery >= 1 && PoolClips >= PoolGroup && PoolClips % PoolGroup == 0,
             $"pool must be a multiple of its groups of {PoolGroup}, found {PoolClips}");
         Require(Seed >= 0, $"seed must be 0 or more, found {Seed}");
-        Require(Attentions.Count > 0, "attention is empty");
+        Require(Attentions.Count > 0, "attention needs an expression");
     }
 
     /// <summary>Reads a plan.</summary>
@@ -140,7 +140,7 @@ public sealed record TrainingPlan
             PoolClips = 1,
             PoolGroup = 1,
             PoolEvery = 1,
-            Attention = defaults.Attention,
+            Attention = [defaults.Attention],
             Seed = 1,
         };
     }

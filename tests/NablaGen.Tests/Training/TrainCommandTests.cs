@@ -108,6 +108,16 @@ public sealed class TrainCommandTests(TrainCommandTests.Begun begun) : IClassFix
     }
 
     [Fact]
+    public void A_file_of_thresholds_may_have_a_space_in_its_name()
+    {
+        // It is found and read: that it is none of ours is what it is told.
+        File.WriteAllText(_folder["two words.json"], "{}");
+        var run = NablaGenProcess.Run(["train", "dit", "--output", _folder["new"], "--attention", "dense", $"nabla-{_folder["two words.json"]}"]);
+        Assert.Contains("two words.json", run.Error);
+        Assert.DoesNotContain("neither a threshold", run.Error);
+    }
+
+    [Fact]
     public void Without_a_vae_there_is_nothing_to_learn_from()
     {
         var run = NablaGenProcess.Run(["train", "dit", "--output", _folder["new"], "--preset", "toy", "--tokenizer", Toys.TokenizerPath, "--device", "cpu"]);
