@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-
 namespace NablaGen.Native;
 
 /// <summary>How libtorch's threads on the CPU wait for one another.</summary>
@@ -9,10 +7,9 @@ namespace NablaGen.Native;
 /// (<c>bench dit --preset tiny --latent 5x32x32 --attention dense</c>, two cores with a load of twelve) the median of medians was 4.5 s
 /// and with sleeping threads 0.9 s, at a fifth of the processor time. To sleep and wake costs microseconds a loop.
 /// </remarks>
-internal static partial class OpenMp
+internal static class OpenMp
 {
     private const string Variable = "OMP_WAIT_POLICY";
-    private const int KeepExisting = 0;
 
     /// <summary>
     /// Has threads sleep while they wait, unless the user says otherwise. Only before libgomp is loaded, which reads its variables then.
@@ -20,22 +17,9 @@ internal static partial class OpenMp
     public static void WaitPassively()
     {
         // How long threads spin can be set by another variable as well.
-        if (!OperatingSystem.IsLinux() || !string.IsNullOrEmpty(Environment.GetEnvironmentVariable("GOMP_SPINCOUNT")))
+        if (string.IsNullOrEmpty(Environment.GetEnvironmentVariable("GOMP_SPINCOUNT")))
         {
-            return;
-        }
-
-        try
-        {
-            // .NET keeps its own copy of the environment, which native code does not see.
-            _ = setenv(Variable, "passive", KeepExisting);
-        }
-        catch (Exception error) when (error is EntryPointNotFoundException or DllNotFoundException)
-        {
-            // Not glibc, and so not its OpenMP: all is as before.
+            NativeEnvironment.SetDefault(Variable, "passive");
         }
     }
-
-    [LibraryImport("libc.so.6", StringMarshalling = StringMarshalling.Utf8)]
-    private static partial int setenv(string name, string value, int overwrite);
 }

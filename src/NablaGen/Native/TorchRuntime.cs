@@ -38,6 +38,7 @@ public static class TorchRuntime
 
             NativeHeap.ReturnLargeBlocks();
             OpenMp.WaitPassively();
+            CudaAllocator.LetSegmentsGrow();
             var named = Environment.GetEnvironmentVariable(Variable);
             var bundled = Path.Combine(AppContext.BaseDirectory, "libtorch");
             if (!string.IsNullOrEmpty(named))

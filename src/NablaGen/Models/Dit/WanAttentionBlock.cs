@@ -59,16 +59,24 @@ public sealed class WanAttentionBlock : Module<ResidualStream, Tensor, Tensor, D
 
         var passes = run.Passes;
 
+        // What has been read goes at once, not with the scope: two branches fewer at the feed-forward layer's peak.
         var (x, normalized) = stream.Normalize(passes, _norm1, shift: m[0], scale: m[1]);
+        stream.Branch?.Dispose();
         var y = _selfAttention.forward(normalized, run, layer);
+        normalized.Dispose();
+
+        var branch = y;
         (x, normalized) = _norm3 is null ? Twice(passes.AddGated(x, y, m[2])) : passes.AddGatedAndNormalize(x, y, m[2], _norm3);
-
+        branch.Dispose();
         y = _crossAttention.forward(normalized, context, passes);
-        (x, normalized) = passes.AddGatedAndNormalize(x, y, null, _norm2, shift: m[3], scale: m[4]);
+        normalized.Dispose();
 
+        branch = y;
+        (x, normalized) = passes.AddGatedAndNormalize(x, y, null, _norm2, shift: m[3], scale: m[4]);
+        branch.Dispose();
         y = _ffn.forward(normalized, passes);
         return new ResidualStream(x, y, m[5]).MoveToOuterDisposeScope();
     }
 
-    private static (Tensor, Tensor) Twice(Tensor x) => (x, x);
+    private static (Tensor, Tensor) Twice(Tensor x) => (x, x.alias());
 }

@@ -14,12 +14,18 @@ public sealed class WanSelfAttention(DitConfig config, ModuleOptions options)
     public override Tensor forward(Tensor x, DitRun run, int layer)
     {
         using var scope = NewDisposeScope();
-        var pools = run.Attention.TakesBlockMeans;
-        var (q, meansQ) = run.Passes.NormalizeHeads(NormQ, Q.forward(x), Heads, run.Rope, pools);
-        var (k, meansK) = run.Passes.NormalizeHeads(NormK, K.forward(x), Heads, run.Rope, pools);
-        var v = Split(V.forward(x));
-        var means = meansQ is null || meansK is null ? null : new BlockMeans(meansQ, meansK);
-        var y = run.Attention.Forward(q, k, v, run.Layout, new AttentionSite(run.Step, layer), means);
+        Tensor y;
+        // Queries, keys and values go before the last product asks for more memory.
+        using (NewDisposeScope())
+        {
+            var pools = run.Attention.TakesBlockMeans;
+            var (q, meansQ) = run.Passes.NormalizeHeads(NormQ, Q.forward(x), Heads, run.Rope, pools);
+            var (k, meansK) = run.Passes.NormalizeHeads(NormK, K.forward(x), Heads, run.Rope, pools);
+            var v = Split(V.forward(x));
+            var means = meansQ is null || meansK is null ? null : new BlockMeans(meansQ, meansK);
+            y = run.Attention.Forward(q, k, v, run.Layout, new AttentionSite(run.Step, layer), means).MoveToOuterDisposeScope();
+        }
+
         return O.forward(Join(y)).MoveToOuterDisposeScope();
     }
 }

@@ -2,6 +2,7 @@ using NablaGen.Attention;
 using NablaGen.Models.Dit;
 using NablaGen.Models.TextEncoder;
 using NablaGen.Models.Vae;
+using NablaGen.Native;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -13,9 +14,9 @@ namespace NablaGen.Pipeline;
 /// </summary>
 public static class MemoryEstimate
 {
-    // What libtorch's allocator holds for each byte that is alive: pieces it cannot join. Fitted, with Runtime, to the peaks in
-    // docs/performance.md.
-    private const double CudaHeld = 1.6;
+    // What libtorch's allocator holds for each byte that is alive: pieces it cannot join, fewer where they can grow. Fitted, with Runtime,
+    // to the peaks in docs/performance.md.
+    private const double HeldByGrowing = 1.34, HeldByFixed = 1.85, HeldInVae = 1.6;
 
     /// <summary>The CUDA context and the libraries' workspaces.</summary>
     public const long CudaRuntime = 717L << 20;
@@ -72,15 +73,18 @@ public static class MemoryEstimate
     /// <param name="device">Where.</param>
     /// <param name="dtype">The type of the large matrix products.</param>
     /// <param name="batch">Videos in one pass.</param>
-    public static long DitWork(DitConfig dit, long[] latent, AttentionExpression attention, DeviceType device, ScalarType dtype, int batch = 1)
+    /// <param name="growing">Whether the CUDA allocator's pieces grow; by default what this process has.</param>
+    public static long DitWork(
+        DitConfig dit, long[] latent, AttentionExpression attention, DeviceType device, ScalarType dtype, int batch = 1, bool? growing = null)
     {
         var tokens = Tokens(dit, latent);
         long dim = dit.Dim, ffn = dit.FfnDim, size = dtype.ElementSize();
         long atToken;
         if (device == DeviceType.CUDA && CudaPasses.Fit(dit, dtype))
         {
-            // In the feed-forward layer: the float32 residual stream, six branch tensors of the block, the inner layer (GELU in place).
-            atToken = 4 * dim + 6 * size * dim + size * ffn;
+            // The float32 residual stream and, in the feed-forward layer, its input, output and inner layer (GELU in place), or, in the
+            // attention, its input, Q, K, V and output.
+            atToken = 4 * dim + size * Math.Max(3 * dim + ffn, 6 * dim);
         }
         else
         {
@@ -95,7 +99,7 @@ public static class MemoryEstimate
         var blocks = latent[1] / dit.PatchSize.Time * Tiles(latent[2] / dit.PatchSize.Height) * Tiles(latent[3] / dit.PatchSize.Width);
         var masks = attention.IsDense ? 0 : 8 * dit.NumHeads * blocks * blocks;
         var alive = batch * (tokens * atToken + masks) + once;
-        return device == DeviceType.CUDA ? (long)(alive * CudaHeld) : alive;
+        return device == DeviceType.CUDA ? (long)(alive * (growing ?? CudaAllocator.SegmentsGrow ? HeldByGrowing : HeldByFixed)) : alive;
     }
 
     private static long Tiles(long side) => (side + BlockLayout.TileSide - 1) / BlockLayout.TileSide;
@@ -119,7 +123,7 @@ public static class MemoryEstimate
             new(256, 256, 1),
             new(128, 128, 1),
         ];
-        var held = device.type == DeviceType.CUDA ? CudaHeld : 1;
+        var held = device.type == DeviceType.CUDA ? HeldInVae : 1;
         return
         [
             .. tilings.Distinct().Select(tiling => new VaeChoice(tiling, (long)(held
