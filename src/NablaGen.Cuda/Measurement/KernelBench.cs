@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace NablaGen.Cuda;
 
 /// <summary>Times every kernel on the shapes of real models, against what the device does at best.</summary>
@@ -28,7 +30,7 @@ public static class KernelBench
     {
         foreach (var shape in shapes)
         {
-            using var data = new KernelData(device, shape, densities ?? [0.5, 0.2, 0.1], randomDensity: 0.2);
+            using var data = Data(device, shape, densities);
             foreach (var entry in Entries.Where(entry => only is null || entry.Name == only))
             {
                 var times = entry.NeedsHopper && !device.HasHopperKernels
@@ -41,6 +43,33 @@ public static class KernelBench
             }
         }
     }
+
+    /// <summary>Writes the masks that <see cref="Run(CudaDevice, IEnumerable{BenchShape}, DeviceRates?, int, string?, IReadOnlyList{double}?, CancellationToken)"/>
+    /// times, as NumPy arrays of bool [heads, blocks, blocks] (one head where all share it): for another program to time the same.</summary>
+    /// <param name="device">Where they are made.</param>
+    /// <param name="shapes">The self-attentions.</param>
+    /// <param name="folder">Where they go, each as SHAPE-KIND-DENSITY.npy.</param>
+    /// <param name="cancellation">Stops between two masks.</param>
+    /// <returns>The files' paths.</returns>
+    public static IEnumerable<string> SaveMasks(CudaDevice device, IEnumerable<BenchShape> shapes, string folder, CancellationToken cancellation = default)
+    {
+        Directory.CreateDirectory(folder);
+        foreach (var shape in shapes)
+        {
+            using var data = Data(device, shape, null);
+            foreach (var (name, mask) in data.Masks())
+            {
+                cancellation.ThrowIfCancellationRequested();
+                var path = Path.Combine(folder, string.Create(
+                    CultureInfo.InvariantCulture, $"{shape.Name}-{name.Split(' ')[0].ToLowerInvariant()}-{mask.Density():0.000}.npy"));
+                NumpyFile.Write(path, mask.ToHost());
+                yield return path;
+            }
+        }
+    }
+
+    private static KernelData Data(CudaDevice device, BenchShape shape, IReadOnlyList<double>? densities) =>
+        new(device, shape, densities ?? [0.5, 0.2, 0.1], randomDensity: 0.2);
 
     private static IEnumerable<KernelTime> Run(
         KernelEntry entry, KernelData data, DeviceRates? rates, int repeats, CancellationToken cancellation)

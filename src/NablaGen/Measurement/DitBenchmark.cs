@@ -28,13 +28,19 @@ public static class DitBenchmark
         DitConfig config, (int Frames, int Height, int Width) latent, IEnumerable<AttentionExpression> expressions, ModuleOptions options,
         int repeats, int batch = 1, int? resident = null, Func<IDitPasses>? training = null, CancellationToken cancellation = default)
     {
+        using (zeros([1], device: options.Device))
+        {
+            // The device's context and libraries take memory too, whatever runs.
+        }
+
+        var before = ModelTimer.Memory(options.Device);
         using var model = new WanModel(config, options, resident is { } count
             ? BlockStreamer.Create(config, options, count, MemoryPlanner.Slots, (_, block) => Randomise(block, false))
             : null);
         Randomise(model, training is not null);
         foreach (var expression in expressions)
         {
-            yield return Time(model, latent, expression, options, repeats, batch, training, cancellation);
+            yield return Time(model, latent, expression, options, repeats, batch, training, cancellation) with { BytesBefore = before };
         }
     }
 

@@ -8,4 +8,8 @@ namespace NablaGen.Measurement;
 /// <param name="Fastest">The shortest, in milliseconds.</param>
 /// <param name="Slowest">The longest, in milliseconds.</param>
 /// <param name="MemoryBytes">Memory in use on the device (all programs'), or the process's peak on the CPU.</param>
-public sealed record DitTiming(string Attention, int Tokens, double Density, double Milliseconds, double Fastest, double Slowest, long MemoryBytes);
+public sealed record DitTiming(string Attention, int Tokens, double Density, double Milliseconds, double Fastest, double Slowest, long MemoryBytes)
+{
+    /// <summary>Of <see cref="MemoryBytes"/> what was in use before there was a model: the device's context, libraries, other programs.</summary>
+    public long BytesBefore { get; init; }
+}

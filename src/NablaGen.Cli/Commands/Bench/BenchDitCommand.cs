@@ -14,6 +14,8 @@ internal sealed class BenchDitCommand
 {
     public const string Example = "bench dit --preset 1.3B --latent 21x60x104 --attention dense nabla-0.3";
 
+    private const double GiB = 1 << 30;
+
     private readonly Option<string> _preset = BenchOptions.Preset();
     private readonly Option<int?> _layers = new("--layers") { Description = "Blocks [default: the preset's]", HelpName = "N" };
     private readonly Option<string> _latent = new("--latent")
@@ -85,14 +87,16 @@ internal sealed class BenchDitCommand
         var timings = DitBenchmark.Run(
             config, latent, expressions, options, repeats, batch, resident, training ? () => DitTrainingPasses.Create(config, options) : null, cancellation);
         report.Line($"{parsed.GetValue(_preset)}, {config.NumLayers} layers, latent {parsed.GetValue(_latent)}, batch {batch}, {(resident is { } kept ? $"{kept} layers resident, " : "")}{options.Dtype.ToString().ToLowerInvariant()} on {device}{(training ? ", training step" : "")}");
-        report.Line($"{"attention",-22}{"tokens",8}{"density",9}{"median ms",11}{"min",9}{"max",9}{"GiB",7}");
+        report.Line($"{"attention",-22}{"tokens",8}{"density",9}{"median ms",11}{"min",9}{"max",9}{"GiB",7}{"model",7}");
         var measured = new List<DitTiming>();
         foreach (var timing in timings)
         {
             measured.Add(timing);
             report.Line(
-                $"{timing.Attention,-22}{timing.Tokens,8}{timing.Density,9:0.000}{timing.Milliseconds,11:0.0}{timing.Fastest,9:0.0}{timing.Slowest,9:0.0}{timing.MemoryBytes / 1073741824.0,7:0.0}");
+                $"{timing.Attention,-22}{timing.Tokens,8}{timing.Density,9:0.000}{timing.Milliseconds,11:0.0}{timing.Fastest,9:0.0}{timing.Slowest,9:0.0}{timing.MemoryBytes / GiB,7:0.0}{(timing.MemoryBytes - timing.BytesBefore) / GiB,7:0.0}");
         }
+
+        report.Line("GiB: in use at the peak. model: without what was in use before there was one, such as the device's context.");
 
         report.Complete(measured);
         return ExitCode.Done;

@@ -20,6 +20,7 @@ internal sealed class BenchKernelsCommand
         DefaultValueFactory = _ => [.. Shapes.Select(shape => shape.Name)],
     };
 
+    private readonly Option<string?> _masks = new("--masks") { Description = "Also write the masks there, as NumPy arrays [heads, blocks, blocks]: for another program to time the same", HelpName = "DIR" };
     private readonly Option<int> _repeats = BenchOptions.Repeats(5);
     private readonly Option<string?> _json = BenchOptions.Json();
 
@@ -30,7 +31,7 @@ internal sealed class BenchKernelsCommand
         var self = new BenchKernelsCommand();
         var kernels = new Command("kernels", "Time each CUDA kernel against what the device does at best.")
         {
-            self._only, self._preset, self._repeats, self._json,
+            self._only, self._preset, self._masks, self._repeats, self._json,
         };
         kernels.SetAction((parsed, cancellation) => Task.FromResult(self.Run(parsed, cancellation)));
         return kernels;
@@ -66,6 +67,14 @@ internal sealed class BenchKernelsCommand
         {
             times.Add(time);
             report.Line(Row(time));
+        }
+
+        if (parsed.GetValue(_masks) is { } folder)
+        {
+            foreach (var path in KernelBench.SaveMasks(device, shapes, folder, cancellation))
+            {
+                report.Line($"mask      {path}");
+            }
         }
 
         report.Complete(new { Device = device.Name, device.Compiler, Rates = rates, Kernels = times });
