@@ -3,7 +3,8 @@ namespace NablaGen.Training.World;
 /// <summary>Where an object is at one moment, how large and how turned. Lengths in half sides, y down, angles clockwise.</summary>
 internal readonly record struct Pose(double X, double Y, double Radius, double ScaleX, double ScaleY, double Angle)
 {
-    private const double Bounces = 2;
+    // Slow enough for latents that hold four frames each.
+    private const double Bounces = 1.5;
 
     /// <summary>An object's pose.</summary>
     /// <param name="o">The object.</param>
@@ -48,7 +49,7 @@ internal readonly record struct Pose(double X, double Y, double Radius, double S
             case MotionKind.Spin when o.Shape == ShapeKind.Ring:
                 // Turned in its plane, a ring looks the same: it turns like a coin, never quite edge on.
                 double c = Math.Cos(o.Turn * u);
-                scaleX = Math.Sqrt(0.08 + (0.92 * c * c));
+                scaleX = Math.Sqrt(0.16 + (0.84 * c * c));
                 break;
             case MotionKind.Spin:
                 angle += o.Turn * u;

@@ -9,6 +9,9 @@ internal static class SceneSampler
     // What stays free at the frame's edge: the camera's pan and a little air.
     private const double Margin = 0.12;
 
+    // How far up and down a bounce goes: farther, it would cross its own size in a frame.
+    private const double MostBounce = 0.45;
+
     private static readonly MotionKind[] AnyMotion = Enum.GetValues<MotionKind>();
 
     private static readonly MotionKind[] BesideMotion =
@@ -53,7 +56,7 @@ internal static class SceneSampler
                 break;
         }
 
-        double reach = motion == MotionKind.Circle ? Math.Min(0.42, room) : motion == MotionKind.Bounce ? Math.Min(0.55, room) : room;
+        double reach = motion == MotionKind.Circle ? Math.Min(0.38, room) : motion == MotionKind.Bounce ? Math.Min(MostBounce, room) : room;
         return Make(random, shape, colour, size, motion, place, x, y, start, end, reach * random.Range(0.85, 1));
     }
 
@@ -73,7 +76,7 @@ internal static class SceneSampler
             bool first = (i == 0) == arrangement is Arrangement.LeftOf or Arrangement.Above;
             double lane = (first ? -0.5 : 0.5) + random.Range(-0.02, 0.02), across = random.Range(-0.05, 0.05);
             // A circle stays in its half of the frame.
-            double reach = motion == MotionKind.Circle ? 0.47 - (Reach * largest) : Math.Min(Room(largest), 0.55);
+            double reach = motion == MotionKind.Circle ? 0.47 - (Reach * largest) : Math.Min(Room(largest), motion == MotionKind.Bounce ? MostBounce : 0.55);
             objects[i] = Make(random, shape, colour, size, motion, null, beside ? lane : across, beside ? across : lane, start, end,
                 reach * random.Range(0.88, 1));
         }
@@ -104,8 +107,9 @@ internal static class SceneSampler
         double tilt = shape == ShapeKind.Ball ? random.Range(-0.6, 0.6) : random.Range(-0.15, 0.15);
         double turn = motion switch
         {
-            MotionKind.Spin => sign * random.Range(1.15, 1.6) * Math.PI,
-            MotionKind.Circle => sign * random.Range(2, 2.3) * Math.PI,
+            // Always clockwise: no caption says which way, and of two ways a model makes neither.
+            MotionKind.Spin => random.Range(0.75, 1.05) * Math.PI,
+            MotionKind.Circle => sign * random.Range(1.75, 2) * Math.PI,
             _ => 0,
         };
         return new SceneObject
