@@ -50,6 +50,7 @@ internal sealed class TrainCommand
     private readonly Option<int?> _height = new("--height") { Description = "Height of the clips [default: the preset's]", HelpName = "N" };
     private readonly Option<int?> _frames = new("--frames", "-f") { Description = "Frames of the clips, 4n + 1 [default: the preset's]", HelpName = "N" };
     private readonly Option<int?> _pool = new("--pool") { Description = "Clips held in memory [default: the preset's]", HelpName = "N" };
+    private readonly Option<int?> _fresh = new("--fresh") { Description = "Clips of these that are made anew every few steps, together; more of them show more scenes and cost time [default: the preset's]", HelpName = "N" };
     private readonly Option<int> _pictures = new("--pictures") { Description = "Steps from one picture to the next; 0: only the last", HelpName = "N", DefaultValueFactory = _ => 1000 };
     private readonly Option<long?> _seed = new("--seed") { Description = "Seed of weights, scenes and draws [default: 1]", HelpName = "N" };
     private readonly Option<string> _device = SharedOptions.Device();
@@ -96,7 +97,7 @@ internal sealed class TrainCommand
     private IEnumerable<Option> Shared => [_output, _resume, _from, _preset, _minutes, _anneal, _steps, _batch, _rate, _optimizer, _seed, _device, _dtype];
 
     // Of trainings that see clips.
-    private IEnumerable<Option> OfClips => [_width, _height, _frames, _pool, _pictures];
+    private IEnumerable<Option> OfClips => [_width, _height, _frames, _pool, _fresh, _pictures];
 
     private static void Add(Command command, params IEnumerable<Option>[] options)
     {
@@ -267,6 +268,7 @@ internal sealed class TrainCommand
             Frames = parsed.GetValue(_frames) ?? plan.Frames,
             Crop = parsed.GetValue(_crop) ?? plan.Crop,
             PoolClips = parsed.GetValue(_pool) ?? plan.PoolClips,
+            PoolGroup = parsed.GetValue(_fresh) ?? plan.PoolGroup,
             Attention = parsed.GetValue(_attention) is { Length: > 0 } attentions ? attentions : plan.Attention,
             FrozenEncoder = parsed.GetValue(_freeze) || plan.FrozenEncoder,
             Seed = parsed.GetValue(_seed) ?? plan.Seed,

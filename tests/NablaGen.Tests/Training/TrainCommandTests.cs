@@ -92,6 +92,7 @@ public sealed class TrainCommandTests(TrainCommandTests.Begun begun) : IClassFix
     [InlineData("minutes must be above 0, found 0", "vae", "--preset", "toy", "--minutes", "0")]
     [InlineData("attention 'nabla-2': NABLA's threshold must be above 0 and at most 1", "dit", "--attention", "nabla-2")]
     [InlineData("pool must be a multiple of its groups of 8, found 9", "vae", "--preset", "toy", "--pool", "9")]
+    [InlineData("pool must be a multiple of its groups of 6, found 64", "vae", "--preset", "toy", "--fresh", "6")]
     [InlineData("Argument '7' not recognized. Must be one of:", "vae", "--preset", "toy", "--optimizer", "7")]
     [InlineData("attention 'nabla-2': NABLA's threshold must be above 0 and at most 1", "dit", "--attention", "dense", "nabla-2")]
     [InlineData("--freeze-encoder goes with --from: there is no encoder yet", "vae", "--freeze-encoder")]
