@@ -146,6 +146,11 @@ internal sealed class TrainCommand
         var sizes = Sizes(parsed, folder);
         var plan = Plan(parsed, files, TrainingPlan.ForDit(sizes));
         plan.Check(sizes);
+        if (parsed.GetValue(_from) is null && !parsed.GetValue(_resume) && File.Exists(new TrainingFolder(folder, "text").State))
+        {
+            throw new InvalidRequestException($"{folder} has a text encoder that train text taught, which this would draw anew: train dit --from {folder} --output ANOTHER");
+        }
+
         var start = Start(parsed, plan, folder);
         var tokenizer = PlaceTokenizer(parsed, folder);
         sizes = sizes.WithVocabulary(tokenizer.VocabularySize);

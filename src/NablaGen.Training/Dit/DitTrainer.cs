@@ -13,7 +13,7 @@ using static TorchSharp.torch;
 namespace NablaGen.Training.Dit;
 
 /// <summary>Trains the transformer, and the text encoder with it, by flow matching on the latents of a VAE that stays as it is.</summary>
-public sealed class DitTrainer : ITrainer
+public sealed class DitTrainer : OptimizedTrainer
 {
     private const int PicturePrompts = 6;
 
@@ -25,8 +25,6 @@ public sealed class DitTrainer : ITrainer
     private readonly WanVae _vae;
     private readonly WanModel _dit;
     private readonly T5Encoder _encoder;
-    private readonly FlatParameters _parameters;
-    private readonly Optimizer _optimizer;
     private readonly ClipPool _pool;
     private readonly IReadOnlyList<IAttention> _attentions;
     private readonly IReadOnlyList<DitRun> _runs;
@@ -58,8 +56,8 @@ public sealed class DitTrainer : ITrainer
             Initialization.Draw(_encoder, generator);
         }
 
-        _parameters = new FlatParameters(options.FrozenEncoder ? [("dit.", _dit)] : [("dit.", _dit), ("text.", _encoder)]);
-        _optimizer = new Optimizer(_parameters, options.Optimizer with { RelativeRate = TextRates.Of(sizes.Others.TextEncoder) });
+        Parameters = new FlatParameters(options.FrozenEncoder ? [("dit.", _dit)] : [("dit.", _dit), ("text.", _encoder)]);
+        Optimizer = new Optimizer(Parameters, options.Optimizer with { RelativeRate = TextRates.Of(sizes.Others.TextEncoder) });
         _pool = new ClipPool(source, options.Clip, model.Device, options.Pool,
             (clips, first) => [_vae.Encode(clips.Frames), Wordings(first, clips.Captions)]);
         _attentions = [.. options.Attentions.Select(expression => AttentionFactory.Create(expression, model.Device))];
@@ -69,40 +67,30 @@ public sealed class DitTrainer : ITrainer
     }
 
     /// <inheritdoc/>
-    public string Name => "dit";
+    public override string Name => "dit";
 
     /// <inheritdoc/>
-    public int Step => _optimizer.Step;
+    public override int Batch => _options.Batch;
 
     /// <inheritdoc/>
-    public int Batch => _options.Batch;
+    public override IReadOnlyList<string> Measures { get; } = ["loss", "norm"];
 
     /// <inheritdoc/>
-    public double LearningRate => _optimizer.Options.RateAt(Step);
+    public override FlatParameters Parameters { get; }
 
     /// <inheritdoc/>
-    public int Steps
-    {
-        get => _optimizer.Options.Steps;
-        set => _optimizer.Options = _optimizer.Options with { Steps = value };
-    }
+    protected override Optimizer Optimizer { get; }
 
     /// <inheritdoc/>
-    public IReadOnlyList<string> Measures { get; } = ["loss", "norm"];
-
-    /// <summary>The weights in training.</summary>
-    public FlatParameters Parameters => _parameters;
+    public override void Prepare(Action<int, int>? onGroup, CancellationToken cancellation) => _pool.MoveTo(Step, onGroup, cancellation);
 
     /// <inheritdoc/>
-    public void Prepare(Action<int, int>? onGroup, CancellationToken cancellation) => _pool.MoveTo(Step, onGroup, cancellation);
-
-    /// <inheritdoc/>
-    public Tensor Advance()
+    public override Tensor Advance()
     {
         using var scope = NewDisposeScope();
         StepRandom.Seed(_options.Seed, Step);
         var loss = Loss();
-        var norm = _optimizer.Update(_parameters.Gradient(loss));
+        var norm = Optimizer.Update(Parameters.Gradient(loss));
         return stack([loss.detach(), norm]).MoveToOuterDisposeScope();
     }
 
@@ -123,18 +111,12 @@ public sealed class DitTrainer : ITrainer
     /// <summary>The self-attention of a step, counted from 0.</summary>
     public AttentionExpression AttentionAt(int step) => _options.Attentions[TurnAt(step)];
 
-    /// <inheritdoc/>
-    public void Save(string path) => TrainingState.Save(path, _parameters, _optimizer, new Dictionary<string, string>());
-
-    /// <inheritdoc/>
-    public void Resume(string path) => TrainingState.Load(path, _parameters, _optimizer);
-
     /// <summary>Videos of captions that training does not see, each from a noise of its own, with the defaults of the model.</summary>
-    public Tensor? Picture()
+    public override Tensor? Picture()
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        using var averaged = _parameters.Lend(_optimizer.Average);
+        using var averaged = Parameters.Lend(Optimizer.Average);
         using var clips = _source.Next(StepRandom.FirstUnseen, PicturePrompts, _options.Clip with { Frames = 1 }, _model.Device);
         var rows = clips.Captions.Select((caption, i) => Decode(Sample(caption, i))).ToList();
         return ContactSheet.Compose(rows, columns: 6).MoveToOuterDisposeScope();
@@ -171,9 +153,9 @@ public sealed class DitTrainer : ITrainer
     }
 
     /// <summary>Writes the transformer and the text encoder in bfloat16, and the sizes.</summary>
-    public string Export(string folder)
+    public override string Export(string folder)
     {
-        using var averaged = _parameters.Lend(_optimizer.Average);
+        using var averaged = Parameters.Lend(Optimizer.Average);
         ModelFiles.SaveDit(folder, _dit);
         ModelFiles.SaveTextEncoder(folder, _encoder);
         _sizes.Save(folder);
@@ -181,7 +163,7 @@ public sealed class DitTrainer : ITrainer
     }
 
     /// <inheritdoc/>
-    public void Dispose()
+    public override void Dispose()
     {
         foreach (var run in _runs)
         {
@@ -194,8 +176,8 @@ public sealed class DitTrainer : ITrainer
         }
 
         _pool.Dispose();
-        _optimizer.Dispose();
-        _parameters.Dispose();
+        Optimizer.Dispose();
+        Parameters.Dispose();
         _negative.Dispose();
         _dit.Dispose();
         _encoder.Dispose();

@@ -14,7 +14,7 @@ namespace NablaGen.Training.Text;
 /// Trains the text encoder on captions alone, to say what they mean: above all which shape, colour and motion belong to which of two
 /// objects. That takes minutes, where a transformer's training also has to learn to draw.
 /// </summary>
-public sealed class TextTrainer : ITrainer
+public sealed class TextTrainer : OptimizedTrainer
 {
     private const int MeasuredBatch = 128;
 
@@ -25,8 +25,6 @@ public sealed class TextTrainer : ITrainer
     private readonly CaptionEncoder _captions;
     private readonly T5Encoder _encoder;
     private readonly MeaningHeads _heads;
-    private readonly FlatParameters _parameters;
-    private readonly Optimizer _optimizer;
 
     /// <summary>A text encoder at step 0, of drawn weights unless the options name a folder.</summary>
     /// <param name="sizes">The model, its vocabulary that of the tokenizer.</param>
@@ -55,49 +53,39 @@ public sealed class TextTrainer : ITrainer
         }
 
         _heads = new MeaningHeads(sizes.Dit.TextDim, model.Float32, generator);
-        _parameters = new FlatParameters(("text.", _encoder), ("heads.", _heads));
-        _optimizer = new Optimizer(_parameters, options.Optimizer with { RelativeRate = TextRates.Of(sizes.Others.TextEncoder) });
+        Parameters = new FlatParameters(("text.", _encoder), ("heads.", _heads));
+        Optimizer = new Optimizer(Parameters, options.Optimizer with { RelativeRate = TextRates.Of(sizes.Others.TextEncoder) });
     }
 
     /// <inheritdoc/>
-    public string Name => "text";
+    public override string Name => "text";
 
     /// <inheritdoc/>
-    public int Step => _optimizer.Step;
-
-    /// <inheritdoc/>
-    public int Batch => _options.Batch;
-
-    /// <inheritdoc/>
-    public double LearningRate => _optimizer.Options.RateAt(Step);
-
-    /// <inheritdoc/>
-    public int Steps
-    {
-        get => _optimizer.Options.Steps;
-        set => _optimizer.Options = _optimizer.Options with { Steps = value };
-    }
+    public override int Batch => _options.Batch;
 
     /// <summary>The loss, the share of the pairs whose two shapes are both told right, and the gradient's norm.</summary>
-    public IReadOnlyList<string> Measures { get; } = ["loss", "pairs", "norm"];
+    public override IReadOnlyList<string> Measures { get; } = ["loss", "pairs", "norm"];
 
-    /// <summary>The weights in training.</summary>
-    public FlatParameters Parameters => _parameters;
+    /// <inheritdoc/>
+    public override FlatParameters Parameters { get; }
+
+    /// <inheritdoc/>
+    protected override Optimizer Optimizer { get; }
 
     /// <summary>Nothing: captions are made as fast as they are read.</summary>
-    public void Prepare(Action<int, int>? onGroup, CancellationToken cancellation)
+    public override void Prepare(Action<int, int>? onGroup, CancellationToken cancellation)
     {
     }
 
     /// <inheritdoc/>
-    public Tensor Advance()
+    public override Tensor Advance()
     {
         using var scope = NewDisposeScope();
         using var answers = Read((long)Step * _options.Batch, _options.Batch, out var captions);
         var (objects, scenes) = Ask(captions);
         var (loss, right) = MeaningLoss.Of(objects, scenes, answers);
         var pairs = right.select(1, 0).logical_and(answers.Pairs).sum() / answers.Pairs.sum().clamp(min: 1);
-        var norm = _optimizer.Update(_parameters.Gradient(loss));
+        var norm = Optimizer.Update(Parameters.Gradient(loss));
         return stack([loss.detach(), pairs.to_type(ScalarType.Float32), norm]).MoveToOuterDisposeScope();
     }
 
@@ -114,20 +102,14 @@ public sealed class TextTrainer : ITrainer
         return (objects.MoveToOuterDisposeScope(), scenes.MoveToOuterDisposeScope());
     }
 
-    /// <inheritdoc/>
-    public void Save(string path) => TrainingState.Save(path, _parameters, _optimizer, new Dictionary<string, string>());
-
-    /// <inheritdoc/>
-    public void Resume(string path) => TrainingState.Load(path, _parameters, _optimizer);
-
     /// <summary>None: it makes nothing to look at.</summary>
-    public Tensor? Picture() => null;
+    public override Tensor? Picture() => null;
 
     /// <summary>Writes the text encoder in bfloat16, and the sizes; of a new model also a transformer to begin with.</summary>
     /// <returns>How often both objects of captions that it has not seen are told right.</returns>
-    public string Export(string folder)
+    public override string Export(string folder)
     {
-        using var averaged = _parameters.Lend(_optimizer.Average);
+        using var averaged = Parameters.Lend(Optimizer.Average);
         ModelFiles.SaveTextEncoder(folder, _encoder);
         _sizes.Save(folder);
         if (_options.From is null && !File.Exists(ModelFiles.Dit(folder)))
@@ -156,10 +138,10 @@ public sealed class TextTrainer : ITrainer
     }
 
     /// <inheritdoc/>
-    public void Dispose()
+    public override void Dispose()
     {
-        _optimizer.Dispose();
-        _parameters.Dispose();
+        Optimizer.Dispose();
+        Parameters.Dispose();
         _encoder.Dispose();
         _heads.Dispose();
     }

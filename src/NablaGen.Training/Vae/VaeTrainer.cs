@@ -9,7 +9,7 @@ using static TorchSharp.torch;
 namespace NablaGen.Training.Vae;
 
 /// <summary>Trains the VAE: clips in, the same clips out, through latents that stay near a normal distribution.</summary>
-public sealed class VaeTrainer : ITrainer
+public sealed class VaeTrainer : OptimizedTrainer
 {
     private const int PictureClips = 4;
 
@@ -18,8 +18,6 @@ public sealed class VaeTrainer : ITrainer
     private readonly IClipSource _source;
     private readonly Device _device;
     private readonly WanVae _vae;
-    private readonly FlatParameters _parameters;
-    private readonly Optimizer _optimizer;
     private readonly ClipPool _pool;
 
     /// <summary>A VAE of drawn weights at step 0.</summary>
@@ -41,42 +39,32 @@ public sealed class VaeTrainer : ITrainer
             Initialization.Draw(_vae, generator);
         }
 
-        _parameters = new FlatParameters(options.FrozenEncoder ? [.. _vae.DecodingParts] : [("", _vae)]);
-        _optimizer = new Optimizer(_parameters, options.Optimizer);
+        Parameters = new FlatParameters(options.FrozenEncoder ? [.. _vae.DecodingParts] : [("", _vae)]);
+        Optimizer = new Optimizer(Parameters, options.Optimizer);
         // Bytes: a quarter of the floats to keep, and as many shades as the videos have that are made in the end.
         _pool = new ClipPool(source, options.Clip, model.Device, options.Pool, (clips, _) => [((clips.Frames + 1) * 127.5).round().to_type(ScalarType.Byte)]);
     }
 
     /// <inheritdoc/>
-    public string Name => "vae";
+    public override string Name => "vae";
 
     /// <inheritdoc/>
-    public int Step => _optimizer.Step;
+    public override int Batch => _options.Batch;
 
     /// <inheritdoc/>
-    public int Batch => _options.Batch;
+    public override FlatParameters Parameters { get; }
 
     /// <inheritdoc/>
-    public double LearningRate => _optimizer.Options.RateAt(Step);
+    protected override Optimizer Optimizer { get; }
 
     /// <inheritdoc/>
-    public int Steps
-    {
-        get => _optimizer.Options.Steps;
-        set => _optimizer.Options = _optimizer.Options with { Steps = value };
-    }
-
-    /// <summary>The weights in training.</summary>
-    public FlatParameters Parameters => _parameters;
+    public override IReadOnlyList<string> Measures { get; } = ["loss", "l1", "edges", "kl", "norm"];
 
     /// <inheritdoc/>
-    public IReadOnlyList<string> Measures { get; } = ["loss", "l1", "edges", "kl", "norm"];
+    public override void Prepare(Action<int, int>? onGroup, CancellationToken cancellation) => _pool.MoveTo(Step, onGroup, cancellation);
 
     /// <inheritdoc/>
-    public void Prepare(Action<int, int>? onGroup, CancellationToken cancellation) => _pool.MoveTo(Step, onGroup, cancellation);
-
-    /// <inheritdoc/>
-    public Tensor Advance()
+    public override Tensor Advance()
     {
         using var scope = NewDisposeScope();
         StepRandom.Seed(_options.Seed, Step);
@@ -89,22 +77,16 @@ public sealed class VaeTrainer : ITrainer
         var weighted = (error.abs() * Weight(video)).mean();
         var edges = Difference(error, 2) + Difference(error, 3) + Difference(error, 4);
         var loss = weighted + edges * _options.EdgeWeight + kl * _options.KlWeight;
-        var norm = _optimizer.Update(_parameters.Gradient(loss));
+        var norm = Optimizer.Update(Parameters.Gradient(loss));
         return stack([loss.detach(), l1.detach(), edges.detach(), kl.detach(), norm]).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>
-    public void Save(string path) => TrainingState.Save(path, _parameters, _optimizer, new Dictionary<string, string>());
-
-    /// <inheritdoc/>
-    public void Resume(string path) => TrainingState.Load(path, _parameters, _optimizer);
-
-    /// <inheritdoc/>
-    public Tensor? Picture()
+    public override Tensor? Picture()
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        using var averaged = _parameters.Lend(_optimizer.Average);
+        using var averaged = Parameters.Lend(Optimizer.Average);
         var rows = new List<Tensor>();
         for (var i = 0; i < PictureClips; i++)
         {
@@ -117,11 +99,11 @@ public sealed class VaeTrainer : ITrainer
     }
 
     /// <summary>Writes the VAE in bfloat16 and, into <c>nablagen.json</c>, its latents' mean and deviation, measured with what is in the file.</summary>
-    public string Export(string folder)
+    public override string Export(string folder)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        using (_parameters.Lend(_optimizer.Average))
+        using (Parameters.Lend(Optimizer.Average))
         {
             ModelFiles.SaveVae(folder, _vae);
         }
@@ -149,11 +131,11 @@ public sealed class VaeTrainer : ITrainer
     }
 
     /// <inheritdoc/>
-    public void Dispose()
+    public override void Dispose()
     {
         _pool.Dispose();
-        _optimizer.Dispose();
-        _parameters.Dispose();
+        Optimizer.Dispose();
+        Parameters.Dispose();
         _vae.Dispose();
     }
 
@@ -170,7 +152,7 @@ public sealed class VaeTrainer : ITrainer
         return (latents.MoveToOuterDisposeScope(), kl.MoveToOuterDisposeScope());
     }
 
-    private ScalarType Dtype => _parameters.HalfLength > 0 ? ScalarType.BFloat16 : ScalarType.Float32;
+    private ScalarType Dtype => Parameters.HalfLength > 0 ? ScalarType.BFloat16 : ScalarType.Float32;
 
     private ClipBatch Unseen(long index, int count) => _source.Next(StepRandom.FirstUnseen + index, count, _options.Clip, _device);
 

@@ -70,6 +70,9 @@ public sealed class TrainCommandTests(TrainCommandTests.Begun begun) : IClassFix
         const string Encoder = "models_t5_umt5-xxl-enc-bf16.safetensors";
         Assert.NotEqual(File.ReadAllBytes(Path.Combine(first, Encoder)), File.ReadAllBytes(Path.Combine(second, Encoder)));
         Assert.Empty(Directory.GetFiles(Path.Combine(second, "training"), "text.0*.png"));
+        var refused = NablaGenProcess.Run(["train", "dit", "--output", second, "--steps", "1"]);
+        Assert.Equal((2, $"nablagen: {second} has a text encoder that train text taught, which this would draw anew: train dit --from {second} --output ANOTHER"),
+            (refused.ExitCode, refused.Error.Split('\n')[0]));
         Run(["generate", "--model", second, "--prompt", "a red ball", "--steps", "2", "--seed", "1", "--output", _folder["a.mp4"]]);
         Run(["train", "dit", "--from", second, "--output", _folder["third"], "--steps", "1", "--pool", "16", .. Few[..2]]);
     }
