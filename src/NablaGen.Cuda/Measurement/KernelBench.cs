@@ -48,12 +48,11 @@ public static class KernelBench
     /// times, as NumPy arrays of bool [heads, blocks, blocks] (one head where all share it): for another program to time the same.</summary>
     /// <param name="device">Where they are made.</param>
     /// <param name="shapes">The self-attentions.</param>
-    /// <param name="folder">Where they go, each as SHAPE-KIND-DENSITY.npy.</param>
+    /// <param name="folder">Where they go, a folder that is there, each as SHAPE-KIND-DENSITY.npy.</param>
     /// <param name="cancellation">Stops between two masks.</param>
     /// <returns>The files' paths.</returns>
     public static IEnumerable<string> SaveMasks(CudaDevice device, IEnumerable<BenchShape> shapes, string folder, CancellationToken cancellation = default)
     {
-        Directory.CreateDirectory(folder);
         foreach (var shape in shapes)
         {
             using var data = Data(device, shape, null);

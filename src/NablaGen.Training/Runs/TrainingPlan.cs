@@ -100,8 +100,9 @@ public sealed record TrainingPlan
         CheckSide("height", Height, vae, sizes.Dit.PatchSize.Height);
         CheckSide("crop", Crop, vae, 1);
         Require(Frames >= 1 && (Frames - 1) % vae.TemporalStride == 0, $"frames must be {vae.TemporalStride}n + 1, found {Frames}");
-        Require(PoolGroup >= 1 && PoolEvery >= 1 && PoolClips >= PoolGroup && PoolClips % PoolGroup == 0,
-            $"pool must be a multiple of its groups of {PoolGroup}, found {PoolClips}");
+        Require(PoolGroup >= 1, $"fresh must be 1 or more, found {PoolGroup}");
+        Require(PoolEvery >= 1 && PoolClips >= PoolGroup && PoolClips % PoolGroup == 0,
+            $"pool must be a multiple of its groups of {PoolGroup} (--fresh), found {PoolClips}");
         Require(Seed >= 0, $"seed must be 0 or more, found {Seed}");
         Require(Attentions.Count > 0, "attention needs an expression");
     }

@@ -97,7 +97,6 @@ internal sealed class BenchDitCommand
         }
 
         report.Line("GiB: in use at the peak. model: without what was in use before there was one, such as the device's context.");
-
         report.Complete(measured);
         return ExitCode.Done;
     }

@@ -55,6 +55,13 @@ internal sealed class BenchKernelsCommand
             throw new NablaGenException($"bench kernels needs a CUDA device: {reason}");
         }
 
+        // Before the minutes of timing.
+        var masks = parsed.GetValue(_masks);
+        if (masks is not null)
+        {
+            MakeFolder(masks);
+        }
+
         // It brings the cuBLASLt that the floor of products is measured with.
         TorchRuntime.Load();
         var device = CudaDevice.Open();
@@ -69,9 +76,9 @@ internal sealed class BenchKernelsCommand
             report.Line(Row(time));
         }
 
-        if (parsed.GetValue(_masks) is { } folder)
+        if (masks is not null)
         {
-            foreach (var path in KernelBench.SaveMasks(device, shapes, folder, cancellation))
+            foreach (var path in KernelBench.SaveMasks(device, shapes, masks, cancellation))
             {
                 report.Line($"mask      {path}");
             }
@@ -82,6 +89,18 @@ internal sealed class BenchKernelsCommand
         return failed.Length == 0
             ? ExitCode.Done
             : throw new NablaGenException($"{failed.Length} of {times.Select(time => time.Kernel).Distinct().Count()} kernels failed: {string.Join(", ", failed)}");
+    }
+
+    private static void MakeFolder(string path)
+    {
+        try
+        {
+            Directory.CreateDirectory(path);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new NablaGenException($"{path}: the folder can't be made: {error.Message}", error);
+        }
     }
 
     private static string Row(KernelTime time)

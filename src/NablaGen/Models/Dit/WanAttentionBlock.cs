@@ -65,15 +65,13 @@ public sealed class WanAttentionBlock : Module<ResidualStream, Tensor, Tensor, D
         var y = _selfAttention.forward(normalized, run, layer);
         normalized.Dispose();
 
-        var branch = y;
         (x, normalized) = _norm3 is null ? Twice(passes.AddGated(x, y, m[2])) : passes.AddGatedAndNormalize(x, y, m[2], _norm3);
-        branch.Dispose();
+        y.Dispose();
         y = _crossAttention.forward(normalized, context, passes);
         normalized.Dispose();
 
-        branch = y;
         (x, normalized) = passes.AddGatedAndNormalize(x, y, null, _norm2, shift: m[3], scale: m[4]);
-        branch.Dispose();
+        y.Dispose();
         y = _ffn.forward(normalized, passes);
         return new ResidualStream(x, y, m[5]).MoveToOuterDisposeScope();
     }
