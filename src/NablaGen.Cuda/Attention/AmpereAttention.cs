@@ -5,7 +5,7 @@ namespace NablaGen.Cuda;
 /// <summary>Block-sparse attention for every device from 8.0 on. Contract: Kernels/block_attention_sm80.cu.</summary>
 internal sealed class AmpereAttention(CudaDevice device)
 {
-    private const int Warps = 2;
+    private const int Threads = 64;
 
     /// <summary>Puts the attention on the stream; arguments are checked by the caller.</summary>
     public unsafe void Run(
@@ -40,8 +40,8 @@ internal sealed class AmpereAttention(CudaDevice device)
             Tokens = q.Tokens,
             ScaleLog2 = (float)(scale * Math.Log2(Math.E)),
         };
-        device.Kernel("block_attention_sm80", q.Macros($"WARPS={Warps}")).Launch(
-            (blocks, q.Rows, 1), 32 * Warps, 3 * BlockOffsets.BlockSize * q.HeadSize * 2, stream, [(nint)(&work)]);
+        device.Kernel("block_attention_sm80", q.Macros()).Launch(
+            (blocks, q.Rows, 1), Threads, 3 * BlockOffsets.BlockSize * q.HeadSize * 2, stream, [(nint)(&work)]);
     }
 
     [StructLayout(LayoutKind.Sequential)]

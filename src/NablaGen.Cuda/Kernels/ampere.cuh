@@ -27,6 +27,9 @@ struct Strides {
 // so a step of 32 bytes along a row is one too.
 DEVICE u32 piece(u32 tile, int row, int chunk) { return tile + row * kRowBytes + ((chunk ^ (row & 7)) << 4); }
 
+// The address of a lane's fragment (within the first 32 bytes of its row), 16 columns `step` times on: the swizzle stays within 128 bytes.
+DEVICE u32 along(u32 fragment, int step) { return (fragment ^ (step & 3) << 5) + (step >> 2) * 128; }
+
 // ---- asynchronous copies -------------------------------------------------------------------------------------------------
 
 DEVICE void copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
@@ -72,4 +75,12 @@ DEVICE void multiply(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1) {
                  "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
                  : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+// d = a b, where d need hold nothing yet.
+DEVICE void multiply_first(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1) {
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32." ELEMENT_NAME "." ELEMENT_NAME ".f32 "
+                 "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %10, %10, %10};"
+                 : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(0.0f));
 }
