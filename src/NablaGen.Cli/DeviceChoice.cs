@@ -1,7 +1,7 @@
 using System.Globalization;
-using NablaGen.Cuda;
-using NablaGen.Native;
-using NablaGen.Pipeline;
+using NablaGen.Cuda.Device;
+using NablaGen.Memory;
+using NablaGen.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 

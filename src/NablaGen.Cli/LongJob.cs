@@ -1,7 +1,7 @@
 using System.CommandLine;
 using System.Diagnostics;
 using System.Runtime.InteropServices;
-using NablaGen.Pipeline;
+using NablaGen.Generation;
 
 namespace NablaGen.Cli;
 

@@ -1,4 +1,4 @@
-using NablaGen.Checkpoints;
+using NablaGen.Models.Wan;
 
 namespace NablaGen.Cli;
 

@@ -1,5 +1,6 @@
 using BenchmarkDotNet.Attributes;
 using NablaGen.Attention;
+using NablaGen.Attention.Cpu;
 using static TorchSharp.torch;
 
 namespace NablaGen.Benchmarks;

@@ -3,7 +3,7 @@ using BenchmarkDotNet.Jobs;
 using BenchmarkDotNet.Running;
 using BenchmarkDotNet.Toolchains.InProcess.Emit;
 using NablaGen.Benchmarks;
-using NablaGen.Native;
+using NablaGen.Tensors;
 
 // dotnet run -c Release --project tests/NablaGen.Benchmarks -- --filter '*'
 // or, on a busy machine: -- pairs

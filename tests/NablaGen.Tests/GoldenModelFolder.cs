@@ -1,6 +1,7 @@
-using NablaGen.Checkpoints;
-using NablaGen.Models.TextEncoder;
-using NablaGen.Pipeline;
+using NablaGen.Models;
+using NablaGen.Models.Wan;
+using NablaGen.Models.Wan.Text.Tokenizer;
+using NablaGen.Weights;
 using static TorchSharp.torch;
 
 namespace NablaGen.Tests;

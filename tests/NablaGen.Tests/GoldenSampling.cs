@@ -1,8 +1,9 @@
 using System.Text.Json;
 using NablaGen.Attention;
-using NablaGen.Checkpoints;
-using NablaGen.Models;
-using NablaGen.Pipeline;
+using NablaGen.Denoising;
+using NablaGen.Generation;
+using NablaGen.Models.Wan;
+using NablaGen.Tensors;
 using static TorchSharp.torch;
 
 namespace NablaGen.Tests;

@@ -1,5 +1,5 @@
 using System.Runtime.CompilerServices;
-using NablaGen.Native;
+using NablaGen.Tensors;
 
 namespace NablaGen.Tests;
 

@@ -1,6 +1,6 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
-using NablaGen.Native;
+using NablaGen.Tensors;
 
 namespace NablaGen.Tests;
 

@@ -1,7 +1,7 @@
 using System.CommandLine;
 using NablaGen.Cli.Output;
-using NablaGen.Pipeline;
-using NablaGen.Pipeline.Batch;
+using NablaGen.Generation;
+using NablaGen.Jobs.Batch;
 
 namespace NablaGen.Cli.Commands;
 

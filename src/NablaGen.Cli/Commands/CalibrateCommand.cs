@@ -1,11 +1,11 @@
 using System.CommandLine;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using NablaGen.Calibration;
-using NablaGen.Checkpoints;
 using NablaGen.Cli.Output;
-using NablaGen.Pipeline;
-using NablaGen.Pipeline.Batch;
+using NablaGen.Generation;
+using NablaGen.Jobs.Batch;
+using NablaGen.Jobs.Calibration;
+using NablaGen.Models.Wan;
 
 namespace NablaGen.Cli.Commands;
 

@@ -1,10 +1,10 @@
 using System.CommandLine;
 using NablaGen.Attention;
-using NablaGen.Checkpoints;
 using NablaGen.Cli.Output;
-using NablaGen.Pipeline;
-using NablaGen.Pipeline.Batch;
-using NablaGen.Pipeline.Compare;
+using NablaGen.Generation;
+using NablaGen.Jobs.Batch;
+using NablaGen.Jobs.Compare;
+using NablaGen.Models.Wan;
 
 namespace NablaGen.Cli.Commands;
 

@@ -1,7 +1,7 @@
 using System.CommandLine;
 using NablaGen.Cli.Output;
-using NablaGen.Native;
-using NablaGen.Pipeline;
+using NablaGen.Generation;
+using NablaGen.Tensors;
 
 namespace NablaGen.Cli.Commands;
 

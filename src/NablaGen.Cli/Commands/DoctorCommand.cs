@@ -1,8 +1,8 @@
 using System.CommandLine;
 using System.Runtime.InteropServices;
 using NablaGen.Cli.Output;
-using NablaGen.Native;
-using NablaGen.Pipeline;
+using NablaGen.Generation;
+using NablaGen.Tensors;
 using NablaGen.Video;
 using static TorchSharp.torch;
 

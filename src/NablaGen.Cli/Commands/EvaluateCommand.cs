@@ -1,9 +1,9 @@
 using System.CommandLine;
-using NablaGen.Checkpoints;
 using NablaGen.Cli.Output;
-using NablaGen.Models.Dit;
-using NablaGen.Native;
-using NablaGen.Pipeline.Batch;
+using NablaGen.Jobs.Batch;
+using NablaGen.Models.Wan;
+using NablaGen.Models.Wan.Dit;
+using NablaGen.Tensors;
 using NablaGen.Training.Evaluation.Generation;
 using NablaGen.Training.Evaluation.Results;
 using NablaGen.Training.Evaluation.Running;

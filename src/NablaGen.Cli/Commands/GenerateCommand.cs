@@ -1,8 +1,9 @@
 using System.CommandLine;
 using NablaGen.Cli.Output;
-using NablaGen.Pipeline;
-using NablaGen.Previews;
-using NablaGen.Statistics;
+using NablaGen.Denoising;
+using NablaGen.Generation;
+using NablaGen.Jobs.Previews;
+using NablaGen.Jobs.Statistics;
 
 namespace NablaGen.Cli.Commands;
 

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Completions;
-using NablaGen.Pipeline;
+using NablaGen.Denoising;
+using NablaGen.Generation;
 
 namespace NablaGen.Cli.Commands;
 
@@ -42,9 +43,9 @@ internal sealed class GenerationOptions
 
     public Option<string?> Solver { get; } = new("--solver")
     {
-        Description = $"{string.Join(", ", Sampling.Solver.Names)} [default: the model's; Wan: unipc]",
+        Description = $"{string.Join(", ", Solvers.Names)} [default: the model's; Wan: unipc]",
         HelpName = "NAME",
-        CompletionSources = { _ => Sampling.Solver.Names.Select(name => new CompletionItem(name)) },
+        CompletionSources = { _ => Solvers.Names.Select(name => new CompletionItem(name)) },
     };
 
     public Option<double?> Shift { get; } = SharedOptions.Number("Shift of the noise schedule [default: the model's; Wan: 5]", "X", "--shift");

@@ -1,7 +1,7 @@
 using System.CommandLine;
-using NablaGen.Checkpoints;
-using NablaGen.Native;
-using NablaGen.Pipeline;
+using NablaGen.Generation;
+using NablaGen.Models.Wan;
+using NablaGen.Tensors;
 
 namespace NablaGen.Cli.Commands;
 

@@ -1,8 +1,9 @@
 using System.CommandLine;
 using NablaGen.Attention;
-using NablaGen.Calibration;
-using NablaGen.Checkpoints;
-using NablaGen.Pipeline;
+using NablaGen.Generation;
+using NablaGen.Jobs.Calibration;
+using NablaGen.Models;
+using NablaGen.Models.Wan;
 
 namespace NablaGen.Cli.Commands;
 

@@ -1,11 +1,9 @@
 using System.CommandLine;
 using System.Diagnostics;
-
-using NablaGen.Checkpoints;
 using NablaGen.Cli.Output;
-using NablaGen.Models;
-using NablaGen.Models.TextEncoder;
-using NablaGen.Native;
+using NablaGen.Models.Wan;
+using NablaGen.Models.Wan.Text.Tokenizer;
+using NablaGen.Tensors;
 using NablaGen.Training.Dit;
 using NablaGen.Training.Models;
 using NablaGen.Training.Optimization;

@@ -1,4 +1,5 @@
-using NablaGen.Pipeline;
+using NablaGen.Generation;
+using NablaGen.Memory;
 using Spectre.Console;
 
 namespace NablaGen.Cli.Output;

@@ -1,5 +1,4 @@
-using NablaGen.Pipeline;
-using NablaGen.Pipeline.Batch;
+using NablaGen.Jobs.Batch;
 using Spectre.Console;
 
 namespace NablaGen.Cli.Output;

@@ -1,6 +1,5 @@
 using System.Diagnostics;
-using NablaGen.Pipeline;
-using NablaGen.Pipeline.Batch;
+using NablaGen.Jobs.Batch;
 
 namespace NablaGen.Cli.Output;
 

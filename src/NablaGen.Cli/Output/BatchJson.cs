@@ -1,8 +1,8 @@
 using System.Diagnostics;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using NablaGen.Pipeline;
-using NablaGen.Pipeline.Batch;
+using NablaGen.Generation;
+using NablaGen.Jobs.Batch;
 
 namespace NablaGen.Cli.Output;
 

@@ -1,4 +1,4 @@
-using NablaGen.Pipeline.Batch;
+using NablaGen.Jobs.Batch;
 
 namespace NablaGen.Cli.Output;
 

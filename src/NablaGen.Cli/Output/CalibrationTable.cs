@@ -1,4 +1,4 @@
-using NablaGen.Calibration;
+using NablaGen.Jobs.Calibration;
 
 namespace NablaGen.Cli.Output;
 

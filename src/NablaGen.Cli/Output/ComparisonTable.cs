@@ -1,4 +1,4 @@
-using NablaGen.Pipeline.Compare;
+using NablaGen.Jobs.Compare;
 
 namespace NablaGen.Cli.Output;
 

@@ -1,6 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using NablaGen.Pipeline;
+using NablaGen.Generation;
 using NablaGen.Training.Evaluation.Results;
 using NablaGen.Training.Evaluation.Running;
 using Spectre.Console;

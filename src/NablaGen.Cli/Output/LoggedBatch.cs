@@ -1,5 +1,5 @@
-using NablaGen.Pipeline;
-using NablaGen.Pipeline.Batch;
+using NablaGen.Jobs.Batch;
+using NablaGen.Memory;
 
 namespace NablaGen.Cli.Output;
 

@@ -1,5 +1,6 @@
 using System.Diagnostics;
-using NablaGen.Pipeline;
+using NablaGen.Generation;
+using NablaGen.Memory;
 
 namespace NablaGen.Cli.Output;
 

@@ -1,4 +1,4 @@
-using NablaGen.Pipeline;
+using NablaGen.Memory;
 
 namespace NablaGen.Cli.Output;
 
@@ -24,9 +24,9 @@ internal static class PlanReport
 
     private static string Text(MemoryPlan plan) => plan.IsTextEncoderOnDevice ? "the text encoder first and then gone" : "the text encoder on the CPU";
 
-    private static string Transformer(MemoryPlan plan) => plan.StreamedBlocks == 0
+    private static string Transformer(MemoryPlan plan) => plan.StreamedLayers == 0
         ? $"the transformer with all {plan.Blocks} blocks"
-        : $"the transformer with {plan.ResidentBlocks} of {plan.Blocks} blocks, the others coming from the host";
+        : $"the transformer with {plan.ResidentLayers} of {plan.Blocks} blocks, the others coming from the host";
 
     private static string Vae(MemoryPlan plan) => $"the VAE by {plan.Vae.Name}{(plan.KeepsBoth ? " beside it" : "")}";
 }

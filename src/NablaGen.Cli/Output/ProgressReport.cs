@@ -1,4 +1,4 @@
-using NablaGen.Pipeline;
+using NablaGen.Generation;
 using Spectre.Console;
 
 namespace NablaGen.Cli.Output;

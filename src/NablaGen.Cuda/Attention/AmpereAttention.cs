@@ -1,15 +1,16 @@
 using System.Runtime.InteropServices;
+using NablaGen.Cuda.Device;
 
-namespace NablaGen.Cuda;
+namespace NablaGen.Cuda.Attention;
 
-/// <summary>Block-sparse attention for every device from 8.0 on. Contract: Kernels/block_attention_sm80.cu.</summary>
+/// <summary>Block-sparse attention for every device from 8.0 on. Contract: block_attention_sm80.cu.</summary>
 internal sealed class AmpereAttention(CudaDevice device)
 {
     private const int Threads = 64;
 
     /// <summary>Puts the attention on the stream; arguments are checked by the caller.</summary>
     public unsafe void Run(
-        AttentionTensor q, AttentionTensor k, AttentionTensor v, AttentionTensor output, BlockOffsets offsets, BlockMask mask,
+        AttentionTensor q, AttentionTensor k, AttentionTensor v, AttentionTensor output, BlockOffsets offsets, DeviceBlockMask mask,
         float scale, nint logSumExp, nint stream)
     {
         if (mask.Lists == 0)

@@ -1,8 +1,9 @@
 using System.Runtime.InteropServices;
+using NablaGen.Cuda.Device;
 
-namespace NablaGen.Cuda;
+namespace NablaGen.Cuda.Attention;
 
-/// <summary>The gradients for every device from 8.0 on. Contract: Kernels/block_attention_backward_sm80.cu.</summary>
+/// <summary>The gradients for every device from 8.0 on. Contract: block_attention_backward_sm80.cu.</summary>
 internal sealed class AmpereAttentionBackward(CudaDevice device)
 {
     /// <summary>Puts one side on the stream; arguments are checked by the caller.</summary>

@@ -1,4 +1,4 @@
-namespace NablaGen.Cuda;
+namespace NablaGen.Cuda.Attention;
 
 /// <summary>Where the gradients of an attention's inputs go; shapes and type of the inputs, any strides.</summary>
 /// <param name="Q">Of the queries.</param>

@@ -1,4 +1,4 @@
-namespace NablaGen.Cuda;
+namespace NablaGen.Cuda.Attention;
 
 /// <summary>The kernels that <see cref="BlockAttention"/> has.</summary>
 public enum AttentionKernel

@@ -1,8 +1,10 @@
-namespace NablaGen.Cuda;
+using NablaGen.Cuda.Device;
+
+namespace NablaGen.Cuda.Attention;
 
 /// <summary>
 /// The Hopper kernel's order of work: the union of the masks of neighbouring query blocks as one stream of key blocks. Contract:
-/// Kernels/attention_plan.cu.
+/// attention_plan.cu.
 /// </summary>
 internal sealed class AttentionPlan(CudaDevice device) : IDisposable
 {
@@ -28,7 +30,7 @@ internal sealed class AttentionPlan(CudaDevice device) : IDisposable
     /// <param name="heads">Batch times heads of the attention.</param>
     /// <param name="offsets">The blocks.</param>
     /// <param name="stream">The stream.</param>
-    public unsafe void Run(BlockMask mask, int heads, BlockOffsets offsets, nint stream)
+    public unsafe void Run(DeviceBlockMask mask, int heads, BlockOffsets offsets, nint stream)
     {
         mask.Require(heads, offsets.Blocks);
         var blocks = mask.Blocks;

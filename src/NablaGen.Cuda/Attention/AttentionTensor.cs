@@ -1,4 +1,4 @@
-namespace NablaGen.Cuda;
+namespace NablaGen.Cuda.Attention;
 
 /// <summary>
 /// Q, K, V or an output in device memory: [batch, heads, tokens, head size] seen through strides, the head's columns contiguous.

@@ -1,4 +1,6 @@
-namespace NablaGen.Cuda;
+using NablaGen.Cuda.Device;
+
+namespace NablaGen.Cuda.Attention;
 
 /// <summary>
 /// Softmax attention of each query block over the key blocks that a mask keeps for it. Holds a workspace, so keep one for a run; not
@@ -43,7 +45,7 @@ public sealed class BlockAttention : IDisposable
     /// <param name="logSumExp">Device address of float32 [batch · heads, tokens] for the natural log of Σ exp(logit), or 0.</param>
     /// <param name="stream">The stream.</param>
     public void Run(
-        AttentionTensor q, AttentionTensor k, AttentionTensor v, AttentionTensor output, BlockOffsets offsets, BlockMask mask,
+        AttentionTensor q, AttentionTensor k, AttentionTensor v, AttentionTensor output, BlockOffsets offsets, DeviceBlockMask mask,
         float? scale = null, nint logSumExp = 0, nint stream = 0)
     {
         q.Require("q", offsets);

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
+using NablaGen.Cuda.Device;
 
-namespace NablaGen.Cuda;
+namespace NablaGen.Cuda.Attention;
 
 /// <summary>
 /// The gradients of <see cref="BlockAttention"/>, the mask held fixed. Holds a workspace, so keep one for a run; not for several threads
@@ -90,7 +91,7 @@ public sealed class BlockAttentionBackward : IDisposable
     /// <summary>Frees the workspace.</summary>
     public void Dispose() => _workspace.Dispose();
 
-    /// <summary>Puts the row sums that both sides need on the stream. Contract: Kernels/attention_backward_sums.cu.</summary>
+    /// <summary>Puts the row sums that both sides need on the stream. Contract: attention_backward_sums.cu.</summary>
     internal unsafe void Sums(AttentionTensor output, AttentionTensor gradient, nint logSumExp, nint sums, nint stream)
     {
         var work = new SumsWork

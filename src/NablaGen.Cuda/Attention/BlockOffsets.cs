@@ -1,4 +1,6 @@
-namespace NablaGen.Cuda;
+using NablaGen.Cuda.Device;
+
+namespace NablaGen.Cuda.Attention;
 
 /// <summary>Where each block of tokens starts: block i is the tokens from offsets[i] up to offsets[i + 1], 1 to 64 of them.</summary>
 public sealed class BlockOffsets : IDisposable

@@ -1,8 +1,9 @@
 using System.Runtime.InteropServices;
+using NablaGen.Cuda.Device;
 
-namespace NablaGen.Cuda;
+namespace NablaGen.Cuda.Attention;
 
-/// <summary>Means of Q and K over each block of tokens, in float32 (NABLA's first step). Contract: Kernels/pool_blocks.cu.</summary>
+/// <summary>Means of Q and K over each block of tokens, in float32 (NABLA's first step). Contract: pool_blocks.cu.</summary>
 /// <param name="device">Where it runs.</param>
 public sealed class BlockPooling(CudaDevice device)
 {

@@ -1,4 +1,4 @@
-namespace NablaGen.Cuda;
+namespace NablaGen.Cuda.Attention;
 
 /// <summary>The 16-bit types that the kernels read and write.</summary>
 public enum ElementType

@@ -1,8 +1,8 @@
-namespace NablaGen.Cuda;
+namespace NablaGen.Cuda.Attention;
 
 /// <summary>
 /// One side of the gradients' work: who owns a thread block (query blocks, or key blocks) and whom it meets. Contract:
-/// Kernels/block_attention_backward_sm80.cu.
+/// block_attention_backward_sm80.cu.
 /// </summary>
 /// <param name="Keys">Whether key blocks own.</param>
 /// <param name="OwnedA">Q, or K.</param>

@@ -1,15 +1,16 @@
 using System.Runtime.InteropServices;
+using NablaGen.Cuda.Device;
 
-namespace NablaGen.Cuda;
+namespace NablaGen.Cuda.Attention;
 
-/// <summary>Block-sparse attention with TMA and wgmma, compute capability 9.0. Contract: Kernels/block_attention_sm90.cu.</summary>
+/// <summary>Block-sparse attention with TMA and wgmma, compute capability 9.0. Contract: block_attention_sm90.cu.</summary>
 internal sealed class HopperAttention(CudaDevice device) : IDisposable
 {
     private readonly AttentionPlan _plan = new(device);
 
     /// <summary>Plans and puts the attention on the stream; arguments are checked by the caller.</summary>
     public unsafe void Run(
-        AttentionTensor q, AttentionTensor k, AttentionTensor v, AttentionTensor output, BlockOffsets offsets, BlockMask mask,
+        AttentionTensor q, AttentionTensor k, AttentionTensor v, AttentionTensor output, BlockOffsets offsets, DeviceBlockMask mask,
         float scale, nint logSumExp, nint stream)
     {
         _plan.Run(mask, q.Rows, offsets, stream);

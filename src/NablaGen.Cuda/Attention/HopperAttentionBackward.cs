@@ -1,8 +1,9 @@
 using System.Runtime.InteropServices;
+using NablaGen.Cuda.Device;
 
-namespace NablaGen.Cuda;
+namespace NablaGen.Cuda.Attention;
 
-/// <summary>The gradients with TMA and wgmma, compute capability 9.0. Contract: Kernels/block_attention_backward_sm90.cu.</summary>
+/// <summary>The gradients with TMA and wgmma, compute capability 9.0. Contract: block_attention_backward_sm90.cu.</summary>
 internal sealed class HopperAttentionBackward(CudaDevice device)
 {
     /// <summary>Puts one side on the stream; arguments are checked by the caller.</summary>

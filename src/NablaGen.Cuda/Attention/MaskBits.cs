@@ -1,4 +1,4 @@
-namespace NablaGen.Cuda;
+namespace NablaGen.Cuda.Attention;
 
 /// <summary>
 /// A block mask as bits in device memory, its most compact form: uint32 [heads, blocks, words]; bit j % 32 of word j / 32 in row i is

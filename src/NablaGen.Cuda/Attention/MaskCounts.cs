@@ -1,6 +1,8 @@
-namespace NablaGen.Cuda;
+using NablaGen.Cuda.Device;
 
-/// <summary>How many block pairs each head of a mask keeps, without a wait. Contract: Kernels/mask_counts.cu.</summary>
+namespace NablaGen.Cuda.Attention;
+
+/// <summary>How many block pairs each head of a mask keeps, without a wait. Contract: mask_counts.cu.</summary>
 /// <param name="device">Where it runs.</param>
 public sealed class MaskCounts(CudaDevice device)
 {
@@ -8,7 +10,7 @@ public sealed class MaskCounts(CudaDevice device)
     /// <param name="mask">The mask.</param>
     /// <param name="kept">Device address of int64 [mask.Heads].</param>
     /// <param name="stream">The stream.</param>
-    public unsafe void Run(BlockMask mask, nint kept, nint stream = 0)
+    public unsafe void Run(DeviceBlockMask mask, nint kept, nint stream = 0)
     {
         var counts = mask.Counts;
         var blocks = mask.Blocks;

@@ -1,6 +1,8 @@
-namespace NablaGen.Cuda;
+using NablaGen.Cuda.Device;
 
-/// <summary>Which query blocks attend to each key block. Contract: Kernels/transpose_mask.cu.</summary>
+namespace NablaGen.Cuda.Attention;
+
+/// <summary>Which query blocks attend to each key block. Contract: transpose_mask.cu.</summary>
 /// <param name="device">Where it runs.</param>
 public sealed class MaskTranspose(CudaDevice device)
 {

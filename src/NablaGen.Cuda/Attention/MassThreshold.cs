@@ -1,4 +1,4 @@
-namespace NablaGen.Cuda;
+namespace NablaGen.Cuda.Attention;
 
 /// <summary>NABLA's threshold on the GPU: the share of the softmax's mass that kept blocks carry, one for all heads or one for each.</summary>
 public readonly record struct MassThreshold

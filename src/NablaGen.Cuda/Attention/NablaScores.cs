@@ -1,6 +1,8 @@
-namespace NablaGen.Cuda;
+using NablaGen.Cuda.Device;
 
-/// <summary>Logits between pooled blocks, with the log of each key block's size. Contract: Kernels/nabla_scores.cu.</summary>
+namespace NablaGen.Cuda.Attention;
+
+/// <summary>Logits between pooled blocks, with the log of each key block's size. Contract: nabla_scores.cu.</summary>
 /// <param name="device">Where it runs.</param>
 public sealed class NablaScores(CudaDevice device)
 {

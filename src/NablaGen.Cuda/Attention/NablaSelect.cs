@@ -1,7 +1,9 @@
-namespace NablaGen.Cuda;
+using NablaGen.Cuda.Device;
+
+namespace NablaGen.Cuda.Attention;
 
 /// <summary>
-/// From pooled logits to the mask: the largest blocks that carry the top of the mass. Contract: Kernels/nabla_select.cu.
+/// From pooled logits to the mask: the largest blocks that carry the top of the mass. Contract: nabla_select.cu.
 /// </summary>
 /// <param name="device">Where it runs.</param>
 public sealed class NablaSelect(CudaDevice device)
@@ -15,7 +17,7 @@ public sealed class NablaSelect(CudaDevice device)
     /// <param name="mask">Gets the result.</param>
     /// <param name="stream">The stream.</param>
     public unsafe void Run(
-        nint scores, int firstHead, int heads, MassThreshold threshold, SlidingWindow? window, BlockMask mask, nint stream = 0)
+        nint scores, int firstHead, int heads, MassThreshold threshold, SlidingWindow? window, DeviceBlockMask mask, nint stream = 0)
     {
         if (firstHead < 0 || heads < 1 || firstHead + heads > mask.Heads)
         {

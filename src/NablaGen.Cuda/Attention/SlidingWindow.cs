@@ -1,4 +1,4 @@
-namespace NablaGen.Cuda;
+namespace NablaGen.Cuda.Attention;
 
 /// <summary>
 /// The sliding tile attention (STA) part of a mask: block (t, h, w) keeps the key blocks with |Δt| ≤ <paramref name="ReachT"/>,

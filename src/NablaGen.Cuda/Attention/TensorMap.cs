@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using NablaGen.Cuda.Native;
 
-namespace NablaGen.Cuda;
+namespace NablaGen.Cuda.Attention;
 
 /// <summary>
 /// A CUtensorMap, what the copy engine needs to know of a tensor: 5-D (64 columns, token, half of the head, head, batch), boxes of

@@ -1,8 +1,8 @@
 using System.Runtime.InteropServices;
 
-namespace NablaGen.Cuda;
+namespace NablaGen.Cuda.Attention;
 
-/// <summary>A tensor's strides as the kernels' <c>Strides</c> has them (Kernels/ampere.cuh), in elements.</summary>
+/// <summary>A tensor's strides as the kernels' <c>Strides</c> has them (ampere.cuh), in elements.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal readonly struct TensorStrides(AttentionTensor x)
 {

@@ -1,4 +1,5 @@
 using System.Text;
+using NablaGen.Cuda.Device;
 using NablaGen.Cuda.Native;
 
 namespace NablaGen.Cuda.Compilation;

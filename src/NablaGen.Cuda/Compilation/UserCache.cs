@@ -1,6 +1,4 @@
-using NablaGen.Cuda.Compilation;
-
-namespace NablaGen.Cuda;
+namespace NablaGen.Cuda.Compilation;
 
 /// <summary>Where things lie that can be made again: NABLAGEN_CACHE, XDG_CACHE_HOME/nablagen, ~/.cache/nablagen or %LOCALAPPDATA%\nablagen.</summary>
 public static class UserCache

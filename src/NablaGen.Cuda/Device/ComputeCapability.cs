@@ -1,4 +1,4 @@
-namespace NablaGen.Cuda;
+namespace NablaGen.Cuda.Device;
 
 /// <summary>A device's architecture: 8.0 is A100, 8.9 Ada, 9.0 Hopper, 12.0 consumer Blackwell.</summary>
 /// <param name="Major">First part.</param>

@@ -1,6 +1,6 @@
 using NablaGen.Cuda.Native;
 
-namespace NablaGen.Cuda;
+namespace NablaGen.Cuda.Device;
 
 /// <summary>A piece of device memory of our own (cuMemAlloc), for workspaces and tests. Freed by <see cref="Dispose"/>.</summary>
 public sealed unsafe class CudaBuffer : IDisposable

@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 using NablaGen.Cuda.Compilation;
 using NablaGen.Cuda.Native;
 
-namespace NablaGen.Cuda;
+namespace NablaGen.Cuda.Device;
 
 /// <summary>
 /// One GPU: its primary context, which TorchSharp uses too, its kernels and its memory. Made once a process and device
@@ -127,7 +127,7 @@ public sealed class CudaDevice
     }
 
     /// <summary>
-    /// The kernel <paramref name="name"/> of Kernels/NAME.cu with the macros given, compiled for this device: from memory, from
+    /// The kernel <paramref name="name"/> of NAME.cu with the macros given, compiled for this device: from memory, from
     /// disk, or now.
     /// </summary>
     /// <param name="name">File name without ending, which is also the function's name.</param>

@@ -1,6 +1,6 @@
 using NablaGen.Cuda.Native;
 
-namespace NablaGen.Cuda;
+namespace NablaGen.Cuda.Device;
 
 /// <summary>A point in a stream's work, for timing. Recording one does not wait.</summary>
 public sealed class CudaEvent : IDisposable

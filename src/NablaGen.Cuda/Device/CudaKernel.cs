@@ -1,6 +1,6 @@
 using NablaGen.Cuda.Native;
 
-namespace NablaGen.Cuda;
+namespace NablaGen.Cuda.Device;
 
 /// <summary>One compiled kernel, loaded on one device.</summary>
 internal sealed unsafe class CudaKernel

@@ -1,4 +1,4 @@
-namespace NablaGen.Cuda;
+namespace NablaGen.Cuda.Device;
 
 /// <summary>Times work on a stream by device events.</summary>
 public static class CudaTimer

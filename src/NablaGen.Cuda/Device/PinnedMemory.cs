@@ -1,6 +1,6 @@
 using NablaGen.Cuda.Native;
 
-namespace NablaGen.Cuda;
+namespace NablaGen.Cuda.Device;
 
 /// <summary>
 /// A stretch of the host's memory that stays where it is until disposed of, so that the device copies from it at full speed while both go

@@ -1,6 +1,6 @@
 using NablaGen.Cuda.Native;
 
-namespace NablaGen.Cuda;
+namespace NablaGen.Cuda.Device;
 
 /// <summary>
 /// Copies from the host into slots of device memory on a stream of its own, beside the work of the default stream. A slot's copy waits for

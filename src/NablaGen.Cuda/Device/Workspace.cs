@@ -1,4 +1,4 @@
-namespace NablaGen.Cuda;
+namespace NablaGen.Cuda.Device;
 
 /// <summary>Scratch memory that grows to what was asked for and is kept between calls.</summary>
 internal sealed class Workspace(CudaDevice device) : IDisposable

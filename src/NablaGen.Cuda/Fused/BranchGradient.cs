@@ -1,4 +1,4 @@
-namespace NablaGen.Cuda;
+namespace NablaGen.Cuda.Fused;
 
 /// <summary>The branch's side of <see cref="GateResidualNormBackward"/>: x + y · gate. All but the last are device addresses.</summary>
 /// <param name="Gradient">Gets the gradient of y, 16-bit [batch, rows, columns], contiguous.</param>

@@ -1,6 +1,9 @@
-namespace NablaGen.Cuda;
+using NablaGen.Cuda.Attention;
+using NablaGen.Cuda.Device;
 
-/// <summary>The residual stream takes a gated branch, x + y · gate, in float32. Contract: Kernels/gate_residual.cu.</summary>
+namespace NablaGen.Cuda.Fused;
+
+/// <summary>The residual stream takes a gated branch, x + y · gate, in float32. Contract: gate_residual.cu.</summary>
 /// <param name="device">Where it runs.</param>
 public sealed class GateResidual(CudaDevice device)
 {
@@ -19,8 +22,8 @@ public sealed class GateResidual(CudaDevice device)
         nint x, nint y, ElementType type, int rows, int columns, nint gate = 0, int rowsPerBatch = 0, long gateStride = 0,
         nint sum = 0, nint stream = 0)
     {
-        FusedPass.RequireRows(rows, columns);
-        FusedPass.RequireAligned([x, y, gate, sum], gateStride);
+        FusedOp.RequireRows(rows, columns);
+        FusedOp.RequireAligned([x, y, gate, sum], gateStride);
         sum = sum == 0 ? x : sum;
         if (rowsPerBatch == 0)
         {
@@ -28,8 +31,8 @@ public sealed class GateResidual(CudaDevice device)
         }
 
         long count = rows;
-        device.Kernel("gate_residual", FusedPass.Macros(type)).Launch(
-            (FusedPass.WalkGrid(device, count * columns / 8), 1, 1), FusedPass.WalkThreads, 0, stream,
+        device.Kernel("gate_residual", FusedOp.Macros(type)).Launch(
+            (FusedOp.WalkGrid(device, count * columns / 8), 1, 1), FusedOp.WalkThreads, 0, stream,
             [
                 (nint)(&x), (nint)(&sum), (nint)(&y), (nint)(&gate), (nint)(&count), (nint)(&columns), (nint)(&rowsPerBatch), (nint)(&gateStride),
             ]);

@@ -1,8 +1,11 @@
-namespace NablaGen.Cuda;
+using NablaGen.Cuda.Attention;
+using NablaGen.Cuda.Device;
+
+namespace NablaGen.Cuda.Fused;
 
 /// <summary>
 /// The residual stream takes a gated branch, x + y · gate, and is normalised for the next branch, in one pass. Contract:
-/// Kernels/gate_residual_norm.cu.
+/// gate_residual_norm.cu.
 /// </summary>
 /// <param name="device">Where it runs.</param>
 public sealed class GateResidualNorm(CudaDevice device)
@@ -30,8 +33,8 @@ public sealed class GateResidualNorm(CudaDevice device)
         nint scale = 0, nint shift = 0, int rowsPerBatch = 0, long modulationStride = 0, nint sum = 0, nint statistics = 0,
         nint stream = 0)
     {
-        FusedPass.RequireRows(rows, columns);
-        FusedPass.RequireAligned([x, y, h, gate, weight, bias, scale, shift, sum, statistics], modulationStride);
+        FusedOp.RequireRows(rows, columns);
+        FusedOp.RequireAligned([x, y, h, gate, weight, bias, scale, shift, sum, statistics], modulationStride);
         sum = sum == 0 ? x : sum;
         if ((weight == 0) != (bias == 0) || (scale == 0) != (shift == 0))
         {
@@ -43,8 +46,8 @@ public sealed class GateResidualNorm(CudaDevice device)
             rowsPerBatch = rows;
         }
 
-        var threads = FusedPass.Threads(columns / 4, 320);
-        device.Kernel("gate_residual_norm", FusedPass.Macros(type, $"COLUMNS={columns}", $"THREADS={threads}")).Launch(
+        var threads = FusedOp.Threads(columns / 4, 320);
+        device.Kernel("gate_residual_norm", FusedOp.Macros(type, $"COLUMNS={columns}", $"THREADS={threads}")).Launch(
             (rows, 1, 1), threads, 0, stream,
             [
                 (nint)(&x), (nint)(&sum), (nint)(&y), (nint)(&h), (nint)(&gate), (nint)(&weight), (nint)(&bias), (nint)(&scale), (nint)(&shift),

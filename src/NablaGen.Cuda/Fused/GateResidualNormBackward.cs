@@ -1,9 +1,12 @@
-namespace NablaGen.Cuda;
+using NablaGen.Cuda.Attention;
+using NablaGen.Cuda.Device;
+
+namespace NablaGen.Cuda.Fused;
 
 /// <summary>
 /// The gradients of <see cref="GateResidualNorm"/>, or of one of its halves: <see cref="GateResidual"/> or <see cref="LayerNormModulate"/>.
 /// Holds a workspace, so keep one for a run; not for several threads at once. The same inputs give the same bits. Contract:
-/// Kernels/gate_residual_norm_backward.cu.
+/// gate_residual_norm_backward.cu.
 /// </summary>
 /// <param name="device">Where it runs.</param>
 public sealed class GateResidualNormBackward(CudaDevice device) : IDisposable
@@ -26,9 +29,9 @@ public sealed class GateResidualNormBackward(CudaDevice device) : IDisposable
         nint stream = 0)
     {
         var (n, b) = (norm ?? default, branch ?? default);
-        FusedPass.RequireRows(Math.Min(batch, rows), columns);
-        FusedPass.RequireAligned([sumGradient, xGradient, n.Stream, n.Statistics, n.Gradient, n.Gain, n.Gradients], n.GainStride);
-        FusedPass.RequireAligned([b.Gradient, b.Value, b.Gate, b.GateGradient], b.GateStride);
+        FusedOp.RequireRows(Math.Min(batch, rows), columns);
+        FusedOp.RequireAligned([sumGradient, xGradient, n.Stream, n.Statistics, n.Gradient, n.Gain, n.Gradients], n.GainStride);
+        FusedOp.RequireAligned([b.Gradient, b.Value, b.Gate, b.GateGradient], b.GateStride);
         if (norm is null && (branch is null || sumGradient == 0) || (norm is null) != (xGradient == 0))
         {
             throw new ArgumentException("A norm gives x its gradient; without one there is a branch, and the sum's gradient.");

@@ -1,6 +1,9 @@
-namespace NablaGen.Cuda;
+using NablaGen.Cuda.Attention;
+using NablaGen.Cuda.Device;
 
-/// <summary>GELU, tanh form, computed in float32 and rounded once. Contract: Kernels/gelu_tanh.cu.</summary>
+namespace NablaGen.Cuda.Fused;
+
+/// <summary>GELU, tanh form, computed in float32 and rounded once. Contract: gelu_tanh.cu.</summary>
 /// <param name="device">Where it runs.</param>
 public sealed class GeluTanh(CudaDevice device)
 {
@@ -12,14 +15,14 @@ public sealed class GeluTanh(CudaDevice device)
     /// <param name="stream">The stream.</param>
     public unsafe void Run(nint x, nint y, ElementType type, long count, nint stream = 0)
     {
-        FusedPass.RequireAligned([x, y]);
+        FusedOp.RequireAligned([x, y]);
         if (count < 8 || count % 8 != 0)
         {
             throw new ArgumentException($"{count} elements; they must be a multiple of 8.");
         }
 
         var vectors = count / 8;
-        device.Kernel("gelu_tanh", FusedPass.Macros(type)).Launch(
-            (FusedPass.WalkGrid(device, vectors), 1, 1), FusedPass.WalkThreads, 0, stream, [(nint)(&x), (nint)(&y), (nint)(&vectors)]);
+        device.Kernel("gelu_tanh", FusedOp.Macros(type)).Launch(
+            (FusedOp.WalkGrid(device, vectors), 1, 1), FusedOp.WalkThreads, 0, stream, [(nint)(&x), (nint)(&y), (nint)(&vectors)]);
     }
 }

@@ -1,8 +1,11 @@
-namespace NablaGen.Cuda;
+using NablaGen.Cuda.Attention;
+using NablaGen.Cuda.Device;
+
+namespace NablaGen.Cuda.Fused;
 
 /// <summary>
 /// LayerNorm with an optional affine step and an optional modulation, float32 in, 16-bit out, in one pass. Contract:
-/// Kernels/layer_norm_modulate.cu. Port of WanLayerNorm and the block's modulation, wan/modules/model.py.
+/// layer_norm_modulate.cu. Port of WanLayerNorm and the block's modulation, wan/modules/model.py.
 /// </summary>
 /// <param name="device">Where it runs.</param>
 public sealed class LayerNormModulate(CudaDevice device)
@@ -28,8 +31,8 @@ public sealed class LayerNormModulate(CudaDevice device)
         nint x, nint y, ElementType type, int rows, int columns, float epsilon, nint weight = 0, nint bias = 0, nint scale = 0,
         nint shift = 0, int rowsPerBatch = 0, long modulationStride = 0, nint statistics = 0, nint stream = 0)
     {
-        FusedPass.RequireRows(rows, columns);
-        FusedPass.RequireAligned([x, y, weight, bias, scale, shift, statistics], modulationStride);
+        FusedOp.RequireRows(rows, columns);
+        FusedOp.RequireAligned([x, y, weight, bias, scale, shift, statistics], modulationStride);
         if ((weight == 0) != (bias == 0) || (scale == 0) != (shift == 0))
         {
             throw new ArgumentException("LayerNorm's weight and bias, and the modulation's scale and shift, come in pairs.");
@@ -40,8 +43,8 @@ public sealed class LayerNormModulate(CudaDevice device)
             rowsPerBatch = rows;
         }
 
-        var threads = FusedPass.Threads(columns / 4, 320);
-        device.Kernel("layer_norm_modulate", FusedPass.Macros(type, $"COLUMNS={columns}", $"THREADS={threads}")).Launch(
+        var threads = FusedOp.Threads(columns / 4, 320);
+        device.Kernel("layer_norm_modulate", FusedOp.Macros(type, $"COLUMNS={columns}", $"THREADS={threads}")).Launch(
             (rows, 1, 1), threads, 0, stream,
             [
                 (nint)(&x), (nint)(&y), (nint)(&weight), (nint)(&bias), (nint)(&scale), (nint)(&shift), (nint)(&statistics),

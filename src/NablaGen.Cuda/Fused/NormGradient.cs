@@ -1,4 +1,4 @@
-namespace NablaGen.Cuda;
+namespace NablaGen.Cuda.Fused;
 
 /// <summary>
 /// The norm's side of <see cref="GateResidualNormBackward"/>: h = n · (base + gain) + offset. All but the last two are device addresses.

@@ -1,8 +1,11 @@
-namespace NablaGen.Cuda;
+using NablaGen.Cuda.Attention;
+using NablaGen.Cuda.Device;
+
+namespace NablaGen.Cuda.Fused;
 
 /// <summary>
 /// RMSNorm over all heads, rotary position embedding and the mean over each block of tokens, in one pass over Q or K. Contract:
-/// Kernels/rms_norm_rope.cu. Port of WanRMSNorm and rope_apply, wan/modules/model.py.
+/// rms_norm_rope.cu. Port of WanRMSNorm and rope_apply, wan/modules/model.py.
 /// </summary>
 /// <param name="device">Where it runs.</param>
 public sealed class RmsNormRope(CudaDevice device)
@@ -26,17 +29,17 @@ public sealed class RmsNormRope(CudaDevice device)
         nint table, float epsilon, nint pooled = 0, nint stream = 0)
     {
         var columns = heads * headSize;
-        FusedPass.RequireRows(batch, columns);
-        FusedPass.RequireAligned([x, y, weight, table, pooled]);
+        FusedOp.RequireRows(batch, columns);
+        FusedOp.RequireAligned([x, y, weight, table, pooled]);
         if (headSize is not (64 or 128))
         {
             throw new ArgumentException($"Head size {headSize}; the kernels have 64 and 128.");
         }
 
-        var threads = FusedPass.Threads(columns / 8, 512);
+        var threads = FusedOp.Threads(columns / 8, 512);
         int tokens = offsets.Tokens, round = roundProduct ? 1 : 0;
         var at = offsets.Pointer;
-        var macros = FusedPass.Macros(type, $"COLUMNS={columns}", $"HEAD_DIM={headSize}", $"THREADS={threads}");
+        var macros = FusedOp.Macros(type, $"COLUMNS={columns}", $"HEAD_DIM={headSize}", $"THREADS={threads}");
         device.Kernel("rms_norm_rope", macros).Launch(
             (offsets.Blocks, batch, 1), threads, 0, stream,
             [

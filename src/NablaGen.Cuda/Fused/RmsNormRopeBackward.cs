@@ -1,8 +1,11 @@
-namespace NablaGen.Cuda;
+using NablaGen.Cuda.Attention;
+using NablaGen.Cuda.Device;
+
+namespace NablaGen.Cuda.Fused;
 
 /// <summary>
 /// The gradients of <see cref="RmsNormRope"/>. Holds a workspace, so keep one for a run; not for several threads at once. The same inputs
-/// give the same bits. Contract: Kernels/rms_norm_rope_backward.cu.
+/// give the same bits. Contract: rms_norm_rope_backward.cu.
 /// </summary>
 /// <param name="device">Where it runs.</param>
 public sealed class RmsNormRopeBackward(CudaDevice device) : IDisposable
@@ -29,8 +32,8 @@ public sealed class RmsNormRopeBackward(CudaDevice device) : IDisposable
         nint weightGradient, nint table, float epsilon, nint stream = 0)
     {
         var columns = heads * headSize;
-        FusedPass.RequireRows(Math.Min(batch, tokens), columns);
-        FusedPass.RequireAligned([x, gradient, xGradient, weight, weightGradient, table]);
+        FusedOp.RequireRows(Math.Min(batch, tokens), columns);
+        FusedOp.RequireAligned([x, gradient, xGradient, weight, weightGradient, table]);
         if (headSize is not (64 or 128))
         {
             throw new ArgumentException($"Head size {headSize}; the kernels have 64 and 128.");

@@ -1,7 +1,10 @@
-namespace NablaGen.Cuda;
+using NablaGen.Cuda.Attention;
+using NablaGen.Cuda.Device;
+
+namespace NablaGen.Cuda.Fused;
 
 /// <summary>
-/// RMSNorm over the channels of each pixel and SiLU, in one pass, in float32 between. Contract: Kernels/rms_norm_silu.cu. Port of
+/// RMSNorm over the channels of each pixel and SiLU, in one pass, in float32 between. Contract: rms_norm_silu.cu. Port of
 /// RMS_norm and the SiLU after it, wan/modules/vae.py.
 /// </summary>
 /// <param name="device">Where it runs.</param>
@@ -28,11 +31,11 @@ public sealed class RmsNormSilu(CudaDevice device)
             throw new ArgumentException($"{rows} rows of {columns} columns; at least one row, and columns a multiple of 8 up to {MostColumns}.");
         }
 
-        FusedPass.RequireAligned([x, y, gamma]);
+        FusedOp.RequireAligned([x, y, gamma]);
         var lanes = Lanes(columns);
         string[] macros = [$"COLUMNS={columns}", $"LANES={lanes}", $"SILU={(silu ? 1 : 0)}"];
-        device.Kernel("rms_norm_silu", type is { } sixteen ? FusedPass.Macros(sixteen, macros) : ["FLOAT32", .. macros]).Launch(
-            (FusedPass.WalkGrid(device, rows * lanes), 1, 1), FusedPass.WalkThreads, 0, stream,
+        device.Kernel("rms_norm_silu", type is { } sixteen ? FusedOp.Macros(sixteen, macros) : ["FLOAT32", .. macros]).Launch(
+            (FusedOp.WalkGrid(device, rows * lanes), 1, 1), FusedOp.WalkThreads, 0, stream,
             [(nint)(&x), (nint)(&y), (nint)(&gamma), (nint)(&rows)]);
     }
 

@@ -1,6 +1,8 @@
-namespace NablaGen.Cuda;
+using NablaGen.Cuda.Attention;
 
-/// <summary>How the gradients of the norms cut a batch's rows into strips, one a thread block. Contract: Kernels/strips.cuh.</summary>
+namespace NablaGen.Cuda.Fused;
+
+/// <summary>How the gradients of the norms cut a batch's rows into strips, one a thread block. Contract: strips.cuh.</summary>
 /// <param name="Group">Threads a row.</param>
 /// <param name="Threads">Threads a block.</param>
 /// <param name="StripRows">Rows of a strip; the last of a batch may have fewer.</param>
@@ -20,7 +22,7 @@ internal readonly record struct StripPlan(int Group, int Threads, int StripRows,
     /// <summary>The plan for a device of so many multiprocessors.</summary>
     public static StripPlan For(int multiprocessors, int batch, int rows, int columns)
     {
-        var group = columns <= NarrowColumns ? 32 : FusedPass.Threads(columns / 8, 320);
+        var group = columns <= NarrowColumns ? 32 : FusedOp.Threads(columns / 8, 320);
         var threads = columns <= NarrowColumns ? NarrowThreads : group;
         var wanted = (multiprocessors * BlocksPerMultiprocessor + batch - 1) / batch;
         var strips = Math.Clamp(wanted, 1, Math.Max(1, rows / (LeastRows * threads / group)));
@@ -30,5 +32,5 @@ internal readonly record struct StripPlan(int Group, int Threads, int StripRows,
 
     /// <summary>Macros of a kernel with this plan.</summary>
     public string[] Macros(ElementType type, int columns, params ReadOnlySpan<string> more) =>
-        FusedPass.Macros(type, [$"COLUMNS={columns}", $"GROUP={Group}", $"THREADS={Threads}", .. more]);
+        FusedOp.Macros(type, [$"COLUMNS={columns}", $"GROUP={Group}", $"THREADS={Threads}", .. more]);
 }

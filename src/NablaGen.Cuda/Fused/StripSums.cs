@@ -1,6 +1,8 @@
-namespace NablaGen.Cuda;
+using NablaGen.Cuda.Device;
 
-/// <summary>Adds up the sums over strips of rows that the gradients of the norms leave. Contract: Kernels/sum_strips.cu.</summary>
+namespace NablaGen.Cuda.Fused;
+
+/// <summary>Adds up the sums over strips of rows that the gradients of the norms leave. Contract: sum_strips.cu.</summary>
 /// <param name="device">Where it runs.</param>
 internal sealed class StripSums(CudaDevice device)
 {

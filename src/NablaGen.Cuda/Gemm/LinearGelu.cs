@@ -1,6 +1,9 @@
+using NablaGen.Cuda.Attention;
+using NablaGen.Cuda.Device;
+using NablaGen.Cuda.Fused;
 using NablaGen.Cuda.Native;
 
-namespace NablaGen.Cuda;
+namespace NablaGen.Cuda.Gemm;
 
 /// <summary>
 /// y = GELU(x Wᵀ + b), tanh form, by cuBLASLt with bias and GELU applied to the float32 sums: it saves the pass that would read and
@@ -42,9 +45,9 @@ public sealed unsafe class LinearGelu : IDisposable
     /// <param name="stream">The stream.</param>
     public void Run(nint x, nint weight, nint bias, nint y, ElementType type, int rows, int inputs, int outputs, nint stream = 0)
     {
-        FusedPass.RequireRows(rows, inputs);
-        FusedPass.RequireRows(rows, outputs);
-        FusedPass.RequireAligned([x, weight, bias, y]);
+        FusedOp.RequireRows(rows, inputs);
+        FusedOp.RequireRows(rows, outputs);
+        FusedOp.RequireAligned([x, weight, bias, y]);
         _device.MakeCurrent();
         if (!_plans.TryGetValue((type, rows, inputs, outputs), out var plan))
         {

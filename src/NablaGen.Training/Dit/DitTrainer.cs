@@ -1,9 +1,11 @@
 using NablaGen.Attention;
-using NablaGen.Models;
-using NablaGen.Models.Dit;
-using NablaGen.Models.TextEncoder;
-using NablaGen.Models.Vae;
-using NablaGen.Pipeline;
+using NablaGen.Generation;
+using NablaGen.Models.Wan.Dit;
+using NablaGen.Models.Wan.Text;
+using NablaGen.Models.Wan.Text.Tokenizer;
+using NablaGen.Models.Wan.Vae;
+using NablaGen.Tensors;
+using NablaGen.Training.Dit.Ops;
 using NablaGen.Training.Models;
 using NablaGen.Training.Optimization;
 using NablaGen.Training.Runs;
@@ -62,7 +64,7 @@ public sealed class DitTrainer : OptimizedTrainer
             (clips, first) => [_vae.Encode(clips.Frames), Wordings(first, clips.Captions)]);
         _attentions = [.. options.Attentions.Select(expression => AttentionFactory.Create(expression, model.Device))];
         _runs = [.. _attentions.Select(attention =>
-            new DitRun(sizes.Dit, LatentFrames, LatentHeight, LatentWidth, attention, model, DitTrainingPasses.Create(sizes.Dit, model)))];
+            new DitRun(sizes.Dit, LatentFrames, LatentHeight, LatentWidth, attention, model, DitTrainingOps.Create(sizes.Dit, model)))];
         _negative = _captions.Encode([sizes.Others.Defaults.NegativePrompt], model.Device).DetachFromDisposeScope();
     }
 
@@ -119,7 +121,7 @@ public sealed class DitTrainer : OptimizedTrainer
         using var averaged = Parameters.Lend(Optimizer.Average);
         using var clips = _source.Next(StepRandom.FirstUnseen, PicturePrompts, _options.Clip with { Frames = 1 }, _model.Device);
         var rows = clips.Captions.Select((caption, i) => Decode(Sample(caption, i))).ToList();
-        return ContactSheet.Compose(rows, columns: 6).MoveToOuterDisposeScope();
+        return ClipSheet.Compose(rows, columns: 6).MoveToOuterDisposeScope();
     }
 
     /// <summary>Makes the latents of a video with the weights as they are and the model's defaults. [C, T', h, w]</summary>

@@ -1,4 +1,4 @@
-using NablaGen.Sampling;
+using NablaGen.Denoising;
 using static TorchSharp.torch;
 
 namespace NablaGen.Training.Dit;

@@ -1,4 +1,4 @@
-using NablaGen.Models.TextEncoder;
+using NablaGen.Models.Wan.Text;
 using static TorchSharp.torch;
 
 namespace NablaGen.Training.Dit;

@@ -1,6 +1,6 @@
-using NablaGen.Models.Dit;
-using NablaGen.Models.TextEncoder;
-using NablaGen.Models.Vae;
+using NablaGen.Models.Wan.Dit;
+using NablaGen.Models.Wan.Text;
+using NablaGen.Models.Wan.Vae;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 

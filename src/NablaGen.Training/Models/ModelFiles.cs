@@ -1,9 +1,11 @@
-using NablaGen.Checkpoints;
 using NablaGen.Files;
-using NablaGen.Models;
-using NablaGen.Models.Dit;
-using NablaGen.Models.TextEncoder;
-using NablaGen.Models.Vae;
+using NablaGen.Models.Wan;
+using NablaGen.Models.Wan.Dit;
+using NablaGen.Models.Wan.Text;
+using NablaGen.Models.Wan.Text.Tokenizer;
+using NablaGen.Models.Wan.Vae;
+using NablaGen.Tensors;
+using NablaGen.Weights;
 using static TorchSharp.torch;
 
 namespace NablaGen.Training.Models;

@@ -1,11 +1,11 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using NablaGen.Checkpoints;
 using NablaGen.Files;
-using NablaGen.Models.Dit;
-using NablaGen.Models.TextEncoder;
-using NablaGen.Models.Vae;
-using NablaGen.Pipeline;
+using NablaGen.Models;
+using NablaGen.Models.Wan;
+using NablaGen.Models.Wan.Dit;
+using NablaGen.Models.Wan.Text;
+using NablaGen.Models.Wan.Vae;
 
 namespace NablaGen.Training.Models;
 

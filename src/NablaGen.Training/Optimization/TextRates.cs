@@ -1,4 +1,4 @@
-using NablaGen.Models.TextEncoder;
+using NablaGen.Models.Wan.Text;
 
 namespace NablaGen.Training.Optimization;
 

@@ -1,5 +1,5 @@
 using System.Globalization;
-using NablaGen.Checkpoints;
+using NablaGen.Weights;
 using static TorchSharp.torch;
 
 namespace NablaGen.Training.Optimization;

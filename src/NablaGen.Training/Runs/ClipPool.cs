@@ -1,4 +1,4 @@
-using NablaGen.Native;
+using NablaGen.Tensors;
 using NablaGen.Training.World;
 using static TorchSharp.torch;
 

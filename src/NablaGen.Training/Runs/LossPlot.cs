@@ -37,7 +37,7 @@ public static class LossPlot
             OutputFile.Write(path, file => png.SaveTo(file));
             return null;
         }
-        catch (Exception e) when (ContactSheet.IsNoSkia(e))
+        catch (Exception e) when (ClipSheet.IsNoSkia(e))
         {
             return e.GetBaseException().Message.Split('\n')[0];
         }

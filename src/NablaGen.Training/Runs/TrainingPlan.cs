@@ -2,7 +2,7 @@ using System.Text;
 using System.Text.Json;
 using NablaGen.Attention;
 using NablaGen.Files;
-using NablaGen.Models.Vae;
+using NablaGen.Models.Wan.Vae;
 using NablaGen.Training.Models;
 using NablaGen.Training.Optimization;
 using NablaGen.Training.World;

@@ -1,5 +1,5 @@
 using System.Diagnostics;
-using NablaGen.Native;
+using NablaGen.Tensors;
 using static TorchSharp.torch;
 
 namespace NablaGen.Training.Runs;
@@ -134,7 +134,7 @@ public sealed class TrainingRun(ITrainer trainer, string folder, ITrainingProgre
 
         NativeHeap.Collect();
         var path = _files.Picture(trainer.Step);
-        if (ContactSheet.Save(path, picture) is { } trouble)
+        if (ClipSheet.Save(path, picture) is { } trouble)
         {
             _pictures = false;
             progress.OnNote($"no pictures here: {trouble}");

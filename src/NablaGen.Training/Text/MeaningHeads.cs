@@ -1,5 +1,5 @@
-using NablaGen.Models;
-using NablaGen.Models.Layers;
+using NablaGen.Tensors;
+using NablaGen.Tensors.Layers;
 using TorchSharp.Modules;
 using TorchSharp.Utils;
 using static TorchSharp.torch;

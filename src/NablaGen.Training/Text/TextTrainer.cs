@@ -1,6 +1,7 @@
-using NablaGen.Models;
-using NablaGen.Models.Dit;
-using NablaGen.Models.TextEncoder;
+using NablaGen.Models.Wan.Dit;
+using NablaGen.Models.Wan.Text;
+using NablaGen.Models.Wan.Text.Tokenizer;
+using NablaGen.Tensors;
 using NablaGen.Training.Dit;
 using NablaGen.Training.Models;
 using NablaGen.Training.Optimization;

@@ -1,5 +1,5 @@
-using NablaGen.Models;
-using NablaGen.Models.Vae;
+using NablaGen.Models.Wan.Vae;
+using NablaGen.Tensors;
 using NablaGen.Training.Models;
 using NablaGen.Training.Optimization;
 using NablaGen.Training.Runs;
@@ -95,7 +95,7 @@ public sealed class VaeTrainer : OptimizedTrainer
             rows.Add(Reconstruct(clips.Frames).squeeze(0).cpu());
         }
 
-        return ContactSheet.Compose(rows, columns: 5).MoveToOuterDisposeScope();
+        return ClipSheet.Compose(rows, columns: 5).MoveToOuterDisposeScope();
     }
 
     /// <summary>Writes the VAE in bfloat16 and, into <c>nablagen.json</c>, its latents' mean and deviation, measured with what is in the file.</summary>

@@ -1,6 +1,6 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
-using NablaGen.Calibration;
+using NablaGen.Jobs.Calibration;
 
 namespace NablaGen.Attention;
 

@@ -1,3 +1,5 @@
+using NablaGen.Attention.Cpu;
+using NablaGen.Attention.Cuda;
 using TorchSharp;
 using static TorchSharp.torch;
 

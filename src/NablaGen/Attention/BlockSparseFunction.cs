@@ -1,4 +1,4 @@
-using NablaGen.Native;
+using NablaGen.Tensors;
 using static TorchSharp.torch;
 
 namespace NablaGen.Attention;

@@ -1,4 +1,5 @@
 using NablaGen.Attention;
+using NablaGen.Attention.Cpu;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
 

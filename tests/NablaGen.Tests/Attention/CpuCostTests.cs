@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using NablaGen.Attention;
+using NablaGen.Attention.Cpu;
 using static TorchSharp.torch;
 
 namespace NablaGen.Tests.Attention;

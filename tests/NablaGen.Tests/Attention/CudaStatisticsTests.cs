@@ -1,5 +1,7 @@
 using NablaGen.Attention;
-using NablaGen.Native;
+using NablaGen.Attention.Cpu;
+using NablaGen.Attention.Cuda;
+using NablaGen.Tensors;
 using static TorchSharp.torch;
 
 namespace NablaGen.Tests.Attention;

@@ -1,8 +1,10 @@
 using NablaGen.Attention;
-using NablaGen.Checkpoints;
-using NablaGen.Models.Vae;
-using NablaGen.Pipeline;
-using NablaGen.Statistics;
+using NablaGen.Attention.Cpu;
+using NablaGen.Denoising;
+using NablaGen.Generation;
+using NablaGen.Jobs.Statistics;
+using NablaGen.Models.Wan;
+using NablaGen.Models.Wan.Vae;
 using static TorchSharp.torch;
 
 namespace NablaGen.Tests.Attention;

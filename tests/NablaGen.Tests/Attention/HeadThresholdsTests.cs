@@ -1,6 +1,9 @@
 using System.Text.Json;
 using NablaGen.Attention;
-using NablaGen.Cuda;
+using NablaGen.Attention.Cpu;
+using NablaGen.Attention.Cuda;
+using NablaGen.Cuda.Attention;
+using NablaGen.Cuda.Device;
 using NablaGen.Tests.Cuda;
 using static TorchSharp.torch;
 
@@ -136,10 +139,10 @@ public class HeadThresholdsTests
         using CudaBuffer q = CudaBuffer.From<float>(device, pooled), k = CudaBuffer.From<float>(device, [.. pooled.Reverse()]);
         double[] thresholds = [0.2, 0.9, 0.5, 1, 0.05];
         using var dropped = CudaBuffer.From<float>(device, [.. thresholds.Select(threshold => (float)(1 - threshold))]);
-        using var mask = new NablaGen.Cuda.BlockMask(device, heads, blocks);
-        using var scalar = new NablaGen.Cuda.BlockMask(device, heads, blocks);
+        using var mask = new DeviceBlockMask(device, heads, blocks);
+        using var scalar = new DeviceBlockMask(device, heads, blocks);
         // Room for two heads at a time.
-        using var nabla = new NablaGen.Cuda.NablaMask(device, scoreBytes: 2L * blocks * NablaScores.StrideFor(blocks) * 4);
+        using var nabla = new NablaMaskBuilder(device, scoreBytes: 2L * blocks * NablaScores.StrideFor(blocks) * 4);
         nabla.Run(q.Pointer, k.Pointer, 64, offsets, MassThreshold.ByHead(dropped.Pointer), null, mask);
         device.Synchronize();
         var got = mask.ToHost();

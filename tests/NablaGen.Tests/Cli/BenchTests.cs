@@ -1,5 +1,5 @@
 using System.Text.Json;
-using NablaGen.Cuda;
+using NablaGen.Cuda.Device;
 
 namespace NablaGen.Tests.Cli;
 

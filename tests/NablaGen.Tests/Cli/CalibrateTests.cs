@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Text.Json.Nodes;
-using NablaGen.Calibration;
-using NablaGen.Pipeline;
+using NablaGen.Generation;
+using NablaGen.Jobs.Calibration;
 
 namespace NablaGen.Tests.Cli;
 
@@ -165,7 +165,7 @@ public sealed class CalibrateTests(CalibrateTests.Calibrated model) : IClassFixt
 
     public void Dispose() => _folder.Dispose();
 
-    private static CalibratedThresholds CalibrationFileFound() => Calibration.CalibrationFileTests.Found;
+    private static CalibratedThresholds CalibrationFileFound() => Jobs.Calibration.CalibrationFileTests.Found;
 
     private static NablaGen.Attention.HeadThresholds Changed(CalibratedThresholds found) =>
         new([.. found.Thresholds.ToArray().Select(layer => layer.Select(threshold => 1 - 0.9 * threshold).ToArray())]);

@@ -1,4 +1,4 @@
-using NablaGen.Pipeline;
+using NablaGen.Generation;
 using NablaGen.Video;
 
 namespace NablaGen.Tests.Cli;

@@ -1,6 +1,6 @@
 using System.Text.Json;
 using System.Text.RegularExpressions;
-using NablaGen.Pipeline;
+using NablaGen.Generation;
 using NablaGen.Video;
 using static TorchSharp.torch;
 

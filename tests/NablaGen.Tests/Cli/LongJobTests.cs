@@ -1,7 +1,7 @@
 using NablaGen.Cli;
 using NablaGen.Cli.Output;
-using NablaGen.Models.Vae;
-using NablaGen.Pipeline;
+using NablaGen.Memory;
+using NablaGen.Models.Wan.Vae;
 
 namespace NablaGen.Tests.Cli;
 
@@ -15,7 +15,7 @@ public sealed class LongJobTests(GoldenModelFixture model) : IClassFixture<Golde
         Budget = 1L << 30,
         IsTextEncoderOnDevice = true,
         Blocks = 0,
-        ResidentBlocks = 0,
+        ResidentLayers = 0,
         Slots = 0,
         KeepsBoth = false,
         KeepsAll = false,

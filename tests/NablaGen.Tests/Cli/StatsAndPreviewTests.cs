@@ -1,6 +1,8 @@
 using System.Globalization;
 using System.Text.Json;
-using NablaGen.Statistics;
+using NablaGen.Denoising;
+using NablaGen.Jobs.Statistics;
+using NablaGen.Models.Wan;
 using NablaGen.Video;
 
 namespace NablaGen.Tests.Cli;
@@ -77,7 +79,7 @@ public sealed class StatsAndPreviewTests(GoldenModelFixture model) : IClassFixtu
         File.WriteAllText(_folder["file"], "");
         var writer = new StatisticsWriter(_folder["file/below.csv"], new DensityStatistics(1, 1), () => null!);
         Assert.Null(writer.Failure);
-        ((NablaGen.Pipeline.ISamplingObserver)writer).OnEnd();
+        ((ISamplingObserver)writer).OnEnd();
         Assert.Contains("below.csv: cannot be written", writer.Failure?.Message);
     }
 
@@ -86,7 +88,7 @@ public sealed class StatsAndPreviewTests(GoldenModelFixture model) : IClassFixtu
     private static (int Layers, int Heads) Sizes()
     {
         using var golden = Golden.Open("dit");
-        var config = NablaGen.Checkpoints.ModelConfigs.ParseDit(golden.Metadata("config"), "dit");
+        var config = ModelConfigs.ParseDit(golden.Metadata("config"), "dit");
         return (config.NumLayers, config.NumHeads);
     }
 

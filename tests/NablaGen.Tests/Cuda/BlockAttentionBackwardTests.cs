@@ -1,4 +1,5 @@
-using NablaGen.Cuda;
+using NablaGen.Cuda.Attention;
+using NablaGen.Cuda.Device;
 
 namespace NablaGen.Tests.Cuda;
 
@@ -84,7 +85,7 @@ public class BlockAttentionBackwardTests
     {
         var device = Gpu.Require();
         var draw = new Draw(blocks);
-        using var mask = BlockMask.FromHost(device, heads, blocks, (_, _, _) => draw.Chance(0.3));
+        using var mask = DeviceBlockMask.FromHost(device, heads, blocks, (_, _, _) => draw.Chance(0.3));
         using var buffer = Gpu.Poisoned(device, mask.AllBits.Bytes);
         using var copy = Gpu.Poisoned(device, mask.AllBits.Bytes);
         var transposed = new MaskTranspose(device).Run(mask.CopyBits(copy.Pointer), buffer.Pointer);
@@ -171,7 +172,7 @@ public class BlockAttentionBackwardTests
             bufferGradient = Upload(gradient), bufferLse = CudaBuffer.From<float>(device, [.. lse.Select(x => (float)x)]),
             gradientQ = Gpu.Poisoned(device, 2L * count), gradientK = Gpu.Poisoned(device, 2L * count),
             gradientV = Gpu.Poisoned(device, 2L * count);
-        using var mask = BlockMask.FromHost(device, shared ? 1 : rows, blocks, Keeps);
+        using var mask = DeviceBlockMask.FromHost(device, shared ? 1 : rows, blocks, Keeps);
         using var own = backward is null ? new BlockAttentionBackward(device, kernel) : null;
         (backward ?? own)!.Run(
             Tensor(bufferQ), Tensor(bufferK), Tensor(bufferV), Tensor(bufferOutput), bufferLse.Pointer, Tensor(bufferGradient),

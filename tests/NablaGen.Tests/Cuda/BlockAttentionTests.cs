@@ -1,4 +1,5 @@
-using NablaGen.Cuda;
+using NablaGen.Cuda.Attention;
+using NablaGen.Cuda.Device;
 
 namespace NablaGen.Tests.Cuda;
 
@@ -82,7 +83,7 @@ public class BlockAttentionTests
         var device = Gpu.Require();
         using var attention = new BlockAttention(device);
         using var offsets = new BlockOffsets(device, [64, 64]);
-        using var mask = new BlockMask(device, 2, 2);
+        using var mask = new DeviceBlockMask(device, 2, 2);
         var x = AttentionTensor.HeadsFirst(256, ElementType.BFloat16, 1, 2, 128, 64);
         void Refused(AttentionTensor q, AttentionTensor k) =>
             Assert.Throws<ArgumentException>(() => attention.Run(q, k, x, x, offsets, mask));
@@ -152,7 +153,7 @@ public class BlockAttentionTests
         using CudaBuffer bufferQ = CudaBuffer.From<ushort>(device, Encoded(q)), bufferK = CudaBuffer.From<ushort>(device, Encoded(k)),
             bufferV = CudaBuffer.From<ushort>(device, Encoded(v)), output = Gpu.Poisoned(device, 2L * count),
             logSumExp = Gpu.Poisoned(device, 4L * rows * tokens);
-        using var mask = BlockMask.FromHost(device, shared ? 1 : rows, blocks, Keeps, withLists: true);
+        using var mask = DeviceBlockMask.FromHost(device, shared ? 1 : rows, blocks, Keeps, withLists: true);
         AttentionTensor Tensor(CudaBuffer buffer) => tokensFirst
             ? AttentionTensor.TokensFirst(buffer.Pointer, type, batch, heads, tokens, headSize)
             : AttentionTensor.HeadsFirst(buffer.Pointer, type, batch, heads, tokens, headSize);

@@ -1,4 +1,4 @@
-using NablaGen.Cuda;
+using NablaGen.Cuda.Attention;
 
 namespace NablaGen.Tests.Cuda;
 

@@ -1,4 +1,5 @@
-using NablaGen.Cuda;
+using NablaGen.Cuda.Attention;
+using NablaGen.Cuda.Device;
 
 namespace NablaGen.Tests.Cuda;
 

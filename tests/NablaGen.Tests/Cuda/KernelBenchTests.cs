@@ -1,6 +1,7 @@
 using System.Diagnostics;
-using NablaGen.Cuda;
+using NablaGen.Cuda.Benchmarks;
 using NablaGen.Cuda.Compilation;
+using NablaGen.Cuda.Device;
 
 namespace NablaGen.Tests.Cuda;
 

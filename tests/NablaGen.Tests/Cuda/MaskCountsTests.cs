@@ -1,4 +1,4 @@
-using NablaGen.Cuda;
+using NablaGen.Cuda.Attention;
 
 namespace NablaGen.Tests.Cuda;
 
@@ -12,7 +12,7 @@ public class MaskCountsTests
     public void Each_head_counts_its_pairs(int heads, int blocks)
     {
         var device = Gpu.Require();
-        using var mask = BlockMask.FromHost(device, heads, blocks, (head, query, key) => (query * 7 + key * 3) % (head + 2) == 0);
+        using var mask = DeviceBlockMask.FromHost(device, heads, blocks, (head, query, key) => (query * 7 + key * 3) % (head + 2) == 0);
         using var kept = Gpu.Poisoned(device, 8L * heads);
         new MaskCounts(device).Run(mask, kept.Pointer);
 

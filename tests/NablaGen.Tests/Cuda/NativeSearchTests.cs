@@ -1,5 +1,6 @@
 using NablaGen.Cuda;
 using NablaGen.Cuda.Compilation;
+using NablaGen.Cuda.Device;
 using NablaGen.Cuda.Native;
 
 namespace NablaGen.Tests.Cuda;

@@ -1,5 +1,5 @@
 using System.Text;
-using NablaGen.Cuda;
+using NablaGen.Cuda.Benchmarks;
 
 namespace NablaGen.Tests.Cuda;
 

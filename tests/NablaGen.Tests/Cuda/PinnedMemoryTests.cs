@@ -1,4 +1,4 @@
-using NablaGen.Cuda;
+using NablaGen.Cuda.Device;
 
 namespace NablaGen.Tests.Cuda;
 

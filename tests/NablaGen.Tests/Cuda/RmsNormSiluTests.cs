@@ -1,4 +1,6 @@
-using NablaGen.Cuda;
+using NablaGen.Cuda.Attention;
+using NablaGen.Cuda.Device;
+using NablaGen.Cuda.Fused;
 
 namespace NablaGen.Tests.Cuda;
 

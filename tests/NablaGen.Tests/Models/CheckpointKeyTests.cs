@@ -1,9 +1,8 @@
 using System.Runtime.CompilerServices;
-using NablaGen.Checkpoints;
-using NablaGen.Models;
-using NablaGen.Models.Dit;
-using NablaGen.Models.TextEncoder;
-using NablaGen.Models.Vae;
+using NablaGen.Models.Wan.Dit;
+using NablaGen.Models.Wan.Text;
+using NablaGen.Models.Wan.Vae;
+using NablaGen.Tensors;
 using static TorchSharp.torch;
 
 namespace NablaGen.Tests.Models;

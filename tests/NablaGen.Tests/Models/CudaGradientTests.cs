@@ -1,7 +1,9 @@
 using NablaGen.Attention;
-using NablaGen.Models;
-using NablaGen.Models.Dit;
-using NablaGen.Native;
+using NablaGen.Attention.Cpu;
+using NablaGen.Attention.Cuda;
+using NablaGen.Models.Wan.Dit;
+using NablaGen.Models.Wan.Dit.Ops;
+using NablaGen.Tensors;
 using NablaGen.Tests.Attention;
 using static TorchSharp.torch;
 
@@ -141,7 +143,7 @@ public class CudaGradientTests
         var x = golden["x"];
         var meter = new DensityMeter();
         using var attention = AttentionFactory.Create(AttentionExpression.Parse(expression), device, denseSteps: 0, observer: meter);
-        using var run = new DitRun(model.Config, (int)x.shape[1], (int)x.shape[2], (int)x.shape[3], attention, options, new TorchPasses());
+        using var run = new DitRun(model.Config, (int)x.shape[1], (int)x.shape[2], (int)x.shape[3], attention, options, new TorchDitOps());
         var output = model.forward(x.unsqueeze(0).to(device), golden["t"].to(device), golden["context"].unsqueeze(0).to(device), run);
         (output - 1).square().mean().backward();
         var gradients = model.named_parameters().ToDictionary(p => p.name, p => p.parameter.grad!.to_type(ScalarType.Float32).cpu());

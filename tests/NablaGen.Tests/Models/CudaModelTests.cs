@@ -1,13 +1,15 @@
 using System.Text.Json;
 using NablaGen.Attention;
-using NablaGen.Checkpoints;
-using NablaGen.Cuda;
-using NablaGen.Models;
-using NablaGen.Models.Dit;
-using NablaGen.Models.Layers;
-using NablaGen.Models.TextEncoder;
-using NablaGen.Models.Vae;
-using NablaGen.Native;
+using NablaGen.Attention.Cuda;
+using NablaGen.Cuda.Gemm;
+using NablaGen.Models.Wan;
+using NablaGen.Models.Wan.Dit;
+using NablaGen.Models.Wan.Dit.Ops;
+using NablaGen.Models.Wan.Text;
+using NablaGen.Models.Wan.Vae;
+using NablaGen.Tensors;
+using NablaGen.Tensors.Layers;
+using NablaGen.Weights;
 using static TorchSharp.torch;
 
 namespace NablaGen.Tests.Models;
@@ -88,8 +90,8 @@ public class CudaModelTests
         using var noGrad = no_grad();
         var config = DitConfig.Wan1_3B with { TextLen = 100 };
         var layout = BlockLayout.Create(2, 13, 10);
-        using var fused = new CudaPasses(CUDA, ScalarType.BFloat16, layout, config.TextLen);
-        using var plain = new TorchPasses();
+        using var fused = new CudaDitOps(CUDA, ScalarType.BFloat16, layout, config.TextLen);
+        using var plain = new TorchDitOps();
         using var rope = new RopeTable(layout, config.HeadDim, CUDA);
         var x = randn([batch, layout.Tokens, config.Dim], device: CUDA);
         var y = randn([batch, layout.Tokens, config.Dim], device: CUDA).to_type(ScalarType.BFloat16);
@@ -142,13 +144,13 @@ public class CudaModelTests
         using var noGrad = no_grad();
         var config = DitConfig.Wan1_3B;
         var layout = BlockLayout.Create(3, 21, 26);
-        using var passes = new CudaPasses(CUDA, ScalarType.BFloat16, layout, config.TextLen);
+        using var ops = new CudaDitOps(CUDA, ScalarType.BFloat16, layout, config.TextLen);
         using var rope = new RopeTable(layout, config.HeadDim, CUDA);
         using var norm = new WanRmsNorm(config.Dim, config.Eps, Options);
         norm.Weight.normal_();
         var x = randn([2, layout.Tokens, config.Dim], device: CUDA).to_type(ScalarType.BFloat16);
-        Assert.Null(passes.NormalizeHeads(norm, x.clone(), config.NumHeads, rope, wantsMeans: false).BlockMeans);
-        var (q, means) = passes.NormalizeHeads(norm, x.clone(), config.NumHeads, rope, wantsMeans: true);
+        Assert.Null(ops.NormalizeHeads(norm, x.clone(), config.NumHeads, rope, wantsMeans: false).BlockMeans);
+        var (q, means) = ops.NormalizeHeads(norm, x.clone(), config.NumHeads, rope, wantsMeans: true);
         var expected = stack(layout.Lengths.ToArray().Select((length, i) =>
             q.narrow(2, layout.Lengths[..i].ToArray().Sum(), length).to_type(ScalarType.Float32).mean([2])).ToArray(), 2).flatten(0, 1);
         Golden.AssertClose(means!, expected, 1e-5);
@@ -211,7 +213,7 @@ public class CudaModelTests
         CheckpointLoader.Load(golden.Source, model, "weights.");
         using var attention = AttentionFactory.Create(AttentionExpression.Parse(expression), device, denseSteps: 0);
         using var run = new DitRun(model.Config, (int)x.shape[1], (int)x.shape[2], (int)x.shape[3], attention, options);
-        Assert.Equal(device.type == TorchSharp.DeviceType.CUDA, run.Passes is CudaPasses);
+        Assert.Equal(device.type == TorchSharp.DeviceType.CUDA, run.Ops is CudaDitOps);
         return model.forward(x.unsqueeze(0).to(device), golden["t"].to(device), golden["context"].unsqueeze(0).to(device), run)
             .squeeze(0).cpu().MoveToOuterDisposeScope();
     }

@@ -1,7 +1,7 @@
 using NablaGen.Attention;
-using NablaGen.Measurement;
-using NablaGen.Models;
-using NablaGen.Models.Dit;
+using NablaGen.Jobs.Benchmarks;
+using NablaGen.Models.Wan.Dit.Ops;
+using NablaGen.Tensors;
 
 namespace NablaGen.Tests.Models;
 
@@ -16,7 +16,7 @@ public class DitBenchmarkTests
         using var model = golden.Dit();
         var timings = DitBenchmark.Run(
             model.Config, (2, 32, 32), [AttentionExpression.Parse("dense"), AttentionExpression.Nabla(0.3)], ModuleOptions.Cpu, repeats: 1,
-            training: training ? () => new TorchPasses() : null, cancellation: TestContext.Current.CancellationToken).ToArray();
+            training: training ? () => new TorchDitOps() : null, cancellation: TestContext.Current.CancellationToken).ToArray();
         Assert.Equal(["dense", "nabla-0.3"], timings.Select(timing => timing.Attention));
         Assert.Equal(1, timings[0].Density);
         Assert.InRange(timings[1].Density, 0.01, 0.9);

@@ -1,6 +1,6 @@
 using NablaGen.Attention;
-using NablaGen.Models;
-using NablaGen.Models.Dit;
+using NablaGen.Models.Wan.Dit;
+using NablaGen.Tensors;
 using static TorchSharp.torch;
 
 namespace NablaGen.Tests.Models;

@@ -1,6 +1,6 @@
 using NablaGen.Attention;
-using NablaGen.Models;
-using NablaGen.Models.Dit;
+using NablaGen.Models.Wan.Dit;
+using NablaGen.Tensors;
 using NablaGen.Tests.Attention;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;

@@ -1,6 +1,6 @@
 using System.Reflection;
 using System.Text.Json;
-using NablaGen.Models.TextEncoder;
+using NablaGen.Models.Wan.Text.Tokenizer;
 
 namespace NablaGen.Tests.Tokenizer;
 

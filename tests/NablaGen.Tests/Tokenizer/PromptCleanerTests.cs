@@ -1,7 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
-using NablaGen.Models.TextEncoder;
+using NablaGen.Models.Wan.Text.Tokenizer;
 
 namespace NablaGen.Tests.Tokenizer;
 

@@ -1,5 +1,5 @@
 using System.Text.Json;
-using NablaGen.Models.TextEncoder;
+using NablaGen.Models.Wan.Text.Tokenizer;
 
 namespace NablaGen.Tests.Tokenizer;
 

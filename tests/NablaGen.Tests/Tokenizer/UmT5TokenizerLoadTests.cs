@@ -1,5 +1,5 @@
 using System.Text;
-using NablaGen.Models.TextEncoder;
+using NablaGen.Models.Wan.Text.Tokenizer;
 using static NablaGen.Tests.Tokenizer.VocabularyFile;
 
 namespace NablaGen.Tests.Tokenizer;

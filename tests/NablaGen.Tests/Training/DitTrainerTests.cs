@@ -1,6 +1,7 @@
 using NablaGen.Attention;
-using NablaGen.Models;
-using NablaGen.Models.Dit;
+using NablaGen.Models.Wan.Dit;
+using NablaGen.Models.Wan.Dit.Ops;
+using NablaGen.Tensors;
 using NablaGen.Training.Dit;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -19,11 +20,11 @@ public class DitTrainerTests
         using var golden = Golden.Open("dit");
         using var model = golden.Dit();
         var (x, context) = (randn([2, model.Config.InDim, 3, 18, 20]), randn([2, 7, model.Config.TextDim]));
-        Golden.AssertClose(Forward(new TrainingPasses(ScalarType.Float32)), Forward(new TorchPasses()), 1e-5);
+        Golden.AssertClose(Forward(new TrainingOps(ScalarType.Float32)), Forward(new TorchDitOps()), 1e-5);
 
-        Tensor Forward(IDitPasses passes)
+        Tensor Forward(IDitOps ops)
         {
-            using var run = new DitRun(model.Config, 3, 18, 20, new DenseAttention(), ModuleOptions.Cpu, passes);
+            using var run = new DitRun(model.Config, 3, 18, 20, new DenseAttention(), ModuleOptions.Cpu, ops);
             return model.forward(x, tensor(new[] { 700f, 20f }), context, run);
         }
     }

@@ -1,8 +1,8 @@
-using NablaGen.Checkpoints;
-using NablaGen.Models;
-using NablaGen.Models.Dit;
-using NablaGen.Models.TextEncoder;
-using NablaGen.Models.Vae;
+using NablaGen.Models.Wan.Dit;
+using NablaGen.Models.Wan.Text;
+using NablaGen.Models.Wan.Text.Tokenizer;
+using NablaGen.Models.Wan.Vae;
+using NablaGen.Tensors;
 using NablaGen.Training.Models;
 using static TorchSharp.torch;
 

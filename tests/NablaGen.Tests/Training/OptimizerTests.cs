@@ -1,5 +1,5 @@
-using NablaGen.Models;
-using NablaGen.Models.Dit;
+using NablaGen.Models.Wan.Dit;
+using NablaGen.Tensors;
 using NablaGen.Training.Models;
 using NablaGen.Training.Optimization;
 using static TorchSharp.torch;

@@ -1,10 +1,10 @@
-using NablaGen.Checkpoints;
-using NablaGen.Models;
-using NablaGen.Models.Dit;
-using NablaGen.Models.TextEncoder;
+using NablaGen.Models.Wan.Dit;
+using NablaGen.Models.Wan.Text;
+using NablaGen.Tensors;
 using NablaGen.Training.Models;
 using NablaGen.Training.Text;
 using NablaGen.Training.World;
+using NablaGen.Weights;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -1,10 +1,11 @@
 using NablaGen.Attention;
-using NablaGen.Checkpoints;
 using NablaGen.Models;
-using NablaGen.Models.Dit;
-using NablaGen.Models.TextEncoder;
-using NablaGen.Models.Vae;
-using NablaGen.Pipeline;
+using NablaGen.Models.Wan;
+using NablaGen.Models.Wan.Dit;
+using NablaGen.Models.Wan.Text;
+using NablaGen.Models.Wan.Text.Tokenizer;
+using NablaGen.Models.Wan.Vae;
+using NablaGen.Tensors;
 using NablaGen.Training.Dit;
 using NablaGen.Training.Models;
 using NablaGen.Training.Optimization;

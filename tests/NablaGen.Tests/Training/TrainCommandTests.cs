@@ -1,7 +1,7 @@
 using System.Text.Json;
-using NablaGen.Checkpoints;
 using NablaGen.Tests.Cli;
 using NablaGen.Video;
+using NablaGen.Weights;
 
 namespace NablaGen.Tests.Training;
 

@@ -1,3 +1,5 @@
+using NablaGen.Tensors;
+using NablaGen.Training.Models;
 using static TorchSharp.torch;
 
 namespace NablaGen.Tests.Training;
@@ -17,8 +19,8 @@ public class VaeTrainerTests
 
         var psnr = double.Parse(trainer.Export(folder.Path).Split(' ')[1]);
         Assert.InRange(psnr, 10, 60);
-        var sizes = NablaGen.Training.Models.ModelSizes.Open(folder.Path);
-        using var vae = NablaGen.Training.Models.ModelFiles.LoadVae(folder.Path, sizes.Others.Vae, NablaGen.Models.ModuleOptions.Cpu);
+        var sizes = ModelSizes.Open(folder.Path);
+        using var vae = ModelFiles.LoadVae(folder.Path, sizes.Others.Vae, ModuleOptions.Cpu);
         using var noGrad = no_grad();
         using var clips = new SlidingSquares().Next(0, 6, Toys.Clip, CPU);
         var latents = vae.Encode(clips.Frames);
@@ -52,10 +54,10 @@ public class VaeTrainerTests
             first.Export(folder.Path);
         }
 
-        var before = NablaGen.Training.Models.ModelSizes.Open(folder.Path);
+        var before = ModelSizes.Open(folder.Path);
         using var noGrad = no_grad();
         using var clips = new SlidingSquares().Next(0, 2, Toys.Clip, CPU);
-        var (latents, frames) = Look(before);
+        var (latents, frames) = Read(before);
         using var later = new TempFolder();
         using (var trainer = Toys.Vae(new SlidingSquares(), sizes: before, from: folder.Path))
         using (enable_grad())
@@ -67,16 +69,16 @@ public class VaeTrainerTests
         }
 
         // The latents and how they are normalised are those that a transformer may have learnt.
-        var after = NablaGen.Training.Models.ModelSizes.Open(later.Path);
+        var after = ModelSizes.Open(later.Path);
         Assert.Equal(before.Others.Vae.LatentsMean, after.Others.Vae.LatentsMean);
         Assert.Equal(before.Others.Vae.LatentsStd, after.Others.Vae.LatentsStd);
-        var (latentsAfter, framesAfter) = Look(after, later.Path);
+        var (latentsAfter, framesAfter) = Read(after, later.Path);
         Assert.True(latents.equal(latentsAfter).all().item<bool>());
         Assert.False(frames.equal(framesAfter).all().item<bool>());
 
-        (Tensor Latents, Tensor Frames) Look(NablaGen.Training.Models.ModelSizes sizes, string? path = null)
+        (Tensor Latents, Tensor Frames) Read(ModelSizes sizes, string? path = null)
         {
-            using var vae = NablaGen.Training.Models.ModelFiles.LoadVae(path ?? folder.Path, sizes.Others.Vae, NablaGen.Models.ModuleOptions.Cpu);
+            using var vae = ModelFiles.LoadVae(path ?? folder.Path, sizes.Others.Vae, ModuleOptions.Cpu);
             return (vae.Encode(clips.Frames), vae.DecodeWhole(vae.EncodeMoments(clips.Frames).Mean));
         }
     }

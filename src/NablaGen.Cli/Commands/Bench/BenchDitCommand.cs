@@ -1,10 +1,9 @@
 using System.CommandLine;
 using NablaGen.Attention;
-using NablaGen.Measurement;
-using NablaGen.Models;
-using NablaGen.Models.Dit;
-using NablaGen.Native;
-using NablaGen.Training.Dit;
+using NablaGen.Jobs.Benchmarks;
+using NablaGen.Models.Wan.Dit;
+using NablaGen.Tensors;
+using NablaGen.Training.Dit.Ops;
 using TorchSharp;
 
 namespace NablaGen.Cli.Commands.Bench;
@@ -85,7 +84,7 @@ internal sealed class BenchDitCommand
         }
 
         var timings = DitBenchmark.Run(
-            config, latent, expressions, options, repeats, batch, resident, training ? () => DitTrainingPasses.Create(config, options) : null, cancellation);
+            config, latent, expressions, options, repeats, batch, resident, training ? () => DitTrainingOps.Create(config, options) : null, cancellation);
         report.Line($"{parsed.GetValue(_preset)}, {config.NumLayers} layers, latent {parsed.GetValue(_latent)}, batch {batch}, {(resident is { } kept ? $"{kept} layers resident, " : "")}{options.Dtype.ToString().ToLowerInvariant()} on {device}{(training ? ", training step" : "")}");
         report.Line($"{"attention",-22}{"tokens",8}{"density",9}{"median ms",11}{"min",9}{"max",9}{"GiB",7}{"model",7}");
         var measured = new List<DitTiming>();

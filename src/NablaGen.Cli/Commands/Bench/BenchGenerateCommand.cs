@@ -1,9 +1,9 @@
 using System.CommandLine;
 using NablaGen.Attention;
-using NablaGen.Checkpoints;
-using NablaGen.Measurement;
-using NablaGen.Native;
-using NablaGen.Pipeline;
+using NablaGen.Generation;
+using NablaGen.Jobs.Benchmarks;
+using NablaGen.Models.Wan;
+using NablaGen.Tensors;
 
 namespace NablaGen.Cli.Commands.Bench;
 

@@ -1,6 +1,7 @@
 using System.CommandLine;
-using NablaGen.Cuda;
-using NablaGen.Native;
+using NablaGen.Cuda.Benchmarks;
+using NablaGen.Cuda.Device;
+using NablaGen.Tensors;
 
 namespace NablaGen.Cli.Commands.Bench;
 

@@ -1,6 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
-using NablaGen.Models.Dit;
+using NablaGen.Models.Wan.Dit;
 using NablaGen.Training.Models;
 
 namespace NablaGen.Cli.Commands.Bench;

@@ -1,6 +1,6 @@
 using System.CommandLine;
 using System.Text.Json;
-using NablaGen.Pipeline;
+using NablaGen.Generation;
 
 namespace NablaGen.Cli.Commands.Bench;
 

@@ -1,8 +1,7 @@
 using System.CommandLine;
-using NablaGen.Measurement;
-using NablaGen.Models;
-using NablaGen.Models.TextEncoder;
-using NablaGen.Native;
+using NablaGen.Jobs.Benchmarks;
+using NablaGen.Models.Wan.Text;
+using NablaGen.Tensors;
 
 namespace NablaGen.Cli.Commands.Bench;
 

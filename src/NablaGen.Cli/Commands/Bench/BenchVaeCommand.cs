@@ -1,9 +1,8 @@
 using System.CommandLine;
-using NablaGen.Measurement;
-using NablaGen.Models;
-using NablaGen.Models.Vae;
-using NablaGen.Native;
-using NablaGen.Pipeline;
+using NablaGen.Generation;
+using NablaGen.Jobs.Benchmarks;
+using NablaGen.Models.Wan.Vae;
+using NablaGen.Tensors;
 
 namespace NablaGen.Cli.Commands.Bench;
 

@@ -1,5 +1,5 @@
 using NablaGen.Attention;
-using NablaGen.Pipeline;
+using NablaGen.Denoising;
 using static TorchSharp.torch;
 
 namespace NablaGen.Training.Evaluation.Generation;

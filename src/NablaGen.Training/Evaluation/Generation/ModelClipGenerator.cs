@@ -1,9 +1,11 @@
 using System.Diagnostics;
-using NablaGen.Checkpoints;
-using NablaGen.Models;
-using NablaGen.Models.Dit;
-using NablaGen.Models.Vae;
-using NablaGen.Pipeline;
+using NablaGen.Generation;
+using NablaGen.Memory;
+using NablaGen.Models.Wan;
+using NablaGen.Models.Wan.Dit;
+using NablaGen.Models.Wan.Vae;
+using NablaGen.Tensors;
+using NablaGen.Weights;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -1,7 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using NablaGen.Files;
-using NablaGen.Pipeline;
+using NablaGen.Generation;
 
 namespace NablaGen.Training.Evaluation.Results;
 

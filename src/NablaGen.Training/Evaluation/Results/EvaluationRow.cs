@@ -1,4 +1,4 @@
-using NablaGen.Pipeline;
+using NablaGen.Generation;
 
 namespace NablaGen.Training.Evaluation.Results;
 

@@ -40,7 +40,7 @@ public static class QualityPlot
             OutputFile.Write(path, file => png.SaveTo(file));
             return null;
         }
-        catch (Exception e) when (Runs.ContactSheet.IsNoSkia(e))
+        catch (Exception e) when (Runs.ClipSheet.IsNoSkia(e))
         {
             return e.GetBaseException().Message.Split('\n')[0];
         }

@@ -1,7 +1,8 @@
 using NablaGen.Attention;
-using NablaGen.Models.Dit;
-using NablaGen.Models.Vae;
-using NablaGen.Pipeline;
+using NablaGen.Generation;
+using NablaGen.Models;
+using NablaGen.Models.Wan.Dit;
+using NablaGen.Models.Wan.Vae;
 
 namespace NablaGen.Training.Evaluation.Running;
 

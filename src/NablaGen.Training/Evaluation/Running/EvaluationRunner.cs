@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using NablaGen.Attention;
-using NablaGen.Pipeline;
+using NablaGen.Generation;
 using NablaGen.Training.Evaluation.Generation;
 using NablaGen.Training.Evaluation.Results;
 

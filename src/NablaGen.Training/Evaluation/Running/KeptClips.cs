@@ -1,5 +1,5 @@
-using NablaGen.Pipeline;
-using NablaGen.Pipeline.Batch;
+using NablaGen.Generation;
+using NablaGen.Jobs.Batch;
 using NablaGen.Training.Evaluation.Results;
 using NablaGen.Video;
 using NablaGen.Video.Labels;

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace NablaGen.Attention;
+namespace NablaGen.Attention.Cpu;
 
 /// <summary>A matrix for each block of tokens, all of one shape, in memory of their own that nothing clears.</summary>
 internal sealed unsafe class BlockMatrices(int lanes, int blocks, int rows, int columns) : IDisposable

@@ -1,6 +1,6 @@
 using System.Runtime.CompilerServices;
 
-namespace NablaGen.Attention;
+namespace NablaGen.Attention.Cpu;
 
 /// <summary>
 /// Gradients of one head's block-sparse attention. The weights P = e^(S − lse) are computed anew a block pair at a time;

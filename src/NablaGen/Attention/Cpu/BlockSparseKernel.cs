@@ -1,6 +1,6 @@
 using System.Runtime.CompilerServices;
 
-namespace NablaGen.Attention;
+namespace NablaGen.Attention.Cpu;
 
 /// <summary>
 /// Attention of one head over lists of key blocks, with a running softmax: for each query block, S = Q Kᵀ a key block at a time, then

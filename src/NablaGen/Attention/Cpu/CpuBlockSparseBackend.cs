@@ -1,6 +1,6 @@
 using static TorchSharp.torch;
 
-namespace NablaGen.Attention;
+namespace NablaGen.Attention.Cpu;
 
 /// <summary>
 /// Block-sparse attention on the CPU, in float32 whatever the inputs' type. Its time falls with the mask's density, and it holds one

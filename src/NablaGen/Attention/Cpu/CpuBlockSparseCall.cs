@@ -1,8 +1,8 @@
 using System.Diagnostics;
-using NablaGen.Native;
+using NablaGen.Tensors;
 using static TorchSharp.torch;
 
-namespace NablaGen.Attention;
+namespace NablaGen.Attention.Cpu;
 
 /// <summary>One attention on the CPU. Forward and backward hold one head's packed copy at a time.</summary>
 internal sealed unsafe class CpuBlockSparseCall(BlockLayout layout, AttentionExpression expression, int layer, int lanes) : IBlockSparseCall
@@ -36,7 +36,7 @@ internal sealed unsafe class CpuBlockSparseCall(BlockLayout layout, AttentionExp
             packed.Pack(TensorMemory.Floats(queries) + at, TensorMemory.Floats(keys) + at, TensorMemory.Floats(values) + at);
             maskTime.Start();
             (rowStarts[head], keyBlocks[head]) = expression.ThresholdOf(layer, (int)(head % q.shape[1])) is { } threshold
-                ? NablaMask.KeyBlocks(packed, threshold, window)
+                ? CpuNablaMask.KeyBlocks(packed, threshold, window)
                 : window!.Value;
             maskTime.Stop();
             attentionTime.Start();

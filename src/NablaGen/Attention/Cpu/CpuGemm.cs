@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
-namespace NablaGen.Attention;
+namespace NablaGen.Attention.Cpu;
 
 /// <summary>Small float32 matrix products from registers: C = A B or C += A B, with B's columns a multiple of 16.</summary>
 /// <remarks>

@@ -1,6 +1,6 @@
 using System.Runtime.Intrinsics;
 
-namespace NablaGen.Attention;
+namespace NablaGen.Attention.Cpu;
 
 /// <summary>The widths our CPU kernels come in: 16 floats (AVX-512) and 8 (AVX2, and whatever .NET makes of it elsewhere).</summary>
 internal static class CpuLanes

@@ -1,6 +1,6 @@
 using System.Runtime.CompilerServices;
 
-namespace NablaGen.Attention;
+namespace NablaGen.Attention.Cpu;
 
 /// <summary>A matrix of float32 in memory that someone else holds.</summary>
 /// <param name="data">Its first element.</param>

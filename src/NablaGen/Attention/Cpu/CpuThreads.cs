@@ -1,6 +1,6 @@
 using TorchSharp;
 
-namespace NablaGen.Attention;
+namespace NablaGen.Attention.Cpu;
 
 /// <summary>How many threads our own CPU kernels use: as many as libtorch.</summary>
 internal static class CpuThreads

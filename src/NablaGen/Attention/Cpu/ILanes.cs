@@ -1,6 +1,6 @@
 using System.Numerics;
 
-namespace NablaGen.Attention;
+namespace NablaGen.Attention.Cpu;
 
 /// <summary>
 /// A vector register of float32, as much of it as our CPU kernels need: they are written once, and compiled for each width

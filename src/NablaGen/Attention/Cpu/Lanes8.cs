@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
-namespace NablaGen.Attention;
+namespace NablaGen.Attention.Cpu;
 
 /// <summary>A 256-bit register: AVX2 with FMA.</summary>
 internal readonly unsafe struct Lanes8(Vector256<float> value) : ILanes<Lanes8>

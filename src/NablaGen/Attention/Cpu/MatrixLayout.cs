@@ -1,6 +1,6 @@
 using System.Runtime.CompilerServices;
 
-namespace NablaGen.Attention;
+namespace NablaGen.Attention.Cpu;
 
 /// <summary>
 /// How a matrix lies in memory: in panels of 16 columns, from a panel to the next <paramref name="Panel"/> floats, inside it from a row to

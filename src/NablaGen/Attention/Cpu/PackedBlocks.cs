@@ -1,4 +1,4 @@
-namespace NablaGen.Attention;
+namespace NablaGen.Attention.Cpu;
 
 /// <summary>
 /// One matrix of one head (queries, keys, values or the output's gradient) in blocks padded with zeros to 64 rows and to widths of 16

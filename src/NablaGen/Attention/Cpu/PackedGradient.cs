@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace NablaGen.Attention;
+namespace NablaGen.Attention.Cpu;
 
 /// <summary>
 /// One head as the backward pass likes it: queries scaled by 1/√D, keys, values and the output's gradient in blocks, and two numbers a

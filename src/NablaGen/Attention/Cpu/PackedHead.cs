@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
-namespace NablaGen.Attention;
+namespace NablaGen.Attention.Cpu;
 
 /// <summary>
 /// One head's tokens as the CPU kernels like them: blocks padded to 64 rows with zeros, widths to 16 floats, queries scaled by 1/√D,

@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
-namespace NablaGen.Attention;
+namespace NablaGen.Attention.Cpu;
 
 /// <summary>Products of matrices in panels of 16 columns (<see cref="MatrixLayout"/>), for 256-bit vectors.</summary>
 /// <remarks>

@@ -1,4 +1,4 @@
-namespace NablaGen.Attention;
+namespace NablaGen.Attention.Cpu;
 
 /// <summary>The block lists of a sliding tile window: the same for every head, so made once.</summary>
 internal static class StaMask

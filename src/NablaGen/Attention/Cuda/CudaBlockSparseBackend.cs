@@ -1,10 +1,9 @@
-using NablaGen.Cuda;
-using NablaGen.Native;
+using NablaGen.Cuda.Attention;
+using NablaGen.Cuda.Device;
+using NablaGen.Tensors;
 using static TorchSharp.torch;
-using DeviceMask = NablaGen.Cuda.BlockMask;
-using DeviceNablaMask = NablaGen.Cuda.NablaMask;
 
-namespace NablaGen.Attention;
+namespace NablaGen.Attention.Cuda;
 
 /// <summary>
 /// Block-sparse attention on CUDA by our own kernels (docs/kernels.md), in bfloat16 or float16; other types are converted to bfloat16.
@@ -15,13 +14,13 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
     private readonly CudaDevice _device;
     private readonly BlockAttention _attention;
     private readonly BlockAttentionBackward _backward;
-    private readonly DeviceNablaMask _nabla;
+    private readonly NablaMaskBuilder _nabla;
     private readonly CudaKeptLog _log;
     private readonly CudaHeadThresholds _thresholds;
     private BlockLayout? _layout;
     private BlockOffsets? _offsets;
-    private DeviceMask? _mask;
-    private DeviceMask? _window;
+    private DeviceBlockMask? _mask;
+    private DeviceBlockMask? _window;
 
     /// <summary>The kernels of a device; they are compiled, or read from the cache, at first use.</summary>
     /// <exception cref="NablaGenException">The device cannot be used.</exception>
@@ -30,7 +29,7 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
         _device = CudaDevices.Open(device);
         _attention = new BlockAttention(_device);
         _backward = new BlockAttentionBackward(_device);
-        _nabla = new DeviceNablaMask(_device);
+        _nabla = new NablaMaskBuilder(_device);
         _log = new CudaKeptLog(_device);
         _thresholds = new CudaHeadThresholds(_device);
     }
@@ -120,7 +119,7 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
 
     private static Tensor As(Tensor x, Tensor like) => x.to_type(like.dtype).MoveToOuterDisposeScope();
 
-    private DeviceMask Mask(AttentionTensor q, AttentionTensor k, BlockLayout layout, AttentionExpression expression, int layer, BlockMeans? means)
+    private DeviceBlockMask Mask(AttentionTensor q, AttentionTensor k, BlockLayout layout, AttentionExpression expression, int layer, BlockMeans? means)
     {
         SlidingWindow? window = expression.Window is { } sta
             ? new SlidingWindow(sta.Time / 2, sta.Height / 2, sta.Width / 2, layout.BlockRows, layout.BlockColumns)
@@ -143,7 +142,7 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
         }
 
         // A window alone is the same for every head and step.
-        return _window ??= DeviceMask.FromHost(_device, 1, layout.Blocks, (_, query, key) => window!.Value.Keeps(query, key));
+        return _window ??= DeviceBlockMask.FromHost(_device, 1, layout.Blocks, (_, query, key) => window!.Value.Keeps(query, key));
     }
 
     private void Prepare(BlockLayout layout, int heads)
@@ -156,7 +155,7 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
         Release();
         _layout = layout;
         _offsets = new BlockOffsets(_device, layout.Lengths);
-        _mask = new DeviceMask(_device, heads, layout.Blocks);
+        _mask = new DeviceBlockMask(_device, heads, layout.Blocks);
     }
 
     private void Release()
@@ -167,7 +166,7 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
         (_layout, _offsets, _mask, _window) = (null, null, null, null);
     }
 
-    private sealed class KeptBlocks(CudaKeptLog log, DeviceMask mask, int heads) : IKeptBlocks
+    private sealed class KeptBlocks(CudaKeptLog log, DeviceBlockMask mask, int heads) : IKeptBlocks
     {
         private Lazy<KeptStatistics>? _statistics;
 

@@ -1,6 +1,6 @@
 using static TorchSharp.torch;
 
-namespace NablaGen.Attention;
+namespace NablaGen.Attention.Cuda;
 
 /// <summary>One attention on CUDA.</summary>
 internal sealed class CudaBlockSparseCall(CudaBlockSparseBackend backend, BlockLayout layout, AttentionExpression expression, int layer, BlockMeans? means)

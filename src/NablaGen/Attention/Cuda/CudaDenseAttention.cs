@@ -1,9 +1,10 @@
 using NablaGen.Cuda;
-using NablaGen.Native;
+using NablaGen.Cuda.Attention;
+using NablaGen.Cuda.Device;
+using NablaGen.Tensors;
 using static TorchSharp.torch;
-using DeviceMask = NablaGen.Cuda.BlockMask;
 
-namespace NablaGen.Attention;
+namespace NablaGen.Attention.Cuda;
 
 /// <summary>
 /// Attention to every token by the kernel for blocks, all of them kept: on Hopper it outruns libtorch's (docs/performance.md). Where it does
@@ -20,7 +21,7 @@ public sealed class CudaDenseAttention : IAttention
     private readonly IAttentionObserver? _observer;
     private BlockLayout? _layout;
     private BlockOffsets? _offsets;
-    private DeviceMask? _mask;
+    private DeviceBlockMask? _mask;
 
     private CudaDenseAttention(CudaDevice device, IAttentionObserver? observer)
     {
@@ -87,7 +88,7 @@ public sealed class CudaDenseAttention : IAttention
         _offsets?.Dispose();
         _mask?.Dispose();
         _offsets = new BlockOffsets(_device, layout.Lengths);
-        _mask = DeviceMask.FromHost(_device, 1, layout.Blocks, (_, _, _) => true);
+        _mask = DeviceBlockMask.FromHost(_device, 1, layout.Blocks, (_, _, _) => true);
         _layout = layout;
     }
 }

@@ -1,6 +1,7 @@
-using NablaGen.Cuda;
+using NablaGen.Cuda.Attention;
+using NablaGen.Cuda.Device;
 
-namespace NablaGen.Attention;
+namespace NablaGen.Attention.Cuda;
 
 /// <summary>The thresholds of a run's layers and heads on the device, copied there once.</summary>
 internal sealed class CudaHeadThresholds(CudaDevice device) : IDisposable

@@ -1,7 +1,8 @@
 using NablaGen.Cuda;
-using DeviceMask = NablaGen.Cuda.BlockMask;
+using NablaGen.Cuda.Attention;
+using NablaGen.Cuda.Device;
 
-namespace NablaGen.Attention;
+namespace NablaGen.Attention.Cuda;
 
 /// <summary>
 /// Collects on the device what the attentions of a run kept and took, and brings it to the host in one copy when the first value is
@@ -30,7 +31,7 @@ internal sealed class CudaKeptLog(CudaDevice device) : IDisposable
     /// <summary>Puts the statistics of the attention just done into the log.</summary>
     /// <param name="mask">Its mask; one for all heads or one for each.</param>
     /// <param name="heads">Its heads.</param>
-    public Lazy<KeptStatistics> Take(DeviceMask mask, int heads)
+    public Lazy<KeptStatistics> Take(DeviceBlockMask mask, int heads)
     {
         if (_kept is null || _rowHeads < mask.Heads)
         {

@@ -1,5 +1,5 @@
-using NablaGen.Models;
-using NablaGen.Models.Vae;
+using NablaGen.Models.Wan.Vae;
+using NablaGen.Tensors;
 using NablaGen.Tests.Cuda;
 using static TorchSharp.torch;
 

@@ -1,6 +1,6 @@
-using NablaGen.Measurement;
-using NablaGen.Models;
-using NablaGen.Models.Vae;
+using NablaGen.Jobs.Benchmarks;
+using NablaGen.Models.Wan.Vae;
+using NablaGen.Tensors;
 using static TorchSharp.torch;
 
 namespace NablaGen.Tests.Models.Vae;

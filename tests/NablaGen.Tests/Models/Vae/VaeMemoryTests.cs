@@ -1,6 +1,5 @@
-using NablaGen.Models;
-using NablaGen.Models.Vae;
-using NablaGen.Native;
+using NablaGen.Models.Wan.Vae;
+using NablaGen.Tensors;
 using static TorchSharp.torch;
 
 namespace NablaGen.Tests.Models.Vae;

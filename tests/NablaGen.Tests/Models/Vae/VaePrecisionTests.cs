@@ -1,7 +1,6 @@
-using NablaGen.Measurement;
-using NablaGen.Models;
-using NablaGen.Models.Vae;
-using NablaGen.Native;
+using NablaGen.Jobs.Benchmarks;
+using NablaGen.Models.Wan.Vae;
+using NablaGen.Tensors;
 using static TorchSharp.torch;
 
 namespace NablaGen.Tests.Models.Vae;
@@ -21,7 +20,7 @@ public class VaePrecisionTests
         using var exact = RandomVae.Create(config, ModuleOptions.Cpu);
         using var rounded = RandomVae.Create(config, ModuleOptions.Cpu with { Dtype = ScalarType.BFloat16 });
         var latents = RandomVae.Smooth(2, 10, 8);
-        Assert.InRange(Psnr.Of(RandomVae.Decode(rounded, latents), RandomVae.Decode(exact, latents)), AskedPsnr, 80);
+        Assert.InRange(TensorPsnr.Of(RandomVae.Decode(rounded, latents), RandomVae.Decode(exact, latents)), AskedPsnr, 80);
     }
 
     [Theory, Trait("gpu", "true")]
@@ -48,7 +47,7 @@ public class VaePrecisionTests
         using var exact = RandomVae.Create(RandomVae.Config(dim), new ModuleOptions(CUDA, ScalarType.Float32));
         using var rounded = RandomVae.Create(RandomVae.Config(dim), new ModuleOptions(CUDA, ScalarType.BFloat16));
         var latents = RandomVae.Smooth(3, height, width).to(CUDA);
-        var psnr = Psnr.Of(RandomVae.Decode(rounded, latents), RandomVae.Decode(exact, latents));
+        var psnr = TensorPsnr.Of(RandomVae.Decode(rounded, latents), RandomVae.Decode(exact, latents));
         TestContext.Current.TestOutputHelper!.WriteLine($"dim {dim}: {psnr:0.0} dB");
         Assert.InRange(psnr, AskedPsnr, 80);
     }
@@ -63,7 +62,7 @@ public class VaePrecisionTests
         using var scope = NewDisposeScope();
         using var model = RandomVae.Create(RandomVae.Config(96), new ModuleOptions(CUDA, ScalarType.BFloat16));
         var latents = RandomVae.Smooth(3, 30, 52).to(CUDA);
-        var psnr = Psnr.Of(
+        var psnr = TensorPsnr.Of(
             RandomVae.Decode(model, latents, new VaeTiling(height, width, framesAtOnce)), RandomVae.Decode(model, latents, VaeTiling.None));
         TestContext.Current.TestOutputHelper!.WriteLine($"{height}x{width}, {framesAtOnce} at once: {psnr:0.0} dB");
         Assert.InRange(psnr, AskedPsnr, double.PositiveInfinity);

@@ -1,6 +1,6 @@
-using NablaGen.Measurement;
-using NablaGen.Models;
-using NablaGen.Models.Vae;
+using NablaGen.Jobs.Benchmarks;
+using NablaGen.Models.Wan.Vae;
+using NablaGen.Tensors;
 using static TorchSharp.torch;
 
 namespace NablaGen.Tests.Models.Vae;
@@ -35,7 +35,7 @@ public class VaeTilingTests
         var whole = RandomVae.Decode(model, latents);
         var tiled = RandomVae.Decode(model, latents, new VaeTiling(height, width));
         Golden.AssertClose(tiled, whole, 1e-5);
-        Assert.InRange(Psnr.Of(tiled, whole), 90, double.PositiveInfinity);
+        Assert.InRange(TensorPsnr.Of(tiled, whole), 90, double.PositiveInfinity);
     }
 
     [Fact]
@@ -47,7 +47,7 @@ public class VaeTilingTests
         var latents = RandomVae.Smooth(2, 16, 16);
         var whole = RandomVae.Decode(model, latents).narrow(4, 0, 64);
         var alone = RandomVae.Decode(model, latents.narrow(4, 0, 8));
-        Assert.InRange(Psnr.Of(alone, whole), 0, 45);
+        Assert.InRange(TensorPsnr.Of(alone, whole), 0, 45);
     }
 
     [Theory]

@@ -1,5 +1,6 @@
 using System.Text.Json;
-using NablaGen.Pipeline;
+using NablaGen.Generation;
+using NablaGen.Models;
 using NablaGen.Training.Evaluation;
 using NablaGen.Training.Evaluation.Results;
 using NablaGen.Training.Evaluation.Running;

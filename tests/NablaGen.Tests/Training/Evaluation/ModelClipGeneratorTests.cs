@@ -1,7 +1,7 @@
 using NablaGen.Attention;
-using NablaGen.Checkpoints;
-using NablaGen.Models.TextEncoder;
-using NablaGen.Pipeline;
+using NablaGen.Generation;
+using NablaGen.Models.Wan;
+using NablaGen.Models.Wan.Text.Tokenizer;
 using NablaGen.Tests.Cuda;
 using NablaGen.Training.Evaluation.Generation;
 using NablaGen.Training.Models;

@@ -1,4 +1,4 @@
-using NablaGen.Pipeline;
+using NablaGen.Generation;
 using NablaGen.Training.Evaluation;
 using NablaGen.Training.Evaluation.Generation;
 using NablaGen.Training.World;

@@ -1,5 +1,5 @@
 using System.Globalization;
-using NablaGen.Models;
+using NablaGen.Tensors;
 using NablaGen.Training.Models;
 using NablaGen.Training.World;
 using TorchSharp;

@@ -1,4 +1,4 @@
-using NablaGen.Models.TextEncoder;
+using NablaGen.Models.Wan.Text.Tokenizer;
 using NablaGen.Training.World;
 
 namespace NablaGen.Tests.Training.World;

@@ -1,0 +1,93 @@
+using NablaGen.Cuda.Attention;
+using NablaGen.Cuda.Device;
+
+namespace NablaGen.Cuda.Benchmarks;
+
+/// <summary>The mask: its three kernels alone, all together, and what is made of it.</summary>
+internal static class MaskEntries
+{
+    /// <summary>A mask by all its kernels; no file of its own.</summary>
+    public const string WholeMask = "nabla_mask";
+
+    private const double Threshold = 0.6;
+
+    public static IReadOnlyList<KernelEntry> All { get; } =
+    [
+        new("pool_blocks", PoolBlocks),
+        new("nabla_scores", NablaScores),
+        new("nabla_select", NablaSelect),
+        new(WholeMask, WholeMasks),
+        new("mask_counts", MaskCounts),
+        new("transpose_mask", TransposeMask),
+        new("attention_plan", AttentionPlan, needsHopper: true),
+    ];
+
+    private static KernelLoad PoolBlocks(KernelData data)
+    {
+        var (q, k) = data.Pooled;
+        return Bytes("Q and K", 4.0 * data.Shape.Elements, () => new BlockPooling(data.Device).Run(
+            data.Tensor(data.Q), data.Tensor(data.K), data.Offsets, q, k));
+    }
+
+    // Of all heads at once; the mask as a whole takes as many at a time as its workspace holds.
+    private static KernelLoad NablaScores(KernelData data)
+    {
+        var ((q, k), scores, shape) = (data.Pooled, Scores(data), data.Shape);
+        return Bytes(Blocks(data), 8.0 * shape.Heads * shape.Blocks * shape.HeadSize + scores.Bytes, () => new NablaScores(data.Device).Run(
+            q, k, shape.Heads, shape.HeadSize, data.Offsets, scores.Pointer));
+    }
+
+    private static KernelLoad NablaSelect(KernelData data)
+    {
+        var ((q, k), scores, bits, shape) = (data.Pooled, Scores(data), Bits(data), data.Shape);
+        new NablaScores(data.Device).Run(q, k, shape.Heads, shape.HeadSize, data.Offsets, scores.Pointer);
+        return Bytes($"{Blocks(data)}, bits", scores.Bytes + bits.AllBits.Bytes + 4.0 * shape.Heads * shape.Blocks, () => new NablaSelect(data.Device).Run(
+            scores.Pointer, 0, shape.Heads, Threshold, null, bits));
+    }
+
+    private static IEnumerable<KernelLoad> WholeMasks(KernelData data)
+    {
+        var ((q, k), bits, shape) = (data.Pooled, Bits(data), data.Shape);
+        // What cannot be avoided: reading the pooled blocks, or Q and K, and writing the bits.
+        yield return Bytes($"{Blocks(data)}, from pooled, bits", 8.0 * shape.Heads * shape.Blocks * shape.HeadSize + bits.AllBits.Bytes,
+            () => data.Nabla.Run(q, k, shape.HeadSize, data.Offsets, Threshold, null, bits));
+        yield return Bytes($"{Blocks(data)}, with pooling, bits", 4.0 * shape.Elements + bits.AllBits.Bytes,
+            () => data.Nabla.Run(data.Tensor(data.Q), data.Tensor(data.K), data.Offsets, Threshold, null, bits));
+        var lists = data.Make("lists", () => new DeviceBlockMask(data.Device, shape.Heads, shape.Blocks, withLists: true));
+        yield return Bytes($"{Blocks(data)}, with pooling, lists", 4.0 * shape.Elements + bits.AllBits.Bytes,
+            () => data.Nabla.Run(data.Tensor(data.Q), data.Tensor(data.K), data.Offsets, Threshold, null, lists));
+    }
+
+    private static KernelLoad MaskCounts(KernelData data)
+    {
+        var mask = Filled(data);
+        var kept = data.Room("kept", 8L * data.Shape.Heads);
+        return Bytes(Blocks(data), 4.0 * data.Shape.Heads * data.Shape.Blocks, () => new MaskCounts(data.Device).Run(mask, kept.Pointer));
+    }
+
+    private static KernelLoad TransposeMask(KernelData data)
+    {
+        var bits = Filled(data).AllBits;
+        var turned = data.Room("turned", bits.Bytes);
+        return Bytes(Blocks(data), 2.0 * bits.Bytes, () => new MaskTranspose(data.Device).Run(bits, turned.Pointer));
+    }
+
+    private static KernelLoad AttentionPlan(KernelData data)
+    {
+        var mask = Filled(data);
+        var plan = data.Make("plan", () => new AttentionPlan(data.Device));
+        return Bytes($"{Blocks(data)}, density {mask.Density():0.000}", mask.AllBits.Bytes, () => plan.Run(mask, data.Shape.Heads, data.Offsets, 0));
+    }
+
+    private static CudaBuffer Scores(KernelData data) => data.Room(
+        "scores", 4L * data.Shape.Heads * data.Shape.Blocks * Attention.NablaScores.StrideFor(data.Shape.Blocks));
+
+    private static DeviceBlockMask Bits(KernelData data) => data.Make(
+        "bits", () => new DeviceBlockMask(data.Device, data.Shape.Heads, data.Shape.Blocks, withLists: false));
+
+    private static DeviceBlockMask Filled(KernelData data) => data.NablaMaskBuilder(data.Densities[^1]);
+
+    private static string Blocks(KernelData data) => $"{data.Shape.Heads} × {data.Shape.Blocks} blocks";
+
+    private static KernelLoad Bytes(string what, double bytes, Action work) => new(what, bytes, KernelLoad.Bytes, work);
+}

@@ -1,0 +1,33 @@
+using NablaGen.Models.Wan.Dit;
+using NablaGen.Models.Wan.Dit.Ops;
+using NablaGen.Tensors;
+using TorchSharp;
+
+namespace NablaGen.Training.Dit.Ops;
+
+/// <summary>Chooses the passes of a training step.</summary>
+public static class DitTrainingOps
+{
+    /// <summary>The environment's choice: <c>kernels</c> (where there are any, which is the default) or <c>libtorch</c>.</summary>
+    public const string Variable = "NABLAGEN_TRAINING_PASSES";
+
+    private const string Kernels = "kernels";
+    private const string LibTorch = "libtorch";
+
+    /// <summary>The fastest passes with a gradient for a model, or what the environment asks for.</summary>
+    /// <param name="config">The transformer's sizes.</param>
+    /// <param name="options">Where it is trained, and the type of its products.</param>
+    /// <exception cref="NablaGenException">The environment asks for neither.</exception>
+    public static IDitOps Create(DitConfig config, ModuleOptions options)
+    {
+        var choice = Environment.GetEnvironmentVariable(Variable);
+        if (choice is not (null or "" or Kernels or LibTorch))
+        {
+            throw new NablaGenException($"{Variable}: expected {Kernels} or {LibTorch}, found \"{choice}\"");
+        }
+
+        return choice != LibTorch && options.Device.type == DeviceType.CUDA && CudaDitOps.Fit(config, options.Dtype)
+            ? new CudaTrainingOps(options.Device, options.Dtype)
+            : new TrainingOps(options.Dtype);
+    }
+}

@@ -1,0 +1,40 @@
+namespace NablaGen.Denoising;
+
+/// <summary>
+/// The noise levels of a run, from 1 (noise) down to 0 (video), and the times the model is told: latents are
+/// (1 − σ) · video + σ · noise.
+/// </summary>
+/// <param name="Sigmas">Noise level before each step, and 0 at the end. [steps + 1]</param>
+/// <param name="Timesteps">1000 σ, cut to a whole number. [steps]</param>
+public sealed record FlowSchedule(IReadOnlyList<float> Sigmas, IReadOnlyList<long> Timesteps)
+{
+    /// <summary>Timesteps of the training schedule.</summary>
+    public const int TrainTimesteps = 1000;
+
+    /// <summary>Number of solver steps.</summary>
+    public int Steps => Timesteps.Count;
+
+    /// <summary>Evenly spaced levels from <paramref name="first"/>, bent toward noise by <paramref name="shift"/>: σ ← s σ / (1 + (s − 1) σ).</summary>
+    /// <param name="steps">Solver steps, at least 1.</param>
+    /// <param name="shift">Above 1 spends more steps on noisy latents; 1 leaves the levels even.</param>
+    /// <param name="first">The first level before the shift: 1, or 0.999 for UniPC (its schedule starts at the first training timestep).</param>
+    public static FlowSchedule Create(int steps, double shift, double first)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(steps, 1);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(shift);
+        var sigmas = new float[steps + 1];
+        var timesteps = new long[steps];
+        for (var i = 0; i < steps; i++)
+        {
+            var even = first - first / steps * i;
+            var sigma = shift * even / (1 + (shift - 1) * even);
+            sigmas[i] = (float)sigma;
+            timesteps[i] = (long)(sigma * TrainTimesteps);
+        }
+
+        return new FlowSchedule(sigmas, timesteps);
+    }
+
+    /// <summary>λ = log((1 − σ) / σ), half the log of the signal-to-noise ratio: −∞ at noise, +∞ at the video.</summary>
+    internal double Lambda(int index) => Math.Log(1 - (double)Sigmas[index]) - Math.Log(Sigmas[index]);
+}

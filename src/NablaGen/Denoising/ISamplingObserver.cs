@@ -1,0 +1,38 @@
+using NablaGen.Attention;
+using NablaGen.Generation;
+using static TorchSharp.torch;
+
+namespace NablaGen.Denoising;
+
+/// <summary>Sees a sampling run: what each attention kept, and the latents after each step.</summary>
+public interface ISamplingObserver : IAttentionObserver
+{
+    /// <summary>Sampling begins: the transformer is in memory.</summary>
+    void OnStart()
+    {
+    }
+
+    /// <summary>A step begins whose threshold is not the expression's: see <see cref="GenerationRequest.TargetDensity"/>.</summary>
+    /// <param name="step">The step, from 0.</param>
+    /// <param name="threshold">NABLA's threshold in this step.</param>
+    void OnThreshold(int step, double threshold)
+    {
+    }
+
+    /// <summary>What the model takes the video to be, seen from this step's noisy latents: x − σ v. Comes before <see cref="OnStep"/>.</summary>
+    /// <param name="step">The step, from 0.</param>
+    /// <param name="clean">The predicted latents, on the model's device; the caller's. [B, C, T', h, w], B = 1 unless it samples several videos at once</param>
+    void OnPrediction(int step, Tensor clean)
+    {
+    }
+
+    /// <summary>A solver step is done.</summary>
+    /// <param name="step">The step, from 0.</param>
+    /// <param name="latents">The latents after it, on the model's device; the caller's. [B, C, T', h, w], B = 1 unless it samples several videos at once</param>
+    void OnStep(int step, Tensor latents);
+
+    /// <summary>All steps are done.</summary>
+    void OnEnd()
+    {
+    }
+}

@@ -1,0 +1,16 @@
+using static TorchSharp.torch;
+
+namespace NablaGen.Denoising;
+
+/// <summary>Takes latents down the schedule, one model output a step. It keeps what it needs of earlier steps.</summary>
+public interface ISolver : IDisposable
+{
+    /// <summary>Levels and timesteps.</summary>
+    FlowSchedule Schedule { get; }
+
+    /// <summary>The latents after the next step; steps are taken in order.</summary>
+    /// <param name="velocity">The model's output at <paramref name="sample"/> and this step's timestep, guided. Any shape.</param>
+    /// <param name="sample">The latents before the step; the caller keeps owning them.</param>
+    /// <returns>A new tensor, float32.</returns>
+    Tensor Step(Tensor velocity, Tensor sample);
+}

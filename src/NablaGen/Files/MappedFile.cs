@@ -1,0 +1,120 @@
+using System.IO.MemoryMappedFiles;
+using NablaGen.Weights;
+
+namespace NablaGen.Files;
+
+/// <summary>A file read through memory maps of a piece at a time, so that little of it is ever resident.</summary>
+internal sealed unsafe class MappedFile : IDisposable
+{
+    private readonly FileStream _stream;
+    private MemoryMappedFile? _map;
+
+    private MappedFile(string path, FileStream stream)
+    {
+        Path = path;
+        _stream = stream;
+        Length = stream.Length;
+    }
+
+    /// <summary>The file's path, as given.</summary>
+    public string Path { get; }
+
+    /// <summary>Bytes of the file when it was opened.</summary>
+    public long Length { get; }
+
+    /// <summary>Opens a file.</summary>
+    /// <exception cref="NablaGenException">It does not exist or can't be read.</exception>
+    public static MappedFile Open(string path) => new(path, OpenStream(path));
+
+    /// <summary>Opens a file for reading, without a buffer of its own.</summary>
+    /// <exception cref="NablaGenException">It does not exist or can't be read.</exception>
+    public static FileStream OpenStream(string path)
+    {
+        if (Directory.Exists(path))
+        {
+            throw new NablaGenException($"{path}: expected a file, found a folder.");
+        }
+
+        try
+        {
+            return new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete, 1);
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            throw new NablaGenException($"{path}: no such file.", e);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
+        {
+            throw new NablaGenException(Line.Of($"{path}: can't be opened: {e.Message}"), e);
+        }
+    }
+
+    /// <summary>Reads a few bytes, such as a header, which must lie inside the file.</summary>
+    public void Read(long offset, Span<byte> target)
+    {
+        try
+        {
+            while (!target.IsEmpty)
+            {
+                var count = RandomAccess.Read(_stream.SafeFileHandle, target, offset);
+                if (count == 0)
+                {
+                    throw new NablaGenException($"{Path}: ends at byte {offset}; it had {Length} bytes when it was opened.");
+                }
+
+                target = target[count..];
+                offset += count;
+            }
+        }
+        catch (IOException e)
+        {
+            throw new NablaGenException(Line.Of($"{Path}: can't be read: {e.Message}"), e);
+        }
+    }
+
+    /// <summary>
+    /// Maps a range inside the file, a piece at a time; each is unmapped before the next, since mapped pages count as resident.
+    /// </summary>
+    public void Map(long offset, long count, TensorReader.PieceUser user)
+    {
+        // Reading a map past the end of its file kills the process, so see that the file is still whole.
+        var length = RandomAccess.GetLength(_stream.SafeFileHandle);
+        if (length < offset + count)
+        {
+            throw new NablaGenException($"{Path}: became shorter while in use: expected {Length} bytes, found {length}.");
+        }
+
+        try
+        {
+            _map ??= MemoryMappedFile.CreateFromFile(
+                _stream, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: true);
+            for (long done = 0; done < count; done += TensorReader.PieceBytes)
+            {
+                var piece = Math.Min(TensorReader.PieceBytes, count - done);
+                using var view = _map.CreateViewAccessor(offset + done, piece, MemoryMappedFileAccess.Read);
+                byte* start = null;
+                view.SafeMemoryMappedViewHandle.AcquirePointer(ref start);
+                try
+                {
+                    // PointerOffset: a view starts at a page.
+                    user(start + view.PointerOffset, piece, done);
+                }
+                finally
+                {
+                    view.SafeMemoryMappedViewHandle.ReleasePointer();
+                }
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new NablaGenException(Line.Of($"{Path}: can't be mapped: {e.Message}"), e);
+        }
+    }
+
+    /// <summary>Closes the file.</summary>
+    public void Dispose()
+    {
+        _map?.Dispose();
+        _stream.Dispose();
+    }
+}

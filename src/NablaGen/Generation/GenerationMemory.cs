@@ -1,0 +1,188 @@
+using NablaGen.Memory;
+using NablaGen.Models.Wan;
+using NablaGen.Tensors;
+using static TorchSharp.torch;
+
+namespace NablaGen.Generation;
+
+/// <summary>The memory side of a pipeline: its plan, its measurement, and what is said when it runs out.</summary>
+/// <param name="folder">The model.</param>
+/// <param name="device">Where it runs.</param>
+/// <param name="dtype">The type of the large matrix products.</param>
+/// <param name="keepLoaded">Whether models may stay for the next video.</param>
+/// <param name="vram">The most device memory to take, in bytes; null for what is free.</param>
+/// <param name="look">Looks at the memory of a CUDA device; null on the CPU.</param>
+internal sealed class GenerationMemory(
+    ModelFolder folder, Device device, ScalarType dtype, bool keepLoaded, long? vram, Func<MemoryProbe>? look)
+{
+    // What this process's CUDA context holds by the time the free memory is asked for: it is part of the plan, too.
+    private const long Context = 400L << 20;
+
+    private WeightSizes? _sizes;
+    private MemoryBudget? _budget;
+
+    /// <summary>The most device memory in use so far, all programs' together; null on the CPU.</summary>
+    public long? PeakDeviceBytes { get; private set; }
+
+    private bool IsCuda => look is not null;
+
+    /// <summary>Looks at how much of the device's memory is in use now.</summary>
+    public void Sample()
+    {
+        if (look?.Invoke() is { } now)
+        {
+            PeakDeviceBytes = Math.Max(PeakDeviceBytes ?? 0, now.Total - now.Free);
+        }
+    }
+
+    /// <summary>Plans for videos that are made one after another with the same models.</summary>
+    /// <exception cref="NablaGenException">One does not fit; the line says what would.</exception>
+    public MemoryPlan Plan(IReadOnlyList<GenerationRequest> requests)
+    {
+        var needs = requests.Select(Needs).Aggregate((a, b) => a.Max(b));
+        if (Plan(needs, Budget) is { } plan)
+        {
+            return plan with { SamplingTime = Time(requests), BatchesGuidance = requests.All(IsBatched) };
+        }
+
+        var large = requests.FirstOrDefault(request => !Fits(request, Budget)) ?? requests[0];
+        throw new NablaGenException(Refusal(large));
+    }
+
+    /// <summary>Plans for decoding alone.</summary>
+    /// <param name="latent">The latents' shape. [C, T', h, w]</param>
+    /// <exception cref="NablaGenException">It does not fit.</exception>
+    public MemoryPlan PlanDecoding(long[] latent)
+    {
+        var needs = MemoryEstimate.Decoding(Sizes, folder.VaeConfig, latent, device);
+        return Plan(needs, Budget) ?? throw new NablaGenException(
+            $"decoding latents of {latent[3]}x{latent[2]} takes at least {ByteSize.Text(MemoryPlanner.LeastBudget(needs))} and {Limit()}");
+    }
+
+    /// <summary>Runs work, and says in one line what can be done where memory or the device fails.</summary>
+    /// <param name="clock">Knows the stage.</param>
+    /// <param name="plan">What was planned.</param>
+    /// <param name="request">The video; null where it is latents that are decoded.</param>
+    /// <param name="work">The work.</param>
+    public T Guard<T>(StageClock clock, MemoryPlan plan, GenerationRequest? request, Func<T> work)
+    {
+        try
+        {
+            return work();
+        }
+        catch (Exception error) when (MemoryFault.IsDeviceFull(error))
+        {
+            throw new NablaGenException($"{device} ran out of memory while {clock.Doing}: {ByteSize.Text(plan.Peak)} were expected at most{Remedy(request, plan)}", error);
+        }
+        catch (Exception error) when (MemoryFault.IsHostFull(error))
+        {
+            throw new NablaGenException($"the machine ran out of memory while {clock.Doing}{Remedy(request, plan)}", error);
+        }
+        catch (Exception error) when (MemoryFault.IsOfDevice(error))
+        {
+            throw new NablaGenException($"{device} failed while {clock.Doing}: {MemoryFault.Line(error)}", error);
+        }
+    }
+
+    private WeightSizes Sizes => _sizes ??= WeightSizes.Of(folder, dtype, VideoDecoder.DefaultDtype(device));
+
+    private MemoryBudget Budget => _budget ??= FindBudget();
+
+    private MemoryBudget FindBudget()
+    {
+        var host = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
+        if (look is null)
+        {
+            return new MemoryBudget(host, host);
+        }
+
+        var (_, free, total) = look();
+        if (vram > total)
+        {
+            throw new InvalidRequestException($"--vram {ByteSize.Option(vram.Value)}: {device} has {ByteSize.Text(total)}");
+        }
+
+        return new MemoryBudget(Math.Min(vram ?? total, Math.Min(free + Context, total)), host);
+    }
+
+    private MemoryNeeds Needs(GenerationRequest request)
+    {
+        return MemoryEstimate.Of(
+            request, Sizes, folder.DitConfig, folder.TextEncoderConfig, folder.VaeConfig, device, dtype, IsBatched(request) ? 2 : 1);
+    }
+
+    private bool IsBatched(GenerationRequest request) => request.IsGuided && GuidanceBatch.Pays(Tokens(request), device.type);
+
+    private long Tokens(GenerationRequest request) => MemoryEstimate.Tokens(folder.DitConfig, request.LatentShape(folder.VaeConfig));
+
+    // The CPU has nowhere to stream from.
+    private MemoryPlan? Plan(MemoryNeeds needs, MemoryBudget budget) =>
+        MemoryPlanner.Plan(needs, budget, keepLoaded) is { } plan && (IsCuda || plan is { StreamedLayers: 0, IsTextEncoderOnDevice: true }) ? plan : null;
+
+    private bool Fits(GenerationRequest request, MemoryBudget budget) => Plan(Needs(request), budget) is not null;
+
+    private string Refusal(GenerationRequest request)
+    {
+        var needs = Needs(request);
+        var least = IsCuda
+            ? MemoryPlanner.LeastBudget(needs)
+            : needs.Runtime + new[] { needs.TextEncoderWeights + needs.TextEncoderWork, needs.AllDitWeights + needs.DitWork, needs.VaeWeights + needs.Vae.Min(choice => choice.Bytes) }.Max();
+        if (IsCuda && least <= Budget.Device)
+        {
+            return $"{Size(request)} needs {ByteSize.Text(needs.LayerWeights * needs.Blocks)} of the machine's memory for weights that {device} has no room for, and it has {ByteSize.Text(Budget.Host)}";
+        }
+
+        var choices = Smaller(request, Budget);
+        if (vram is not null && least <= look?.Invoke().Total)
+        {
+            choices = [$"--vram {ByteSize.Option(least)}", .. choices];
+        }
+
+        return $"{Size(request)} takes at least {ByteSize.Text(least)} and {Limit()}: {MemoryAdvice.Of(choices)}";
+    }
+
+    // What fits into a good deal less than what was expected.
+    private string Remedy(GenerationRequest? request, MemoryPlan plan)
+    {
+        if (request is null)
+        {
+            return "";
+        }
+
+        var budget = new MemoryBudget(plan.Peak * 17 / 20, Budget.Host);
+        return IsCuda && Plan(Needs(request), budget) is { } smaller
+            ? $": try --vram {ByteSize.Option(budget.Device)}, which {Difference(plan, smaller)}"
+            : $": {MemoryAdvice.Of(Smaller(request, budget))}";
+    }
+
+    private static string Difference(MemoryPlan plan, MemoryPlan smaller) => smaller.ResidentLayers < plan.ResidentLayers
+        ? $"leaves {smaller.ResidentLayers} of {smaller.Blocks} transformer blocks there"
+        : smaller.Vae.Tiling != plan.Vae.Tiling ? $"decodes by {smaller.Vae.Name}" : "leaves more room";
+
+    private IReadOnlyList<string> Smaller(GenerationRequest request, MemoryBudget budget)
+    {
+        var (dit, vae) = (folder.DitConfig, folder.VaeConfig);
+        return MemoryAdvice.Smaller(
+            request, vae.TemporalStride * dit.PatchSize.Time, vae.SpatialStride * Math.Max(dit.PatchSize.Height, dit.PatchSize.Width), smaller => Fits(smaller, budget));
+    }
+
+    private string Limit() => IsCuda
+        ? $"{device} has {ByteSize.Text(Budget.Device)} {(vram is null ? "free" : "for it (--vram, and what is free)")}"
+        : $"this machine has {ByteSize.Text(Budget.Host)}";
+
+    private static string Size(GenerationRequest request) =>
+        $"{request.Width}x{request.Height} with {(request.Frames == 1 ? "1 frame" : $"{request.Frames} frames")}";
+
+    private TimeSpan? Time(IReadOnlyList<GenerationRequest> requests)
+    {
+        if (look is null)
+        {
+            return null;
+        }
+
+        var name = look().Name;
+        var times = requests.Select(request => SamplingTime.AtMost(
+            folder.DitConfig, Tokens(request), request.Steps * (request.IsGuided ? 2 : 1), name)).ToArray();
+        return times.Any(time => time is null) ? null : times.Aggregate(TimeSpan.Zero, (sum, time) => sum + time!.Value);
+    }
+}

@@ -1,0 +1,84 @@
+using NablaGen.Memory;
+using NablaGen.Models.Wan;
+using NablaGen.Tensors;
+using static TorchSharp.torch;
+
+namespace NablaGen.Generation;
+
+/// <summary>The transformer and the VAE of a model, each read when it is first asked for and freed when it is in the way.</summary>
+/// <param name="folder">The model.</param>
+/// <param name="device">Where they are.</param>
+/// <param name="dtype">The type of the large matrix products.</param>
+/// <param name="keep">Whether they stay for the next video, as far as the plan has room.</param>
+internal sealed class LoadedModels(ModelFolder folder, Device device, ScalarType dtype, bool keep) : IDisposable
+{
+    private MemoryPlan? _samplerPlan;
+    private LatentSampler? _sampler;
+    private VideoDecoder? _decoder;
+
+    /// <summary>The transformer, with as many blocks on the device as the plan has room for.</summary>
+    public LatentSampler Sampler(MemoryPlan plan, StageClock clock)
+    {
+        if (!plan.KeepsBoth)
+        {
+            Free(ref _decoder);
+        }
+
+        // A larger video than the last may leave room for fewer blocks.
+        if (_samplerPlan?.ResidentLayers > plan.ResidentLayers)
+        {
+            Free(ref _sampler);
+        }
+
+        if (_sampler is null)
+        {
+            clock.Start(GenerationStage.LoadTransformer);
+            _sampler = LatentSampler.Load(folder, new ModuleOptions(device, dtype), plan);
+            _samplerPlan = plan;
+        }
+
+        return _sampler;
+    }
+
+    /// <summary>The VAE. What is asked for in float32 is float32 to the end; else it has a type of its own.</summary>
+    public VideoDecoder Decoder() => _decoder ??= VideoDecoder.Load(folder, device, dtype == ScalarType.Float32 ? dtype : null);
+
+    /// <summary>The transformer's stage is over.</summary>
+    public void SamplerIsDone(MemoryPlan plan)
+    {
+        if (!keep || !plan.KeepsBoth)
+        {
+            Free(ref _sampler);
+        }
+    }
+
+    /// <summary>The VAE's stage is over.</summary>
+    public void DecoderIsDone(MemoryPlan plan)
+    {
+        if (!keep || !plan.KeepsBoth)
+        {
+            Free(ref _decoder);
+        }
+    }
+
+    /// <summary>Frees what is in memory; it can be asked for again.</summary>
+    public void FreeAll()
+    {
+        Free(ref _sampler);
+        Free(ref _decoder);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => FreeAll();
+
+    private void Free<T>(ref T? model)
+        where T : class, IDisposable
+    {
+        if (model is not null)
+        {
+            model.Dispose();
+            model = null;
+            DeviceCache.Release(device);
+        }
+    }
+}

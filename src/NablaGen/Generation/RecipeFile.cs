@@ -1,0 +1,68 @@
+using System.Text.Json;
+using NablaGen.Video;
+using NablaGen.Weights;
+
+namespace NablaGen.Generation;
+
+/// <summary>From what a run left behind back to its recipe.</summary>
+public static class RecipeFile
+{
+    /// <summary>Reads the recipe that a video, a picture, saved latents or a <c>.json</c> of ours carries.</summary>
+    /// <param name="path">Any of the files that a run writes; a video may have been copied into another format that keeps its tags.</param>
+    /// <exception cref="NablaGenException">There is no such file, it cannot be read, or it carries no recipe.</exception>
+    public static Recipe Read(string path)
+    {
+        if (!File.Exists(path))
+        {
+            throw new NablaGenException($"{path}: there is no such file");
+        }
+
+        var json = Path.GetExtension(path).ToLowerInvariant() switch
+        {
+            ".json" => Text(path),
+            ".safetensors" => Latents(path),
+            ".png" => Tag(PngText.Read(path)),
+            _ => Tag(VideoProbe.Read(path).Tags),
+        };
+        return json is not null && IsRecipe(json)
+            ? Recipe.Parse(json, path)
+            : throw new NablaGenException($"{path}: carries no recipe of NablaGen");
+    }
+
+    // Tags come in any case.
+    private static string? Tag(IEnumerable<KeyValuePair<string, string>> tags) =>
+        tags.FirstOrDefault(tag => tag.Key.Equals("comment", StringComparison.OrdinalIgnoreCase)).Value;
+
+    private static string Text(string path)
+    {
+        try
+        {
+            return File.ReadAllText(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new NablaGenException($"{path}: cannot be read: {e.Message}", e);
+        }
+    }
+
+    private static string? Latents(string path)
+    {
+        using var file = SafetensorsFile.Open(path);
+        return file.Metadata.GetValueOrDefault(LatentFile.RecipeKey);
+    }
+
+    // Other programs leave comments and .json files too; one of ours that is damaged has its own error.
+    private static bool IsRecipe(string text)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(text);
+            return document.RootElement.ValueKind == JsonValueKind.Object
+                && document.RootElement.TryGetProperty("prompt", out _) && document.RootElement.TryGetProperty("model_hash", out _);
+        }
+        catch (JsonException)
+        {
+            return false;
+        }
+    }
+}

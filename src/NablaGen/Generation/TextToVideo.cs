@@ -1,0 +1,323 @@
+using System.Diagnostics;
+using NablaGen.Attention;
+using NablaGen.Denoising;
+using NablaGen.Files;
+using NablaGen.Memory;
+using NablaGen.Models.Wan;
+using NablaGen.Models.Wan.Dit;
+using NablaGen.Models.Wan.Text;
+using NablaGen.Models.Wan.Vae;
+using NablaGen.Tensors;
+using NablaGen.Weights;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace NablaGen.Generation;
+
+/// <summary>
+/// Text → video with one model, stage by stage. Everything is checked before the first matrix is multiplied. The text encoder is in
+/// memory only while it encodes; the transformer and the VAE only during their stages, or from their first use on.
+/// </summary>
+/// <param name="folder">The model.</param>
+/// <param name="device">Where it runs.</param>
+/// <param name="dtype">The type of the large matrix products.</param>
+/// <param name="keepLoaded">Keeps the transformer and the VAE in memory for the next video, until disposed of; only one where both do not fit.</param>
+/// <param name="vram">The most device memory to take, in bytes; null for what is free at the start. The CPU has no such limit.</param>
+public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dtype, bool keepLoaded = false, long? vram = null) : IDisposable
+{
+    private readonly ModuleOptions _options = new(device, dtype);
+    private readonly GenerationMemory _memory = new(
+        folder, device, dtype, keepLoaded, vram, device.type == DeviceType.CUDA ? () => MemoryProbe.Read(device) : null);
+    private readonly PromptStage _prompts = new(folder);
+
+    private readonly LoadedModels _models = new(folder, device, dtype, keepLoaded);
+    private string? _hash;
+
+    /// <summary>The model.</summary>
+    public ModelFolder Folder => folder;
+
+    /// <summary>Where it runs.</summary>
+    public Device Device => device;
+
+    /// <summary>Makes a video and, before decoding, saves its latents.</summary>
+    /// <param name="request">What to make.</param>
+    /// <param name="output">The video: an <c>.mp4</c>, or a <c>.png</c> for a single frame. A <c>.json</c> is written beside it.</param>
+    /// <param name="latentsPath">Where the latents go; null for beside the video.</param>
+    /// <param name="progress">Is told how it goes.</param>
+    /// <param name="observer">Sees every attention and every step.</param>
+    /// <param name="cancellation">Stops the work; finished files stay.</param>
+    /// <exception cref="NablaGenException">Something the user can mend; found before the work wherever it can be.</exception>
+    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    public GenerationResult Generate(
+        GenerationRequest request, string output, string? latentsPath = null, IGenerationProgress? progress = null,
+        ISamplingObserver? observer = null, CancellationToken cancellation = default)
+    {
+        var clock = Clock(progress);
+        clock.Start(GenerationStage.Check);
+        CheckOutput(request, output, latentsPath ??= LatentFile.PathBeside(output));
+        return Make(request, output, latentsPath, observer, clock, cancellation);
+    }
+
+    /// <summary>Does all that making a video takes and writes no file, to measure it: the frames are brought to the CPU and dropped.</summary>
+    internal GenerationResult Measure(
+        GenerationRequest request, IGenerationProgress? progress = null, ISamplingObserver? observer = null, CancellationToken cancellation = default)
+    {
+        var clock = Clock(progress);
+        clock.Start(GenerationStage.Check);
+        return Make(request, null, null, observer, clock, cancellation);
+    }
+
+    private GenerationResult Make(
+        GenerationRequest request, string? output, string? latentsPath, ISamplingObserver? observer, StageClock clock, CancellationToken cancellation)
+    {
+        var tokens = Tokenize([request], clock);
+        var plan = Plan([request], clock);
+        clock.Start(GenerationStage.EncodeText);
+        using var prepared = Encode([request], tokens, plan, clock, cancellation).Single();
+        return Generate(prepared, output, latentsPath, plan, observer, clock, cancellation);
+    }
+
+    /// <summary>
+    /// Checks the model and the requests, then encodes all their prompts; the text encoder is read once and gone afterwards.
+    /// </summary>
+    /// <param name="requests">What to make.</param>
+    /// <param name="progress">Is told how it goes; units are requests.</param>
+    /// <param name="cancellation">Stops between two prompts.</param>
+    /// <returns>One for each request, in order; the caller disposes of them.</returns>
+    /// <exception cref="NablaGenException">The model or a request is wrong.</exception>
+    public IReadOnlyList<PreparedRequest> Prepare(
+        IReadOnlyList<GenerationRequest> requests, IGenerationProgress? progress = null, CancellationToken cancellation = default)
+    {
+        var clock = Clock(progress);
+        clock.Start(GenerationStage.Check);
+        var tokens = Tokenize(requests, clock);
+        var plan = Plan(requests, clock);
+        clock.Start(GenerationStage.EncodeText, requests.Count);
+        return Encode(requests, tokens, plan, clock, cancellation);
+    }
+
+    /// <summary>Makes the video of a prepared request and, before decoding, saves its latents.</summary>
+    /// <inheritdoc cref="Generate(GenerationRequest, string, string?, IGenerationProgress?, ISamplingObserver?, CancellationToken)"/>
+    public GenerationResult Generate(
+        PreparedRequest prepared, string output, string? latentsPath = null, IGenerationProgress? progress = null,
+        ISamplingObserver? observer = null, CancellationToken cancellation = default)
+    {
+        CheckOutput(prepared.Request, output, latentsPath ??= LatentFile.PathBeside(output));
+        return Generate(prepared, output, latentsPath, _memory.Plan([prepared.Request]), observer, Clock(progress), cancellation);
+    }
+
+    /// <summary>Makes the video of saved latents.</summary>
+    /// <param name="latentsPath">What <c>Generate</c> saved.</param>
+    /// <param name="output">The video, as for <c>Generate</c>.</param>
+    /// <param name="progress">Is told how it goes.</param>
+    /// <param name="cancellation">Stops the work.</param>
+    /// <exception cref="NablaGenException">The file is bad or not of this model, or the video cannot be written.</exception>
+    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    public GenerationResult DecodeLatents(
+        string latentsPath, string output, IGenerationProgress? progress = null, CancellationToken cancellation = default)
+    {
+        using var scope = NewDisposeScope();
+        var clock = Clock(progress);
+        clock.Start(GenerationStage.Check);
+        var (latents, recipe) = LatentFile.Load(latentsPath, folder);
+        VideoOutput.Check(output, recipe.Frames);
+        using (var source = folder.OpenVae())
+        {
+            CheckpointLoader.Check(source, Shapes(new WanVae(folder.VaeConfig, ModuleOptions.Meta)));
+        }
+
+        var plan = _memory.PlanDecoding(latents.shape);
+        if (device.type == DeviceType.CUDA)
+        {
+            clock.Plan(plan);
+        }
+
+        return _memory.Guard(clock, plan, null, () =>
+        {
+            var flat = Decode(latents, recipe, output, plan, clock, cancellation);
+            return Finish(output, latentsPath, recipe, null, flat, clock);
+        });
+    }
+
+    /// <summary>Checks every key, shape and type of the model's files, the tokenizer included, and that the weights fit into memory; nothing is loaded.</summary>
+    /// <exception cref="NablaGenException">A file is bad, or is not of the configuration's model, or a model does not fit.</exception>
+    public void CheckModel()
+    {
+        if (_prompts.IsReady)
+        {
+            return;
+        }
+
+        var dit = Shapes(new WanModel(folder.DitConfig, ModuleOptions.Meta));
+        var textEncoder = Shapes(new T5Encoder(folder.TextEncoderConfig, ModuleOptions.Meta));
+        var vae = Shapes(new WanVae(folder.VaeConfig, ModuleOptions.Meta));
+        folder.Check(dit, textEncoder, vae);
+        MemoryCheck.Run([(folder.DitPath, dit), (folder.TextEncoderPath, textEncoder)], device, dtype);
+        _prompts.LoadTokenizer();
+    }
+
+    /// <summary>Work with the transformer on prepared requests; it is read for it if need be, and gone afterwards unless it is to stay.</summary>
+    internal T UseTransformer<T>(IReadOnlyList<PreparedRequest> prepared, IGenerationProgress? progress, Func<LatentSampler, StageClock, T> work)
+    {
+        var clock = Clock(progress);
+        var plan = _memory.Plan([.. prepared.Select(one => one.Request)]);
+        try
+        {
+            return _memory.Guard(clock, plan, prepared[0].Request, () => work(_models.Sampler(plan, clock), clock));
+        }
+        finally
+        {
+            _models.SamplerIsDone(plan);
+        }
+    }
+
+    /// <summary>The recipe of a request with this model. Reads the weights' files once for their hash.</summary>
+    public Recipe RecipeOf(GenerationRequest request) =>
+        Recipe.Of(request, folder.Name, _hash ??= folder.ComputeHash(), device.ToString(), DtypeName(dtype));
+
+    /// <summary>Frees the models that are still in memory.</summary>
+    public void Dispose() => _models.Dispose();
+
+    private StageClock Clock(IGenerationProgress? progress) => new(progress, _memory.Sample);
+
+    private MemoryPlan Plan(IReadOnlyList<GenerationRequest> requests, StageClock clock)
+    {
+        var plan = _memory.Plan(requests);
+        if (device.type == DeviceType.CUDA)
+        {
+            clock.Plan(plan);
+        }
+
+        return plan;
+    }
+
+    private static void CheckOutput(GenerationRequest request, string output, string latentsPath)
+    {
+        VideoOutput.Check(output, request.Frames);
+        OutputFile.Prepare(latentsPath, ".safetensors");
+    }
+
+    private IReadOnlyDictionary<string, int[]> Tokenize(IReadOnlyList<GenerationRequest> requests, StageClock clock)
+    {
+        foreach (var request in requests)
+        {
+            request.Check(folder.DitConfig, folder.VaeConfig);
+        }
+
+        CheckModel();
+        return _prompts.Tokenize(requests, clock);
+    }
+
+    private PreparedRequest[] Encode(
+        IReadOnlyList<GenerationRequest> requests, IReadOnlyDictionary<string, int[]> tokens, MemoryPlan plan, StageClock clock, CancellationToken cancellation)
+    {
+        cancellation.ThrowIfCancellationRequested();
+        if (plan is { IsTextEncoderOnDevice: true, KeepsAll: false })
+        {
+            _models.FreeAll();
+        }
+
+        try
+        {
+            var options = plan.IsTextEncoderOnDevice ? _options : _options with { Device = CPU };
+            return _memory.Guard(clock, plan, requests[0], () => _prompts.Encode(requests, tokens, options, RecipeOf, clock, cancellation));
+        }
+        finally
+        {
+            DeviceCache.Release(device);
+        }
+    }
+
+    private GenerationResult Generate(
+        PreparedRequest prepared, string? output, string? latentsPath, MemoryPlan plan, ISamplingObserver? observer, StageClock clock,
+        CancellationToken cancellation) => _memory.Guard(clock, plan, prepared.Request, () =>
+    {
+        using var scope = NewDisposeScope();
+        var meter = new DensityMeter();
+        var seen = new SamplingProgress(meter, clock);
+        // Who watches wants to see each pass by itself.
+        var watched = plan with { BatchesGuidance = plan.BatchesGuidance && observer is null };
+        var latents = Sample(prepared, watched, new SamplingObservers(observer, seen), clock, cancellation);
+        var recipe = seen.Thresholds.Count == 0 ? prepared.Recipe : prepared.Recipe with { Thresholds = seen.Thresholds };
+        if (latentsPath is not null)
+        {
+            LatentFile.Save(latentsPath, latents, recipe);
+        }
+
+        var flat = Decode(latents, recipe, output, plan, clock, cancellation);
+        return Finish(output, latentsPath, recipe, meter.Mean, flat, clock);
+    });
+
+    private Tensor Sample(
+        PreparedRequest prepared, MemoryPlan plan, ISamplingObserver observer, StageClock clock, CancellationToken cancellation)
+    {
+        var request = prepared.Request;
+        cancellation.ThrowIfCancellationRequested();
+        var sampler = _models.Sampler(plan, clock);
+        try
+        {
+            clock.Start(GenerationStage.Sample, request.Steps);
+            using var noise = LatentSampler.Noise(request.LatentShape(folder.VaeConfig), request.Seed);
+            var latents = sampler.Sample(
+                request, noise, prepared.Context, prepared.NegativeContext, observer, plan.BatchesGuidance, cancellation);
+            return latents.isfinite().all().item<bool>()
+                ? latents
+                : throw new NablaGenException($"the latents are not numbers (NaN or infinite) after sampling with {request.Solver}, {request.Steps} steps "
+                    + $"and guidance {request.Guidance} in {DtypeName(dtype)}; no video is made of them");
+        }
+        finally
+        {
+            _models.SamplerIsDone(plan);
+        }
+    }
+
+    // Gives the frames that came out in a single colour.
+    private IReadOnlyList<int> Decode(Tensor latents, Recipe recipe, string? output, MemoryPlan plan, StageClock clock, CancellationToken cancellation)
+    {
+        clock.Start(GenerationStage.Decode, recipe.Frames);
+        cancellation.ThrowIfCancellationRequested();
+        var decoder = _models.Decoder();
+        try
+        {
+            using var video = VideoOutput.Open(output, recipe, cancellation);
+            var flat = decoder.Decode(latents, frames =>
+            {
+                video.Write(frames);
+                clock.Done(video.FramesWritten, null);
+            }, plan.Vae.Tiling, cancellation);
+            video.Complete();
+            return flat;
+        }
+        finally
+        {
+            _models.DecoderIsDone(plan);
+        }
+    }
+
+    private GenerationResult Finish(
+        string? output, string? latentsPath, Recipe recipe, double? density, IReadOnlyList<int> flatFrames, StageClock clock)
+    {
+        using var process = Process.GetCurrentProcess();
+        var result = new GenerationResult(output ?? "", latentsPath, recipe, density, clock.Finish(), process.PeakWorkingSet64)
+        {
+            FlatFrames = flatFrames,
+            PeakDeviceMemoryBytes = _memory.PeakDeviceBytes,
+        };
+        if (output is not null)
+        {
+            ResultFile.Save(output, result);
+        }
+
+        return result;
+    }
+
+    private static IReadOnlyDictionary<string, long[]> Shapes(nn.Module module)
+    {
+        using (module)
+        {
+            return module.Shapes();
+        }
+    }
+
+    private static string DtypeName(ScalarType dtype) => dtype.ToString().ToLowerInvariant();
+}

@@ -1,0 +1,100 @@
+using NablaGen.Generation;
+using NablaGen.Models;
+using NablaGen.Models.Wan.Dit;
+using NablaGen.Models.Wan.Vae;
+
+namespace NablaGen.Jobs.Batch;
+
+/// <summary>Rows of a prompt file + what the command line says of all → every video to make, in order, checked.</summary>
+public static class BatchPlan
+{
+    /// <summary>Makes the plan.</summary>
+    /// <param name="rows">The prompt file's.</param>
+    /// <param name="shared">What counts where a row says nothing.</param>
+    /// <param name="seeds">Seeds of the rows that have none.</param>
+    /// <param name="defaults">The model's.</param>
+    /// <param name="dit">The model's, to check sizes.</param>
+    /// <param name="vae">The model's, to check sizes.</param>
+    /// <exception cref="InvalidRequestException">
+    /// A row cannot be made (the message says which line), or something shared has no effect on any row.
+    /// </exception>
+    public static IReadOnlyList<BatchRow> Make(
+        IReadOnlyList<PromptRow> rows, PartialRequest shared, SeedPlan seeds, GenerationDefaults defaults, DitConfig dit, VaeConfig vae)
+    {
+        if (seeds.Seeds is not null && rows.All(row => row.Request.Seed is not null))
+        {
+            throw new InvalidRequestException("--seeds has no effect: every row has a seed of its own");
+        }
+
+        var planned = new List<BatchRow>();
+        var copies = new Dictionary<PartialRequest, int>();
+        var errors = new RowErrors();
+        foreach (var row in rows)
+        {
+            errors.Try(() =>
+            {
+                var request = row.Request.Over(shared, defaults);
+                foreach (var seed in Seeds(request, seeds, copies))
+                {
+                    var whole = Checked(request with { Seed = seed }, row.Where, defaults, dit, vae);
+                    var number = planned.Count + 1;
+                    planned.Add(new BatchRow(number, row.Where, RowName.Of(number, whole.Prompt, seed), whole));
+                }
+            });
+        }
+
+        errors.Throw();
+        CheckShared(shared, planned);
+        return planned;
+    }
+
+    private static IEnumerable<long> Seeds(PartialRequest request, SeedPlan plan, Dictionary<PartialRequest, int> copies)
+    {
+        if (request.Seed is { } own)
+        {
+            return Enumerable.Range(0, plan.Seeds is null ? plan.RepeatCount : 1).Select(copy => own + copy);
+        }
+
+        if (plan.Seeds is { } seeds)
+        {
+            return seeds;
+        }
+
+        var first = copies.GetValueOrDefault(request);
+        copies[request] = first + plan.RepeatCount;
+        return Enumerable.Range(first, plan.RepeatCount).Select(copy => SeedPlan.Derive(request.Prompt!, copy));
+    }
+
+    private static GenerationRequest Checked(PartialRequest request, string where, GenerationDefaults defaults, DitConfig dit, VaeConfig vae)
+    {
+        try
+        {
+            var whole = request.ToRequest(defaults);
+            whole.Check(dit, vae);
+            return whole;
+        }
+        catch (InvalidRequestException error)
+        {
+            throw new InvalidRequestException($"{where}: {error.Message}");
+        }
+    }
+
+    // A row leaves out what has no effect on it; what has none on any is a mistake.
+    private static void CheckShared(PartialRequest shared, List<BatchRow> rows)
+    {
+        if ((shared.DenseSteps ?? shared.DenseLayers) is not null && rows.All(row => row.Request.Attention.IsDense))
+        {
+            throw new InvalidRequestException("--dense-steps and --dense-layers have no effect on attention 'dense', which every row has");
+        }
+
+        if (shared.TargetDensity is not null && rows.All(row => row.Request.TargetDensity is null))
+        {
+            throw new InvalidRequestException("--target-density has no effect: every row has an attention of its own");
+        }
+
+        if (shared.NegativePrompt is not null && rows.All(row => !row.Request.IsGuided))
+        {
+            throw new InvalidRequestException("--negative-prompt has no effect at guidance 1, which every row has");
+        }
+    }
+}

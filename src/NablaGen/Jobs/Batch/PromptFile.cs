@@ -1,0 +1,161 @@
+using System.Text;
+using System.Text.Json;
+using NablaGen.Files;
+using NablaGen.Generation;
+
+namespace NablaGen.Jobs.Batch;
+
+/// <summary>
+/// Reads prompts: <c>.txt</c> (a prompt a line; blank lines and lines that begin with # are skipped), <c>.jsonl</c> (an object a line) or
+/// <c>.csv</c> (RFC 4180, with a header). The keys are generate's options. UTF-8, or UTF-16 with its mark; any line ends.
+/// </summary>
+public static class PromptFile
+{
+    /// <summary>The name that means standard input, which is read as .txt, or as .jsonl if it begins with a brace.</summary>
+    public const string StandardInput = "-";
+
+    /// <summary>Reads a file.</summary>
+    /// <param name="path">The file, or <see cref="StandardInput"/>.</param>
+    /// <exception cref="NablaGenException">It cannot be read, is of another kind, or has no prompt.</exception>
+    /// <exception cref="InvalidRequestException">A row is wrong; the message says where, and which others are.</exception>
+    public static IReadOnlyList<PromptRow> Read(string path)
+    {
+        if (path == StandardInput)
+        {
+            using var input = Console.OpenStandardInput();
+            using var memory = new MemoryStream();
+            input.CopyTo(memory);
+            return Read(memory.ToArray(), "standard input", "");
+        }
+
+        var kind = Path.GetExtension(path).ToLowerInvariant();
+        if (kind is not (".txt" or ".jsonl" or ".csv"))
+        {
+            throw new NablaGenException($"{path}: the name of a file of prompts must end in .txt, .jsonl or .csv");
+        }
+
+        try
+        {
+            return Read(File.ReadAllBytes(path), path, kind);
+        }
+        catch (Exception error) when (error is FileNotFoundException or DirectoryNotFoundException)
+        {
+            throw new NablaGenException($"{path}: no such file", error);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new NablaGenException($"{path}: cannot be read: {Line.Of(error.Message)}", error);
+        }
+    }
+
+    /// <summary>Reads the contents of a file.</summary>
+    /// <param name="bytes">The contents.</param>
+    /// <param name="name">The file's name, for messages.</param>
+    /// <param name="kind"><c>.txt</c>, <c>.jsonl</c> or <c>.csv</c>; empty to tell the first two apart.</param>
+    /// <inheritdoc cref="Read(string)"/>
+    public static IReadOnlyList<PromptRow> Read(byte[] bytes, string name, string kind)
+    {
+        var text = Decode(bytes, name);
+        var rows = new RowCollector();
+        switch (kind)
+        {
+            case ".csv":
+                CsvRows.Read(text, name, rows);
+                break;
+            case "" when text.TrimStart().StartsWith('{'):
+            case ".jsonl":
+                ReadLines(text, name, rows, JsonRow);
+                break;
+            default:
+                ReadLines(text, name, rows, TextRow);
+                break;
+        }
+
+        return rows.Finish() is { Count: > 0 } read ? read : throw new NablaGenException($"{name}: no prompts in it");
+    }
+
+    private static void ReadLines(string text, string name, RowCollector rows, Func<string, string, PromptRow?> read)
+    {
+        using var lines = new StringReader(text);
+        for (var number = 1; lines.ReadLine() is { } line; number++)
+        {
+            if (!string.IsNullOrWhiteSpace(line))
+            {
+                rows.Add(() => read(line.Trim(), $"{name}:{number}"));
+            }
+        }
+    }
+
+    private static PromptRow? TextRow(string line, string where) =>
+        line.StartsWith('#') ? null : new PromptRow(where, new PartialRequest { Prompt = line });
+
+    private static PromptRow JsonRow(string line, string where)
+    {
+        using var document = Parse(line, where);
+        var kind = document.RootElement.ValueKind;
+        if (kind != JsonValueKind.Object)
+        {
+            throw new InvalidRequestException($"{where}: expected an object such as {{\"prompt\": \"a red ball\"}}, found {JsonKinds.Name(kind)}");
+        }
+
+        var values = new RowValues(where);
+        foreach (var field in document.RootElement.EnumerateObject())
+        {
+            switch (field.Value.ValueKind)
+            {
+                case JsonValueKind.String:
+                    values.Add(field.Name, field.Value.GetString()!);
+                    break;
+                case JsonValueKind.Number:
+                    values.Add(field.Name, field.Value.GetRawText());
+                    break;
+                case JsonValueKind.Null:
+                    _ = RowValues.Key(field.Name, where);
+                    break;
+                default:
+                    throw new InvalidRequestException(
+                        $"{where}: {RowValues.Key(field.Name, where)}: expected a string or a number, found {JsonKinds.Name(field.Value.ValueKind)}");
+            }
+        }
+
+        return values.ToRow();
+    }
+
+    private static JsonDocument Parse(string line, string where)
+    {
+        try
+        {
+            return JsonFile.Parse(Encoding.UTF8.GetBytes(line), where);
+        }
+        catch (NablaGenException error)
+        {
+            // It is a single line: of what System.Text.Json says, the line and the byte in it tell nothing.
+            throw new InvalidRequestException(error.Message.Split(" LineNumber:")[0]);
+        }
+    }
+
+    private static string Decode(byte[] bytes, string name)
+    {
+        // Notepad and older PowerShells write UTF-16, always with its mark.
+        if (bytes is [0xFF, 0xFE, ..])
+        {
+            return Encoding.Unicode.GetString(bytes.AsSpan(2));
+        }
+
+        if (bytes is [0xFE, 0xFF, ..])
+        {
+            return Encoding.BigEndianUnicode.GetString(bytes.AsSpan(2));
+        }
+
+        var start = bytes.AsSpan().StartsWith(Encoding.UTF8.Preamble) ? Encoding.UTF8.Preamble.Length : 0;
+        try
+        {
+            return new UTF8Encoding(false, throwOnInvalidBytes: true).GetString(bytes.AsSpan(start));
+        }
+        catch (DecoderFallbackException error)
+        {
+            var line = bytes.AsSpan(0, Math.Min(bytes.Length, start + Math.Max(error.Index, 0))).Count((byte)'\n') + 1;
+            throw new NablaGenException($"{name}:{line}: is not text in UTF-8", error);
+        }
+    }
+}

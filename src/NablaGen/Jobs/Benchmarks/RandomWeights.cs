@@ -1,0 +1,40 @@
+using static TorchSharp.torch;
+
+namespace NablaGen.Jobs.Benchmarks;
+
+/// <summary>Weights for a model that is only to be timed or compared with itself.</summary>
+internal static class RandomWeights
+{
+    /// <summary>
+    /// Norms 1, biases 0, the rest normal with a variance of 1 / inputs, so that activations keep their size from layer to layer as a
+    /// trained model's do.
+    /// </summary>
+    /// <param name="module">Its parameters are written.</param>
+    /// <param name="generator">Where the numbers come from; null for torch's own of the weights' device.</param>
+    public static void Fill(nn.Module module, Generator? generator = null)
+    {
+        foreach (var (name, parameter) in module.named_parameters())
+        {
+            Fill(name, parameter, generator);
+        }
+    }
+
+    /// <summary>The same for one parameter.</summary>
+    public static void Fill(string name, Tensor parameter, Generator? generator = null)
+    {
+        using var noGrad = no_grad();
+        using var scope = NewDisposeScope();
+        if (name.EndsWith("bias", StringComparison.Ordinal))
+        {
+            parameter.zero_();
+        }
+        else if (parameter.shape.Count(side => side > 1) < 2)
+        {
+            parameter.fill_(1);
+        }
+        else
+        {
+            parameter.normal_(0, 1 / Math.Sqrt(parameter.NumberOfElements / (double)parameter.shape[0]), generator);
+        }
+    }
+}

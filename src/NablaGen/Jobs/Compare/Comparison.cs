@@ -1,0 +1,173 @@
+using System.Text.Json;
+using NablaGen.Attention;
+using NablaGen.Denoising;
+using NablaGen.Generation;
+using NablaGen.Jobs.Statistics;
+using NablaGen.Video;
+using NablaGen.Video.Labels;
+using NablaGen.Video.Metrics;
+
+namespace NablaGen.Jobs.Compare;
+
+/// <summary>
+/// One prompt with several attention expressions from the same noise: <see cref="Add"/> makes each video, <see cref="Complete"/> measures
+/// them and writes what shows them beside one another.
+/// </summary>
+public sealed class Comparison : IDisposable
+{
+    private const string SideBySideName = "side-by-side.mp4";
+    private const string ContactSheetName = "contact-sheet.png";
+
+    private readonly TextToVideo _pipeline;
+    private readonly PreparedRequest _prompt;
+    private readonly string _folder;
+    private readonly LatentTrajectory _trajectory = new();
+    private readonly List<ComparedExpression> _expressions = [];
+    private Recipe? _recipe;
+
+    /// <summary>A comparison without videos yet.</summary>
+    /// <param name="pipeline">The model; one that keeps it loaded saves reading it for each expression.</param>
+    /// <param name="prompt">The prompt, encoded; its own attention does not count. Stays the caller's.</param>
+    /// <param name="folder">Where everything goes; made if it is not there.</param>
+    public Comparison(TextToVideo pipeline, PreparedRequest prompt, string folder)
+    {
+        (_pipeline, _prompt, _folder) = (pipeline, prompt, folder);
+    }
+
+    /// <summary>Sees that expressions can be compared.</summary>
+    /// <exception cref="InvalidRequestException">There is only one, or one is there twice.</exception>
+    public static void Check(IReadOnlyList<AttentionExpression> expressions)
+    {
+        if (expressions.Count < 2)
+        {
+            throw new InvalidRequestException($"a comparison needs two attention expressions or more, found {expressions.Count}");
+        }
+
+        if (expressions.GroupBy(expression => expression).FirstOrDefault(group => group.Count() > 1) is { } twice)
+        {
+            throw new InvalidRequestException($"attention '{twice.Key}' is named twice");
+        }
+    }
+
+    /// <summary>Sees before the work that a folder can take a comparison: it can be made and written to, and ffmpeg can make a video and ffprobe is there to read it.</summary>
+    /// <exception cref="NablaGenException">It cannot.</exception>
+    public static void CheckFolder(string folder)
+    {
+        if (File.Exists(folder))
+        {
+            throw new NablaGenException($"{folder}: this is a file, expected the name of a folder");
+        }
+
+        var tools = FfmpegTools.Find();
+        VideoProbe.Ffprobe(tools);
+        Mp4Writer.CheckTarget(Path.Combine(folder, SideBySideName), tools);
+    }
+
+    /// <summary>Makes the next video. The first is what the others are compared with.</summary>
+    /// <param name="request">A request that differs from the prompt's only in its attention and what is kept dense.</param>
+    /// <param name="progress">Is told how it goes.</param>
+    /// <param name="cancellation">Stops the work; finished files stay.</param>
+    /// <exception cref="NablaGenException">As for <see cref="TextToVideo.Generate(PreparedRequest, string, string?, IGenerationProgress?, ISamplingObserver?, CancellationToken)"/>.</exception>
+    public ComparedExpression Add(GenerationRequest request, IGenerationProgress? progress = null, CancellationToken cancellation = default)
+    {
+        var common = _prompt.Request with { Attention = request.Attention, DenseSteps = request.DenseSteps, DenseLayers = request.DenseLayers };
+        if (common != request)
+        {
+            throw new ArgumentException("the requests of a comparison differ in their attention alone", nameof(request));
+        }
+
+        var dit = _pipeline.Folder.DitConfig;
+        var density = new DensityStatistics(dit.NumLayers, dit.NumHeads);
+        var cosine = _expressions.Count == 0 ? null : new LatentCosine(_trajectory);
+        using var prepared = _prompt.With(request, _pipeline.RecipeOf(request));
+        var result = _pipeline.Generate(
+            prepared, Path.Combine(_folder, VideoName(request.Attention)), progress: progress,
+            observer: new SamplingObservers(density, cosine ?? (ISamplingObserver)_trajectory), cancellation: cancellation);
+
+        _recipe ??= result.Recipe;
+        var seconds = result.Seconds[GenerationStage.Sample];
+        _expressions.Add(new ComparedExpression
+        {
+            Attention = request.Attention.ToString(),
+            DenseSteps = request.DenseSteps,
+            DenseLayers = request.DenseLayers,
+            Video = Path.GetFileName(result.Path),
+            Latents = Path.GetFileName(result.LatentsPath!),
+            Density = Rounded(density.Mean!.Value),
+            SamplingSeconds = Rounded(seconds),
+            SpeedUp = Rounded(_expressions.Count == 0 ? 1 : _expressions[0].SamplingSeconds / seconds),
+            Seconds = result.Seconds.ToDictionary(stage => JsonNamingPolicy.SnakeCaseLower.ConvertName(stage.Key.ToString()), stage => Rounded(stage.Value)),
+            SecondsByStep = [.. density.Steps.Select(step => Rounded(step.Seconds))],
+            LatentCosineByStep = cosine?.Steps,
+            DensityByLayerAndHead = Table(dit.NumLayers, dit.NumHeads, (layer, head) => density.Steps.Average(step => step.Layers[layer].HeadDensities[head])),
+            DensityByStepAndLayer = Table(density.Steps.Count, dit.NumLayers, (step, layer) => density.Steps[step].Layers[layer].Density),
+        });
+        return _expressions[^1];
+    }
+
+    /// <summary>Measures the videos and writes the side by side video, the contact sheet, the numbers and the page.</summary>
+    /// <param name="cancellation">Stops the work.</param>
+    /// <exception cref="NablaGenException">A file cannot be read or written.</exception>
+    public ComparisonReport Complete(CancellationToken cancellation = default)
+    {
+        if (_recipe is null || _expressions.Count < 2)
+        {
+            throw new InvalidOperationException("A comparison needs two videos.");
+        }
+
+        for (var i = 0; i < _expressions.Count; i++)
+        {
+            var quality = VideoQuality.Measure(PathOf(_expressions[i]), i == 0 ? null : PathOf(_expressions[0]), cancellation: cancellation);
+            _expressions[i] = _expressions[i] with
+            {
+                Psnr = quality.Psnr,
+                Ssim = quality.Ssim,
+                Flicker = quality.Flicker,
+                PsnrByFrame = quality.PsnrByFrame,
+                SsimByFrame = quality.SsimByFrame,
+            };
+        }
+
+        LabelledVideo[] videos = [.. _expressions.Select(one => new LabelledVideo(
+            PathOf(one), one.Attention, $"density {one.Density:0.000} \u00b7 {one.SamplingSeconds:0.0} s"))];
+        SideBySideVideo.Write(Path.Combine(_folder, SideBySideName), videos,
+            new Dictionary<string, string> { ["title"] = _recipe.Prompt, ["comment"] = _recipe.ToJson() }, cancellation: cancellation);
+        var sheet = ContactSheet.Write(Path.Combine(_folder, ContactSheetName), videos,
+            new Dictionary<string, string> { ["Title"] = _recipe.Prompt, ["Comment"] = _recipe.ToJson() });
+
+        cancellation.ThrowIfCancellationRequested();
+        var report = new ComparisonReport
+        {
+            Recipe = _recipe,
+            SideBySide = SideBySideName,
+            ContactSheet = ContactSheetName,
+            DifferenceGain = sheet.Gain,
+            Expressions = _expressions,
+        };
+        report.Save(_folder);
+        ComparisonPage.Save(_folder, report);
+        return report;
+    }
+
+    /// <summary>Frees the first run's latents.</summary>
+    public void Dispose() => _trajectory.Dispose();
+
+    // Files of one name may lie in two folders.
+    private string VideoName(AttentionExpression attention)
+    {
+        var name = $"{attention.Name}.mp4";
+        for (var n = 2; _expressions.Any(one => one.Video.Equals(name, StringComparison.OrdinalIgnoreCase)); n++)
+        {
+            name = $"{attention.Name}-{n}.mp4";
+        }
+
+        return name;
+    }
+
+    private string PathOf(ComparedExpression expression) => Path.Combine(_folder, expression.Video);
+
+    private static double[][] Table(int rows, int columns, Func<int, int, double> value) =>
+        [.. Enumerable.Range(0, rows).Select(row => Enumerable.Range(0, columns).Select(column => Rounded(value(row, column))).ToArray())];
+
+    private static double Rounded(double value) => Math.Round(value, 6);
+}

@@ -1,0 +1,44 @@
+namespace NablaGen.Memory;
+
+/// <summary>What a generation needs, stage by stage, in bytes: the planner's only knowledge of models and videos. Decoding alone has
+/// nothing of text encoder and transformer.</summary>
+public sealed record MemoryNeeds
+{
+    /// <summary>What the device's runtime and libraries hold whatever runs.</summary>
+    public long Runtime { get; init; }
+
+    /// <summary>The text encoder's weights.</summary>
+    public long TextEncoderWeights { get; init; }
+
+    /// <summary>What encoding the longest prompt takes beside them.</summary>
+    public long TextEncoderWork { get; init; }
+
+    /// <summary>The transformer's weights outside its blocks.</summary>
+    public long DitWeights { get; init; }
+
+    /// <summary>The weights of one block.</summary>
+    public long LayerWeights { get; init; }
+
+    /// <summary>The transformer's blocks.</summary>
+    public int Blocks { get; init; }
+
+    /// <summary>What a pass through the transformer takes beside the weights.</summary>
+    public long DitWork { get; init; }
+
+    /// <summary>The VAE's weights.</summary>
+    public required long VaeWeights { get; init; }
+
+    /// <summary>The ways to decode, the fastest first.</summary>
+    public required IReadOnlyList<VaeChoice> Vae { get; init; }
+
+    /// <summary>The transformer's weights.</summary>
+    public long AllDitWeights => DitWeights + LayerWeights * Blocks;
+
+    /// <summary>The larger of each need of two videos made with one model.</summary>
+    public MemoryNeeds Max(MemoryNeeds other) => this with
+    {
+        TextEncoderWork = Math.Max(TextEncoderWork, other.TextEncoderWork),
+        DitWork = Math.Max(DitWork, other.DitWork),
+        Vae = [.. Vae.Zip(other.Vae, (a, b) => a with { Bytes = Math.Max(a.Bytes, b.Bytes) })],
+    };
+}

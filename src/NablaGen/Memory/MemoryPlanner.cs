@@ -1,0 +1,96 @@
+namespace NablaGen.Memory;
+
+/// <summary>
+/// Decides what lives where, so that a generation fits into the device's memory at the least cost. A pure function of needs and budget.
+/// </summary>
+/// <remarks>
+/// In order of their cost: all stays; the transformer leaves before the VAE comes; the VAE works in tiles; the text encoder runs on the
+/// CPU; blocks of the transformer come from the host's memory as they are needed, as few as must.
+/// </remarks>
+public static class MemoryPlanner
+{
+    /// <summary>The share of the budget that a plan leaves free: the expectations are that uncertain (docs/memory.md).</summary>
+    public const double Margin = 0.05;
+
+    /// <summary>Places for streamed blocks: one computes, one is filled.</summary>
+    public const int Slots = 2;
+
+    // Pinned memory cannot be paged out: the rest of the system needs some, too.
+    private const double MostOfHost = 0.9;
+
+    /// <summary>The cheapest plan that fits; null if none does.</summary>
+    /// <param name="needs">What the stages take.</param>
+    /// <param name="budget">What there is.</param>
+    /// <param name="keepLoaded">Whether the models are to stay for the next video, if they can.</param>
+    public static MemoryPlan? Plan(MemoryNeeds needs, MemoryBudget budget, bool keepLoaded)
+    {
+        var room = Room(budget) - needs.Runtime;
+        var resident = Resident(needs, room);
+        var vae = needs.Vae.FirstOrDefault(choice => needs.VaeWeights + choice.Bytes <= room);
+        if (resident < 0 || vae is null)
+        {
+            return null;
+        }
+
+        var isAllResident = resident == needs.Blocks;
+        var both = needs.AllDitWeights + needs.VaeWeights;
+        var keepsBoth = keepLoaded && isAllResident && vae == needs.Vae[0] && both + Math.Max(needs.DitWork, vae.Bytes) <= room;
+        var text = needs.TextEncoderWeights + needs.TextEncoderWork;
+        var isTextOnDevice = text <= room;
+        var keepsAll = keepsBoth && text + both <= room;
+        var streamed = (needs.Blocks - resident) * needs.LayerWeights;
+        var host = Math.Max(streamed, isTextOnDevice ? 0 : text);
+        if (host > budget.Host * MostOfHost)
+        {
+            return null;
+        }
+
+        var slots = isAllResident ? 0 : Slots;
+        var dit = needs.DitWeights + (resident + slots) * needs.LayerWeights;
+        var peaks = new Dictionary<GenerationStage, long>();
+        if (isTextOnDevice)
+        {
+            peaks[GenerationStage.EncodeText] = needs.Runtime + text + (keepsAll ? both : 0);
+        }
+
+        peaks[GenerationStage.Sample] = needs.Runtime + dit + needs.DitWork + (keepsBoth ? needs.VaeWeights : 0);
+        peaks[GenerationStage.Decode] = needs.Runtime + needs.VaeWeights + vae.Bytes + (keepsBoth ? dit : 0);
+        return new MemoryPlan
+        {
+            Budget = budget.Device,
+            IsTextEncoderOnDevice = isTextOnDevice,
+            Blocks = needs.Blocks,
+            ResidentLayers = resident,
+            Slots = slots,
+            KeepsBoth = keepsBoth,
+            KeepsAll = keepsAll,
+            Vae = vae,
+            Peaks = peaks,
+            HostBytes = host,
+        };
+    }
+
+    /// <summary>The smallest device budget for which there is a plan (if the host's memory holds what is streamed).</summary>
+    public static long LeastBudget(MemoryNeeds needs)
+    {
+        var slots = Math.Min(Slots, needs.Blocks);
+        var sample = needs.DitWeights + slots * needs.LayerWeights + needs.DitWork;
+        var decode = needs.VaeWeights + needs.Vae.Min(choice => choice.Bytes);
+        return (long)Math.Ceiling((needs.Runtime + Math.Max(sample, decode)) / (1 - Margin));
+    }
+
+    private static long Room(MemoryBudget budget) => (long)(budget.Device * (1 - Margin));
+
+    // How many blocks can stay; all, or as many as leave room for the slots; −1 if not even the slots fit.
+    private static int Resident(MemoryNeeds needs, long room)
+    {
+        var left = room - needs.DitWeights - needs.DitWork;
+        if (needs.LayerWeights * needs.Blocks <= left)
+        {
+            return needs.Blocks;
+        }
+
+        var resident = left < 0 ? -1 : left / Math.Max(needs.LayerWeights, 1) - Slots;
+        return (int)Math.Clamp(resident, -1, needs.Blocks - 1);
+    }
+}

@@ -1,0 +1,94 @@
+using NablaGen.Attention;
+using NablaGen.Models.Wan.Dit.Ops;
+using NablaGen.Tensors;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace NablaGen.Models.Wan.Dit;
+
+/// <summary>What stays the same over a run's steps: the order of the tokens, their rotary angles and the attention.</summary>
+public sealed class DitRun : IDisposable
+{
+    private readonly Tensor _order;
+    private readonly Tensor _place;
+
+    /// <summary>A run for latents of one size.</summary>
+    /// <param name="config">The transformer's sizes.</param>
+    /// <param name="latentFrames">Latent frames, T' in shapes.</param>
+    /// <param name="latentHeight">Latent rows; a multiple of the patch's.</param>
+    /// <param name="latentWidth">Latent columns; a multiple of the patch's.</param>
+    /// <param name="attention">The self-attention of every layer.</param>
+    /// <param name="options">Where the model is, and its type.</param>
+    /// <param name="ops">The passes of its blocks, the run's from now on; null for the fastest there are, which have no gradient on CUDA.</param>
+    public DitRun(
+        DitConfig config, int latentFrames, int latentHeight, int latentWidth, IAttention attention, ModuleOptions options,
+        IDitOps? ops = null)
+    {
+        var patch = config.PatchSize;
+        if (latentFrames % patch.Time != 0 || latentHeight % patch.Height != 0 || latentWidth % patch.Width != 0)
+        {
+            throw new NablaGenException(
+                $"latents of {latentFrames} × {latentHeight} × {latentWidth} cannot be cut into patches of {patch.Time} × {patch.Height} × {patch.Width}");
+        }
+
+        Attention = attention;
+        Layout = LayoutOf(config, [config.InDim, latentFrames, latentHeight, latentWidth]);
+        Rope = new RopeTable(Layout, config.HeadDim, options.Device);
+        Ops = ops ?? (options.Device.type == DeviceType.CUDA && config.QkNorm && CudaDitOps.Fit(config, options.Dtype)
+            ? new CudaDitOps(options.Device, options.Dtype, Layout, config.TextLen)
+            : new TorchDitOps());
+
+        using var scope = NewDisposeScope();
+        var order = Layout.Order.Select(index => (long)index).ToArray();
+        var place = new long[order.Length];
+        for (var i = 0; i < order.Length; i++)
+        {
+            place[order[i]] = i;
+        }
+
+        _order = tensor(order).to(options.Device).DetachFromDisposeScope();
+        _place = tensor(place).to(options.Device).DetachFromDisposeScope();
+    }
+
+    /// <summary>The self-attention.</summary>
+    public IAttention Attention { get; }
+
+    /// <summary>The tokens' order in the transformer.</summary>
+    public BlockLayout Layout { get; }
+
+    /// <summary>The tokens' rotary angles.</summary>
+    public RopeTable Rope { get; }
+
+    /// <summary>What a block does between its matrix products.</summary>
+    public IDitOps Ops { get; }
+
+    /// <summary>The solver step in work, from 0; the caller sets it.</summary>
+    public int Step { get; set; }
+
+    /// <summary>Stops a pass between two layers.</summary>
+    public CancellationToken Cancellation { get; init; }
+
+    /// <summary>The blocks of latents' tokens.</summary>
+    /// <param name="config">The transformer's sizes.</param>
+    /// <param name="latents">Their shape, a multiple of the patch's. [C, T', h, w]</param>
+    public static BlockLayout LayoutOf(DitConfig config, ReadOnlySpan<long> latents)
+    {
+        var patch = config.PatchSize;
+        return BlockLayout.Create((int)latents[1] / patch.Time, (int)latents[2] / patch.Height, (int)latents[3] / patch.Width);
+    }
+
+    /// <summary>Raster order → blocks. [B, L, C]</summary>
+    public Tensor ToBlocks(Tensor tokens) => tokens.index_select(1, _order);
+
+    /// <summary>Blocks → raster order. [B, L, C]</summary>
+    public Tensor FromBlocks(Tensor tokens) => tokens.index_select(1, _place);
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Rope.Dispose();
+        Ops.Dispose();
+        _order.Dispose();
+        _place.Dispose();
+    }
+}

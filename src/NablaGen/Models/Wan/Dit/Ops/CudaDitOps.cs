@@ -1,0 +1,140 @@
+using NablaGen.Attention;
+using NablaGen.Cuda.Attention;
+using NablaGen.Cuda.Fused;
+using NablaGen.Cuda.Gemm;
+using NablaGen.Tensors;
+using NablaGen.Tensors.Layers;
+using static TorchSharp.torch;
+
+namespace NablaGen.Models.Wan.Dit.Ops;
+
+/// <summary>The passes as our fused kernels (docs/kernels.md): float32 residual stream, 16-bit branches.</summary>
+public sealed class CudaDitOps : IDitOps
+{
+    private readonly ScalarType _dtype;
+    private readonly ElementType _type;
+    private readonly LayerNormModulate _layerNorm;
+    private readonly RmsNormRope _rmsNorm;
+    private readonly GateResidual _gate;
+    private readonly GateResidualNorm _gateNorm;
+    private readonly GeluTanh _gelu;
+    private readonly LinearGelu? _linearGelu;
+    private readonly BlockOffsets _offsets;
+    private readonly BlockOffsets _contextOffsets;
+
+    /// <summary>The passes of a run.</summary>
+    /// <param name="device">The device.</param>
+    /// <param name="dtype">bfloat16 or float16.</param>
+    /// <param name="layout">The video's tokens.</param>
+    /// <param name="textLength">The prompt's tokens, padding included.</param>
+    public CudaDitOps(Device device, ScalarType dtype, BlockLayout layout, int textLength)
+    {
+        var cuda = CudaDevices.Open(device);
+        (_dtype, _type) = (dtype, CudaDevices.ElementType(dtype));
+        _layerNorm = new LayerNormModulate(cuda);
+        _rmsNorm = new RmsNormRope(cuda);
+        _gate = new GateResidual(cuda);
+        _gateNorm = new GateResidualNorm(cuda);
+        _gelu = new GeluTanh(cuda);
+        _linearGelu = NablaGen.Cuda.Gemm.LinearGelu.IsAvailable ? new LinearGelu(cuda) : null;
+        _offsets = new BlockOffsets(cuda, layout.Lengths);
+        _contextOffsets = BlockOffsets.Even(cuda, textLength);
+    }
+
+    /// <summary>Whether there are kernels for a model of these sizes in this type.</summary>
+    public static bool Fit(DitConfig config, ScalarType dtype) =>
+        CudaDevices.IsSixteenBit(dtype) && config.HeadDim is 64 or 128 && config.FfnDim % 8 == 0;
+
+    /// <inheritdoc/>
+    public Tensor Modulate(WanLayerNorm norm, Tensor x, Tensor shift, Tensor scale)
+    {
+        var y = empty(x.shape, _dtype, x.device);
+        _layerNorm.Run(
+            Address(x), Address(y), _type, Rows(x), Columns(x), (float)norm.Eps, scale: Address(scale), shift: Address(shift),
+            rowsPerBatch: (int)x.shape[1], modulationStride: scale.stride(0));
+        return y;
+    }
+
+    /// <inheritdoc/>
+    public Tensor Normalize(WanLayerNorm norm, Tensor x)
+    {
+        var y = empty(x.shape, _dtype, x.device);
+        _layerNorm.Run(Address(x), Address(y), _type, Rows(x), Columns(x), (float)norm.Eps, Address(norm.Weight), Address(norm.Bias));
+        return y;
+    }
+
+    /// <inheritdoc/>
+    public Tensor NormalizeHeads(WanRmsNorm? norm, Tensor x, int heads, RopeTable? rope) => NormalizeHeads(norm, x, heads, rope, means: null);
+
+    /// <inheritdoc/>
+    public (Tensor Heads, Tensor? BlockMeans) NormalizeHeads(WanRmsNorm? norm, Tensor x, int heads, RopeTable rope, bool wantsMeans)
+    {
+        var means = wantsMeans ? empty([x.shape[0] * heads, _offsets.Blocks, Columns(x) / heads], ScalarType.Float32, x.device) : null;
+        return (NormalizeHeads(norm, x, heads, rope, means), means);
+    }
+
+    private Tensor NormalizeHeads(WanRmsNorm? norm, Tensor x, int heads, RopeTable? rope, Tensor? means)
+    {
+        using var scope = NewDisposeScope();
+        if (norm is null)
+        {
+            throw new NotSupportedException("a model without norm_q and norm_k has no kernel for its rotation");
+        }
+
+        var offsets = x.shape[1] == _offsets.Tokens ? _offsets : _contextOffsets;
+        _rmsNorm.Run(
+            Address(x), Address(x), _type, (int)x.shape[0], heads, Columns(x) / heads, offsets, Address(norm.Weight), roundProduct: false,
+            Address(rope?.Table), (float)norm.Eps, Address(means));
+        return x.unflatten(2, [heads, -1]).transpose(1, 2).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    public Tensor AddGated(Tensor x, Tensor y, Tensor? gate)
+    {
+        _gate.Run(
+            Address(x), Address(y), _type, Rows(x), Columns(x), Address(gate), (int)x.shape[1], gate?.stride(0) ?? 0);
+        return x.alias();
+    }
+
+    /// <inheritdoc/>
+    public (Tensor X, Tensor Normalized) AddGatedAndNormalize(
+        Tensor x, Tensor y, Tensor? gate, WanLayerNorm norm, Tensor? shift = null, Tensor? scale = null)
+    {
+        _gateNorm.Run(
+            Address(x), Address(y), Address(y), _type, Rows(x), Columns(x), (float)norm.Eps, Address(gate), Address(norm.Weight), Address(norm.Bias),
+            Address(scale), Address(shift), (int)x.shape[1], (gate ?? scale)?.stride(0) ?? 0);
+        return (x.alias(), y.alias());
+    }
+
+    /// <inheritdoc/>
+    public Tensor LinearGelu(AutocastLinear layer, Tensor x)
+    {
+        using var scope = NewDisposeScope();
+        var y = empty([x.shape[0], x.shape[1], layer.Weight.shape[0]], _dtype, x.device);
+        if (_linearGelu is not null && layer.Bias is not null)
+        {
+            _linearGelu.Run(Address(x), Address(layer.Weight), Address(layer.Bias), Address(y), _type, Rows(x), Columns(x), Columns(y));
+        }
+        else
+        {
+            var sums = layer.forward(x);
+            _gelu.Run(Address(sums), Address(y), _type, sums.NumberOfElements);
+        }
+
+        return y.MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _linearGelu?.Dispose();
+        _offsets.Dispose();
+        _contextOffsets.Dispose();
+    }
+
+    private static nint Address(Tensor? tensor) => tensor is null ? 0 : TensorMemory.Address(tensor);
+
+    private static int Rows(Tensor x) => checked((int)(x.shape[0] * x.shape[1]));
+
+    private static int Columns(Tensor x) => (int)x.shape[2];
+}

@@ -1,0 +1,52 @@
+using NablaGen.Tensors.Layers;
+using static TorchSharp.torch;
+
+namespace NablaGen.Models.Wan.Dit.Ops;
+
+/// <summary>
+/// What a transformer block does between its matrix products: norms, modulation, rotation, residual sums, GELU. Each is one pass over
+/// memory where the device has a kernel for it.
+/// </summary>
+public interface IDitOps : IDisposable
+{
+    /// <summary>LayerNorm(x) · (1 + scale) + shift. [B, L, C] → [B, L, C], for the next product.</summary>
+    /// <param name="norm">The norm.</param>
+    /// <param name="x">Residual stream, float32. [B, L, C]</param>
+    /// <param name="shift">float32. [B, 1, C]</param>
+    /// <param name="scale">float32. [B, 1, C]</param>
+    Tensor Modulate(WanLayerNorm norm, Tensor x, Tensor shift, Tensor scale);
+
+    /// <summary>LayerNorm(x) with the norm's own weight and bias. [B, L, C] → [B, L, C], for the next product.</summary>
+    Tensor Normalize(WanLayerNorm norm, Tensor x);
+
+    /// <summary>RMSNorm over all heads, then rotation. [B, L, C] → [B, H, L, D]</summary>
+    /// <param name="norm">The norm; null for none.</param>
+    /// <param name="x">Queries or keys as a linear layer gives them; may be overwritten. [B, L, C]</param>
+    /// <param name="heads">H.</param>
+    /// <param name="rope">The angles; null to leave it unturned.</param>
+    Tensor NormalizeHeads(WanRmsNorm? norm, Tensor x, int heads, RopeTable? rope);
+
+    /// <summary>The same for the tokens of the video, with the means over each block if wanted and if this can make them in passing.</summary>
+    /// <returns>[B, H, L, D], and null or float32 [B · H, blocks, D].</returns>
+    (Tensor Heads, Tensor? BlockMeans) NormalizeHeads(WanRmsNorm? norm, Tensor x, int heads, RopeTable rope, bool wantsMeans) =>
+        (NormalizeHeads(norm, x, heads, rope), null);
+
+    /// <summary>x + y · gate, the residual stream's next value. x may be overwritten. [B, L, C] in float32</summary>
+    /// <param name="x">Residual stream, float32. [B, L, C]</param>
+    /// <param name="y">A branch's output. [B, L, C]</param>
+    /// <param name="gate">float32; null for 1. [B, 1, C]</param>
+    Tensor AddGated(Tensor x, Tensor y, Tensor? gate);
+
+    /// <summary>x + y · gate, and its LayerNorm for the next branch: <see cref="AddGated"/>, then <see cref="Modulate"/> or <see cref="Normalize"/>.</summary>
+    /// <param name="x">Residual stream, float32; may be overwritten. [B, L, C]</param>
+    /// <param name="y">A branch's output; may be overwritten. [B, L, C]</param>
+    /// <param name="gate">float32; null for 1. [B, 1, C]</param>
+    /// <param name="norm">The norm, with its own weight and bias if it has them.</param>
+    /// <param name="shift">float32; null for no modulation. [B, 1, C]</param>
+    /// <param name="scale">float32, with the shift. [B, 1, C]</param>
+    /// <returns>The residual stream's next value, and its norm.</returns>
+    (Tensor X, Tensor Normalized) AddGatedAndNormalize(Tensor x, Tensor y, Tensor? gate, WanLayerNorm norm, Tensor? shift = null, Tensor? scale = null);
+
+    /// <summary>GELU(x Wᵀ + b), tanh form. [B, L, inputs] → [B, L, outputs]</summary>
+    Tensor LinearGelu(AutocastLinear layer, Tensor x);
+}

@@ -1,0 +1,55 @@
+using NablaGen.Tensors.Layers;
+using static TorchSharp.torch;
+using static TorchSharp.torch.nn;
+
+namespace NablaGen.Models.Wan.Dit.Ops;
+
+/// <summary>The passes as libtorch's operations, on any device and in any type; the reference for the others.</summary>
+public sealed class TorchDitOps : IDitOps
+{
+    /// <inheritdoc/>
+    public Tensor Modulate(WanLayerNorm norm, Tensor x, Tensor shift, Tensor scale)
+    {
+        using var scope = NewDisposeScope();
+        return (norm.forward(x) * (1 + scale) + shift).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    public Tensor Normalize(WanLayerNorm norm, Tensor x) => norm.forward(x);
+
+    /// <inheritdoc/>
+    public Tensor NormalizeHeads(WanRmsNorm? norm, Tensor x, int heads, RopeTable? rope)
+    {
+        using var scope = NewDisposeScope();
+        var normalised = (norm is null ? x : norm.forward(x)).unflatten(2, [heads, -1]);
+        var turned = rope is null ? normalised : rope.Rotate(normalised);
+        return turned.transpose(1, 2).to_type(x.dtype).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    public Tensor AddGated(Tensor x, Tensor y, Tensor? gate)
+    {
+        using var scope = NewDisposeScope();
+        return (gate is null ? x + y : x + y * gate).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    public (Tensor X, Tensor Normalized) AddGatedAndNormalize(
+        Tensor x, Tensor y, Tensor? gate, WanLayerNorm norm, Tensor? shift = null, Tensor? scale = null)
+    {
+        var sum = AddGated(x, y, gate);
+        return (sum, shift is null ? Normalize(norm, sum) : Modulate(norm, sum, shift, scale!));
+    }
+
+    /// <inheritdoc/>
+    public Tensor LinearGelu(AutocastLinear layer, Tensor x)
+    {
+        using var scope = NewDisposeScope();
+        return functional.gelu(layer.forward(x), TorchSharp.Modules.GELU.Approximate.tanh).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+    }
+}

@@ -1,0 +1,34 @@
+using NablaGen.Models.Wan.Dit.Ops;
+using static TorchSharp.torch;
+
+namespace NablaGen.Models.Wan.Dit;
+
+/// <summary>
+/// The residual stream between two transformer blocks. The last branch is not added yet: whoever reads on adds it in the pass that
+/// normalises, which saves reading the stream once more.
+/// </summary>
+/// <param name="Sum">The stream so far, float32. [B, L, C]</param>
+/// <param name="Branch">What is still to be added; null for nothing. [B, L, C]</param>
+/// <param name="Gate">Its factor, float32. [B, 1, C]</param>
+public readonly record struct ResidualStream(Tensor Sum, Tensor? Branch = null, Tensor? Gate = null) : IDisposable
+{
+    /// <summary>The stream with everything added, and its modulated norm; the tensors here may be overwritten.</summary>
+    public (Tensor X, Tensor Normalized) Normalize(IDitOps ops, WanLayerNorm norm, Tensor shift, Tensor scale) => Branch is null
+        ? (Sum, ops.Modulate(norm, Sum, shift, scale))
+        : ops.AddGatedAndNormalize(Sum, Branch, Gate, norm, shift, scale);
+
+    /// <summary>The stream with everything added; the tensors here may be overwritten. [B, L, C]</summary>
+    public Tensor Add(IDitOps ops) => Branch is null ? Sum : ops.AddGated(Sum, Branch, Gate);
+
+    /// <summary>Moves its tensors to the scope around the present one.</summary>
+    public ResidualStream MoveToOuterDisposeScope() =>
+        new(Sum.MoveToOuterDisposeScope(), Branch?.MoveToOuterDisposeScope(), Gate?.MoveToOuterDisposeScope());
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Sum.Dispose();
+        Branch?.Dispose();
+        Gate?.Dispose();
+    }
+}

@@ -1,0 +1,16 @@
+using NablaGen.Tensors;
+
+namespace NablaGen.Models.Wan.Dit.Streaming;
+
+/// <summary>How weights get from the host's memory into slots on the device, in an order that is safe without the host's waiting.</summary>
+internal interface ILayerUploads : IDisposable
+{
+    /// <summary>Fills a slot, once the work that <see cref="Release"/> marked is done.</summary>
+    void Copy(int slot, ParameterPool host, ParameterPool device);
+
+    /// <summary>The device's work from here on waits for the slot's last copy.</summary>
+    void Await(int slot);
+
+    /// <summary>The device's work so far is the last that uses what the slot holds.</summary>
+    void Release(int slot);
+}

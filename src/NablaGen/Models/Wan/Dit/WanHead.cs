@@ -1,0 +1,40 @@
+using NablaGen.Tensors;
+using NablaGen.Tensors.Layers;
+using TorchSharp.Modules;
+using TorchSharp.Utils;
+using static TorchSharp.torch;
+using static TorchSharp.torch.nn;
+
+namespace NablaGen.Models.Wan.Dit;
+
+/// <summary>Tokens → patches of velocity, all in float32. Port of Head, wan/modules/model.py.</summary>
+public sealed class WanHead : Module<Tensor, Tensor, Tensor>
+{
+    [ComponentName(Name = "norm")]
+    private readonly WanLayerNorm _norm;
+
+    [ComponentName(Name = "head")]
+    private readonly AutocastLinear _head;
+
+    [ComponentName(Name = "modulation")]
+    private readonly Parameter _modulation;
+
+    /// <summary>The head of a configuration.</summary>
+    public WanHead(DitConfig config, ModuleOptions options)
+        : base(nameof(WanHead))
+    {
+        var patch = config.PatchSize;
+        _norm = new WanLayerNorm(config.Dim, config.Eps, options);
+        _head = new AutocastLinear(config.Dim, patch.Time * patch.Height * patch.Width * config.OutDim, options.Float32);
+        _modulation = options.Float32.Parameter(1, 2, config.Dim);
+        RegisterComponents();
+    }
+
+    /// <summary>x [B, L, C], e [B, C] (the time embedding, float32) → [B, L, patch · OutDim].</summary>
+    public override Tensor forward(Tensor x, Tensor e)
+    {
+        using var scope = NewDisposeScope();
+        var m = (_modulation + e.unsqueeze(1)).chunk(2, 1);
+        return _head.forward(_norm.forward(x) * (1 + m[1]) + m[0]).MoveToOuterDisposeScope();
+    }
+}

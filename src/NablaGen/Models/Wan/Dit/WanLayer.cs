@@ -1,0 +1,81 @@
+using NablaGen.Tensors;
+using TorchSharp.Modules;
+using TorchSharp.Utils;
+using static TorchSharp.torch;
+using static TorchSharp.torch.nn;
+
+namespace NablaGen.Models.Wan.Dit;
+
+/// <summary>
+/// One transformer block: modulated self-attention, cross-attention to the prompt, modulated feed-forward; the residual stream is
+/// float32. Port of WanLayer, wan/modules/model.py.
+/// </summary>
+public sealed class WanLayer : Module<ResidualStream, Tensor, Tensor, DitRun, int, ResidualStream>
+{
+    [ComponentName(Name = "norm1")]
+    private readonly WanLayerNorm _norm1;
+
+    [ComponentName(Name = "self_attn")]
+    private readonly WanSelfAttention _selfAttention;
+
+    [ComponentName(Name = "norm3")]
+    private readonly WanLayerNorm? _norm3;
+
+    [ComponentName(Name = "cross_attn")]
+    private readonly WanCrossAttention _crossAttention;
+
+    [ComponentName(Name = "norm2")]
+    private readonly WanLayerNorm _norm2;
+
+    [ComponentName(Name = "ffn")]
+    private readonly WanFeedForward _ffn;
+
+    [ComponentName(Name = "modulation")]
+    private readonly Parameter _modulation;
+
+    /// <summary>A block of a configuration.</summary>
+    public WanLayer(DitConfig config, ModuleOptions options)
+        : base(nameof(WanLayer))
+    {
+        _norm1 = new WanLayerNorm(config.Dim, config.Eps, options);
+        _selfAttention = new WanSelfAttention(config, options);
+        _norm3 = config.CrossAttnNorm ? new WanLayerNorm(config.Dim, config.Eps, options, affine: true) : null;
+        _crossAttention = new WanCrossAttention(config, options);
+        _norm2 = new WanLayerNorm(config.Dim, config.Eps, options);
+        _ffn = new WanFeedForward(config, options);
+        _modulation = options.Float32.Parameter(1, 6, config.Dim);
+        RegisterComponents();
+    }
+
+    /// <summary>One block.</summary>
+    /// <param name="stream">Residual stream in the run's order; may be overwritten. [B, L, C]</param>
+    /// <param name="e">The time's modulation, float32. [B, 6, C]</param>
+    /// <param name="context">The embedded prompt. [B, TextLen, C]</param>
+    /// <param name="run">Layout, angles, attention and step.</param>
+    /// <param name="layer">This block's number.</param>
+    public override ResidualStream forward(ResidualStream stream, Tensor e, Tensor context, DitRun run, int layer)
+    {
+        using var scope = NewDisposeScope();
+        var m = (_modulation + e).chunk(6, 1);
+
+        var ops = run.Ops;
+
+        // What has been read goes at once, not with the scope: two branches fewer at the feed-forward layer's peak.
+        var (x, normalized) = stream.Normalize(ops, _norm1, shift: m[0], scale: m[1]);
+        stream.Branch?.Dispose();
+        var y = _selfAttention.forward(normalized, run, layer);
+        normalized.Dispose();
+
+        (x, normalized) = _norm3 is null ? Twice(ops.AddGated(x, y, m[2])) : ops.AddGatedAndNormalize(x, y, m[2], _norm3);
+        y.Dispose();
+        y = _crossAttention.forward(normalized, context, ops);
+        normalized.Dispose();
+
+        (x, normalized) = ops.AddGatedAndNormalize(x, y, null, _norm2, shift: m[3], scale: m[4]);
+        y.Dispose();
+        y = _ffn.forward(normalized, ops);
+        return new ResidualStream(x, y, m[5]).MoveToOuterDisposeScope();
+    }
+
+    private static (Tensor, Tensor) Twice(Tensor x) => (x, x.alias());
+}

@@ -1,0 +1,51 @@
+using NablaGen.Tensors;
+using NablaGen.Tensors.Layers;
+using TorchSharp.Utils;
+using static TorchSharp.torch;
+using static TorchSharp.torch.nn;
+
+namespace NablaGen.Models.Wan.Dit;
+
+/// <summary>What self- and cross-attention have alike: the products around the attention and the norms of queries and keys.</summary>
+public abstract class WanProjections<T1, T2, T3> : Module<T1, T2, T3, Tensor>
+{
+    [ComponentName(Name = "q")]
+    private protected readonly AutocastLinear Q;
+
+    [ComponentName(Name = "k")]
+    private protected readonly AutocastLinear K;
+
+    [ComponentName(Name = "v")]
+    private protected readonly AutocastLinear V;
+
+    [ComponentName(Name = "o")]
+    private protected readonly AutocastLinear O;
+
+    [ComponentName(Name = "norm_q")]
+    private protected readonly WanRmsNorm? NormQ;
+
+    [ComponentName(Name = "norm_k")]
+    private protected readonly WanRmsNorm? NormK;
+
+    private protected WanProjections(string name, DitConfig config, ModuleOptions options)
+        : base(name)
+    {
+        Heads = config.NumHeads;
+        Q = new AutocastLinear(config.Dim, config.Dim, options);
+        K = new AutocastLinear(config.Dim, config.Dim, options);
+        V = new AutocastLinear(config.Dim, config.Dim, options);
+        O = new AutocastLinear(config.Dim, config.Dim, options);
+        NormQ = config.QkNorm ? new WanRmsNorm(config.Dim, config.Eps, options) : null;
+        NormK = config.QkNorm ? new WanRmsNorm(config.Dim, config.Eps, options) : null;
+        RegisterComponents();
+    }
+
+    /// <summary>H.</summary>
+    protected int Heads { get; }
+
+    /// <summary>[B, L, C] → [B, H, L, D].</summary>
+    protected Tensor Split(Tensor x) => x.unflatten(2, [Heads, -1]).transpose(1, 2);
+
+    /// <summary>[B, H, L, D] → [B, L, C].</summary>
+    protected static Tensor Join(Tensor y) => y.transpose(1, 2).flatten(2);
+}

@@ -1,0 +1,165 @@
+using System.Text;
+using NablaGen.Files;
+using NablaGen.Models.Wan.Dit;
+using NablaGen.Models.Wan.Text;
+using NablaGen.Models.Wan.Vae;
+
+namespace NablaGen.Models.Wan;
+
+/// <summary>
+/// Reads the models' configurations from JSON. Each key is that of the reference's constructor, and each value is checked;
+/// keys that NablaGen has no use for are left alone (<c>_class_name</c> and other notes of the library that wrote the file).
+/// </summary>
+public static class ModelConfigs
+{
+    /// <summary>A transformer's, as in <c>config.json</c> (WanModel, wan/modules/model.py).</summary>
+    /// <param name="json">The JSON text.</param>
+    /// <param name="path">The file it is from, for messages.</param>
+    /// <exception cref="NablaGenException">A key is missing or its value is wrong, or the model is not text-to-video.</exception>
+    public static DitConfig ParseDit(string json, string path)
+    {
+        using var document = JsonFile.Parse(Encoding.UTF8.GetBytes(json), path);
+        return Dit(new JsonFields(document.RootElement, path));
+    }
+
+    /// <summary>A text encoder's (T5Encoder, wan/modules/t5.py). What it does not say is as in umT5-XXL.</summary>
+    /// <param name="json">The JSON text.</param>
+    /// <param name="path">The file it is from, for messages.</param>
+    /// <exception cref="NablaGenException">A value is wrong.</exception>
+    public static TextEncoderConfig ParseTextEncoder(string json, string path)
+    {
+        using var document = JsonFile.Parse(Encoding.UTF8.GetBytes(json), path);
+        return TextEncoder(new JsonFields(document.RootElement, path));
+    }
+
+    /// <summary>A VAE's (WanVAE_, wan/modules/vae.py). What it does not say is as in Wan2.1.</summary>
+    /// <param name="json">The JSON text.</param>
+    /// <param name="path">The file it is from, for messages.</param>
+    /// <exception cref="NablaGenException">A value is wrong.</exception>
+    public static VaeConfig ParseVae(string json, string path)
+    {
+        using var document = JsonFile.Parse(Encoding.UTF8.GetBytes(json), path);
+        return Vae(new JsonFields(document.RootElement, path));
+    }
+
+    internal static DitConfig Dit(JsonFields fields)
+    {
+        var modelType = fields.String("model_type") ?? "t2v";
+        if (modelType != "t2v")
+        {
+            throw fields.Error("model_type", "\"t2v\" (NablaGen makes videos from text alone)", Line.Key(modelType));
+        }
+
+        // Diffusers leaves patch_size, window_size, qk_norm, cross_attn_norm and text_dim out of the official files.
+        var patch = fields.Ints("patch_size") ?? [1, 2, 2];
+        if (patch.Length != 3)
+        {
+            throw fields.Error("patch_size", "3 numbers (time, height, width)", $"{patch.Length}");
+        }
+
+        if (fields.Ints("window_size", min: -1) is { } window && !window.All(size => size == -1))
+        {
+            throw fields.Error("window_size", "[-1, -1] (no window)", $"[{string.Join(", ", window)}]");
+        }
+
+        var config = new DitConfig
+        {
+            PatchSize = (patch[0], patch[1], patch[2]),
+            TextLen = fields.Int("text_len", 512),
+            InDim = fields.Int("in_dim", 16),
+            Dim = fields.Int("dim"),
+            FfnDim = fields.Int("ffn_dim"),
+            FreqDim = fields.Int("freq_dim", 256),
+            TextDim = fields.Int("text_dim", 4096),
+            OutDim = fields.Int("out_dim", 16),
+            NumHeads = fields.Int("num_heads"),
+            NumLayers = fields.Int("num_layers"),
+            QkNorm = fields.Bool("qk_norm", true),
+            CrossAttnNorm = fields.Bool("cross_attn_norm", true),
+            Eps = fields.Double("eps", 1e-6),
+        };
+        if (config.Dim % config.NumHeads != 0)
+        {
+            throw fields.Error("dim", $"a multiple of \"num_heads\" ({config.NumHeads})", $"{config.Dim}");
+        }
+
+        if (config.HeadDim % 2 != 0)
+        {
+            throw fields.Error("dim", "heads of even width, for the rotary embedding", $"width {config.HeadDim} (dim / num_heads)");
+        }
+
+        if (config.FreqDim % 2 != 0)
+        {
+            throw fields.Error("freq_dim", "an even number", $"{config.FreqDim}");
+        }
+
+        if (config.OutDim != config.InDim)
+        {
+            throw fields.Error("out_dim", $"the same as \"in_dim\" ({config.InDim})", $"{config.OutDim}");
+        }
+
+        return config.Eps > 0 ? config : throw fields.Error("eps", "a number above 0", $"{config.Eps}");
+    }
+
+    internal static TextEncoderConfig TextEncoder(JsonFields fields)
+    {
+        var xxl = TextEncoderConfig.UmT5Xxl;
+        var config = new TextEncoderConfig
+        {
+            Vocab = fields.Int("vocab", xxl.Vocab),
+            Dim = fields.Int("dim", xxl.Dim),
+            DimAttn = fields.Int("dim_attn", xxl.DimAttn),
+            DimFfn = fields.Int("dim_ffn", xxl.DimFfn),
+            NumHeads = fields.Int("num_heads", xxl.NumHeads),
+            NumLayers = fields.Int("num_layers", xxl.NumLayers),
+            NumBuckets = fields.Int("num_buckets", xxl.NumBuckets, min: 4),
+            SharedPos = fields.Bool("shared_pos", xxl.SharedPos),
+        };
+        if (config.DimAttn % config.NumHeads != 0)
+        {
+            throw fields.Error("dim_attn", $"a multiple of \"num_heads\" ({config.NumHeads})", $"{config.DimAttn}");
+        }
+
+        // Half the buckets are for each direction.
+        return config.NumBuckets % 2 == 0 ? config : throw fields.Error("num_buckets", "an even number", $"{config.NumBuckets}");
+    }
+
+    internal static VaeConfig Vae(JsonFields fields)
+    {
+        var wan = VaeConfig.Wan21;
+        var config = new VaeConfig
+        {
+            Dim = fields.Int("dim", wan.Dim),
+            ZDim = fields.Int("z_dim", wan.ZDim),
+            DimMult = fields.Ints("dim_mult") ?? wan.DimMult,
+            NumResBlocks = fields.Int("num_res_blocks", wan.NumResBlocks),
+            TemporalDownsample = fields.Bools("temperal_downsample") ?? wan.TemporalDownsample,
+            LatentsMean = fields.Floats("latents_mean") ?? wan.LatentsMean,
+            LatentsStd = fields.Floats("latents_std") ?? wan.LatentsStd,
+        };
+        if (config.DimMult.Count == 0)
+        {
+            throw fields.Error("dim_mult", "at least one level", "none");
+        }
+
+        if (config.TemporalDownsample.Count != config.DimMult.Count - 1)
+        {
+            var expected = $"{config.DimMult.Count - 1} values, one fewer than \"dim_mult\"";
+            throw fields.Error("temperal_downsample", expected, $"{config.TemporalDownsample.Count}");
+        }
+
+        if (config.LatentsMean.Count != config.ZDim)
+        {
+            throw fields.Error("latents_mean", $"{config.ZDim} numbers, as \"z_dim\" says", $"{config.LatentsMean.Count}");
+        }
+
+        if (config.LatentsStd.Count != config.ZDim)
+        {
+            throw fields.Error("latents_std", $"{config.ZDim} numbers, as \"z_dim\" says", $"{config.LatentsStd.Count}");
+        }
+
+        return config.LatentsStd.All(value => value > 0)
+            ? config
+            : throw fields.Error("latents_std", "numbers above 0", $"{config.LatentsStd.Min()}");
+    }
+}

@@ -1,0 +1,128 @@
+using Google.Protobuf;
+
+namespace NablaGen.Models.Wan.Text.Tokenizer;
+
+/// <summary>
+/// What a tokenizer needs of a SentencePiece model file (sentencepiece_model.proto): the pieces with their scores, which
+/// Microsoft.ML.Tokenizers reads but does not give out, the kind of model, and the normaliser's settings for the library.
+/// </summary>
+internal sealed class SentencePieceModel
+{
+    /// <summary>The value of <see cref="Type"/> for a Unigram model.</summary>
+    public const int Unigram = 1;
+
+    private readonly List<SentencePiece> _pieces = [];
+    private bool _hasTrainer;
+    private ByteString? _normalizer;
+
+    /// <summary>The vocabulary, by id.</summary>
+    public IReadOnlyList<SentencePiece> Pieces => _pieces;
+
+    /// <summary>The trainer's model type; <see cref="Unigram"/> if the file does not say.</summary>
+    public int Type { get; private set; } = Unigram;
+
+    /// <summary>The name of <see cref="Type"/>.</summary>
+    public string TypeName => Type switch { Unigram => "Unigram", 2 => "BPE", 3 => "word", 4 => "character", _ => $"{Type}" };
+
+    /// <summary>The normaliser's settings as the file has them, a NormalizerSpec message.</summary>
+    public ByteString Normalizer => _normalizer ?? ByteString.Empty;
+
+    /// <summary>Reads a file whole.</summary>
+    /// <exception cref="NablaGenException">The file is missing, unreadable, cut off or no SentencePiece model.</exception>
+    public static SentencePieceModel Read(string path)
+    {
+        if (!File.Exists(path))
+        {
+            throw new NablaGenException($"{path}: no such file; expected umT5's SentencePiece vocabulary, spiece.model.");
+        }
+
+        var model = new SentencePieceModel();
+        try
+        {
+            using var stream = File.OpenRead(path);
+            using var input = new CodedInputStream(stream);
+            model.ReadFields(input);
+        }
+        catch (InvalidProtocolBufferException e)
+        {
+            throw new NablaGenException(Unfit("its bytes are no protocol buffer"), e);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new NablaGenException($"{path}: cannot be read: {e.Message}", e);
+        }
+
+        // The trainer's and the normaliser's settings come after the pieces.
+        return model._pieces.Count > 0 && model._hasTrainer && model._normalizer is not null ? model : throw new NablaGenException(Unfit("it ends early"));
+
+        string Unfit(string why) => model._pieces.Count == 0
+            ? $"{path}: not a SentencePiece model ({why})."
+            : $"{path}: a SentencePiece model cut off or damaged after {model._pieces.Count} pieces ({why}).";
+    }
+
+    /// <summary>The id of a piece, or -1.</summary>
+    public int IdOf(string piece) => _pieces.FindIndex(p => p.Text == piece);
+
+    private void ReadFields(CodedInputStream input)
+    {
+        while (input.ReadTag() is var tag and not 0)
+        {
+            switch (WireFormat.GetTagFieldNumber(tag))
+            {
+                case 1:
+                    _pieces.Add(ReadPiece(Nested(input)));
+                    break;
+                case 2:
+                    _hasTrainer = true;
+                    ReadTrainer(Nested(input));
+                    break;
+                case 3:
+                    _normalizer = input.ReadBytes();
+                    break;
+                default:
+                    input.SkipLastField();
+                    break;
+            }
+        }
+    }
+
+    private static SentencePiece ReadPiece(CodedInputStream input)
+    {
+        string text = "";
+        float score = 0;
+        while (input.ReadTag() is var tag and not 0)
+        {
+            switch (WireFormat.GetTagFieldNumber(tag))
+            {
+                case 1:
+                    text = input.ReadString();
+                    break;
+                case 2:
+                    score = input.ReadFloat();
+                    break;
+                default:
+                    input.SkipLastField();
+                    break;
+            }
+        }
+
+        return new SentencePiece(text, score);
+    }
+
+    private void ReadTrainer(CodedInputStream input)
+    {
+        while (input.ReadTag() is var tag and not 0)
+        {
+            if (WireFormat.GetTagFieldNumber(tag) == 3)
+            {
+                Type = input.ReadEnum();
+            }
+            else
+            {
+                input.SkipLastField();
+            }
+        }
+    }
+
+    private static CodedInputStream Nested(CodedInputStream input) => input.ReadBytes().CreateCodedInput();
+}

@@ -1,0 +1,36 @@
+using NablaGen.Cuda.Attention;
+using NablaGen.Cuda.Fused;
+using NablaGen.Tensors;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace NablaGen.Models.Wan.Vae;
+
+/// <summary>RMSNorm and SiLU as one pass over memory: our kernel on CUDA, vectorised C# on the CPU. libtorch's operations make seven.</summary>
+internal static class NormSiluOp
+{
+    /// <summary>Whether there is a pass for a tensor of this type, place and number of channels (axis 1).</summary>
+    public static bool Fits(Tensor x) => x.device_type switch
+    {
+        DeviceType.CUDA => x.shape[1] % 8 == 0 && x.shape[1] <= RmsNormSilu.MostColumns
+            && (x.dtype == ScalarType.Float32 || CudaDevices.IsSixteenBit(x.dtype)),
+        DeviceType.CPU => x.shape[1] % CpuNormSilu.Lanes == 0 && x.dtype == ScalarType.Float32,
+        _ => false,
+    };
+
+    /// <summary>y = norm(x), or SiLU of it. Both contiguous with the channels as the last axis; gamma holds as many numbers.</summary>
+    public static void Run(Tensor x, Tensor y, Tensor gamma, bool silu)
+    {
+        var columns = (int)gamma.NumberOfElements;
+        var rows = x.NumberOfElements / columns;
+        if (x.device_type == DeviceType.CPU)
+        {
+            CpuNormSilu.Run(x, y, gamma, rows, columns, silu);
+            return;
+        }
+
+        ElementType? type = x.dtype == ScalarType.Float32 ? null : CudaDevices.ElementType(x.dtype);
+        new RmsNormSilu(CudaDevices.Open(x.device))
+            .Run(TensorMemory.Address(x), TensorMemory.Address(y), type, rows, columns, TensorMemory.Address(gamma), silu);
+    }
+}

@@ -1,0 +1,33 @@
+using NablaGen.Tensors;
+using TorchSharp.Modules;
+using TorchSharp.Utils;
+using static TorchSharp.torch;
+using static TorchSharp.torch.nn;
+
+namespace NablaGen.Models.Wan.Vae;
+
+/// <summary>A plain 2D convolution of every frame by itself.</summary>
+public sealed class VaeConv2d : Module<Tensor, Tensor>
+{
+    private readonly long[] _stride;
+    private readonly long[] _padding;
+
+    [ComponentName(Name = "weight")]
+    private readonly Parameter _weight;
+
+    [ComponentName(Name = "bias")]
+    private readonly Parameter _bias;
+
+    /// <summary>A layer with unread weights.</summary>
+    public VaeConv2d(long inputs, long outputs, long kernel, ModuleOptions options, long stride = 1, long padding = 0)
+        : base(nameof(VaeConv2d))
+    {
+        (_stride, _padding) = ([stride, stride], [padding, padding]);
+        _weight = options.Parameter(outputs, inputs, kernel, kernel);
+        _bias = options.Parameter(outputs);
+        RegisterComponents();
+    }
+
+    /// <summary>[N, inputs, H, W] → [N, outputs, H / stride, W / stride].</summary>
+    public override Tensor forward(Tensor input) => functional.conv2d(input, _weight, _bias, _stride, _padding);
+}

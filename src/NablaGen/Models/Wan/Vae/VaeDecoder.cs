@@ -1,0 +1,131 @@
+using NablaGen.Tensors;
+using TorchSharp.Modules;
+using TorchSharp.Utils;
+using static TorchSharp.torch;
+using static TorchSharp.torch.nn;
+
+namespace NablaGen.Models.Wan.Vae;
+
+/// <summary>
+/// Latents → frames. Port of Decoder3d, wan/modules/vae.py. It has two parts: the deep one, at the latents' size, looks at whole frames
+/// (there is attention in it); the rising one, three quarters of the work and nearly all of the memory, looks at neighbours only and can
+/// be done tile by tile.
+/// </summary>
+public sealed class VaeDecoder : Module<Tensor, FeatureCache?, Tensor>
+{
+    private readonly VaeConfig _config;
+    private readonly int _blocksALevel;
+
+    [ComponentName(Name = "conv1")]
+    private readonly CausalConv3d _conv1;
+
+    [ComponentName(Name = "middle")]
+    private readonly VaeMiddle _middle;
+
+    [ComponentName(Name = "upsamples")]
+    private readonly ModuleList<Module<Tensor, FeatureCache?, Tensor>> _upsamples;
+
+    [ComponentName(Name = "head")]
+    private readonly VaeOutput _head;
+
+    /// <summary>A decoder with unread weights.</summary>
+    public VaeDecoder(VaeConfig config, ModuleOptions options)
+        : base(nameof(VaeDecoder))
+    {
+        long dim = config.Dim * config.DimMult[^1];
+        _conv1 = new CausalConv3d(config.ZDim, dim, (3, 3, 3), options);
+        _middle = new VaeMiddle(dim, options);
+        var layers = new List<Module<Tensor, FeatureCache?, Tensor>>();
+        for (var level = config.DimMult.Count - 1; level >= 0; level--)
+        {
+            long outputs = config.Dim * config.DimMult[level];
+            for (var i = 0; i <= config.NumResBlocks; i++)
+            {
+                layers.Add(new ResidualBlock(dim, outputs, options));
+                dim = outputs;
+            }
+
+            if (level > 0)
+            {
+                layers.Add(new Upsample(dim, config.TemporalDownsample[level - 1], options));
+                dim /= 2;
+            }
+        }
+
+        _upsamples = new ModuleList<Module<Tensor, FeatureCache?, Tensor>>([.. layers]);
+        _head = new VaeOutput(dim, 3, options);
+        (_blocksALevel, _config) = (config.NumResBlocks + 1, config);
+        RegisterComponents();
+    }
+
+    /// <summary>One latent frame: [B, ZDim, 1, h, w] → [B, 3, 1 or 4, 8 h, 8 w].</summary>
+    public override Tensor forward(Tensor input, FeatureCache? cache)
+    {
+        using var scope = NewDisposeScope();
+        var whole = VaeTile.Whole(input.shape[3], input.shape[4], _config);
+        return Rise(Deepen(input, cache), cache, whole, int.MaxValue).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The deep part, of a whole frame: [B, ZDim, 1, h, w] → [B, C, 1, h, w].</summary>
+    internal Tensor Deepen(Tensor input, FeatureCache? cache)
+    {
+        using var scope = NewDisposeScope();
+        var x = _middle.forward(_conv1.forward(input, cache), cache);
+        return Blocks(0, x, cache).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The rising part, of a tile: [B, C, 1, h, w], the whole frame, → [B, 3, 1 or 4, 8 rows, 8 columns].</summary>
+    /// <param name="deep">What <see cref="Deepen"/> gave.</param>
+    /// <param name="cache">The tile's own.</param>
+    /// <param name="tile">The tile.</param>
+    /// <param name="framesAtOnce">How many frames are at full resolution at once.</param>
+    internal Tensor Rise(Tensor deep, FeatureCache? cache, VaeTile tile, int framesAtOnce)
+    {
+        using var scope = NewDisposeScope();
+        var levels = tile.Entries.Length;
+        var x = tile.Start.Crop(deep, tile.Frame);
+        for (var level = 0; level < levels - 1; level++)
+        {
+            var before = x;
+            x = Raise(level, before, cache, tile);
+            before.Dispose();
+        }
+
+        // The last level goes a few frames at a time: the cache makes that exact.
+        var parts = new List<Tensor>();
+        for (var frame = 0L; frame < x.shape[2]; frame += framesAtOnce)
+        {
+            using var piece = x.narrow(2, frame, Math.Min(framesAtOnce, x.shape[2] - frame));
+            using var raised = levels == 0 ? piece.alias() : Raise(levels - 1, piece, cache, tile);
+            using var pixels = _head.forward(raised, cache);
+            parts.Add(tile.Core.Crop(pixels, levels == 0 ? tile.Start : tile.Exits[^1]));
+        }
+
+        return (parts.Count == 1 ? parts[0] : cat(parts, 2)).MoveToOuterDisposeScope();
+    }
+
+    // Twice the height and width, perhaps twice the frames, then this level's residual blocks.
+    private Tensor Raise(int level, Tensor x, FeatureCache? cache, VaeTile tile)
+    {
+        using var scope = NewDisposeScope();
+        var covered = (level == 0 ? tile.Start : tile.Exits[level - 1]).Doubled;
+        var up = _upsamples[level * (_blocksALevel + 1) + _blocksALevel].forward(x, cache);
+        var cropped = tile.Entries[level].Crop(up, covered);
+        up.Dispose();
+        var y = Blocks(level + 1, cropped, cache);
+        return tile.Exits[level].Crop(y, tile.Entries[level]).MoveToOuterDisposeScope();
+    }
+
+    // The residual blocks of a level, the deepest being 0. Disposes of x.
+    private Tensor Blocks(int level, Tensor x, FeatureCache? cache)
+    {
+        for (var i = 0; i < _blocksALevel; i++)
+        {
+            var before = x;
+            x = _upsamples[level * (_blocksALevel + 1) + i].forward(before, cache);
+            before.Dispose();
+        }
+
+        return x;
+    }
+}

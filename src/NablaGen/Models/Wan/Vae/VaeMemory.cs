@@ -1,0 +1,119 @@
+using NablaGen.Tensors;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace NablaGen.Models.Wan.Vae;
+
+/// <summary>How much memory a decode will take, by counting its tensors layer by layer.</summary>
+public static class VaeMemory
+{
+    // What a causal layer with a kernel of 3 keeps of the past.
+    private const long Kept = 2;
+
+    /// <summary>
+    /// The most bytes of tensors at once on the device: weights of the whole VAE, cached frames and the largest layer's inputs and
+    /// outputs. Not counted: CUDA's own (about half a GiB), what its allocator holds free, and scratch memory of cuDNN or oneDNN.
+    /// </summary>
+    /// <param name="config">The VAE's sizes.</param>
+    /// <param name="frames">Frames of the video.</param>
+    /// <param name="height">Rows of the video.</param>
+    /// <param name="width">Columns of the video.</param>
+    /// <param name="dtype">The VAE's type.</param>
+    /// <param name="tiling">How it is cut up; null for not at all.</param>
+    public static long Estimate(VaeConfig config, int frames, int height, int width, ScalarType dtype, VaeTiling? tiling = null)
+    {
+        tiling ??= VaeTiling.None;
+        var (rows, columns) = (height / config.SpatialStride, width / config.SpatialStride);
+        var latentFrames = (frames - 1) / config.TemporalStride + 1;
+        var tiles = tiling.Tiles(rows, columns, config);
+        var deepest = (long)config.Dim * config.DimMult[^1] * rows * columns;
+        var deep = Deep(config, (long)rows * columns);
+        var rises = tiles.Select(tile => Rise(config, tile, latentFrames > 1, tiling.FramesAtOnce)).ToList();
+        var activations = tiles.Count == 1
+            ? deep.Cache + rises[0].Cache + Math.Max(deep.Peak, deepest + rises[0].Peak)
+            : deepest * latentFrames + Math.Max(deep.Cache + deep.Peak, rises.Max(rise => rise.Cache + rise.Peak));
+        return (Parameters(config) + activations) * dtype.ElementSize();
+    }
+
+    private static long Parameters(VaeConfig config)
+    {
+        using var shapes = new WanVae(config, ModuleOptions.Meta);
+        return shapes.Shapes().Values.Sum(shape => shape.Aggregate(1L, (product, side) => product * side));
+    }
+
+    // All counts are of elements; pixels are those of a frame.
+    private static Part Deep(VaeConfig config, long pixels)
+    {
+        long dim = config.Dim * config.DimMult[^1];
+        var middle = Blocks(dim, dim, 2, pixels, 1);
+        // The attention's input and its norm, queries, keys and values together, its output and the projection.
+        var attention = 7 * dim * pixels;
+        var level = Blocks(dim, dim, config.NumResBlocks + 1, pixels, 1);
+        return new Part(
+            Kept * config.ZDim * pixels + middle.Cache + level.Cache,
+            Math.Max(attention, Math.Max(middle.Peak, level.Peak)));
+    }
+
+    private static Part Rise(VaeConfig config, VaeTile tile, bool moves, int framesAtOnce)
+    {
+        var (cache, peak) = (0L, 0L);
+        var (frames, covered) = (1L, tile.Start);
+        long dim = config.Dim * config.DimMult[^1];
+        for (var level = config.DimMult.Count - 2; level >= 0; level--)
+        {
+            var at = config.DimMult.Count - 2 - level;
+            var (entry, exit) = (tile.Entries[at], tile.Exits[at]);
+            var doubles = config.TemporalDownsample[level];
+            var (input, outputs) = (dim * covered.Area, (long)config.Dim * config.DimMult[level]);
+            // The last level's input waits whole while its pieces are done.
+            var piece = level == 0 ? Math.Min(frames, framesAtOnce) : frames;
+            var up = Upsample(dim, covered.Area, entry.Area, piece, doubles && moves);
+            piece = doubles && moves ? 2 * piece : piece;
+            var blocks = Blocks(dim / 2, outputs, config.NumResBlocks + 1, entry.Area, piece);
+            var cropped = entry == exit ? 0 : outputs * piece * (entry.Area + exit.Area);
+            cache += up.Cache + blocks.Cache;
+            peak = Math.Max(peak, input * frames + Math.Max(up.Peak, Math.Max(blocks.Peak, cropped)));
+            frames = doubles && moves ? 2 * frames : frames;
+            (dim, covered) = (outputs, exit);
+            if (level == 0)
+            {
+                cache += Kept * outputs * exit.Area;
+                peak = Math.Max(peak, input * frames + outputs * exit.Area * (2 * piece + Kept));
+            }
+        }
+
+        return new Part(cache, peak);
+    }
+
+    private static Part Blocks(long inputs, long outputs, int count, long pixels, long frames)
+    {
+        var (cache, peak) = (0L, 0L);
+        for (var i = 0; i < count; i++)
+        {
+            // The block's input lives to its end; a convolution has its padded input and its output beside it, a new cache entry the old one.
+            var (x, y) = (inputs * frames, outputs * frames);
+            var first = inputs * (frames + Kept) + Math.Max(y, Kept * inputs);
+            var second = y + outputs * (frames + Kept) + (frames < Kept ? (Kept - frames) * outputs : 0);
+            peak = Math.Max(peak, pixels * (x + Math.Max(first, second)));
+            cache += pixels * Kept * (inputs + outputs);
+            inputs = outputs;
+        }
+
+        return new Part(cache, peak);
+    }
+
+    // Its input is counted by the caller; pixels before and after.
+    private static Part Upsample(long dim, long covered, long entry, long frames, bool doubles)
+    {
+        var doubled = doubles ? 2 * dim * covered * frames : 0;
+        var inTime = doubles ? doubled + Math.Max(doubled, dim * covered * (frames + Kept)) : 0;
+        var outFrames = doubles ? 2 * frames : frames;
+        var pixels = 4 * covered * outFrames;
+        var inSpace = doubled + dim * pixels + dim / 2 * pixels;
+        var cropped = entry == 4 * covered ? 0 : dim / 2 * (pixels + entry * outFrames);
+        return new Part(doubles ? Kept * dim * covered : 0, Math.Max(inTime, Math.Max(inSpace, cropped)));
+    }
+
+    // Elements kept from one latent frame to the next, and the most beside them.
+    private readonly record struct Part(long Cache, long Peak);
+}

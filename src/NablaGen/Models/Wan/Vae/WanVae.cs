@@ -1,0 +1,164 @@
+using NablaGen.Tensors;
+using TorchSharp.Utils;
+using static TorchSharp.torch;
+using static TorchSharp.torch.nn;
+
+namespace NablaGen.Models.Wan.Vae;
+
+/// <summary>
+/// Wan's causal video VAE, frame by frame with cached features. Port of WanVAE_ and WanVAE, wan/modules/vae.py; the parameters' names
+/// are the checkpoint's own.
+/// </summary>
+public sealed class WanVae : Module
+{
+    private readonly ScalarType _dtype;
+
+    [ComponentName(Name = "encoder")]
+    private readonly VaeEncoder _encoder;
+
+    [ComponentName(Name = "conv1")]
+    private readonly CausalConv3d _conv1;
+
+    [ComponentName(Name = "conv2")]
+    private readonly CausalConv3d _conv2;
+
+    [ComponentName(Name = "decoder")]
+    private readonly VaeDecoder _decoder;
+
+    /// <summary>A VAE with unread weights.</summary>
+    public WanVae(VaeConfig config, ModuleOptions options)
+        : base(nameof(WanVae))
+    {
+        Config = config;
+        _dtype = options.Dtype;
+        _encoder = new VaeEncoder(config, options);
+        _conv1 = new CausalConv3d(config.ZDim * 2, config.ZDim * 2, (1, 1, 1), options);
+        _conv2 = new CausalConv3d(config.ZDim, config.ZDim, (1, 1, 1), options);
+        _decoder = new VaeDecoder(config, options);
+        RegisterComponents();
+    }
+
+    /// <summary>The sizes.</summary>
+    public VaeConfig Config { get; }
+
+    /// <summary>The parts that make frames of latents, each with its parameters' prefix.</summary>
+    public IReadOnlyList<(string Prefix, Module Module)> DecodingParts => [("conv2.", _conv2), ("decoder.", _decoder)];
+
+    /// <summary>The latents' mean, normalised by channel, float32. [B, 3, 4 n + 1, H, W] in [−1, 1] → [B, ZDim, n + 1, H / 8, W / 8].</summary>
+    public Tensor Encode(Tensor video)
+    {
+        using var scope = NewDisposeScope();
+        using var cache = new FeatureCache();
+        var chunk = Config.TemporalStride;
+        var latents = new List<Tensor> { EncodeChunk(video.narrow(2, 0, 1), cache) };
+        for (var frame = 1L; frame + chunk <= video.shape[2]; frame += chunk)
+        {
+            latents.Add(EncodeChunk(video.narrow(2, frame, chunk), cache));
+        }
+
+        var (mean, std) = Normalisation(video.device);
+        return ((cat(latents, 2) - mean) / std).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>
+    /// Decodes one latent frame after another and hands each one's frames over: 1, then 4 at a time. Memory does not grow with the
+    /// video's length, unless the frames are cut into tiles: then each tile is decoded to its end, and the video is gathered on the CPU.
+    /// </summary>
+    /// <param name="latents">Normalised latents, float32. [B, ZDim, T', h, w]</param>
+    /// <param name="onFrames">Takes [B, 3, n, 8 h, 8 w], float32, not yet clamped to [−1, 1]; the tensor is disposed of afterwards.</param>
+    /// <param name="tiling">How to cut it up; null for not at all.</param>
+    /// <param name="cancellation">Stops between latent frames.</param>
+    public void Decode(Tensor latents, Action<Tensor> onFrames, VaeTiling? tiling = null, CancellationToken cancellation = default)
+    {
+        tiling ??= VaeTiling.None;
+        var tiles = tiling.Tiles(latents.shape[3], latents.shape[4], Config);
+        if (tiles.Count > 1)
+        {
+            DecodeTiles(latents, onFrames, tiles, tiling.FramesAtOnce, cancellation);
+            return;
+        }
+
+        using var cache = new FeatureCache();
+        for (var frame = 0L; frame < latents.shape[2]; frame++)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            using var scope = NewDisposeScope();
+            var frames = _decoder.Rise(Deepen(latents, frame, cache), cache, tiles[0], tiling.FramesAtOnce);
+            onFrames(frames.to_type(ScalarType.Float32));
+        }
+    }
+
+    /// <summary>
+    /// The latents' mean and log-variance as the encoder gives them, not normalised; all frames at once, which takes more memory than
+    /// <see cref="Encode"/>, fewer operations, and gives the same. [B, 3, 4 n + 1, H, W] → twice [B, ZDim, n + 1, H / 8, W / 8].
+    /// </summary>
+    public (Tensor Mean, Tensor LogVariance) EncodeMoments(Tensor video)
+    {
+        using var scope = NewDisposeScope();
+        var moments = _conv1.forward(_encoder.forward(video, null), null).chunk(2, 1);
+        return (moments[0].MoveToOuterDisposeScope(), moments[1].MoveToOuterDisposeScope());
+    }
+
+    /// <summary>Decodes latents that are not normalised, all frames at once. [B, ZDim, T', h, w] → [B, 3, 4 (T' − 1) + 1, 8 h, 8 w]</summary>
+    public Tensor DecodeWhole(Tensor latents)
+    {
+        using var scope = NewDisposeScope();
+        return _decoder.forward(_conv2.forward(latents, null), null).MoveToOuterDisposeScope();
+    }
+
+    private void DecodeTiles(
+        Tensor latents, Action<Tensor> onFrames, IReadOnlyList<VaeTile> tiles, int framesAtOnce, CancellationToken cancellation)
+    {
+        using var scope = NewDisposeScope();
+        var deep = new List<Tensor>();
+        using (var cache = new FeatureCache())
+        {
+            for (var frame = 0L; frame < latents.shape[2]; frame++)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                deep.Add(Deepen(latents, frame, cache));
+            }
+        }
+
+        var (batch, height, width) = (latents.shape[0], latents.shape[3] * Config.SpatialStride, latents.shape[4] * Config.SpatialStride);
+        var chunks = deep.Select((_, i) => empty([batch, 3, i == 0 ? 1 : Config.TemporalStride, height, width], _dtype)).ToList();
+        foreach (var tile in tiles)
+        {
+            using var cache = new FeatureCache();
+            foreach (var (part, chunk) in deep.Zip(chunks))
+            {
+                cancellation.ThrowIfCancellationRequested();
+                using var step = NewDisposeScope();
+                var at = tile.Core;
+                chunk.narrow(3, at.Top, at.Height).narrow(4, at.Left, at.Width).copy_(_decoder.Rise(part, cache, tile, framesAtOnce));
+            }
+        }
+
+        foreach (var chunk in chunks)
+        {
+            using var step = NewDisposeScope();
+            onFrames(chunk.to_type(ScalarType.Float32));
+        }
+    }
+
+    // A latent frame through the layers that see whole frames.
+    private Tensor Deepen(Tensor latents, long frame, FeatureCache cache)
+    {
+        using var scope = NewDisposeScope();
+        var (mean, std) = Normalisation(latents.device);
+        var z = _conv2.forward((latents.narrow(2, frame, 1) * std + mean).to_type(_dtype), cache);
+        return _decoder.Deepen(z, cache).MoveToOuterDisposeScope();
+    }
+
+    private Tensor EncodeChunk(Tensor frames, FeatureCache cache)
+    {
+        using var scope = NewDisposeScope();
+        return _conv1.forward(_encoder.forward(frames.to_type(_dtype), cache), cache).narrow(1, 0, Config.ZDim).to_type(ScalarType.Float32).clone().MoveToOuterDisposeScope();
+    }
+
+    private (Tensor Mean, Tensor Std) Normalisation(Device device) =>
+        (Channels(Config.LatentsMean, device), Channels(Config.LatentsStd, device));
+
+    private static Tensor Channels(IReadOnlyList<float> values, Device device) =>
+        tensor(values.ToArray(), [1, values.Count, 1, 1, 1]).to(device);
+}

@@ -1,0 +1,11 @@
+using static TorchSharp.torch;
+
+namespace NablaGen.Tensors;
+
+/// <summary>What a checkpoint wants to know of a module.</summary>
+public static class ModuleExtensions
+{
+    /// <summary>Name → shape of every parameter. Modules built on the meta device will do.</summary>
+    public static IReadOnlyDictionary<string, long[]> Shapes(this nn.Module module) =>
+        module.named_parameters().ToDictionary(pair => pair.name, pair => pair.parameter.shape, StringComparer.Ordinal);
+}

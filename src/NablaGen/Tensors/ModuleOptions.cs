@@ -1,0 +1,30 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace NablaGen.Tensors;
+
+/// <summary>Where and in which type a model's parameters are made.</summary>
+/// <param name="Device">The device; <c>meta</c> makes shapes without memory.</param>
+/// <param name="Dtype">The type of the large matrix products. docs/numerics.md says what stays float32 whatever this is.</param>
+public sealed record ModuleOptions(Device Device, ScalarType Dtype)
+{
+    /// <summary>float32 on the CPU.</summary>
+    public static ModuleOptions Cpu { get; } = new(CPU, ScalarType.Float32);
+
+    /// <summary>Names and shapes only, no memory.</summary>
+    public static ModuleOptions Meta { get; } = new(META, ScalarType.Float32);
+
+    /// <summary>The same place, in float32.</summary>
+    public ModuleOptions Float32 => this with { Dtype = ScalarType.Float32 };
+
+    /// <summary>Where parameters take their memory from; null for memory of their own.</summary>
+    internal ParameterPool? Pool { get; init; }
+
+    /// <summary>A parameter whose values are yet to be read from a checkpoint. It is its module's and outlives the scope it is made in.</summary>
+    internal Parameter Parameter(params long[] shape)
+    {
+        var parameter = new Parameter(Pool?.Take(shape, Dtype) ?? empty(shape, Dtype, Device), requires_grad: false);
+        parameter.DetachFromDisposeScope();
+        return parameter;
+    }
+}

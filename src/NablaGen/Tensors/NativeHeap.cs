@@ -1,0 +1,48 @@
+using System.Runtime.InteropServices;
+
+namespace NablaGen.Tensors;
+
+/// <summary>Keeps the resident memory of a long run flat: what is freed goes back to the system.</summary>
+/// <remarks>
+/// Two things more than doubled it over 20 small steps with no tensor leaked. glibc learns to keep blocks of up to 32 MiB in its heap, where
+/// tensors of changing sizes leave holes. And each number that meets a tensor is a native object (TorchSharp's Scalar) that only the
+/// garbage collector frees; thousands of them hold the holes open, and the collector, which sees no native memory, has no cause to run.
+/// </remarks>
+internal static partial class NativeHeap
+{
+    private const int TrimThreshold = -1; // M_TRIM_THRESHOLD
+    private const int MapThreshold = -3;  // M_MMAP_THRESHOLD
+
+    // Above a small model's activations (a few MiB), for each new mapping is cleared page by page: with 1 MiB that took a third of the
+    // processor time of a video by the model in the box.
+    private const int Bytes = 8 << 20;
+
+    /// <summary>Frees what waits for the garbage collector; for the end of a step, which takes far longer than this (milliseconds).</summary>
+    public static void Collect()
+    {
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
+    }
+
+    /// <summary>Has blocks of 8 MiB and more come from the system and go back when freed. Does nothing where the C library is not glibc.</summary>
+    public static void ReturnLargeBlocks()
+    {
+        if (!OperatingSystem.IsLinux())
+        {
+            return;
+        }
+
+        try
+        {
+            _ = mallopt(MapThreshold, Bytes);
+            _ = mallopt(TrimThreshold, Bytes);
+        }
+        catch (Exception error) when (error is EntryPointNotFoundException or DllNotFoundException)
+        {
+            // musl has no mallopt, and no need of it.
+        }
+    }
+
+    [LibraryImport("libc.so.6")]
+    private static partial int mallopt(int parameter, int value);
+}

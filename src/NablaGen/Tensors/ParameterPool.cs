@@ -1,0 +1,110 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace NablaGen.Tensors;
+
+/// <summary>
+/// The memory of a module's parameters in one piece a type, so that a whole module is copied at once. Two modules of the same sizes, made
+/// with a pool each, have each parameter at the same place.
+/// </summary>
+internal sealed class ParameterPool : IDisposable
+{
+    private const long Alignment = 256;
+
+    private readonly Dictionary<ScalarType, Piece> _pieces = [];
+
+    private ParameterPool()
+    {
+    }
+
+    /// <summary>A pool as large as a module's parameters.</summary>
+    /// <param name="module">A module of those sizes and types; on the meta device will do.</param>
+    /// <param name="device">Where the memory is. On the CPU each piece has pages of its own, so that it can be pinned.</param>
+    public static ParameterPool For(nn.Module module, Device device)
+    {
+        var pool = new ParameterPool();
+        try
+        {
+            foreach (var group in module.parameters().GroupBy(parameter => parameter.dtype))
+            {
+                var bytes = group.Sum(parameter => Padded(parameter.NumberOfElements * parameter.element_size()));
+                pool._pieces.Add(group.Key, new Piece(bytes, group.Key, device));
+            }
+
+            return pool;
+        }
+        catch
+        {
+            pool.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The pieces by type: address and whole bytes (on the CPU whole pages).</summary>
+    public IEnumerable<(ScalarType Type, nint Start, long Bytes)> Pieces => _pieces.Select(piece => (piece.Key, piece.Value.Start, piece.Value.Bytes));
+
+    /// <summary>Copies all that another pool of the same sizes holds.</summary>
+    public void CopyFrom(ParameterPool other)
+    {
+        foreach (var (type, piece) in _pieces)
+        {
+            piece.CopyFrom(other._pieces[type]);
+        }
+    }
+
+    /// <summary>The next parameter's place, unfilled. Valid as long as the pool.</summary>
+    public Tensor Take(long[] shape, ScalarType type) => _pieces[type].Take(shape);
+
+    /// <summary>Frees the memory; modules on it must be gone, or not used again.</summary>
+    public void Dispose()
+    {
+        foreach (var piece in _pieces.Values)
+        {
+            piece.Dispose();
+        }
+    }
+
+    private static long Padded(long bytes, long step = Alignment) => (bytes + step - 1) / step * step;
+
+    private sealed class Piece : IDisposable
+    {
+        private readonly Tensor _memory;
+        private readonly long _size;
+        private readonly long _first;
+        private long _used;
+
+        public Piece(long bytes, ScalarType type, Device device)
+        {
+            _size = type.ElementSize();
+            var page = device.type == DeviceType.CPU ? Environment.SystemPageSize : Alignment;
+            Bytes = Padded(bytes, page);
+            _memory = empty([(Bytes + page) / _size], type, device).DetachFromDisposeScope();
+            var address = TensorMemory.Address(_memory);
+            Start = (nint)Padded(address, page);
+            _first = (Start - address) / _size;
+        }
+
+        public nint Start { get; }
+
+        public long Bytes { get; }
+
+        public Tensor Take(long[] shape)
+        {
+            using var scope = NewDisposeScope();
+            var elements = shape.Aggregate(1L, (product, side) => product * side);
+            var place = _memory.narrow(0, _first + _used / _size, elements).view(shape);
+            _used += Padded(elements * _size);
+            return place.MoveToOuterDisposeScope();
+        }
+
+        public void CopyFrom(Piece other)
+        {
+            using var scope = NewDisposeScope();
+            using var noGrad = no_grad();
+            var elements = _used / _size;
+            _memory.narrow(0, _first, elements).copy_(other._memory.narrow(0, other._first, elements));
+        }
+
+        public void Dispose() => _memory.Dispose();
+    }
+}

@@ -1,0 +1,36 @@
+using static TorchSharp.torch;
+
+namespace NablaGen.Weights;
+
+/// <summary>
+/// Named tensors on disk. Opening one reads and verifies its directory only; a tensor's bytes are read when asked for.
+/// Not for use by two threads at once.
+/// </summary>
+public interface ITensorSource : IDisposable
+{
+    /// <summary>The file that was opened: the one file, or a sharded checkpoint's index.</summary>
+    string Path { get; }
+
+    /// <summary>Every file the tensors lie in, in a fixed order, the index of a sharded checkpoint first.</summary>
+    IReadOnlyList<string> Files { get; }
+
+    /// <summary>All tensors by key.</summary>
+    IReadOnlyDictionary<string, TensorEntry> Entries { get; }
+
+    /// <summary>The file that holds a tensor, for messages.</summary>
+    string FileOf(string name);
+
+    /// <summary>
+    /// Reads one tensor to the CPU in its stored type; 8-bit floats become bfloat16 (see <see cref="StoredTypeExtensions.ToScalarType"/>).
+    /// </summary>
+    /// <exception cref="NablaGenException">There is no such key, or the file can't be read.</exception>
+    Tensor Read(string name);
+
+    /// <summary>
+    /// Reads one tensor into <paramref name="target"/>, of the same shape and any type and device: straight into its memory
+    /// if it is contiguous, on the CPU and of the stored type, else through a small buffer of the stored type (a target with
+    /// strides: through a whole temporary).
+    /// </summary>
+    /// <exception cref="NablaGenException">There is no such key, the shapes differ, or the file can't be read.</exception>
+    void CopyTo(string name, Tensor target);
+}

@@ -1,0 +1,259 @@
+using System.Buffers.Binary;
+using System.Text;
+
+namespace NablaGen.Weights;
+
+/// <summary>A global that a pickle names: a class or a function. Only its name; nothing is ever looked up or run.</summary>
+internal sealed record PickleGlobal(string Module, string Name)
+{
+    public override string ToString() => $"{Module}.{Name}";
+}
+
+/// <summary>A dictionary in a pickle, in its order.</summary>
+internal sealed class PickleDict
+{
+    public List<KeyValuePair<object?, object?>> Items { get; } = [];
+}
+
+/// <summary>
+/// Reads a Python pickle as a list of plain values, with the opcodes alone that a saved state_dict needs. A pickle is a program
+/// and may do harm in Python; here its calls go to <paramref name="call"/>, which knows a handful by name and refuses the rest.
+/// </summary>
+/// <param name="bytes">The pickle.</param>
+/// <param name="call">Gives the value of calling a global with arguments.</param>
+/// <param name="persistent">Gives the value of a persistent id.</param>
+/// <remarks>
+/// Values are null, bool, long, double, string, List&lt;object?&gt; (lists and tuples alike), <see cref="PickleDict"/>,
+/// <see cref="PickleGlobal"/>, and what the two functions return. Anything else, and any fault, is a FormatException.
+/// </remarks>
+internal sealed class PickleReader(byte[] bytes, Func<PickleGlobal, List<object?>, object?> call, Func<object?, object?> persistent)
+{
+    private static readonly object Mark = new();
+
+    private readonly Stack<object?> _stack = new();
+    private readonly Dictionary<long, object?> _memo = [];
+    private int _position;
+
+    /// <summary>The value of the pickle.</summary>
+    /// <exception cref="FormatException">It is cut short, malformed, or uses what a state_dict does not.</exception>
+    public object? Read()
+    {
+        while (true)
+        {
+            var opcode = (char)Byte();
+            if (opcode == '.') // STOP
+            {
+                return Pop();
+            }
+
+            Do(opcode);
+        }
+    }
+
+    private void Do(char opcode)
+    {
+        switch (opcode)
+        {
+            case '\x80': // PROTO
+                if (Byte() is var version and (< 2 or > 5))
+                {
+                    throw new FormatException($"pickle protocol {version}, expected 2 to 5");
+                }
+
+                break;
+            case '\x95': // FRAME: its length, of no use here
+                Take(8);
+                break;
+            case '(':
+                _stack.Push(Mark);
+                break;
+            case 'N':
+                _stack.Push(null);
+                break;
+            case '\x88':
+                _stack.Push(true);
+                break;
+            case '\x89':
+                _stack.Push(false);
+                break;
+            case 'K': // BININT1
+                _stack.Push((long)Byte());
+                break;
+            case 'M': // BININT2
+                _stack.Push((long)BinaryPrimitives.ReadUInt16LittleEndian(Take(2)));
+                break;
+            case 'J': // BININT
+                _stack.Push((long)BinaryPrimitives.ReadInt32LittleEndian(Take(4)));
+                break;
+            case '\x8a': // LONG1
+                _stack.Push(Long(Take(Byte())));
+                break;
+            case 'G': // BINFLOAT
+                _stack.Push(BinaryPrimitives.ReadDoubleBigEndian(Take(8)));
+                break;
+            case 'X': // BINUNICODE
+                _stack.Push(Text(BinaryPrimitives.ReadUInt32LittleEndian(Take(4))));
+                break;
+            case '\x8c': // SHORT_BINUNICODE
+                _stack.Push(Text(Byte()));
+                break;
+            case ']' or ')': // EMPTY_LIST, EMPTY_TUPLE
+                _stack.Push(new List<object?>());
+                break;
+            case '}':
+                _stack.Push(new PickleDict());
+                break;
+            case 't': // TUPLE
+                _stack.Push(PopToMark());
+                break;
+            case '\x85' or '\x86' or '\x87': // TUPLE1, TUPLE2, TUPLE3
+                _stack.Push(PopCount(opcode - '\x84'));
+                break;
+            case 'a': // APPEND
+                var last = Pop();
+                Top<List<object?>>("a list").Add(last);
+                break;
+            case 'e': // APPENDS
+                var items = PopToMark();
+                Top<List<object?>>("a list").AddRange(items);
+                break;
+            case 's': // SETITEM
+                SetItems(PopCount(2));
+                break;
+            case 'u': // SETITEMS
+                SetItems(PopToMark());
+                break;
+            case 'q': // BINPUT
+                _memo[Byte()] = Peek();
+                break;
+            case 'r': // LONG_BINPUT
+                _memo[BinaryPrimitives.ReadUInt32LittleEndian(Take(4))] = Peek();
+                break;
+            case '\x94': // MEMOIZE
+                _memo[_memo.Count] = Peek();
+                break;
+            case 'h': // BINGET
+                _stack.Push(Remembered(Byte()));
+                break;
+            case 'j': // LONG_BINGET
+                _stack.Push(Remembered(BinaryPrimitives.ReadUInt32LittleEndian(Take(4))));
+                break;
+            case 'c': // GLOBAL
+                _stack.Push(new PickleGlobal(TextLine(), TextLine()));
+                break;
+            case '\x93': // STACK_GLOBAL
+                var name = Pop<string>("a name");
+                _stack.Push(new PickleGlobal(Pop<string>("a module's name"), name));
+                break;
+            case 'R': // REDUCE
+                var arguments = Pop<List<object?>>("arguments");
+                _stack.Push(call(Pop<PickleGlobal>("a function"), arguments));
+                break;
+            case 'b': // BUILD: attributes of the dictionary itself (_metadata), of no use here
+                Pop();
+                Top<PickleDict>("a dictionary");
+                break;
+            case 'Q': // BINPERSID
+                _stack.Push(persistent(Pop()));
+                break;
+            default:
+                throw new FormatException($"pickle opcode 0x{(int)opcode:x2} at byte {_position - 1}, which no state_dict needs");
+        }
+    }
+
+    private void SetItems(List<object?> items)
+    {
+        var dictionary = Top<PickleDict>("a dictionary");
+        if (items.Count % 2 != 0)
+        {
+            throw new FormatException("a key without a value");
+        }
+
+        for (var i = 0; i < items.Count; i += 2)
+        {
+            dictionary.Items.Add(KeyValuePair.Create(items[i], items[i + 1]));
+        }
+    }
+
+    private static long Long(ReadOnlySpan<byte> little)
+    {
+        if (little.Length > 8)
+        {
+            throw new FormatException($"a number of {little.Length} bytes");
+        }
+
+        var value = little.IsEmpty ? 0 : (long)(sbyte)little[^1];
+        for (var i = little.Length - 2; i >= 0; i--)
+        {
+            value = (value << 8) | little[i];
+        }
+
+        return value;
+    }
+
+    private byte Byte() => Take(1)[0];
+
+    private ReadOnlySpan<byte> Take(long count)
+    {
+        if (count > bytes.Length - _position)
+        {
+            throw new FormatException(
+                $"the pickle is cut short: expected {count} bytes at byte {_position}, found {bytes.Length - _position}");
+        }
+
+        _position += (int)count;
+        return bytes.AsSpan(_position - (int)count, (int)count);
+    }
+
+    private string Text(long count) => Encoding.UTF8.GetString(Take(count));
+
+    private string TextLine()
+    {
+        var length = bytes.AsSpan(_position).IndexOf((byte)'\n');
+        if (length < 0)
+        {
+            throw new FormatException("the pickle is cut short in a name");
+        }
+
+        var text = Text(length);
+        _position++;
+        return text;
+    }
+
+    private object? Remembered(long key) =>
+        _memo.TryGetValue(key, out var value) ? value : throw new FormatException($"nothing was remembered as {key}");
+
+    private object? Peek() => _stack.TryPeek(out var value) ? value : throw new FormatException("the pickle's stack is empty");
+
+    private object? Pop() =>
+        _stack.TryPop(out var value) && value != Mark ? value : throw new FormatException("the pickle's stack has too few values");
+
+    private T Pop<T>(string what) => Pop() is T value ? value : throw new FormatException($"expected {what} on the pickle's stack");
+
+    private T Top<T>(string what) => Peek() is T value ? value : throw new FormatException($"expected {what} on the pickle's stack");
+
+    private List<object?> PopCount(int count)
+    {
+        var items = new List<object?>();
+        for (var i = 0; i < count; i++)
+        {
+            items.Add(Pop());
+        }
+
+        items.Reverse();
+        return items;
+    }
+
+    private List<object?> PopToMark()
+    {
+        var items = new List<object?>();
+        while (Peek() != Mark)
+        {
+            items.Add(Pop());
+        }
+
+        _stack.Pop();
+        items.Reverse();
+        return items;
+    }
+}

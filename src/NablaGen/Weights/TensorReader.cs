@@ -1,0 +1,125 @@
+using NablaGen.Files;
+using NablaGen.Tensors;
+using static TorchSharp.torch;
+
+namespace NablaGen.Weights;
+
+/// <summary>What the tensor sources share: from stored bytes to tensors.</summary>
+/// <param name="source">The source that it works for.</param>
+/// <param name="bytes">Brings an entry's bytes.</param>
+internal sealed unsafe class TensorReader(ITensorSource source, TensorReader.ByteSource bytes) : IDisposable
+{
+    /// <summary>The most bytes a <see cref="ByteSource"/> may bring at once.</summary>
+    public const int PieceBytes = 8 << 20;
+
+    private Tensor? _scratch;
+
+    /// <summary>Brings the stored bytes of an entry in order: pieces of whole elements, at most <see cref="PieceBytes"/> each.</summary>
+    public delegate void ByteSource(TensorEntry entry, PieceUser user);
+
+    /// <summary>A use of one piece: <paramref name="count"/> bytes at <paramref name="start"/>; <paramref name="done"/> came before.</summary>
+    public delegate void PieceUser(byte* start, long count, long done);
+
+    /// <summary>The entry of a key.</summary>
+    /// <exception cref="NablaGenException">There is none.</exception>
+    public static TensorEntry Find(ITensorSource source, string name) =>
+        source.Entries.TryGetValue(name, out var entry)
+            ? entry
+            : throw new NablaGenException($"{source.Path}: has no tensor {Line.Key(name)}; it has {source.Entries.Count} others.");
+
+    /// <summary>As <see cref="ITensorSource.Read"/>.</summary>
+    public Tensor Read(string name)
+    {
+        var entry = Find(source, name);
+        var tensor = empty(entry.Shape, dtype: entry.Type.ToScalarType(), device: CPU);
+        try
+        {
+            Fill(entry, tensor);
+            return tensor;
+        }
+        catch
+        {
+            tensor.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>As <see cref="ITensorSource.CopyTo"/>.</summary>
+    public void CopyTo(string name, Tensor target)
+    {
+        var entry = Find(source, name);
+        if (!target.shape.AsSpan().SequenceEqual(entry.Shape))
+        {
+            throw new NablaGenException($"{source.FileOf(name)}: tensor {Line.Key(name)} has the wrong shape: "
+                + $"expected {Line.Shape(target.shape)}, found {Line.Shape(entry.Shape)}.");
+        }
+
+        if (target.is_meta)
+        {
+            throw new ArgumentException($"The target of \"{name}\" is on the meta device: it has no memory to read into.", nameof(target));
+        }
+
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        if (!target.is_contiguous())
+        {
+            target.copy_(Read(name));
+        }
+        else if (target.dtype == entry.Type.ToScalarType() && target.device_type == TorchSharp.DeviceType.CPU)
+        {
+            Fill(entry, target);
+        }
+        else
+        {
+            Convert(entry, target.detach().view(-1));
+        }
+    }
+
+    /// <summary>Frees the memory that conversions go through.</summary>
+    public void Dispose() => _scratch?.Dispose();
+
+    // Straight into the tensor's memory.
+    private void Fill(TensorEntry entry, Tensor tensor) => TensorMemory.Use(tensor, (target, _) =>
+    {
+        var width = tensor.element_size() / entry.Type.Size();
+        bytes(entry, (start, count, done) => Decode(entry.Type, start, count, target + (done * width)));
+    });
+
+    // A piece at a time through one scratch tensor, kept for the next call: a temporary a call, freed, is memory that glibc
+    // before 2.38 doesn't use again for the next aligned one, and a model would take its size in temporaries too.
+    private void Convert(TensorEntry entry, Tensor target)
+    {
+        var type = entry.Type.ToScalarType();
+        if (_scratch is null || _scratch.dtype != type)
+        {
+            _scratch?.Dispose();
+            _scratch = empty(PieceBytes / entry.Type.Size(), dtype: type, device: CPU).DetachFromDisposeScope();
+        }
+
+        bytes(entry, (start, count, done) =>
+        {
+            using var scope = NewDisposeScope();
+            var length = count / entry.Type.Size();
+            var piece = _scratch.narrow(0, 0, length);
+            TensorMemory.Use(piece, (memory, _) => Decode(entry.Type, start, count, memory));
+            target.narrow(0, done / entry.Type.Size(), length).copy_(piece);
+        });
+    }
+
+    private static void Decode(StoredType type, byte* source, long count, byte* target)
+    {
+        if (!type.IsFloat8())
+        {
+            Buffer.MemoryCopy(source, target, count, count);
+            return;
+        }
+
+        fixed (ushort* values = Float8.BFloat16Values(type))
+        {
+            for (long i = 0; i < count; i++)
+            {
+                ((ushort*)target)[i] = values[source[i]];
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+using NablaGen.Attention;
+using NablaGen.Cuda;
+using NablaGen.Generation;
+using NablaGen.Models.Wan;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace NablaGen.Tests.Memory;
+
+/// <summary>A device that fails in the middle, simulated: one line, nothing half-written, nothing left in memory.</summary>
+[Collection(nameof(AloneCollection))]
+public sealed class FailingDeviceTests : IDisposable
+{
+    private readonly TempFolder _folder = new();
+
+    public FailingDeviceTests() => GoldenModelFolder.Assemble(_folder["model"]);
+
+    public static TheoryData<string, string, bool> Faults() => new()
+    {
+        { "full", "ran out of memory while ", true },
+        { "full", "ran out of memory while ", false },
+        { "broken", "failed while ", true },
+        { "broken", "failed while ", false },
+    };
+
+    [Theory]
+    [MemberData(nameof(Faults))]
+    public void A_fault_is_one_line_and_no_half_file(string fault, string expected, bool isSampling)
+    {
+        using var pipeline = new TextToVideo(ModelFolder.Open(_folder["model"]), CPU, ScalarType.Float32);
+        pipeline.Generate(Request, _folder["out/first.mp4"]);
+        var live = DisposeScopeManager.Statistics.ThreadTotalLiveCount;
+        var stage = isSampling ? GenerationStage.Sample : GenerationStage.Decode;
+        Exception error = fault == "full"
+            ? NativeErrors.LibTorch("CUDA out of memory. Tried to allocate 2.00 GiB\nException raised from malloc")
+            : new CudaException("Launching rms_norm_rope failed: CUDA_ERROR_ILLEGAL_ADDRESS (an illegal memory access was encountered).", 700);
+
+        var message = Assert.Throws<NablaGenException>(() => pipeline.Generate(Request, _folder["out/second.mp4"], progress: new FailAt(stage, error))).Message;
+        Assert.Contains(expected + (isSampling ? "sampling" : "decoding"), message);
+        Assert.DoesNotContain('\n', message);
+        Assert.Equal(live, DisposeScopeManager.Statistics.ThreadTotalLiveCount);
+        string[] kept = isSampling ? [] : ["second.latents.safetensors"];
+        Assert.Equal(
+            ["first.json", "first.latents.safetensors", "first.mp4", .. kept],
+            Directory.GetFiles(_folder["out"]).Select(file => Path.GetFileName(file)).Order(StringComparer.Ordinal));
+    }
+
+    public void Dispose() => _folder.Dispose();
+
+    private static GenerationRequest Request { get; } = new()
+    {
+        Prompt = "x",
+        NegativePrompt = "y",
+        Attention = AttentionExpression.Parse("dense"),
+        Width = 64,
+        Height = 64,
+        Frames = 5,
+        Fps = 8,
+        Steps = 2,
+        Solver = "unipc",
+        Shift = 5,
+        Guidance = 5,
+        Seed = 1,
+    };
+
+    private sealed class FailAt(GenerationStage stage, Exception error) : IGenerationProgress
+    {
+        private GenerationStage _stage;
+
+        public void OnStage(GenerationStage stage, int units) => _stage = stage;
+
+        public void OnProgress(int done, double? density)
+        {
+            if (_stage == stage)
+            {
+                throw error;
+            }
+        }
+    }
+}

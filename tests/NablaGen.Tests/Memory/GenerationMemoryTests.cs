@@ -1,0 +1,138 @@
+using NablaGen.Attention;
+using NablaGen.Cuda;
+using NablaGen.Generation;
+using NablaGen.Memory;
+using NablaGen.Models.Wan;
+using NablaGen.Tensors;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace NablaGen.Tests.Memory;
+
+/// <summary>What is planned, refused and advised on a GPU that is made up.</summary>
+public sealed class GenerationMemoryTests : IDisposable
+{
+    private const long MiB = 1L << 20;
+    private static readonly Device Gpu = new(DeviceType.CUDA, 0);
+
+    private readonly TempFolder _folder = new();
+    private readonly ModelFolder _model;
+
+    public GenerationMemoryTests()
+    {
+        GoldenModelFolder.Assemble(_folder["model"]);
+        _model = ModelFolder.Open(_folder["model"]);
+    }
+
+    [Fact]
+    public void What_is_free_is_the_budget_and_a_smaller_one_may_be_named()
+    {
+        Assert.Equal(10_400 * MiB, On(free: 10_000).Plan([Request()]).Budget);
+        Assert.Equal(2_000 * MiB, On(free: 10_000, vram: 2_000).Plan([Request()]).Budget);
+        Assert.Equal(10_400 * MiB, On(free: 10_000, vram: 12_000).Plan([Request()]).Budget);
+        Assert.Contains("--vram 19.6GiB: cuda:0 has 15.6 GiB", Assert.Throws<InvalidRequestException>(() => On(free: 10_000, vram: 20_000).Plan([Request()])).Message);
+    }
+
+    [Fact]
+    public void A_video_that_does_not_fit_is_refused_with_what_would()
+    {
+        var request = Request() with { Width = 1920, Height = 1088, Frames = 161 };
+        var memory = On(free: 10_000, vram: 1_500);
+        var message = Assert.Throws<NablaGenException>(() => memory.Plan([Request(), request])).Message;
+        Assert.StartsWith("1920x1088 with 161 frames takes at least ", message);
+        Assert.Contains("cuda:0 has 1.5 GiB for it (--vram, and what is free): use --vram ", message);
+        Assert.DoesNotContain('\n', message);
+
+        // Each piece of advice holds: what it names is planned without complaint.
+        var words = message.Split(' ', ',');
+        string After(string option) => words[Array.IndexOf(words, option) + 1];
+        if (words.Contains("--frames"))
+        {
+            memory.Plan([request with { Frames = int.Parse(After("--frames")) }]);
+        }
+
+        memory.Plan([request with { Width = int.Parse(After("--width")), Height = int.Parse(After("--height")) }]);
+        On(free: 15_500, vram: ByteSize.Parse(After("--vram")) / MiB).Plan([request]);
+    }
+
+    [Fact]
+    public void A_full_device_names_a_plan_that_takes_less()
+    {
+        var clock = new StageClock(null);
+        clock.Start(GenerationStage.Sample);
+        var memory = On(free: 10_000);
+        var request = Request() with { Width = 1920, Height = 1088, Frames = 81 };
+        var plan = memory.Plan([request]);
+        string Message(Exception error) => Assert.Throws<NablaGenException>(() => memory.Guard<int>(clock, plan, request, () => throw error)).Message;
+
+        var full = Message(NativeErrors.LibTorch("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 15.6 GiB\nException raised from malloc"));
+        Assert.StartsWith($"cuda:0 ran out of memory while sampling: {ByteSize.Text(plan.Peak)} were expected at most: ", full);
+        Assert.Matches(": (try --vram [0-9.]+GiB, which|use --)", full);
+        Assert.DoesNotContain('\n', full);
+        Assert.Equal(full, Message(new CudaException("NVIDIA is out of memory", 2)));
+        Assert.Equal(full, Message(new InvalidOperationException("outer", new CudaException("NVIDIA is out of memory", 2))));
+        Assert.StartsWith("the machine ran out of memory while sampling: ", Message(NativeErrors.NoMemory()));
+        Assert.StartsWith("the machine ran out of memory while sampling: ", Message(NativeErrors.LibTorch("[enforce fail at alloc_cpu.cpp:118] . DefaultCPUAllocator: can't allocate memory")));
+        Assert.Equal("cuda:0 failed while sampling: CUDA error: an illegal memory access was encountered", Message(NativeErrors.LibTorch("CUDA error: an illegal memory access was encountered\nCUDA kernel errors")));
+        Assert.Equal("cuda:0 failed while sampling: cuLaunchKernel failed", Message(new CudaException("cuLaunchKernel failed", 700)));
+    }
+
+    [Fact]
+    public void Other_errors_pass()
+    {
+        var memory = On(free: 10_000);
+        var plan = memory.Plan([Request()]);
+        foreach (var error in new Exception[] { new NablaGenException("CUDA out of memory is said here, too"), new OperationCanceledException(), NativeErrors.LibTorch("shapes differ"), new IOException() })
+        {
+            Assert.Same(error, Assert.ThrowsAny<Exception>(() => memory.Guard<int>(new StageClock(null), plan, Request(), () => throw error)));
+        }
+    }
+
+    [Fact]
+    public void The_peak_is_the_most_that_was_seen()
+    {
+        var free = new Queue<long>([900, 200, 600]);
+        var memory = new GenerationMemory(_model, Gpu, ScalarType.BFloat16, false, null, () => new MemoryProbe("made up", free.Dequeue() * MiB, 1000 * MiB));
+        Assert.Null(memory.PeakDeviceBytes);
+        memory.Sample();
+        Assert.Equal(100 * MiB, memory.PeakDeviceBytes);
+        memory.Sample();
+        memory.Sample();
+        Assert.Equal(800 * MiB, memory.PeakDeviceBytes);
+    }
+
+    [Fact]
+    public void On_the_cpu_all_stays_or_is_refused()
+    {
+        var memory = new GenerationMemory(_model, CPU, ScalarType.Float32, true, null, null);
+        var plan = memory.Plan([Request()]);
+        Assert.True(plan is { StreamedLayers: 0, IsTextEncoderOnDevice: true, KeepsBoth: true, SamplingTime: null });
+        memory.Sample();
+        Assert.Null(memory.PeakDeviceBytes);
+        var error = Assert.Throws<NablaGenException>(() => memory.Plan([Request() with { Width = 16_000, Height = 16_000, Frames = 401 }]));
+        Assert.StartsWith("16000x16000 with 401 frames takes at least ", error.Message);
+        Assert.Contains("and this machine has ", error.Message);
+        Assert.DoesNotContain("--vram", error.Message);
+    }
+
+    public void Dispose() => _folder.Dispose();
+
+    private GenerationMemory On(long free, long? vram = null) =>
+        new(_model, Gpu, ScalarType.BFloat16, keepLoaded: false, vram * MiB, () => new MemoryProbe("made up", free * MiB, 16_000 * MiB));
+
+    private static GenerationRequest Request() => new()
+    {
+        Prompt = "x",
+        NegativePrompt = "y",
+        Attention = AttentionExpression.Parse("dense"),
+        Width = 128,
+        Height = 128,
+        Frames = 5,
+        Fps = 8,
+        Steps = 4,
+        Solver = "unipc",
+        Shift = 5,
+        Guidance = 5,
+        Seed = 1,
+    };
+}

@@ -1,0 +1,73 @@
+using NablaGen.Attention;
+using NablaGen.Memory;
+using NablaGen.Models.Wan.Dit;
+using NablaGen.Models.Wan.Text;
+using NablaGen.Models.Wan.Vae;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace NablaGen.Tests.Memory;
+
+public class MemoryEstimateTests
+{
+    private const double GiB = 1L << 30;
+
+    // docs/performance.md, "A GPU's figures today": device memory in use, CUDA context included, one digit.
+    [Theory]
+    [InlineData("1.3B", 30, 21, 48, 96, "nabla-0.31", true, 4.5)]
+    [InlineData("1.3B", 30, 21, 60, 104, "dense", true, 4.8)]
+    [InlineData("14B", 10, 21, 80, 160, "dense", true, 15.3)]
+    [InlineData("14B", 10, 21, 80, 160, "nabla-0.12", true, 15.5)]
+    [InlineData("1.3B", 30, 21, 48, 96, "nabla-0.145", false, 4.9)]
+    [InlineData("1.3B", 30, 21, 60, 104, "dense", false, 5.3)]
+    [InlineData("14B", 10, 21, 80, 160, "nabla-0.12", false, 18.6)]
+    public void The_peaks_that_were_measured_are_expected(
+        string preset, int layers, int frames, int height, int width, string attention, bool growing, double measured)
+    {
+        var config = (preset == "14B" ? DitConfig.Wan14B : DitConfig.Wan1_3B) with { NumLayers = layers };
+        var sizes = WeightSizes.Of(config, TextEncoderConfig.UmT5Xxl, VaeConfig.Wan21, ScalarType.BFloat16, ScalarType.Float32);
+        var work = MemoryEstimate.DitWork(config, [16, frames, height, width], AttentionExpression.Parse(attention), DeviceType.CUDA, ScalarType.BFloat16, growing: growing);
+        var expected = (MemoryEstimate.CudaRuntime + sizes.Dit + layers * sizes.Block + work) / GiB;
+        TestContext.Current.TestOutputHelper!.WriteLine($"{preset}: {expected:0.00} expected, {measured} measured");
+
+        // With the planner's margin never less than what it took, and not wastefully more.
+        Assert.InRange(expected / (1 - MemoryPlanner.Margin), measured, measured * 1.12);
+        Assert.InRange(expected, measured * 0.96, measured * 1.06);
+    }
+
+    [Fact]
+    public void The_weights_are_those_of_the_official_models()
+    {
+        var sizes = WeightSizes.Of(DitConfig.Wan14B, TextEncoderConfig.UmT5Xxl, VaeConfig.Wan21, ScalarType.BFloat16, ScalarType.Float32);
+        Assert.InRange((sizes.Dit + 40 * sizes.Block) / 1e9, 28.5, 29.5);
+        Assert.InRange(sizes.TextEncoder / 1e9, 11.3, 11.4);
+        Assert.InRange(sizes.Vae / 1e6, 507, 509);
+    }
+
+    [Fact]
+    public void More_of_anything_takes_more()
+    {
+        var dense = AttentionExpression.Parse("dense");
+        long Work(long frames, string attention = "dense", int batch = 1, DeviceType device = DeviceType.CUDA, ScalarType type = ScalarType.BFloat16) =>
+            MemoryEstimate.DitWork(DitConfig.Wan1_3B, [16, frames, 60, 104], AttentionExpression.Parse(attention), device, type, batch);
+
+        Assert.True(Work(21) > Work(20));
+        Assert.True(Work(21, "nabla-0.7") > Work(21));
+        Assert.True(Work(21, batch: 2) > 1.9 * Work(21));
+        Assert.True(Work(21, type: ScalarType.Float32) > 1.5 * Work(21));
+        Assert.True(Work(21, device: DeviceType.CPU, type: ScalarType.Float32) > 0);
+        Assert.Equal(32_760, MemoryEstimate.Tokens(DitConfig.Wan1_3B, [16, 21, 60, 104]));
+        Assert.True(dense.IsDense);
+    }
+
+    [Fact]
+    public void Time_is_said_only_where_it_was_measured()
+    {
+        // docs/performance.md: 337 ms and 2,198 ms a dense pass.
+        var small = SamplingTime.AtMost(DitConfig.Wan1_3B, 24_192, 1, "NVIDIA H100 80GB HBM3")!.Value;
+        var large = SamplingTime.AtMost(DitConfig.Wan14B with { NumLayers = 10 }, 67_200, 1, "NVIDIA H100 80GB HBM3")!.Value;
+        Assert.InRange(small.TotalMilliseconds, 300, 400);
+        Assert.InRange(large.TotalMilliseconds, 2_150, 2_700);
+        Assert.Null(SamplingTime.AtMost(DitConfig.Wan1_3B, 24_192, 1, "NVIDIA GeForce RTX 4060"));
+    }
+}

@@ -1,0 +1,134 @@
+using NablaGen.Models.Wan;
+using NablaGen.Weights;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace NablaGen.Tests.Weights;
+
+public sealed class ModelFolderTests : IDisposable
+{
+    private const string Config = """
+        {"_class_name":"WanModel","_diffusers_version":"0.30.0","model_type":"t2v","dim":64,"ffn_dim":128,"freq_dim":32,"in_dim":16,"out_dim":16,
+        "num_heads":2,"num_layers":1,"text_len":512,"eps":1e-06}
+        """;
+
+    private readonly RawFile _raw = new();
+    private readonly DisposeScope _scope = NewDisposeScope();
+
+    public ModelFolderTests()
+    {
+        _raw.Write("config.json", Config);
+        Weights("diffusion_pytorch_model.safetensors", "head.weight");
+        Weights("models_t5_umt5-xxl-enc-bf16.safetensors", "norm.weight");
+        Weights("Wan2.1_VAE.safetensors", "conv1.weight");
+        _raw.Write("google/umt5-xxl/spiece.model", "pieces");
+    }
+
+    [Fact]
+    public void A_whole_folder_opens()
+    {
+        var folder = ModelFolder.Open(_raw.Folder);
+        Assert.Equal(Path.GetFileName(_raw.Folder), folder.Name);
+        Assert.Equal(64, folder.DitConfig.Dim);
+        Assert.Equal(4096, folder.TextEncoderConfig.Dim);
+        Assert.Equal(96, folder.VaeConfig.Dim);
+        Assert.Equal((832, 480, 81), (folder.Defaults.Width, folder.Defaults.Height, folder.Defaults.Frames));
+        Assert.StartsWith("色调艳丽", folder.Defaults.NegativePrompt, StringComparison.Ordinal);
+        Assert.True(File.Exists(folder.TokenizerPath));
+        folder.Check(Shapes("head.weight"), Shapes("norm.weight"), Shapes("conv1.weight"));
+    }
+
+    [Fact]
+    public void Nablagen_json_changes_sizes_and_defaults()
+    {
+        _raw.Write("nablagen.json", """
+            {"name":"tiny","text_encoder":{"dim":4096,"num_layers":2},"vae":{"dim":8},"defaults":{"width":256,"frames":17,"attention":"nabla-0.7"}}
+            """);
+        var folder = ModelFolder.Open(_raw.Folder);
+        Assert.Equal("tiny", folder.Name);
+        Assert.Equal((2, 64), (folder.TextEncoderConfig.NumLayers, folder.TextEncoderConfig.NumHeads));
+        Assert.Equal((8, 16), (folder.VaeConfig.Dim, folder.VaeConfig.ZDim));
+        Assert.Equal((256, 480, 17, "nabla-0.7"), (folder.Defaults.Width, folder.Defaults.Height, folder.Defaults.Frames, folder.Defaults.Attention));
+    }
+
+    [Fact]
+    public void Shards_and_pth_files_will_do()
+    {
+        File.Move(_raw.At("diffusion_pytorch_model.safetensors"), _raw.At("one.safetensors"));
+        _raw.Write("diffusion_pytorch_model.safetensors.index.json", """{"weight_map":{"head.weight":"one.safetensors"}}""");
+        File.Delete(_raw.At("Wan2.1_VAE.safetensors"));
+        _raw.Write("Wan2.1_VAE.pth", PthFixtures.Protocol2);
+        var folder = ModelFolder.Open(_raw.Folder);
+        using var dit = folder.OpenDit();
+        Assert.IsType<ShardedCheckpoint>(dit);
+        using var vae = folder.OpenVae();
+        Assert.IsType<PthFile>(vae);
+        Assert.Matches("^[0-9a-f]{16}$", folder.ComputeHash());
+    }
+
+    [Theory]
+    [InlineData("config.json", "the transformer's configuration (expected config.json)")]
+    [InlineData("diffusion_pytorch_model.safetensors", "expected diffusion_pytorch_model.safetensors or diffusion_pytorch_model.safetensors.index.json")]
+    [InlineData("models_t5_umt5-xxl-enc-bf16.safetensors", "models_t5_umt5-xxl-enc-bf16.safetensors or models_t5_umt5-xxl-enc-bf16.pth")]
+    [InlineData("Wan2.1_VAE.safetensors", "the VAE (expected Wan2.1_VAE.safetensors or Wan2.1_VAE.pth)")]
+    [InlineData("google/umt5-xxl/spiece.model", "the tokenizer (expected google/umt5-xxl/spiece.model)")]
+    public void A_missing_piece_is_named(string file, string part)
+    {
+        File.Delete(_raw.At(file));
+        RawFile.Fault(() => ModelFolder.Open(_raw.Folder), _raw.Folder, "not complete", part);
+    }
+
+    [Fact]
+    public void All_missing_pieces_share_the_line()
+    {
+        File.Delete(_raw.At("config.json"));
+        File.Delete(_raw.At("Wan2.1_VAE.safetensors"));
+        RawFile.Fault(() => ModelFolder.Open(_raw.Folder), "config.json", "Wan2.1_VAE.pth");
+    }
+
+    [Fact]
+    public void No_folder() => RawFile.Fault(() => ModelFolder.Open(_raw.At("none")), _raw.At("none"), "no such model folder");
+
+    [Fact]
+    public void A_file_for_a_folder() => RawFile.Fault(() => ModelFolder.Open(_raw.At("config.json")), "expected a model folder, found a file");
+
+    [Fact]
+    public void The_diffusers_layout_is_recognised()
+    {
+        using var diffusers = new RawFile();
+        diffusers.Write("model_index.json", "{}");
+        diffusers.Write("transformer/config.json", "{}");
+        diffusers.Write("vae/config.json", "{}");
+        RawFile.Fault(() => ModelFolder.Open(diffusers.Folder), diffusers.Folder, "Diffusers layout", "expected the official one");
+    }
+
+    [Fact]
+    public void Models_that_do_not_fit_one_another()
+    {
+        _raw.Write("nablagen.json", """{"text_encoder":{"dim":128}}""");
+        RawFile.Fault(() => ModelFolder.Open(_raw.Folder), _raw.At("config.json"), "\"text_dim\"", "expected 128", "found 4096");
+        _raw.Write("nablagen.json", """{"vae":{"z_dim":2,"latents_mean":[0,0],"latents_std":[1,1]}}""");
+        RawFile.Fault(() => ModelFolder.Open(_raw.Folder), _raw.At("config.json"), "\"in_dim\"", "expected 2", "found 16");
+    }
+
+    [Fact]
+    public void The_check_names_the_bad_file()
+    {
+        var folder = ModelFolder.Open(_raw.Folder);
+        RawFile.Fault(
+            () => folder.Check(Shapes("head.weight"), Shapes("norm.weight"), Shapes("conv2.weight")),
+            folder.VaePath, "\"conv2.weight\"", "\"conv1.weight\"");
+        File.Delete(folder.TokenizerPath);
+        RawFile.Fault(() => folder.Check(Shapes("head.weight"), Shapes("norm.weight"), Shapes("conv1.weight")), folder.TokenizerPath, "no such file");
+    }
+
+    public void Dispose()
+    {
+        _scope.Dispose();
+        _raw.Dispose();
+    }
+
+    private static Dictionary<string, long[]> Shapes(string key) => new() { [key] = [2] };
+
+    private void Weights(string file, string key) => SafetensorsWriter.Write(_raw.At(file), [KeyValuePair.Create(key, ones(2))]);
+}
