@@ -1,3 +1,4 @@
+using NablaGen.Models;
 using NablaGen.Models.Wan;
 
 namespace NablaGen.Cli;
@@ -7,7 +8,7 @@ internal static class ModelLocator
 {
     private const string Variable = "NABLAGEN_MODEL";
 
-    public static ModelFolder Open(string? named) => ModelFolder.Open(Find(named) ?? throw new NablaGenException(
+    public static VideoModel Open(string? named) => VideoModel.Open(Find(named) ?? throw new NablaGenException(
         $"no model: name a folder with --model or in {Variable}; docs/models.md says where Wan2.1's weights come from and how the folder looks"));
 
     /// <summary>The folder's path, or null where none is named and none is in the box.</summary>
@@ -23,7 +24,7 @@ internal static class ModelLocator
             return variable;
         }
 
-        return Path.GetDirectoryName(InTheBox("config.json"));
+        return Path.GetDirectoryName(InTheBox(WanVideoModel.ConfigFile));
     }
 
     /// <summary>A file of the model in the box, or null where it is not there.</summary>

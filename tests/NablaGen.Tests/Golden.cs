@@ -31,21 +31,21 @@ internal sealed class Golden : IDisposable
     public WanModel Dit(ModuleOptions? options = null)
     {
         var model = new WanModel(ModelConfigs.ParseDit(Metadata("config"), _file.Path), options ?? ModuleOptions.Cpu);
-        CheckpointLoader.Load(_file, model, "weights.");
+        CheckpointLoader.Load(_file.Under("weights."), model);
         return model;
     }
 
     public T5Encoder TextEncoder()
     {
         var model = new T5Encoder(ModelConfigs.ParseTextEncoder(Metadata("config"), _file.Path), ModuleOptions.Cpu);
-        CheckpointLoader.Load(_file, model, "weights.");
+        CheckpointLoader.Load(_file.Under("weights."), model);
         return model;
     }
 
     public WanVae Vae()
     {
         var model = new WanVae(ModelConfigs.ParseVae(Metadata("config"), _file.Path), ModuleOptions.Cpu);
-        CheckpointLoader.Load(_file, model, "weights.");
+        CheckpointLoader.Load(_file.Under("weights."), model);
         return model;
     }
 

@@ -3,7 +3,6 @@ using NablaGen.Attention;
 using NablaGen.Denoising;
 using NablaGen.Generation;
 using NablaGen.Models.Wan;
-using NablaGen.Tensors;
 using static TorchSharp.torch;
 
 namespace NablaGen.Tests;
@@ -37,8 +36,8 @@ internal static class GoldenSampling
         using var vae = Golden.Open("vae");
         var lengths = JsonSerializer.Deserialize<int[]>(text.Metadata("lengths"))!;
         var context = text["out"];
-        using var sampler = new LatentSampler(dit.Dit(), ModuleOptions.Cpu);
-        var noise = LatentSampler.Noise(request.LatentShape(ModelConfigs.ParseVae(vae.Metadata("config"), "vae")), request.Seed);
+        using var sampler = new LatentSampler(dit.Dit());
+        var noise = LatentSampler.Noise(request.LatentShape(ModelConfigs.ParseVae(vae.Metadata("config"), "vae").Traits), request.Seed);
         return sampler.Sample(
             request, noise, context.narrow(0, 0, 1).narrow(1, 0, lengths[0]),
             request.IsGuided ? context.narrow(0, 1, 1).narrow(1, 0, lengths[1]) : null, observer).MoveToOuterDisposeScope();

@@ -76,8 +76,8 @@ internal sealed class BatchCommand
         var seeds = Seeds(parsed, shared);
         var shard = parsed.GetValue(_shard) is { } text ? Shard.Parse(text) : Shard.FromEnvironment(Environment.GetEnvironmentVariable);
         var prompts = PromptFile.Read(parsed.GetValue(_file)!);
-        var folder = _model.Folder(parsed);
-        var rows = BatchPlan.Make(prompts, shared, seeds, folder.Defaults, folder.DitConfig, folder.VaeConfig);
+        var folder = _model.Open(parsed);
+        var rows = BatchPlan.Make(prompts, shared, seeds, folder);
         var outputDir = parsed.GetValue(_outputDir)!;
         BatchRunner.CheckFolder(outputDir);
 

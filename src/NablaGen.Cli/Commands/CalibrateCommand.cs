@@ -5,7 +5,7 @@ using NablaGen.Cli.Output;
 using NablaGen.Generation;
 using NablaGen.Jobs.Batch;
 using NablaGen.Jobs.Calibration;
-using NablaGen.Models.Wan;
+using NablaGen.Models;
 
 namespace NablaGen.Cli.Commands;
 
@@ -72,7 +72,7 @@ internal sealed class CalibrateCommand
         var flags = _options.Read(parsed);
         var output = Output(parsed.GetValue(_output));
         CalibrationFile.Check(output);
-        var model = _model.Folder(parsed);
+        var model = _model.Open(parsed);
         var requests = Requests(parsed.GetValue(_prompts), flags, model);
 
         using var pipeline = _model.Pipeline(parsed, model);
@@ -99,7 +99,7 @@ internal sealed class CalibrateCommand
         return ExitCode.Done;
     }
 
-    private static GenerationRequest[] Requests(string? file, PartialRequest flags, ModelFolder model)
+    private static GenerationRequest[] Requests(string? file, PartialRequest flags, VideoModel model)
     {
         // Each prompt has noise of its own, the same in a second run.
         PartialRequest Flags(int index) => flags with { Seed = (flags.Seed ?? 0) + index };
@@ -109,7 +109,7 @@ internal sealed class CalibrateCommand
             : [.. PromptFile.Read(file).Select((row, i) => Over(row, Flags(i), model))];
     }
 
-    private static GenerationRequest Over(PromptRow row, PartialRequest flags, ModelFolder model)
+    private static GenerationRequest Over(PromptRow row, PartialRequest flags, VideoModel model)
     {
         var own = row.Request;
         if (own.Attention is not null || own.TargetDensity is not null || own.DenseSteps is not null || own.DenseLayers is not null)

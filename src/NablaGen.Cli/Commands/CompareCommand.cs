@@ -4,7 +4,7 @@ using NablaGen.Cli.Output;
 using NablaGen.Generation;
 using NablaGen.Jobs.Batch;
 using NablaGen.Jobs.Compare;
-using NablaGen.Models.Wan;
+using NablaGen.Models;
 
 namespace NablaGen.Cli.Commands;
 
@@ -64,7 +64,7 @@ internal sealed class CompareCommand
         CheckPrompt(parsed);
         var expressions = (parsed.GetResult(_attention) is null ? DefaultAttention : parsed.GetValue(_attention)!).Select(AttentionExpression.Parse).ToArray();
         Comparison.Check(expressions);
-        var model = _model.Folder(parsed);
+        var model = _model.Open(parsed);
         // One seed for all prompts, and for all expressions in any case.
         var requests = Requests(parsed.GetValue(_prompts), flags with { Seed = flags.Seed ?? Random.Shared.Next() }, expressions, model);
 
@@ -112,13 +112,13 @@ internal sealed class CompareCommand
     }
 
     // By prompt, by expression. Every one is checked before anything is made.
-    private static List<GenerationRequest[]> Requests(string? file, PartialRequest flags, AttentionExpression[] expressions, ModelFolder model)
+    private static List<GenerationRequest[]> Requests(string? file, PartialRequest flags, AttentionExpression[] expressions, VideoModel model)
     {
         var rows = file is null ? [flags] : PromptFile.Read(file).Select(row => Over(row, flags, model));
         return [.. rows.Select(row => expressions.Select(expression => Checked(row, expression, model)).ToArray())];
     }
 
-    private static PartialRequest Over(PromptRow row, PartialRequest flags, ModelFolder model) =>
+    private static PartialRequest Over(PromptRow row, PartialRequest flags, VideoModel model) =>
         row.Request.Attention is null && row.Request.TargetDensity is null
             // Over the model's own attention, which may be dense, the flags' dense steps would be left out; here --attention says what they are for.
             ? row.Request.Over(flags, model.Defaults) with
@@ -128,12 +128,12 @@ internal sealed class CompareCommand
             }
             : throw new InvalidRequestException($"{row.Where}: a row's attention, threshold or target density has no effect: --attention says what is compared");
 
-    private static GenerationRequest Checked(PartialRequest row, AttentionExpression expression, ModelFolder model)
+    private static GenerationRequest Checked(PartialRequest row, AttentionExpression expression, VideoModel model)
     {
         // What is to be kept dense says nothing to dense attention.
         var partial = expression.IsDense ? row with { DenseSteps = null, DenseLayers = null } : row;
         var request = (partial with { Attention = expression }).ToRequest(model.Defaults);
-        request.Check(model.DitConfig, model.VaeConfig);
+        request.Check(model);
         return request;
     }
 

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using NablaGen.Cli.Output;
 using NablaGen.Generation;
+using NablaGen.Models;
 using NablaGen.Tensors;
 
 namespace NablaGen.Cli.Commands;
@@ -33,7 +34,7 @@ internal static class DecodeCommand
             TorchRuntime.Load();
             var place = DeviceChoice.Resolve(parsed.GetValue(device)!);
             using var pipeline = new TextToVideo(
-                folder, place, VideoDecoder.DefaultDtype(place), vram: DeviceChoice.ResolveVram(parsed.GetValue(vram), place));
+                folder, place, VideoModel.DefaultVaeDtype(place), vram: DeviceChoice.ResolveVram(parsed.GetValue(vram), place));
             var path = SharedOptions.OutputOrDefault(parsed.GetValue(output));
             var result = ProgressReport.Run(progress => pipeline.DecodeLatents(file, path, progress, cancellation));
             Summary.Write(result);

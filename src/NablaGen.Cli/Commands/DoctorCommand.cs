@@ -77,7 +77,6 @@ internal static class DoctorCommand
         TorchRuntime.Load();
         using var pipeline = new TextToVideo(folder, CPU, ScalarType.Float32);
         pipeline.CheckModel();
-        var dit = folder.DitConfig;
-        return $"{folder.Name} in {folder.Path}: {dit.NumLayers} layers, width {dit.Dim}, {dit.NumHeads} heads; every key, shape and type is right";
+        return $"{folder.Name} in {folder.Path}: {folder.Summary}; every key, shape and type is right";
     }
 }

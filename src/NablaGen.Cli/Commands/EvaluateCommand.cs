@@ -1,8 +1,7 @@
 using System.CommandLine;
 using NablaGen.Cli.Output;
 using NablaGen.Jobs.Batch;
-using NablaGen.Models.Wan;
-using NablaGen.Models.Wan.Dit;
+using NablaGen.Models;
 using NablaGen.Tensors;
 using NablaGen.Training.Evaluation.Generation;
 using NablaGen.Training.Evaluation.Results;
@@ -92,7 +91,7 @@ internal sealed class EvaluateCommand
             Shared = _options.Read(parsed),
             Defaults = model.Defaults,
         };
-        plan.Check(model.DitConfig, model.VaeConfig);
+        plan.Check(model);
         if (parsed.GetValue(_batch) is < 1 and var wrong)
         {
             throw new InvalidRequestException($"batch must be 1 or more, found {wrong}");
@@ -127,7 +126,7 @@ internal sealed class EvaluateCommand
     }
 
     private EvaluationReport Evaluate(
-        ParseResult parsed, EvaluationPlan plan, ModelFolder model, RowFile rows, KeptClips? kept, CancellationToken cancellation)
+        ParseResult parsed, EvaluationPlan plan, VideoModel model, RowFile rows, KeptClips? kept, CancellationToken cancellation)
     {
         TorchRuntime.Load();
         var device = DeviceChoice.Resolve(parsed.GetValue(_device)!);
@@ -137,7 +136,7 @@ internal sealed class EvaluateCommand
             CommandRunner.Warn($"note: motions are measured reliably from {LeastFrames} frames on, and these videos have {first.Frames}");
         }
 
-        var tokens = DitRun.LayoutOf(model.DitConfig, first.LatentShape(model.VaeConfig)).Tokens;
+        var tokens = model.Transformer.TokensOf(first.LatentShape(model.Latents));
         var batch = parsed.GetValue(_batch) ?? ModelClipGenerator.BatchFor(tokens, device.type);
         using var generator = new ModelClipGenerator(model, device, DeviceChoice.ResolveDtype(parsed.GetValue(_dtype)!, device));
         return EvaluationOutput.Run(

@@ -82,21 +82,21 @@ internal sealed class GenerateCommand
             StatisticsFile.Check(stats);
         }
 
-        var folder = _model.Folder(parsed);
+        var folder = _model.Open(parsed);
         var request = from?.Request(flags, folder.Defaults) ?? flags.ToRequest(folder.Defaults);
-        request.Check(folder.DitConfig, folder.VaeConfig);
+        request.Check(folder);
 
         using var pipeline = _model.Pipeline(parsed, folder, dtype: from?.Recipe.Dtype);
         if (from is not null)
         {
-            pipeline.CheckModel();
+            pipeline.CheckModel(cancellation);
             from.Compare(pipeline.RecipeOf(request), folder, parsed.GetValue(_model.Model) is not null);
         }
 
-        var (dit, fps) = (folder.DitConfig, (double)request.Fps / folder.VaeConfig.TemporalStride);
+        var (transformer, fps) = (folder.Transformer, (double)request.Fps / folder.Latents.TemporalStride);
         var statistics = stats is null
             ? null
-            : new StatisticsWriter(stats, new DensityStatistics(dit.NumLayers, dit.NumHeads), () => pipeline.RecipeOf(request));
+            : new StatisticsWriter(stats, new DensityStatistics(transformer.Layers, transformer.Heads), () => pipeline.RecipeOf(request));
         var observers = new SamplingObservers(
             statistics,
             preview is null ? null : new PreviewWriter(preview, every, fps, LatentColors.Of(folder, pipeline.Device), CommandRunner.Warn));

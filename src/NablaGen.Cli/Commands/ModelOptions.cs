@@ -1,6 +1,6 @@
 using System.CommandLine;
 using NablaGen.Generation;
-using NablaGen.Models.Wan;
+using NablaGen.Models;
 using NablaGen.Tensors;
 
 namespace NablaGen.Cli.Commands;
@@ -16,19 +16,19 @@ internal sealed class ModelOptions
 
     public Option<string?> Vram { get; } = SharedOptions.Vram();
 
-    /// <summary>The model's folder; its weights are not opened.</summary>
-    public ModelFolder Folder(ParseResult parsed) => ModelLocator.Open(parsed.GetValue(Model));
+    /// <summary>The model; its weights are not opened.</summary>
+    public VideoModel Open(ParseResult parsed) => ModelLocator.Open(parsed.GetValue(Model));
 
     /// <summary>Loads libtorch and makes a pipeline on the device that is asked for.</summary>
     /// <param name="parsed">The command line.</param>
-    /// <param name="folder">The model.</param>
+    /// <param name="model">The model.</param>
     /// <param name="keepLoaded">As for <see cref="TextToVideo"/>.</param>
     /// <param name="dtype">The type where <c>--dtype</c> is not given: that of a recipe.</param>
-    public TextToVideo Pipeline(ParseResult parsed, ModelFolder folder, bool keepLoaded = false, string? dtype = null)
+    public TextToVideo Pipeline(ParseResult parsed, VideoModel model, bool keepLoaded = false, string? dtype = null)
     {
         TorchRuntime.Load();
         var device = DeviceChoice.Resolve(parsed.GetValue(Device)!);
         var type = dtype is not null && parsed.GetResult(Dtype) is null or { Implicit: true } ? dtype : parsed.GetValue(Dtype)!;
-        return new TextToVideo(folder, device, DeviceChoice.ResolveDtype(type, device), keepLoaded, DeviceChoice.ResolveVram(parsed.GetValue(Vram), device));
+        return new TextToVideo(model, device, DeviceChoice.ResolveDtype(type, device), keepLoaded, DeviceChoice.ResolveVram(parsed.GetValue(Vram), device));
     }
 }

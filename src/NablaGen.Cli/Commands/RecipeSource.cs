@@ -3,7 +3,6 @@ using NablaGen.Attention;
 using NablaGen.Generation;
 using NablaGen.Jobs.Calibration;
 using NablaGen.Models;
-using NablaGen.Models.Wan;
 
 namespace NablaGen.Cli.Commands;
 
@@ -32,14 +31,14 @@ internal sealed class RecipeSource
 
     /// <summary>Compares what made the file with what is about to be used.</summary>
     /// <param name="now">The recipe of the run to come.</param>
-    /// <param name="folder">Its model.</param>
+    /// <param name="model">Its model.</param>
     /// <param name="modelNamed">Whether the user named the model for this run.</param>
     /// <exception cref="NablaGenException">The model is another and nobody asked for it.</exception>
-    public void Compare(Recipe now, ModelFolder folder, bool modelNamed)
+    public void Compare(Recipe now, VideoModel model, bool modelNamed)
     {
         if (now.ModelHash != Recipe.ModelHash)
         {
-            var line = $"{_path} was made with the model '{Recipe.Model}' ({Recipe.ModelHash}), and {folder.Path} holds '{now.Model}' ({now.ModelHash})";
+            var line = $"{_path} was made with the model '{Recipe.Model}' ({Recipe.ModelHash}), and {model.Path} holds '{now.Model}' ({now.ModelHash})";
             if (!modelNamed)
             {
                 throw new NablaGenException($"{line}: name the right one, or this one, with --model");

@@ -175,7 +175,7 @@ internal sealed class TrainCommand
     private UmT5Tokenizer PlaceTokenizer(ParseResult parsed, string folder) => ModelFiles.PlaceTokenizer(
         folder,
         parsed.GetValue(_tokenizer)
-            ?? (parsed.GetValue(_from) is { } from && File.Exists(ModelFiles.Tokenizer(from)) ? ModelFiles.Tokenizer(from) : ModelLocator.InTheBox(ModelFolder.TokenizerFile)));
+            ?? (parsed.GetValue(_from) is { } from && File.Exists(ModelFiles.Tokenizer(from)) ? ModelFiles.Tokenizer(from) : ModelLocator.InTheBox(WanVideoModel.TokenizerFile)));
 
     private int Train(
         ParseResult parsed, TrainingPlan plan, TrainingFolder files, ModelSizes sizes, Func<ShapeWorld, ModuleOptions, ITrainer> make,

@@ -7,7 +7,7 @@ internal static class PlanReport
 {
     public static IEnumerable<string> Lines(MemoryPlan plan)
     {
-        var isGeneration = plan.Blocks > 0;
+        var isGeneration = plan.Layers > 0;
         if (isGeneration)
         {
             yield return $"plan: {Text(plan)}, {Transformer(plan)}, then {Vae(plan)}";
@@ -25,8 +25,8 @@ internal static class PlanReport
     private static string Text(MemoryPlan plan) => plan.IsTextEncoderOnDevice ? "the text encoder first and then gone" : "the text encoder on the CPU";
 
     private static string Transformer(MemoryPlan plan) => plan.StreamedLayers == 0
-        ? $"the transformer with all {plan.Blocks} blocks"
-        : $"the transformer with {plan.ResidentLayers} of {plan.Blocks} blocks, the others coming from the host";
+        ? $"the transformer with all {plan.Layers} layers"
+        : $"the transformer with {plan.ResidentLayers} of {plan.Layers} layers, the others coming from the host";
 
     private static string Vae(MemoryPlan plan) => $"the VAE by {plan.Vae.Name}{(plan.KeepsBoth ? " beside it" : "")}";
 }

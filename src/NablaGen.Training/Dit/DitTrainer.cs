@@ -1,5 +1,7 @@
 using NablaGen.Attention;
+using NablaGen.Denoising;
 using NablaGen.Generation;
+using NablaGen.Models;
 using NablaGen.Models.Wan.Dit;
 using NablaGen.Models.Wan.Text;
 using NablaGen.Models.Wan.Text.Tokenizer;
@@ -148,10 +150,11 @@ public sealed class DitTrainer : OptimizedTrainer
             Seed = seed,
         };
         // The sampler would own the model, which is ours: it is not disposed of.
-        var sampler = new LatentSampler(_dit, _model);
-        var noise = LatentSampler.Noise(request.LatentShape(_sizes.Others.Vae), seed);
-        var context = Context(_captions.Encode([prompt], _model.Device));
-        return sampler.Sample(request, noise, context, request.IsGuided ? Context(_negative) : null).MoveToOuterDisposeScope();
+        var sampler = new LatentSampler(_dit);
+        var noise = LatentSampler.Noise(request.LatentShape(_sizes.Others.Vae.Traits), seed);
+        using var conditioning = new GuidedConditioning(
+            new Conditioning(Context(_captions.Encode([prompt], _model.Device))), request.IsGuided ? new Conditioning(Context(_negative)) : null);
+        return sampler.Sample(request.Sampling, noise, conditioning).MoveToOuterDisposeScope();
     }
 
     /// <summary>Writes the transformer and the text encoder in bfloat16, and the sizes.</summary>

@@ -1,6 +1,6 @@
 using NablaGen.Files;
-using NablaGen.Models.Wan;
 using NablaGen.Models.Wan.Dit;
+using NablaGen.Models.Wan.Layouts;
 using NablaGen.Models.Wan.Text;
 using NablaGen.Models.Wan.Text.Tokenizer;
 using NablaGen.Models.Wan.Vae;
@@ -14,13 +14,13 @@ namespace NablaGen.Training.Models;
 public static class ModelFiles
 {
     /// <summary>The VAE's file in a folder.</summary>
-    public static string Vae(string folder) => Path.Combine(folder, ModelFolder.VaeFile + ".safetensors");
+    public static string Vae(string folder) => Path.Combine(folder, OfficialLayout.VaeFile);
 
     /// <summary>The transformer's file in a folder.</summary>
-    public static string Dit(string folder) => Path.Combine(folder, ModelFolder.DitFile);
+    public static string Dit(string folder) => Path.Combine(folder, OfficialLayout.TransformerFile);
 
     /// <summary>The tokenizer's file in a folder.</summary>
-    public static string Tokenizer(string folder) => Path.Combine(folder, ModelFolder.TokenizerFile);
+    public static string Tokenizer(string folder) => Path.Combine(folder, OfficialLayout.TokenizerFile);
 
     /// <summary>Writes the VAE.</summary>
     public static void SaveVae(string folder, WanVae vae) => Save(Vae(folder), vae);
@@ -30,7 +30,7 @@ public static class ModelFiles
 
     /// <summary>Writes the text encoder.</summary>
     public static void SaveTextEncoder(string folder, T5Encoder encoder) =>
-        Save(Path.Combine(folder, ModelFolder.TextEncoderFile + ".safetensors"), encoder);
+        Save(Path.Combine(folder, OfficialLayout.TextEncoderFile), encoder);
 
     /// <summary>A folder's VAE, which encodes in a type.</summary>
     /// <exception cref="NablaGenException">There is none yet, or it is bad.</exception>
@@ -77,7 +77,7 @@ public static class ModelFiles
     /// <summary>Reads a folder's weights into a text encoder.</summary>
     /// <exception cref="NablaGenException">There are none, or they are bad.</exception>
     public static void ReadTextEncoder(string folder, T5Encoder encoder) =>
-        Read(Path.Combine(folder, ModelFolder.TextEncoderFile + ".safetensors"), encoder);
+        Read(Path.Combine(folder, OfficialLayout.TextEncoderFile), encoder);
 
     /// <summary>Puts a tokenizer into a folder unless it has one, and reads it.</summary>
     /// <param name="folder">The model folder.</param>

@@ -4,6 +4,7 @@ using NablaGen.Files;
 using NablaGen.Models;
 using NablaGen.Models.Wan;
 using NablaGen.Models.Wan.Dit;
+using NablaGen.Models.Wan.Layouts;
 using NablaGen.Models.Wan.Text;
 using NablaGen.Models.Wan.Vae;
 
@@ -38,18 +39,18 @@ public sealed record ModelSizes(DitConfig Dit, NablaGenJson Others)
         "toy" => Toy,
         _ when IsIn(name) => Open(name),
         _ => throw new InvalidRequestException(
-            $"preset '{name}' is not known: use {string.Join(", ", Names)} or a folder with {ModelFolder.ConfigFile} and {NablaGenJson.FileName}"),
+            $"preset '{name}' is not known: use {string.Join(", ", Names)} or a folder with {OfficialLayout.ConfigFile} and {NablaGenJson.FileName}"),
     };
 
     /// <summary>Whether a folder has the two files.</summary>
     public static bool IsIn(string folder) =>
-        File.Exists(Path.Combine(folder, ModelFolder.ConfigFile)) && File.Exists(Path.Combine(folder, NablaGenJson.FileName));
+        File.Exists(Path.Combine(folder, OfficialLayout.ConfigFile)) && File.Exists(Path.Combine(folder, NablaGenJson.FileName));
 
     /// <summary>Reads the two files of a folder.</summary>
     /// <exception cref="NablaGenException">One is missing, or is bad, or the two do not fit.</exception>
     public static ModelSizes Open(string folder)
     {
-        var config = Path.Combine(folder, ModelFolder.ConfigFile);
+        var config = Path.Combine(folder, OfficialLayout.ConfigFile);
         using var document = JsonFile.Read(config);
         var sizes = new ModelSizes(
             ModelConfigs.Dit(new JsonFields(document.RootElement, config)), NablaGenJson.Open(Path.Combine(folder, NablaGenJson.FileName)));
@@ -84,7 +85,7 @@ public sealed record ModelSizes(DitConfig Dit, NablaGenJson Others)
             ["eps"] = Dit.Eps,
         };
         var text = config.ToJsonString(new JsonSerializerOptions { WriteIndented = true }).ReplaceLineEndings("\n");
-        OutputFile.Write(Path.Combine(folder, ModelFolder.ConfigFile), stream =>
+        OutputFile.Write(Path.Combine(folder, OfficialLayout.ConfigFile), stream =>
         {
             using var writer = new StreamWriter(stream, leaveOpen: true) { NewLine = "\n" };
             writer.WriteLine(text);

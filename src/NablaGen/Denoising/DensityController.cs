@@ -1,5 +1,6 @@
 using NablaGen.Attention;
 using NablaGen.Attention.Cpu;
+using NablaGen.Models;
 using static TorchSharp.torch;
 
 namespace NablaGen.Denoising;
@@ -48,6 +49,16 @@ public sealed class DensityController : ISamplingObserver
         (_target, _floor, _layers, _denseLayers) = (target, floor, layers, denseLayers);
         Threshold = firstThreshold;
     }
+
+    /// <summary>The controller of a run; null where there is no target, or its thresholds are known.</summary>
+    /// <param name="settings">The run.</param>
+    /// <param name="model">The transformer.</param>
+    /// <param name="latents">The latents' shape. [C, T', h, w]</param>
+    public static DensityController? For(SamplingSettings settings, TransformerTraits model, ReadOnlySpan<long> latents) =>
+        settings is { TargetDensity: { } target, Thresholds: null, Attention.Threshold: { } first }
+            ? new DensityController(
+                target, first, Floor(settings.Attention, model.LayoutOf(latents), model.Layers, settings.DenseLayers), model.Layers, settings.DenseLayers)
+            : null;
 
     /// <summary>The threshold of the step in work.</summary>
     public double Threshold { get; private set; }

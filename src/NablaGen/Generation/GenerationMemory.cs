@@ -1,19 +1,19 @@
 using NablaGen.Memory;
-using NablaGen.Models.Wan;
+using NablaGen.Models;
 using NablaGen.Tensors;
 using static TorchSharp.torch;
 
 namespace NablaGen.Generation;
 
 /// <summary>The memory side of a pipeline: its plan, its measurement, and what is said when it runs out.</summary>
-/// <param name="folder">The model.</param>
+/// <param name="model">The model.</param>
 /// <param name="device">Where it runs.</param>
 /// <param name="dtype">The type of the large matrix products.</param>
 /// <param name="keepLoaded">Whether models may stay for the next video.</param>
 /// <param name="vram">The most device memory to take, in bytes; null for what is free.</param>
 /// <param name="look">Looks at the memory of a CUDA device; null on the CPU.</param>
 internal sealed class GenerationMemory(
-    ModelFolder folder, Device device, ScalarType dtype, bool keepLoaded, long? vram, Func<MemoryProbe>? look)
+    VideoModel model, Device device, ScalarType dtype, bool keepLoaded, long? vram, Func<MemoryProbe>? look)
 {
     // What this process's CUDA context holds by the time the free memory is asked for: it is part of the plan, too.
     private const long Context = 400L << 20;
@@ -54,7 +54,7 @@ internal sealed class GenerationMemory(
     /// <exception cref="NablaGenException">It does not fit.</exception>
     public MemoryPlan PlanDecoding(long[] latent)
     {
-        var needs = MemoryEstimate.Decoding(Sizes, folder.VaeConfig, latent, device);
+        var needs = MemoryEstimate.Decoding(model, Sizes, latent, device);
         return Plan(needs, Budget) ?? throw new NablaGenException(
             $"decoding latents of {latent[3]}x{latent[2]} takes at least {ByteSize.Text(MemoryPlanner.LeastBudget(needs))} and {Limit()}");
     }
@@ -84,7 +84,7 @@ internal sealed class GenerationMemory(
         }
     }
 
-    private WeightSizes Sizes => _sizes ??= WeightSizes.Of(folder, dtype, VideoDecoder.DefaultDtype(device));
+    private WeightSizes Sizes => _sizes ??= model.SizesIn(dtype, VideoModel.DefaultVaeDtype(device));
 
     private MemoryBudget Budget => _budget ??= FindBudget();
 
@@ -107,13 +107,13 @@ internal sealed class GenerationMemory(
 
     private MemoryNeeds Needs(GenerationRequest request)
     {
-        return MemoryEstimate.Of(
-            request, Sizes, folder.DitConfig, folder.TextEncoderConfig, folder.VaeConfig, device, dtype, IsBatched(request) ? 2 : 1);
+        var workload = new VideoWorkload(request.LatentShape(model.Latents), request.Attention, request.IsGuided ? 2 : 1, IsBatched(request) ? 2 : 1);
+        return MemoryEstimate.Of(model, Sizes, workload, device, dtype);
     }
 
     private bool IsBatched(GenerationRequest request) => request.IsGuided && GuidanceBatch.Pays(Tokens(request), device.type);
 
-    private long Tokens(GenerationRequest request) => MemoryEstimate.Tokens(folder.DitConfig, request.LatentShape(folder.VaeConfig));
+    private long Tokens(GenerationRequest request) => model.Transformer.TokensOf(request.LatentShape(model.Latents));
 
     // The CPU has nowhere to stream from.
     private MemoryPlan? Plan(MemoryNeeds needs, MemoryBudget budget) =>
@@ -129,7 +129,7 @@ internal sealed class GenerationMemory(
             : needs.Runtime + new[] { needs.TextEncoderWeights + needs.TextEncoderWork, needs.AllDitWeights + needs.DitWork, needs.VaeWeights + needs.Vae.Min(choice => choice.Bytes) }.Max();
         if (IsCuda && least <= Budget.Device)
         {
-            return $"{Size(request)} needs {ByteSize.Text(needs.LayerWeights * needs.Blocks)} of the machine's memory for weights that {device} has no room for, and it has {ByteSize.Text(Budget.Host)}";
+            return $"{Size(request)} needs {ByteSize.Text(needs.LayerWeights * needs.Layers)} of the machine's memory for weights that {device} has no room for, and it has {ByteSize.Text(Budget.Host)}";
         }
 
         var choices = Smaller(request, Budget);
@@ -156,14 +156,14 @@ internal sealed class GenerationMemory(
     }
 
     private static string Difference(MemoryPlan plan, MemoryPlan smaller) => smaller.ResidentLayers < plan.ResidentLayers
-        ? $"leaves {smaller.ResidentLayers} of {smaller.Blocks} transformer blocks there"
+        ? $"leaves {smaller.ResidentLayers} of {smaller.Layers} transformer layers there"
         : smaller.Vae.Tiling != plan.Vae.Tiling ? $"decodes by {smaller.Vae.Name}" : "leaves more room";
 
     private IReadOnlyList<string> Smaller(GenerationRequest request, MemoryBudget budget)
     {
-        var (dit, vae) = (folder.DitConfig, folder.VaeConfig);
+        var (patch, latents) = (model.Transformer.Patch, model.Latents);
         return MemoryAdvice.Smaller(
-            request, vae.TemporalStride * dit.PatchSize.Time, vae.SpatialStride * Math.Max(dit.PatchSize.Height, dit.PatchSize.Width), smaller => Fits(smaller, budget));
+            request, latents.TemporalStride * patch.Time, latents.SpatialStride * Math.Max(patch.Height, patch.Width), smaller => Fits(smaller, budget));
     }
 
     private string Limit() => IsCuda
@@ -182,7 +182,7 @@ internal sealed class GenerationMemory(
 
         var name = look().Name;
         var times = requests.Select(request => SamplingTime.AtMost(
-            folder.DitConfig, Tokens(request), request.Steps * (request.IsGuided ? 2 : 1), name)).ToArray();
+            model.Transformer, Tokens(request), request.Steps * (request.IsGuided ? 2 : 1), name)).ToArray();
         return times.Any(time => time is null) ? null : times.Aggregate(TimeSpan.Zero, (sum, time) => sum + time!.Value);
     }
 }

@@ -1,7 +1,6 @@
 using NablaGen.Attention;
 using NablaGen.Denoising;
-using NablaGen.Models.Wan.Dit;
-using NablaGen.Models.Wan.Vae;
+using NablaGen.Models;
 
 namespace NablaGen.Generation;
 
@@ -66,20 +65,36 @@ public sealed record GenerationRequest
     public bool IsGuided => Guidance != 1;
 
     /// <summary>The size of the latents. [C, T', h, w]</summary>
-    public long[] LatentShape(VaeConfig vae) =>
-        [vae.ZDim, (Frames - 1) / vae.TemporalStride + 1, Height / vae.SpatialStride, Width / vae.SpatialStride];
+    public long[] LatentShape(LatentTraits latents) => latents.ShapeOf(Frames, Height, Width);
+
+    /// <summary>How noise becomes latents.</summary>
+    public SamplingSettings Sampling => new()
+    {
+        Attention = Attention,
+        TargetDensity = TargetDensity,
+        Thresholds = Thresholds,
+        DenseSteps = DenseSteps,
+        DenseLayers = DenseLayers,
+        Steps = Steps,
+        Solver = Solver,
+        Shift = Shift,
+        Guidance = Guidance,
+    };
 
     /// <summary>Sees that a model can make this video.</summary>
     /// <exception cref="InvalidRequestException">A value is out of range, or one has no effect; the line says which and what would do.</exception>
-    public void Check(DitConfig dit, VaeConfig vae)
+    public void Check(VideoModel model) => Check(model.Transformer, model.Latents);
+
+    /// <inheritdoc cref="Check(VideoModel)"/>
+    public void Check(TransformerTraits transformer, LatentTraits latents)
     {
-        Multiple("width", Width, vae.SpatialStride * dit.PatchSize.Width);
-        Multiple("height", Height, vae.SpatialStride * dit.PatchSize.Height);
-        Require(Frames >= 1 && (Frames - 1) % vae.TemporalStride == 0,
-            $"frames must be {vae.TemporalStride}n + 1, such as {Nearest(Frames, vae.TemporalStride)}, found {Frames}");
+        Multiple("width", Width, latents.SpatialStride * transformer.Patch.Width);
+        Multiple("height", Height, latents.SpatialStride * transformer.Patch.Height);
+        Require(Frames >= 1 && (Frames - 1) % latents.TemporalStride == 0,
+            $"frames must be {latents.TemporalStride}n + 1, such as {Nearest(Frames, latents.TemporalStride)}, found {Frames}");
         Require(Frames <= MostFrames, $"frames must be at most {MostFrames}, found {Frames}");
-        Require(((Frames - 1) / vae.TemporalStride + 1) % dit.PatchSize.Time == 0,
-            $"frames: the latent frames must be a multiple of {dit.PatchSize.Time}, found {(Frames - 1) / vae.TemporalStride + 1}");
+        Require(((Frames - 1) / latents.TemporalStride + 1) % transformer.Patch.Time == 0,
+            $"frames: the latent frames must be a multiple of {transformer.Patch.Time}, found {(Frames - 1) / latents.TemporalStride + 1}");
         Require(Fps is >= 1 and <= 240, $"fps must be from 1 to 240, found {Fps}");
         Require(Steps is >= 1 and <= FlowSchedule.TrainTimesteps, $"steps must be from 1 to {FlowSchedule.TrainTimesteps}, found {Steps}");
         Require(Solvers.Names.Contains(Solver), $"solver '{Solver}' is not known: use {string.Join(", ", Solvers.Names)}");
@@ -87,7 +102,7 @@ public sealed record GenerationRequest
         Require(Guidance >= 0 && double.IsFinite(Guidance), $"guidance must be 0 or more, found {Guidance}");
         Require(Seed >= 0, $"seed must be 0 or more, found {Seed}");
         Require(DenseSteps >= 0 && DenseLayers >= 0, "dense steps and dense layers must be 0 or more");
-        Attention.HeadThresholds?.Check(Attention, dit.NumLayers, dit.NumHeads);
+        Attention.HeadThresholds?.Check(Attention, transformer.Layers, transformer.Heads);
         if (Attention.IsDense)
         {
             Require(DenseSteps == 0 && DenseLayers == 0, "dense steps and dense layers have no effect on attention 'dense'");
@@ -96,14 +111,14 @@ public sealed record GenerationRequest
         {
             Require(DenseSteps < Steps,
                 $"attention '{Attention}' keeps the first {DenseSteps} steps dense and there are {Steps}, so nothing would be sparse: use --dense-steps or more --steps");
-            Require(DenseLayers < dit.NumLayers,
-                $"the first {DenseLayers} layers are to be dense and the model has {dit.NumLayers}, so nothing would be sparse");
+            Require(DenseLayers < transformer.Layers,
+                $"the first {DenseLayers} layers are to be dense and the model has {transformer.Layers}, so nothing would be sparse");
         }
 
         if (TargetDensity is { } target)
         {
             Require(Attention.Threshold is not null, $"a target density adapts NABLA's threshold, and attention '{Attention}' has {(Attention.HeadThresholds is null ? "none" : "one for each head")}");
-            var floor = DensityController.Floor(Attention, DitRun.LayoutOf(dit, LatentShape(vae)), dit.NumLayers, DenseLayers);
+            var floor = DensityController.Floor(Attention, transformer.LayoutOf(LatentShape(latents)), transformer.Layers, DenseLayers);
             Require(target > floor && target < 1, $"target density must be below 1 and above {floor:0.000}, "
                 + $"what attention '{Attention}' keeps at least at this size{(DenseLayers > 0 ? $" with {DenseLayers} dense layers" : "")}, found {target}");
         }

@@ -1,4 +1,4 @@
-using NablaGen.Models.Wan;
+using NablaGen.Models;
 using NablaGen.Weights;
 using static TorchSharp.torch;
 
@@ -49,18 +49,16 @@ public static class LatentFile
     /// <summary>Reads latents to be decoded by a model; the recipe has the size that the latents have.</summary>
     /// <returns>The latents [C, T', h, w] in float32, and what made them.</returns>
     /// <exception cref="NablaGenException">The file is bad, or its latents are not such a model's.</exception>
-    public static (Tensor Latents, Recipe Recipe) Load(string path, ModelFolder model)
+    public static (Tensor Latents, Recipe Recipe) Load(string path, VideoModel model)
     {
         var (latents, recipe) = Load(path);
-        var vae = model.VaeConfig;
-        return latents.shape[0] == vae.ZDim
-            ? (latents, recipe with
-            {
-                Frames = ((int)latents.shape[1] - 1) * vae.TemporalStride + 1,
-                Width = (int)latents.shape[3] * vae.SpatialStride,
-                Height = (int)latents.shape[2] * vae.SpatialStride,
-            })
-            : throw new NablaGenException($"{path}: expected latents of {vae.ZDim} channels for the model in {model.Path}, found {latents.shape[0]}");
+        if (latents.shape[0] != model.Latents.Channels)
+        {
+            throw new NablaGenException($"{path}: expected latents of {model.Latents.Channels} channels for the model in {model.Path}, found {latents.shape[0]}");
+        }
+
+        var (frames, height, width) = model.Latents.VideoOf(latents.shape);
+        return (latents, recipe with { Frames = frames, Width = width, Height = height });
     }
 
     private static string RecipeIn(SafetensorsFile file) =>

@@ -1,22 +1,23 @@
+using NablaGen.Denoising;
 using NablaGen.Memory;
-using NablaGen.Models.Wan;
+using NablaGen.Models;
 using NablaGen.Tensors;
 using static TorchSharp.torch;
 
 namespace NablaGen.Generation;
 
 /// <summary>The transformer and the VAE of a model, each read when it is first asked for and freed when it is in the way.</summary>
-/// <param name="folder">The model.</param>
+/// <param name="model">The model.</param>
 /// <param name="device">Where they are.</param>
 /// <param name="dtype">The type of the large matrix products.</param>
 /// <param name="keep">Whether they stay for the next video, as far as the plan has room.</param>
-internal sealed class LoadedModels(ModelFolder folder, Device device, ScalarType dtype, bool keep) : IDisposable
+internal sealed class LoadedModels(VideoModel model, Device device, ScalarType dtype, bool keep) : IDisposable
 {
     private MemoryPlan? _samplerPlan;
     private LatentSampler? _sampler;
     private VideoDecoder? _decoder;
 
-    /// <summary>The transformer, with as many blocks on the device as the plan has room for.</summary>
+    /// <summary>The transformer, with as many layers on the device as the plan has room for.</summary>
     public LatentSampler Sampler(MemoryPlan plan, StageClock clock)
     {
         if (!plan.KeepsBoth)
@@ -24,8 +25,8 @@ internal sealed class LoadedModels(ModelFolder folder, Device device, ScalarType
             Free(ref _decoder);
         }
 
-        // A larger video than the last may leave room for fewer blocks.
-        if (_samplerPlan?.ResidentLayers > plan.ResidentLayers)
+        // A larger video than the last may leave room for fewer layers, or none for the prompt.
+        if (_samplerPlan?.ResidentLayers > plan.ResidentLayers || (_samplerPlan?.KeepsPrompt == true && !plan.KeepsPrompt))
         {
             Free(ref _sampler);
         }
@@ -33,7 +34,7 @@ internal sealed class LoadedModels(ModelFolder folder, Device device, ScalarType
         if (_sampler is null)
         {
             clock.Start(GenerationStage.LoadTransformer);
-            _sampler = LatentSampler.Load(folder, new ModuleOptions(device, dtype), plan);
+            _sampler = new LatentSampler(model.LoadTransformer(new ModuleOptions(device, dtype), plan.Placement)) { KeepsPrompt = plan.KeepsPrompt };
             _samplerPlan = plan;
         }
 
@@ -41,7 +42,7 @@ internal sealed class LoadedModels(ModelFolder folder, Device device, ScalarType
     }
 
     /// <summary>The VAE. What is asked for in float32 is float32 to the end; else it has a type of its own.</summary>
-    public VideoDecoder Decoder() => _decoder ??= VideoDecoder.Load(folder, device, dtype == ScalarType.Float32 ? dtype : null);
+    public VideoDecoder Decoder() => _decoder ??= VideoDecoder.Load(model, device, dtype == ScalarType.Float32 ? dtype : null);
 
     /// <summary>The transformer's stage is over.</summary>
     public void SamplerIsDone(MemoryPlan plan)

@@ -1,17 +1,12 @@
-using static TorchSharp.torch;
+using NablaGen.Denoising;
 
 namespace NablaGen.Generation;
 
-/// <summary>A checked request with its encoded prompts, ready to be sampled any number of times.</summary>
+/// <summary>A checked request with its conditioning, ready to be sampled any number of times.</summary>
 public sealed class PreparedRequest : IDisposable
 {
-    internal PreparedRequest(GenerationRequest request, Recipe recipe, Tensor context, Tensor? negativeContext)
-    {
-        Request = request;
-        Recipe = recipe;
-        Context = context;
-        NegativeContext = negativeContext;
-    }
+    internal PreparedRequest(GenerationRequest request, Recipe recipe, GuidedConditioning conditioning) =>
+        (Request, Recipe, Conditioning) = (request, recipe, conditioning);
 
     /// <summary>What to make.</summary>
     public GenerationRequest Request { get; }
@@ -19,30 +14,17 @@ public sealed class PreparedRequest : IDisposable
     /// <summary>What goes into the files.</summary>
     public Recipe Recipe { get; }
 
-    /// <summary>The encoded prompt, on the CPU. [1, tokens, TextDim]</summary>
-    public Tensor Context { get; }
+    /// <summary>What the model is told, on the CPU.</summary>
+    public GuidedConditioning Conditioning { get; }
 
-    /// <summary>The encoded negative prompt, on the CPU; null at guidance 1. [1, tokens, TextDim]</summary>
-    public Tensor? NegativeContext { get; }
-
-    /// <summary>The same prompts for a request that differs in other things, such as the seed or the attention.</summary>
+    /// <summary>The same conditioning for a request that differs in other things, such as the seed or the attention.</summary>
     /// <param name="request">A request with the same prompts and guidance on or off alike.</param>
     /// <param name="recipe">Its recipe.</param>
     public PreparedRequest With(GenerationRequest request, Recipe recipe) =>
         request.Prompt == Request.Prompt && request.IsGuided == Request.IsGuided && request.NegativePrompt == Request.NegativePrompt
-            ? new PreparedRequest(request, recipe, Context.alias().DetachFromDisposeScope(), NegativeContext?.alias().DetachFromDisposeScope())
+            ? new PreparedRequest(request, recipe, Conditioning.Alias())
             : throw new ArgumentException("the prompts differ", nameof(request));
 
     /// <inheritdoc/>
-    public void Dispose()
-    {
-        Context.Dispose();
-        NegativeContext?.Dispose();
-    }
-
-    internal void Detach()
-    {
-        Context.DetachFromDisposeScope();
-        NegativeContext?.DetachFromDisposeScope();
-    }
+    public void Dispose() => Conditioning.Dispose();
 }

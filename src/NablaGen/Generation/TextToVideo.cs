@@ -2,13 +2,10 @@ using System.Diagnostics;
 using NablaGen.Attention;
 using NablaGen.Denoising;
 using NablaGen.Files;
+using NablaGen.Generation.Conditioning;
 using NablaGen.Memory;
-using NablaGen.Models.Wan;
-using NablaGen.Models.Wan.Dit;
-using NablaGen.Models.Wan.Text;
-using NablaGen.Models.Wan.Vae;
+using NablaGen.Models;
 using NablaGen.Tensors;
-using NablaGen.Weights;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -18,23 +15,24 @@ namespace NablaGen.Generation;
 /// Text → video with one model, stage by stage. Everything is checked before the first matrix is multiplied. The text encoder is in
 /// memory only while it encodes; the transformer and the VAE only during their stages, or from their first use on.
 /// </summary>
-/// <param name="folder">The model.</param>
+/// <param name="model">The model.</param>
 /// <param name="device">Where it runs.</param>
 /// <param name="dtype">The type of the large matrix products.</param>
 /// <param name="keepLoaded">Keeps the transformer and the VAE in memory for the next video, until disposed of; only one where both do not fit.</param>
 /// <param name="vram">The most device memory to take, in bytes; null for what is free at the start. The CPU has no such limit.</param>
-public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dtype, bool keepLoaded = false, long? vram = null) : IDisposable
+public sealed class TextToVideo(VideoModel model, Device device, ScalarType dtype, bool keepLoaded = false, long? vram = null) : IDisposable
 {
     private readonly ModuleOptions _options = new(device, dtype);
     private readonly GenerationMemory _memory = new(
-        folder, device, dtype, keepLoaded, vram, device.type == DeviceType.CUDA ? () => MemoryProbe.Read(device) : null);
-    private readonly PromptStage _prompts = new(folder);
+        model, device, dtype, keepLoaded, vram, device.type == DeviceType.CUDA ? () => MemoryProbe.Read(device) : null);
+    private readonly IReadOnlyList<IConditioner> _conditioners = Conditioners.Of(model);
 
-    private readonly LoadedModels _models = new(folder, device, dtype, keepLoaded);
+    private readonly LoadedModels _models = new(model, device, dtype, keepLoaded);
     private string? _hash;
+    private bool _isChecked;
 
     /// <summary>The model.</summary>
-    public ModelFolder Folder => folder;
+    public VideoModel Model => model;
 
     /// <summary>Where it runs.</summary>
     public Device Device => device;
@@ -70,10 +68,10 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
     private GenerationResult Make(
         GenerationRequest request, string? output, string? latentsPath, ISamplingObserver? observer, StageClock clock, CancellationToken cancellation)
     {
-        var tokens = Tokenize([request], clock);
+        Check([request], clock, cancellation);
         var plan = Plan([request], clock);
         clock.Start(GenerationStage.EncodeText);
-        using var prepared = Encode([request], tokens, plan, clock, cancellation).Single();
+        using var prepared = Condition([request], plan, clock, cancellation).Single();
         return Generate(prepared, output, latentsPath, plan, observer, clock, cancellation);
     }
 
@@ -90,10 +88,10 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
     {
         var clock = Clock(progress);
         clock.Start(GenerationStage.Check);
-        var tokens = Tokenize(requests, clock);
+        Check(requests, clock, cancellation);
         var plan = Plan(requests, clock);
         clock.Start(GenerationStage.EncodeText, requests.Count);
-        return Encode(requests, tokens, plan, clock, cancellation);
+        return Condition(requests, plan, clock, cancellation);
     }
 
     /// <summary>Makes the video of a prepared request and, before decoding, saves its latents.</summary>
@@ -119,13 +117,9 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         using var scope = NewDisposeScope();
         var clock = Clock(progress);
         clock.Start(GenerationStage.Check);
-        var (latents, recipe) = LatentFile.Load(latentsPath, folder);
+        var (latents, recipe) = LatentFile.Load(latentsPath, model);
         VideoOutput.Check(output, recipe.Frames);
-        using (var source = folder.OpenVae())
-        {
-            CheckpointLoader.Check(source, Shapes(new WanVae(folder.VaeConfig, ModuleOptions.Meta)));
-        }
-
+        model.CheckVae();
         var plan = _memory.PlanDecoding(latents.shape);
         if (device.type == DeviceType.CUDA)
         {
@@ -140,20 +134,19 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
     }
 
     /// <summary>Checks every key, shape and type of the model's files, the tokenizer included, and that the weights fit into memory; nothing is loaded.</summary>
+    /// <param name="cancellation">Stops the checks.</param>
     /// <exception cref="NablaGenException">A file is bad, or is not of the configuration's model, or a model does not fit.</exception>
-    public void CheckModel()
+    public void CheckModel(CancellationToken cancellation = default)
     {
-        if (_prompts.IsReady)
+        if (_isChecked)
         {
             return;
         }
 
-        var dit = Shapes(new WanModel(folder.DitConfig, ModuleOptions.Meta));
-        var textEncoder = Shapes(new T5Encoder(folder.TextEncoderConfig, ModuleOptions.Meta));
-        var vae = Shapes(new WanVae(folder.VaeConfig, ModuleOptions.Meta));
-        folder.Check(dit, textEncoder, vae);
-        MemoryCheck.Run([(folder.DitPath, dit), (folder.TextEncoderPath, textEncoder)], device, dtype);
-        _prompts.LoadTokenizer();
+        model.Check();
+        MemoryCheck.Run(model.Parts, device, dtype);
+        Check([], new StageClock(null), cancellation);
+        _isChecked = true;
     }
 
     /// <summary>Work with the transformer on prepared requests; it is read for it if need be, and gone afterwards unless it is to stay.</summary>
@@ -173,7 +166,7 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
 
     /// <summary>The recipe of a request with this model. Reads the weights' files once for their hash.</summary>
     public Recipe RecipeOf(GenerationRequest request) =>
-        Recipe.Of(request, folder.Name, _hash ??= folder.ComputeHash(), device.ToString(), DtypeName(dtype));
+        Recipe.Of(request, model.Name, _hash ??= model.ComputeHash(), device.ToString(), DtypeName(dtype));
 
     /// <summary>Frees the models that are still in memory.</summary>
     public void Dispose() => _models.Dispose();
@@ -197,19 +190,26 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         OutputFile.Prepare(latentsPath, ".safetensors");
     }
 
-    private IReadOnlyDictionary<string, int[]> Tokenize(IReadOnlyList<GenerationRequest> requests, StageClock clock)
+    private void Check(IReadOnlyList<GenerationRequest> requests, StageClock clock, CancellationToken cancellation)
     {
         foreach (var request in requests)
         {
-            request.Check(folder.DitConfig, folder.VaeConfig);
+            request.Check(model);
         }
 
-        CheckModel();
-        return _prompts.Tokenize(requests, clock);
+        if (requests.Count > 0)
+        {
+            CheckModel(cancellation);
+        }
+
+        foreach (var conditioner in _conditioners)
+        {
+            conditioner.Check(requests, clock, cancellation);
+        }
     }
 
-    private PreparedRequest[] Encode(
-        IReadOnlyList<GenerationRequest> requests, IReadOnlyDictionary<string, int[]> tokens, MemoryPlan plan, StageClock clock, CancellationToken cancellation)
+    private PreparedRequest[] Condition(
+        IReadOnlyList<GenerationRequest> requests, MemoryPlan plan, StageClock clock, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
         if (plan is { IsTextEncoderOnDevice: true, KeepsAll: false })
@@ -217,10 +217,28 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
             _models.FreeAll();
         }
 
+        var drafts = requests.Select(request => new ConditioningDraft(request)).ToArray();
         try
         {
             var options = plan.IsTextEncoderOnDevice ? _options : _options with { Device = CPU };
-            return _memory.Guard(clock, plan, requests[0], () => _prompts.Encode(requests, tokens, options, RecipeOf, clock, cancellation));
+            return _memory.Guard(clock, plan, requests[0], () =>
+            {
+                foreach (var conditioner in _conditioners)
+                {
+                    conditioner.AddTo(drafts, options, clock, cancellation);
+                }
+
+                return drafts.Select(draft => new PreparedRequest(draft.Request, RecipeOf(draft.Request), draft.Conditioning)).ToArray();
+            });
+        }
+        catch
+        {
+            foreach (var draft in drafts)
+            {
+                draft.Dispose();
+            }
+
+            throw;
         }
         finally
         {
@@ -257,9 +275,8 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         try
         {
             clock.Start(GenerationStage.Sample, request.Steps);
-            using var noise = LatentSampler.Noise(request.LatentShape(folder.VaeConfig), request.Seed);
-            var latents = sampler.Sample(
-                request, noise, prepared.Context, prepared.NegativeContext, observer, plan.BatchesGuidance, cancellation);
+            using var noise = LatentSampler.Noise(request.LatentShape(model.Latents), request.Seed);
+            var latents = sampler.Sample(request.Sampling, noise, prepared.Conditioning, observer, plan.BatchesGuidance, cancellation);
             return latents.isfinite().all().item<bool>()
                 ? latents
                 : throw new NablaGenException($"the latents are not numbers (NaN or infinite) after sampling with {request.Solver}, {request.Steps} steps "
@@ -309,14 +326,6 @@ public sealed class TextToVideo(ModelFolder folder, Device device, ScalarType dt
         }
 
         return result;
-    }
-
-    private static IReadOnlyDictionary<string, long[]> Shapes(nn.Module module)
-    {
-        using (module)
-        {
-            return module.Shapes();
-        }
     }
 
     private static string DtypeName(ScalarType dtype) => dtype.ToString().ToLowerInvariant();

@@ -7,13 +7,13 @@ namespace NablaGen.Memory;
 internal static class MemoryCheck
 {
     /// <summary>Refuses a model whose weights alone are more than the machine, or the container, has.</summary>
-    /// <param name="models">Each model's name and parameters.</param>
+    /// <param name="models">Each model's file and how many numbers it has.</param>
     /// <param name="device">Where they will be; only the CPU's memory is checked here.</param>
     /// <param name="dtype">The type they will have.</param>
     /// <param name="available">Bytes of memory; null to ask the system.</param>
     /// <exception cref="NablaGenException">One does not fit; the line says what is needed and what there is.</exception>
     public static void Run(
-        IEnumerable<(string Name, IReadOnlyDictionary<string, long[]> Shapes)> models, Device device, ScalarType dtype, long? available = null)
+        IEnumerable<(string File, long Parameters)> models, Device device, ScalarType dtype, long? available = null)
     {
         if (device.type != DeviceType.CPU)
         {
@@ -21,15 +21,14 @@ internal static class MemoryCheck
         }
 
         var memory = available ?? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
-        foreach (var (name, shapes) in models)
+        foreach (var (file, weights) in models)
         {
-            var weights = shapes.Values.Sum(shape => shape.Aggregate(1L, (product, side) => product * side));
             var bytes = weights * dtype.ElementSize();
             if (bytes > memory)
             {
                 var advice = dtype == ScalarType.Float32 && weights * 2 < memory ? "; --dtype bfloat16 takes half of that" : "";
                 throw new NablaGenException(
-                    $"{name}: its weights take {GiB(bytes)} GiB in {dtype.ToString().ToLowerInvariant()} and this machine has {GiB(memory)} GiB{advice}");
+                    $"{file}: its weights take {GiB(bytes)} GiB in {dtype.ToString().ToLowerInvariant()} and this machine has {GiB(memory)} GiB{advice}");
             }
         }
     }

@@ -13,17 +13,20 @@ public sealed record MemoryNeeds
     /// <summary>What encoding the longest prompt takes beside them.</summary>
     public long TextEncoderWork { get; init; }
 
-    /// <summary>The transformer's weights outside its blocks.</summary>
+    /// <summary>The transformer's weights outside its layers.</summary>
     public long DitWeights { get; init; }
 
-    /// <summary>The weights of one block.</summary>
+    /// <summary>The weights of one layer.</summary>
     public long LayerWeights { get; init; }
 
-    /// <summary>The transformer's blocks.</summary>
-    public int Blocks { get; init; }
+    /// <summary>The transformer's layers.</summary>
+    public int Layers { get; init; }
 
     /// <summary>What a pass through the transformer takes beside the weights.</summary>
     public long DitWork { get; init; }
+
+    /// <summary>What the prompts' keys and values take, if they are kept from step to step.</summary>
+    public long PromptMemory { get; init; }
 
     /// <summary>The VAE's weights.</summary>
     public required long VaeWeights { get; init; }
@@ -32,13 +35,14 @@ public sealed record MemoryNeeds
     public required IReadOnlyList<VaeChoice> Vae { get; init; }
 
     /// <summary>The transformer's weights.</summary>
-    public long AllDitWeights => DitWeights + LayerWeights * Blocks;
+    public long AllDitWeights => DitWeights + LayerWeights * Layers;
 
     /// <summary>The larger of each need of two videos made with one model.</summary>
     public MemoryNeeds Max(MemoryNeeds other) => this with
     {
         TextEncoderWork = Math.Max(TextEncoderWork, other.TextEncoderWork),
         DitWork = Math.Max(DitWork, other.DitWork),
+        PromptMemory = Math.Max(PromptMemory, other.PromptMemory),
         Vae = [.. Vae.Zip(other.Vae, (a, b) => a with { Bytes = Math.Max(a.Bytes, b.Bytes) })],
     };
 }

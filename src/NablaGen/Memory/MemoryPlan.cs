@@ -1,3 +1,5 @@
+using NablaGen.Models.Streaming;
+
 namespace NablaGen.Memory;
 
 /// <summary>What lives where during a generation, and what that takes at most.</summary>
@@ -9,13 +11,13 @@ public sealed record MemoryPlan
     /// <summary>Whether the text encoder is on the device; else it runs on the CPU. It is gone before the transformer comes.</summary>
     public required bool IsTextEncoderOnDevice { get; init; }
 
-    /// <summary>The transformer's blocks.</summary>
-    public required int Blocks { get; init; }
+    /// <summary>The transformer's layers.</summary>
+    public required int Layers { get; init; }
 
-    /// <summary>The blocks that stay on the device; the others come from the host's memory as they are needed.</summary>
+    /// <summary>The layers that stay on the device; the others come from the host's memory as they are needed.</summary>
     public required int ResidentLayers { get; init; }
 
-    /// <summary>Places on the device for blocks that come and go; 0 where all stay.</summary>
+    /// <summary>Places on the device for layers that come and go; 0 where all stay.</summary>
     public required int Slots { get; init; }
 
     /// <summary>Whether transformer and VAE may be on the device at once, from one video to the next.</summary>
@@ -24,13 +26,16 @@ public sealed record MemoryPlan
     /// <summary>Whether the text encoder may come while both are there; else they leave before it comes again.</summary>
     public required bool KeepsAll { get; init; }
 
+    /// <summary>Whether the prompt's keys and values of all layers are kept from step to step.</summary>
+    public bool KeepsPrompt { get; init; }
+
     /// <summary>How the VAE decodes.</summary>
     public required VaeChoice Vae { get; init; }
 
     /// <summary>The expected peak of each stage that needs the device, in bytes.</summary>
     public required IReadOnlyDictionary<GenerationStage, long> Peaks { get; init; }
 
-    /// <summary>The host's memory that the weights of streamed blocks, and a text encoder on the CPU, take at a time.</summary>
+    /// <summary>The host's memory that the weights of streamed layers, and a text encoder on the CPU, take at a time.</summary>
     public required long HostBytes { get; init; }
 
     /// <summary>The longest that sampling should take; null where nothing was measured on such a device.</summary>
@@ -39,8 +44,11 @@ public sealed record MemoryPlan
     /// <summary>Whether both guidance passes go through the transformer as one batch.</summary>
     public bool BatchesGuidance { get; init; }
 
-    /// <summary>Blocks that come and go.</summary>
-    public int StreamedLayers => Blocks - ResidentLayers;
+    /// <summary>Layers that come and go.</summary>
+    public int StreamedLayers => Layers - ResidentLayers;
+
+    /// <summary>Which layers stay on the device; null where all do.</summary>
+    public LayerPlacement? Placement => StreamedLayers > 0 ? new LayerPlacement(ResidentLayers, Slots) : null;
 
     /// <summary>The stage that takes most.</summary>
     public GenerationStage LargestStage => Peaks.MaxBy(stage => stage.Value).Key;

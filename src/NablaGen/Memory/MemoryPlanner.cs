@@ -1,3 +1,5 @@
+using NablaGen.Models.Streaming;
+
 namespace NablaGen.Memory;
 
 /// <summary>
@@ -5,15 +7,15 @@ namespace NablaGen.Memory;
 /// </summary>
 /// <remarks>
 /// In order of their cost: all stays; the transformer leaves before the VAE comes; the VAE works in tiles; the text encoder runs on the
-/// CPU; blocks of the transformer come from the host's memory as they are needed, as few as must.
+/// CPU; layers of the transformer come from the host's memory as they are needed, as few as must.
 /// </remarks>
 public static class MemoryPlanner
 {
     /// <summary>The share of the budget that a plan leaves free: the expectations are that uncertain (docs/memory.md).</summary>
     public const double Margin = 0.05;
 
-    /// <summary>Places for streamed blocks: one computes, one is filled.</summary>
-    public const int Slots = 2;
+    /// <summary>Places for streamed layers: one computes, one is filled.</summary>
+    public const int Slots = LayerPlacement.DefaultSlots;
 
     // Pinned memory cannot be paged out: the rest of the system needs some, too.
     private const double MostOfHost = 0.9;
@@ -32,13 +34,16 @@ public static class MemoryPlanner
             return null;
         }
 
-        var isAllResident = resident == needs.Blocks;
+        var isAllResident = resident == needs.Layers;
+        // To make them anew each step costs next to nothing: never at the price of a streamed layer.
+        var keepsPrompt = isAllResident && needs.AllDitWeights + needs.DitWork + needs.PromptMemory <= room;
+        var ditWork = needs.DitWork + (keepsPrompt ? needs.PromptMemory : 0);
         var both = needs.AllDitWeights + needs.VaeWeights;
-        var keepsBoth = keepLoaded && isAllResident && vae == needs.Vae[0] && both + Math.Max(needs.DitWork, vae.Bytes) <= room;
+        var keepsBoth = keepLoaded && isAllResident && vae == needs.Vae[0] && both + Math.Max(ditWork, vae.Bytes) <= room;
         var text = needs.TextEncoderWeights + needs.TextEncoderWork;
         var isTextOnDevice = text <= room;
         var keepsAll = keepsBoth && text + both <= room;
-        var streamed = (needs.Blocks - resident) * needs.LayerWeights;
+        var streamed = (needs.Layers - resident) * needs.LayerWeights;
         var host = Math.Max(streamed, isTextOnDevice ? 0 : text);
         if (host > budget.Host * MostOfHost)
         {
@@ -53,17 +58,18 @@ public static class MemoryPlanner
             peaks[GenerationStage.EncodeText] = needs.Runtime + text + (keepsAll ? both : 0);
         }
 
-        peaks[GenerationStage.Sample] = needs.Runtime + dit + needs.DitWork + (keepsBoth ? needs.VaeWeights : 0);
+        peaks[GenerationStage.Sample] = needs.Runtime + dit + ditWork + (keepsBoth ? needs.VaeWeights : 0);
         peaks[GenerationStage.Decode] = needs.Runtime + needs.VaeWeights + vae.Bytes + (keepsBoth ? dit : 0);
         return new MemoryPlan
         {
             Budget = budget.Device,
             IsTextEncoderOnDevice = isTextOnDevice,
-            Blocks = needs.Blocks,
+            Layers = needs.Layers,
             ResidentLayers = resident,
             Slots = slots,
             KeepsBoth = keepsBoth,
             KeepsAll = keepsAll,
+            KeepsPrompt = keepsPrompt,
             Vae = vae,
             Peaks = peaks,
             HostBytes = host,
@@ -73,7 +79,7 @@ public static class MemoryPlanner
     /// <summary>The smallest device budget for which there is a plan (if the host's memory holds what is streamed).</summary>
     public static long LeastBudget(MemoryNeeds needs)
     {
-        var slots = Math.Min(Slots, needs.Blocks);
+        var slots = Math.Min(Slots, needs.Layers);
         var sample = needs.DitWeights + slots * needs.LayerWeights + needs.DitWork;
         var decode = needs.VaeWeights + needs.Vae.Min(choice => choice.Bytes);
         return (long)Math.Ceiling((needs.Runtime + Math.Max(sample, decode)) / (1 - Margin));
@@ -81,16 +87,16 @@ public static class MemoryPlanner
 
     private static long Room(MemoryBudget budget) => (long)(budget.Device * (1 - Margin));
 
-    // How many blocks can stay; all, or as many as leave room for the slots; −1 if not even the slots fit.
+    // How many layers can stay; all, or as many as leave room for the slots; −1 if not even the slots fit.
     private static int Resident(MemoryNeeds needs, long room)
     {
         var left = room - needs.DitWeights - needs.DitWork;
-        if (needs.LayerWeights * needs.Blocks <= left)
+        if (needs.LayerWeights * needs.Layers <= left)
         {
-            return needs.Blocks;
+            return needs.Layers;
         }
 
         var resident = left < 0 ? -1 : left / Math.Max(needs.LayerWeights, 1) - Slots;
-        return (int)Math.Clamp(resident, -1, needs.Blocks - 1);
+        return (int)Math.Clamp(resident, -1, needs.Layers - 1);
     }
 }

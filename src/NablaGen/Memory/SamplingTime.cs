@@ -1,4 +1,4 @@
-using NablaGen.Models.Wan.Dit;
+using NablaGen.Models;
 
 namespace NablaGen.Memory;
 
@@ -9,22 +9,13 @@ internal static class SamplingTime
     private static readonly (string Name, double Rate)[] Measured = [("H100", 560e12)];
 
     /// <summary>An upper bound; sparse attention takes less. Null where nothing was measured.</summary>
-    /// <param name="config">The transformer.</param>
+    /// <param name="model">The transformer.</param>
     /// <param name="tokens">Tokens of the video.</param>
     /// <param name="passes">Passes through the transformer: steps, twice with guidance.</param>
     /// <param name="gpu">The GPU's name.</param>
-    public static TimeSpan? AtMost(DitConfig config, long tokens, int passes, string gpu)
+    public static TimeSpan? AtMost(TransformerTraits model, long tokens, int passes, string gpu)
     {
         var rate = Measured.FirstOrDefault(measured => gpu.Contains(measured.Name, StringComparison.OrdinalIgnoreCase)).Rate;
-        return rate == 0 ? null : TimeSpan.FromSeconds(passes * Operations(config, tokens) / rate);
-    }
-
-    /// <summary>Multiplications and additions of a dense pass.</summary>
-    internal static double Operations(DitConfig config, double tokens)
-    {
-        double dim = config.Dim, ffn = config.FfnDim;
-        var products = 2 * tokens * (6 * dim * dim + 2 * dim * ffn);
-        var attention = 4 * tokens * dim * (tokens + config.TextLen);
-        return config.NumLayers * (products + attention);
+        return rate == 0 ? null : TimeSpan.FromSeconds(passes * model.OperationsOf(tokens) / rate);
     }
 }

@@ -1,4 +1,4 @@
-using NablaGen.Models.Wan.Vae;
+using NablaGen.Models;
 
 namespace NablaGen.Memory;
 

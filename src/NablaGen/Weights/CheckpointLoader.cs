@@ -13,18 +13,17 @@ public static class CheckpointLoader
     /// </summary>
     /// <param name="source">The checkpoint.</param>
     /// <param name="expected">Name → shape of each tensor, as <see cref="ModuleExtensions.Shapes"/> gives it.</param>
-    /// <param name="prefix">What stands before each name in the checkpoint; keys that don't begin with it are left out.</param>
     /// <exception cref="NablaGenException">They differ: one line with the first of each kind of fault and how many more there are.</exception>
-    public static void Check(ITensorSource source, IReadOnlyDictionary<string, long[]> expected, string prefix = "")
+    public static void Check(ITensorSource source, IReadOnlyDictionary<string, long[]> expected)
     {
         var missing = new List<string>();
         var shapes = new List<string>();
         var types = new List<string>();
         foreach (var (name, shape) in expected)
         {
-            if (!source.Entries.TryGetValue(prefix + name, out var entry))
+            if (!source.Entries.TryGetValue(name, out var entry))
             {
-                missing.Add($"the tensor {Line.Key(prefix + name)} is missing: expected {Line.Shape(shape)}, found none");
+                missing.Add($"the tensor {Line.Key(name)} is missing: expected {Line.Shape(shape)}, found none");
             }
             else if (!shape.AsSpan().SequenceEqual(entry.Shape))
             {
@@ -39,8 +38,7 @@ public static class CheckpointLoader
         }
 
         var unexpected = source.Entries.Values
-            .Where(entry => entry.Name.StartsWith(prefix, StringComparison.Ordinal))
-            .Where(entry => !expected.ContainsKey(entry.Name[prefix.Length..]))
+            .Where(entry => !expected.ContainsKey(entry.Name))
             .Select(entry => $"the tensor {Line.Key(entry.Name)} is not expected: "
                 + $"found {entry.Type} {Line.Shape(entry.Shape)}{Shard(source, entry)}")
             .ToList();
@@ -58,20 +56,19 @@ public static class CheckpointLoader
     /// </summary>
     /// <param name="source">The checkpoint.</param>
     /// <param name="module">The module, whose parameters have memory (not on the meta device).</param>
-    /// <param name="prefix">What stands before each name in the checkpoint.</param>
     /// <exception cref="NablaGenException">The checkpoint is not the module's, or can't be read.</exception>
-    public static void Load(ITensorSource source, nn.Module module, string prefix = "")
+    public static void Load(ITensorSource source, nn.Module module)
     {
-        Check(source, module.Shapes(), prefix);
-        Copy(source, module, prefix);
+        Check(source, module.Shapes());
+        Copy(source, module);
     }
 
     /// <summary>As <see cref="Load"/>, for a part of a model whose checkpoint has been checked as a whole.</summary>
-    internal static void Copy(ITensorSource source, nn.Module module, string prefix = "")
+    internal static void Copy(ITensorSource source, nn.Module module)
     {
         foreach (var (name, parameter) in module.named_parameters())
         {
-            source.CopyTo(prefix + name, parameter);
+            source.CopyTo(name, parameter);
         }
     }
 

@@ -1,7 +1,7 @@
 using NablaGen.Cli;
 using NablaGen.Cli.Output;
 using NablaGen.Memory;
-using NablaGen.Models.Wan.Vae;
+using NablaGen.Models;
 
 namespace NablaGen.Tests.Cli;
 
@@ -14,7 +14,7 @@ public sealed class LongJobTests(GoldenModelFixture model) : IClassFixture<Golde
     {
         Budget = 1L << 30,
         IsTextEncoderOnDevice = true,
-        Blocks = 0,
+        Layers = 0,
         ResidentLayers = 0,
         Slots = 0,
         KeepsBoth = false,

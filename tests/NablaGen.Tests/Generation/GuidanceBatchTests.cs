@@ -1,6 +1,6 @@
 using NablaGen.Attention;
+using NablaGen.Denoising;
 using NablaGen.Generation;
-using NablaGen.Tensors;
 using static TorchSharp.torch;
 
 namespace NablaGen.Tests.Generation;
@@ -14,9 +14,9 @@ public class GuidanceBatchTests
     {
         using var scope = NewDisposeScope();
         using var golden = Golden.Open("dit");
-        using var sampler = new LatentSampler(golden.Dit(), ModuleOptions.Cpu);
+        using var sampler = new LatentSampler(golden.Dit());
         var request = Request(attention);
-        var channels = sampler.Config.InDim;
+        var channels = sampler.Model.Traits.Channels;
         using var noise = LatentSampler.Noise([channels, 2, 20, 12], 3);
         var context = golden["context"].unsqueeze(0);
         var negative = randn([1, 3, context.shape[2]]);
@@ -30,9 +30,9 @@ public class GuidanceBatchTests
     {
         using var scope = NewDisposeScope();
         using var golden = Golden.Open("dit");
-        using var sampler = new LatentSampler(golden.Dit(), ModuleOptions.Cpu);
+        using var sampler = new LatentSampler(golden.Dit());
         var request = Request("dense") with { Guidance = 1 };
-        using var noise = LatentSampler.Noise([sampler.Config.InDim, 1, 8, 8], 3);
+        using var noise = LatentSampler.Noise([sampler.Model.Traits.Channels, 1, 8, 8], 3);
         var context = golden["context"].unsqueeze(0);
         var (apart, together) = (sampler.Sample(request, noise, context, null), sampler.Sample(request, noise, context, null, batchGuidance: true));
         Assert.True(apart.eq(together).all().item<bool>());

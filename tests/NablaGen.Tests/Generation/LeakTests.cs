@@ -2,7 +2,6 @@ using NablaGen.Attention;
 using NablaGen.Denoising;
 using NablaGen.Generation;
 using NablaGen.Models.Wan;
-using NablaGen.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -19,7 +18,7 @@ public class LeakTests
     {
         using var folder = new TempFolder();
         GoldenModelFolder.Assemble(folder["model"]);
-        using var pipeline = new TextToVideo(ModelFolder.Open(folder["model"]), CPU, ScalarType.Float32);
+        using var pipeline = new TextToVideo(WanVideoModel.Open(folder["model"]), CPU, ScalarType.Float32);
         var request = Request(attention, steps: 3);
         pipeline.Generate(request, folder["warm.mp4"]);
 
@@ -38,7 +37,7 @@ public class LeakTests
         Assert.SkipUnless(OperatingSystem.IsLinux(), "reads /proc");
         using var scope = NewDisposeScope();
         using var golden = Golden.Open("dit");
-        using var sampler = new LatentSampler(golden.Dit(), ModuleOptions.Cpu);
+        using var sampler = new LatentSampler(golden.Dit());
         var request = Request(attention, steps: 20) with { Solver = solver, Width = 256, Height = 256 };
         var context = golden["context"].unsqueeze(0);
         using var noise = LatentSampler.Noise([16, 3, 32, 32], 1);
@@ -61,8 +60,8 @@ public class LeakTests
     {
         using var folder = new TempFolder();
         GoldenModelFolder.Assemble(folder["model"]);
-        using var once = new TextToVideo(ModelFolder.Open(folder["model"]), CPU, ScalarType.Float32);
-        using var kept = new TextToVideo(ModelFolder.Open(folder["model"]), CPU, ScalarType.Float32, keepLoaded: true);
+        using var once = new TextToVideo(WanVideoModel.Open(folder["model"]), CPU, ScalarType.Float32);
+        using var kept = new TextToVideo(WanVideoModel.Open(folder["model"]), CPU, ScalarType.Float32, keepLoaded: true);
         GenerationRequest[] requests = [Request("dense", 2), Request("nabla-0.5", 2) with { Prompt = "z", Seed = 7, Guidance = 1 }];
         var prepared = kept.Prepare(requests);
         for (var i = 0; i < 2; i++)

@@ -1,7 +1,7 @@
 using System.Text.Json;
 using NablaGen.Attention;
+using NablaGen.Denoising;
 using NablaGen.Generation;
-using NablaGen.Tensors;
 using static TorchSharp.torch;
 
 namespace NablaGen.Tests.Generation;
@@ -62,7 +62,7 @@ public class PipelineGoldenTests
             Guidance = double.Parse(golden.Metadata("guidance")),
             Seed = 0,
         };
-        using var sampler = new LatentSampler(dit.Dit(), ModuleOptions.Cpu);
+        using var sampler = new LatentSampler(dit.Dit());
         return sampler.Sample(request, noise, context.narrow(0, 0, 1).narrow(1, 0, lengths[0]), context.narrow(0, 1, 1).narrow(1, 0, lengths[1]))
             .MoveToOuterDisposeScope();
     }

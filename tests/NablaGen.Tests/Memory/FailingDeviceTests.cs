@@ -27,7 +27,7 @@ public sealed class FailingDeviceTests : IDisposable
     [MemberData(nameof(Faults))]
     public void A_fault_is_one_line_and_no_half_file(string fault, string expected, bool isSampling)
     {
-        using var pipeline = new TextToVideo(ModelFolder.Open(_folder["model"]), CPU, ScalarType.Float32);
+        using var pipeline = new TextToVideo(WanVideoModel.Open(_folder["model"]), CPU, ScalarType.Float32);
         pipeline.Generate(Request, _folder["out/first.mp4"]);
         var live = DisposeScopeManager.Statistics.ThreadTotalLiveCount;
         var stage = isSampling ? GenerationStage.Sample : GenerationStage.Decode;

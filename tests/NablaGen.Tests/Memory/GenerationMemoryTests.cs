@@ -16,12 +16,12 @@ public sealed class GenerationMemoryTests : IDisposable
     private static readonly Device Gpu = new(DeviceType.CUDA, 0);
 
     private readonly TempFolder _folder = new();
-    private readonly ModelFolder _model;
+    private readonly WanVideoModel _model;
 
     public GenerationMemoryTests()
     {
         GoldenModelFolder.Assemble(_folder["model"]);
-        _model = ModelFolder.Open(_folder["model"]);
+        _model = WanVideoModel.Open(_folder["model"]);
     }
 
     [Fact]

@@ -1,5 +1,6 @@
 using NablaGen.Attention;
 using NablaGen.Memory;
+using NablaGen.Models.Wan;
 using NablaGen.Models.Wan.Dit;
 using NablaGen.Models.Wan.Text;
 using NablaGen.Models.Wan.Vae;
@@ -25,9 +26,10 @@ public class MemoryEstimateTests
         string preset, int layers, int frames, int height, int width, string attention, bool growing, double measured)
     {
         var config = (preset == "14B" ? DitConfig.Wan14B : DitConfig.Wan1_3B) with { NumLayers = layers };
-        var sizes = WeightSizes.Of(config, TextEncoderConfig.UmT5Xxl, VaeConfig.Wan21, ScalarType.BFloat16, ScalarType.Float32);
-        var work = MemoryEstimate.DitWork(config, [16, frames, height, width], AttentionExpression.Parse(attention), DeviceType.CUDA, ScalarType.BFloat16, growing: growing);
-        var expected = (MemoryEstimate.CudaRuntime + sizes.Dit + layers * sizes.Block + work) / GiB;
+        var sizes = WanMemory.Sizes(config, TextEncoderConfig.UmT5Xxl, VaeConfig.Wan21, ScalarType.BFloat16, ScalarType.Float32);
+        var work = MemoryEstimate.Held(
+            WanMemory.TransformerWork(config, [16, frames, height, width], AttentionExpression.Parse(attention), DeviceType.CUDA, ScalarType.BFloat16), DeviceType.CUDA, growing);
+        var expected = (MemoryEstimate.CudaRuntime + sizes.Transformer + layers * sizes.Layer + work) / GiB;
         TestContext.Current.TestOutputHelper!.WriteLine($"{preset}: {expected:0.00} expected, {measured} measured");
 
         // With the planner's margin never less than what it took, and not wastefully more.
@@ -38,8 +40,8 @@ public class MemoryEstimateTests
     [Fact]
     public void The_weights_are_those_of_the_official_models()
     {
-        var sizes = WeightSizes.Of(DitConfig.Wan14B, TextEncoderConfig.UmT5Xxl, VaeConfig.Wan21, ScalarType.BFloat16, ScalarType.Float32);
-        Assert.InRange((sizes.Dit + 40 * sizes.Block) / 1e9, 28.5, 29.5);
+        var sizes = WanMemory.Sizes(DitConfig.Wan14B, TextEncoderConfig.UmT5Xxl, VaeConfig.Wan21, ScalarType.BFloat16, ScalarType.Float32);
+        Assert.InRange((sizes.Transformer + 40 * sizes.Layer) / 1e9, 28.5, 29.5);
         Assert.InRange(sizes.TextEncoder / 1e9, 11.3, 11.4);
         Assert.InRange(sizes.Vae / 1e6, 507, 509);
     }
@@ -49,14 +51,14 @@ public class MemoryEstimateTests
     {
         var dense = AttentionExpression.Parse("dense");
         long Work(long frames, string attention = "dense", int batch = 1, DeviceType device = DeviceType.CUDA, ScalarType type = ScalarType.BFloat16) =>
-            MemoryEstimate.DitWork(DitConfig.Wan1_3B, [16, frames, 60, 104], AttentionExpression.Parse(attention), device, type, batch);
+            WanMemory.TransformerWork(DitConfig.Wan1_3B, [16, frames, 60, 104], AttentionExpression.Parse(attention), device, type, batch);
 
         Assert.True(Work(21) > Work(20));
         Assert.True(Work(21, "nabla-0.7") > Work(21));
         Assert.True(Work(21, batch: 2) > 1.9 * Work(21));
         Assert.True(Work(21, type: ScalarType.Float32) > 1.5 * Work(21));
         Assert.True(Work(21, device: DeviceType.CPU, type: ScalarType.Float32) > 0);
-        Assert.Equal(32_760, MemoryEstimate.Tokens(DitConfig.Wan1_3B, [16, 21, 60, 104]));
+        Assert.Equal(32_760, DitConfig.Wan1_3B.Traits.TokensOf([16, 21, 60, 104]));
         Assert.True(dense.IsDense);
     }
 
@@ -64,10 +66,10 @@ public class MemoryEstimateTests
     public void Time_is_said_only_where_it_was_measured()
     {
         // docs/performance.md: 337 ms and 2,198 ms a dense pass.
-        var small = SamplingTime.AtMost(DitConfig.Wan1_3B, 24_192, 1, "NVIDIA H100 80GB HBM3")!.Value;
-        var large = SamplingTime.AtMost(DitConfig.Wan14B with { NumLayers = 10 }, 67_200, 1, "NVIDIA H100 80GB HBM3")!.Value;
+        var small = SamplingTime.AtMost(DitConfig.Wan1_3B.Traits, 24_192, 1, "NVIDIA H100 80GB HBM3")!.Value;
+        var large = SamplingTime.AtMost((DitConfig.Wan14B with { NumLayers = 10 }).Traits, 67_200, 1, "NVIDIA H100 80GB HBM3")!.Value;
         Assert.InRange(small.TotalMilliseconds, 300, 400);
         Assert.InRange(large.TotalMilliseconds, 2_150, 2_700);
-        Assert.Null(SamplingTime.AtMost(DitConfig.Wan1_3B, 24_192, 1, "NVIDIA GeForce RTX 4060"));
+        Assert.Null(SamplingTime.AtMost(DitConfig.Wan1_3B.Traits, 24_192, 1, "NVIDIA GeForce RTX 4060"));
     }
 }

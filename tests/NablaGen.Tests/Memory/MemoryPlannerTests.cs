@@ -1,5 +1,5 @@
 using NablaGen.Memory;
-using NablaGen.Models.Wan.Vae;
+using NablaGen.Models;
 
 namespace NablaGen.Tests.Memory;
 
@@ -18,7 +18,7 @@ public class MemoryPlannerTests
         TextEncoderWork = 10 * MiB,
         DitWeights = 20 * MiB,
         LayerWeights = 50 * MiB,
-        Blocks = 10,
+        Layers = 10,
         DitWork = 200 * MiB,
         VaeWeights = 30 * MiB,
         Vae = [new VaeChoice(VaeTiling.None, 400 * MiB), new VaeChoice(Tiles, 120 * MiB)],
@@ -138,6 +138,21 @@ public class MemoryPlannerTests
         var both = Needs.Max(other);
         Assert.Equal((200 * MiB, 500 * MiB, 120 * MiB), (both.DitWork, both.Vae[0].Bytes, both.Vae[1].Bytes));
     }
+
+    [Theory]
+    [InlineData(870, false)]  // 826 holds the transformer alone
+    [InlineData(930, true)]   // 883 holds 50 more
+    public void The_prompts_keys_are_kept_where_there_is_room(int budget, bool kept)
+    {
+        var needs = Needs with { PromptMemory = 50 * MiB };
+        var plan = MemoryPlanner.Plan(needs, new MemoryBudget(budget * MiB, Plenty), false)!;
+        Assert.Equal((kept, 10), (plan.KeepsPrompt, plan.ResidentLayers));
+        Assert.Equal((100 + 520 + 200 + (kept ? 50 : 0)) * MiB, plan.Peaks[GenerationStage.Sample]);
+    }
+
+    [Fact]
+    public void No_layer_is_streamed_for_the_prompts_sake() =>
+        Assert.False(MemoryPlanner.Plan(Needs with { PromptMemory = 50 * MiB }, new MemoryBudget(760 * MiB, Plenty), false)!.KeepsPrompt);
 
     private static MemoryPlan? Plan(int budget, bool keepLoaded) =>
         MemoryPlanner.Plan(Needs, new MemoryBudget(budget * MiB, Plenty), keepLoaded);

@@ -58,7 +58,7 @@ public class CudaModelTests
         using var noGrad = no_grad();
         using var golden = Golden.Open("t5");
         using var model = new T5Encoder(ModelConfigs.ParseTextEncoder(golden.Metadata("config"), "t5"), Options);
-        CheckpointLoader.Load(golden.Source, model, "weights.");
+        CheckpointLoader.Load(golden.Source.Under("weights."), model);
         var length = JsonSerializer.Deserialize<int[]>(golden.Metadata("lengths"))![0];
         var actual = model.Encode(golden["ids"][0].data<int>().Take(length).ToArray()).squeeze(0).cpu();
         Assert.InRange(Golden.RelativeError(actual, golden["out"][0].narrow(0, 0, length)), 0, 0.03);
@@ -72,7 +72,7 @@ public class CudaModelTests
         using var noGrad = no_grad();
         using var golden = Golden.Open("vae");
         using var model = new WanVae(ModelConfigs.ParseVae(golden.Metadata("config"), "vae"), Options.Float32);
-        CheckpointLoader.Load(golden.Source, model, "weights.");
+        CheckpointLoader.Load(golden.Source.Under("weights."), model);
         var frames = new List<Tensor>();
         model.Decode(golden["z"].to(CUDA), chunk => frames.Add(chunk.cpu().DetachFromDisposeScope()));
         var difference = (cat(frames, 2) - golden["decoded"]).abs().max().item<float>();
@@ -210,7 +210,7 @@ public class CudaModelTests
         using var noGrad = no_grad();
         var device = options.Device;
         using var model = new WanModel(ModelConfigs.ParseDit(golden.Metadata("config"), "dit"), options);
-        CheckpointLoader.Load(golden.Source, model, "weights.");
+        CheckpointLoader.Load(golden.Source.Under("weights."), model);
         using var attention = AttentionFactory.Create(AttentionExpression.Parse(expression), device, denseSteps: 0);
         using var run = new DitRun(model.Config, (int)x.shape[1], (int)x.shape[2], (int)x.shape[3], attention, options);
         Assert.Equal(device.type == TorchSharp.DeviceType.CUDA, run.Ops is CudaDitOps);

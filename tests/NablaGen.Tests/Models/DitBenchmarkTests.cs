@@ -1,7 +1,9 @@
 using NablaGen.Attention;
 using NablaGen.Jobs.Benchmarks;
-using NablaGen.Models.Wan.Dit.Ops;
+using NablaGen.Models.Wan;
+using NablaGen.Models.Wan.Text;
 using NablaGen.Tensors;
+using NablaGen.Training.Dit.Ops;
 
 namespace NablaGen.Tests.Models;
 
@@ -13,10 +15,11 @@ public class DitBenchmarkTests
     public void Passes_and_training_steps_can_be_timed(bool training)
     {
         using var golden = Golden.Open("dit");
-        using var model = golden.Dit();
+        using var sizes = golden.Dit();
+        var model = WanVideoModel.InMemory(sizes.Config, new NablaGenJson() with { TextEncoder = TextEncoderConfig.UmT5Xxl with { Dim = sizes.Config.TextDim } }, null, RandomTensorSource.Normal);
         var timings = DitBenchmark.Run(
-            model.Config, (2, 32, 32), [AttentionExpression.Parse("dense"), AttentionExpression.Nabla(0.3)], ModuleOptions.Cpu, repeats: 1,
-            training: training ? () => new TorchDitOps() : null, cancellation: TestContext.Current.CancellationToken).ToArray();
+            model, (2, 32, 32), [AttentionExpression.Parse("dense"), AttentionExpression.Nabla(0.3)], ModuleOptions.Cpu, repeats: 1,
+            training: training ? DitTrainingOps.Begin : null, cancellation: TestContext.Current.CancellationToken).ToArray();
         Assert.Equal(["dense", "nabla-0.3"], timings.Select(timing => timing.Attention));
         Assert.Equal(1, timings[0].Density);
         Assert.InRange(timings[1].Density, 0.01, 0.9);

@@ -27,7 +27,7 @@ internal static class Toys
     /// <summary>The model in the box.</summary>
     public static string Box { get; } = Path.Combine(GoldenFolder.Path, "..", "..", "models", "tiny");
 
-    public static string BoxTokenizer { get; } = Path.Combine(Box, ModelFolder.TokenizerFile);
+    public static string BoxTokenizer { get; } = Path.Combine(Box, WanVideoModel.TokenizerFile);
 
     public static ModelSizes Sizes(int layers = 2)
     {

@@ -28,7 +28,7 @@ public sealed class CheckpointLoaderTests : IDisposable
         var weight = arange(6).reshape(2, 3).to(ScalarType.BFloat16);
         using var source = Save(("x.weight", weight), ("x.bias", tensor([0.5f, -1.25f])), ("other", ones(4)));
         using var module = nn.Linear(3, 2, dtype: type);
-        CheckpointLoader.Load(source, module, "x.");
+        CheckpointLoader.Load(source.Under("x."), module);
         Assert.True(module.weight!.requires_grad);
         Assert.Equal(type, module.weight!.dtype);
         Assert.True(module.weight.eq(weight.to(type)).all().item<bool>());
@@ -47,7 +47,7 @@ public sealed class CheckpointLoaderTests : IDisposable
     public void Missing_keys_are_named()
     {
         using var source = Save(("m.weight", ones(2, 3)));
-        RawFile.Fault(() => CheckpointLoader.Check(source, Expected, "m."), source.Path, "\"m.bias\"", "missing", "expected [2]", "found none");
+        RawFile.Fault(() => CheckpointLoader.Check(source.Under("m."), Expected), source.Path, "\"bias\"", "missing", "expected [2]", "found none");
     }
 
     [Fact]

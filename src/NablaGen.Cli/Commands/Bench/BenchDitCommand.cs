@@ -1,6 +1,7 @@
 using System.CommandLine;
 using NablaGen.Attention;
 using NablaGen.Jobs.Benchmarks;
+using NablaGen.Models.Wan;
 using NablaGen.Models.Wan.Dit;
 using NablaGen.Tensors;
 using NablaGen.Training.Dit.Ops;
@@ -83,8 +84,9 @@ internal sealed class BenchDitCommand
             return Profile(report, title, config, latent, expressions, options, repeats, cancellation);
         }
 
+        var model = WanVideoModel.InMemory(config, BenchOptions.Sizes(parsed.GetValue(_preset)!).Others, tokenizer: null, RandomTensorSource.Normal);
         var timings = DitBenchmark.Run(
-            config, latent, expressions, options, repeats, batch, resident, training ? () => DitTrainingOps.Create(config, options) : null, cancellation);
+            model, latent, expressions, options, repeats, batch, resident, training ? DitTrainingOps.Begin : null, cancellation);
         report.Line($"{parsed.GetValue(_preset)}, {config.NumLayers} layers, latent {parsed.GetValue(_latent)}, batch {batch}, {(resident is { } kept ? $"{kept} layers resident, " : "")}{options.Dtype.ToString().ToLowerInvariant()} on {device}{(training ? ", training step" : "")}");
         report.Line($"{"attention",-22}{"tokens",8}{"density",9}{"median ms",11}{"min",9}{"max",9}{"GiB",7}{"model",7}");
         var measured = new List<DitTiming>();

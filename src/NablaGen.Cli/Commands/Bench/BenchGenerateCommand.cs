@@ -66,16 +66,17 @@ internal sealed class BenchGenerateCommand
         }).ToArray();
         foreach (var request in requests)
         {
-            request.Check(dit, others.Vae);
+            request.Check(dit.Traits, others.Vae.Traits);
         }
 
-        var tokenizer = ModelLocator.InTheBox(ModelFolder.TokenizerFile)
-            ?? throw new NablaGenException($"no tokenizer: expected models/tiny/{ModelFolder.TokenizerFile} beside the program or above it");
+        var tokenizer = ModelLocator.InTheBox(WanVideoModel.TokenizerFile)
+            ?? throw new NablaGenException($"no tokenizer: expected models/tiny/{WanVideoModel.TokenizerFile} beside the program or above it");
         var report = BenchReport.Open(parsed, _json);
         TorchRuntime.Load();
         var device = DeviceChoice.Resolve(parsed.GetValue(_device)!);
         var dtype = DeviceChoice.ResolveDtype(parsed.GetValue(_dtype)!, device);
-        using var bench = new GenerationBenchmark(dit, others, tokenizer, device, dtype, DeviceChoice.ResolveVram(parsed.GetValue(_vram), device));
+        using var bench = new GenerationBenchmark(
+            WanVideoModel.InMemory(dit, others with { Name = "random weights" }, tokenizer, RandomTensorSource.Steady), device, dtype, DeviceChoice.ResolveVram(parsed.GetValue(_vram), device));
         report.Line($"{parsed.GetValue(_preset)}, {frames} frames of {width}x{height}, {steps} steps, guidance {requests[0].Guidance}, {dtype.ToString().ToLowerInvariant()} on {device}");
         report.Line($"{"attention",-22}{"tokens",8}{"density",9}{"text s",9}{"load s",9}{"DiT s",9}{"VAE s",9}{"all s",9}{"step ms",10}{"min",9}{"max",9}{"CPU ms",9}{"ahead",9}{"GiB",7}{"+MiB",7}");
         var measured = new List<GenerationTiming>();

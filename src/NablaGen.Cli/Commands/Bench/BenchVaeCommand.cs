@@ -1,6 +1,6 @@
 using System.CommandLine;
-using NablaGen.Generation;
 using NablaGen.Jobs.Benchmarks;
+using NablaGen.Models;
 using NablaGen.Models.Wan.Vae;
 using NablaGen.Tensors;
 
@@ -60,7 +60,7 @@ internal sealed class BenchVaeCommand
         TorchRuntime.Load();
         var device = DeviceChoice.Resolve(parsed.GetValue(_device)!);
         var options = new ModuleOptions(device, DeviceChoice.ResolveDtype(parsed.GetValue(_dtype)!, device));
-        var tiling = VideoDecoder.DefaultTiling(device) with { Height = tile.Height, Width = tile.Width };
+        var tiling = VaeTiling.DefaultOn(device) with { Height = tile.Height, Width = tile.Width };
         tiling = tiling with { FramesAtOnce = BenchOptions.Positive(parsed.GetValue(_framesAtOnce) ?? tiling.FramesAtOnce, "frames-at-once") };
         var timing = VaeBenchmark.Run(config, size, options, tiling, repeats, parsed.GetValue(_psnr), cancellation);
         var pieces = tile.Height == 0 ? "whole frames" : $"tiles of {tile.Height}x{tile.Width}";

@@ -1,3 +1,5 @@
+using NablaGen.Attention;
+using NablaGen.Models;
 using NablaGen.Models.Wan.Dit;
 using NablaGen.Models.Wan.Dit.Ops;
 using NablaGen.Tensors;
@@ -5,7 +7,7 @@ using TorchSharp;
 
 namespace NablaGen.Training.Dit.Ops;
 
-/// <summary>Chooses the passes of a training step.</summary>
+/// <summary>Chooses the ops of a training step.</summary>
 public static class DitTrainingOps
 {
     /// <summary>The environment's choice: <c>kernels</c> (where there are any, which is the default) or <c>libtorch</c>.</summary>
@@ -14,7 +16,7 @@ public static class DitTrainingOps
     private const string Kernels = "kernels";
     private const string LibTorch = "libtorch";
 
-    /// <summary>The fastest passes with a gradient for a model, or what the environment asks for.</summary>
+    /// <summary>The fastest ops with a gradient for a model, or what the environment asks for.</summary>
     /// <param name="config">The transformer's sizes.</param>
     /// <param name="options">Where it is trained, and the type of its products.</param>
     /// <exception cref="NablaGenException">The environment asks for neither.</exception>
@@ -29,5 +31,15 @@ public static class DitTrainingOps
         return choice != LibTorch && options.Device.type == DeviceType.CUDA && CudaDitOps.Fit(config, options.Dtype)
             ? new CudaTrainingOps(options.Device, options.Dtype)
             : new TrainingOps(options.Dtype);
+    }
+
+    /// <summary>A transformer in use for latents of one size, its passes with a gradient.</summary>
+    /// <param name="model">One of Wan's transformers.</param>
+    /// <param name="latents">The latents' shape. [C, T', h, w]</param>
+    /// <param name="attention">The self-attention of every layer; stays the caller's.</param>
+    public static ITransformerRun Begin(IVideoTransformer model, long[] latents, IAttention attention)
+    {
+        var wan = (WanModel)model;
+        return wan.Begin(latents, attention, Create(wan.Config, wan.Options));
     }
 }

@@ -1,11 +1,9 @@
 using System.Diagnostics;
+using NablaGen.Denoising;
 using NablaGen.Generation;
 using NablaGen.Memory;
-using NablaGen.Models.Wan;
-using NablaGen.Models.Wan.Dit;
-using NablaGen.Models.Wan.Vae;
+using NablaGen.Models;
 using NablaGen.Tensors;
-using NablaGen.Weights;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -21,24 +19,24 @@ public sealed class ModelClipGenerator : IClipGenerator, IDisposable
     // The VAE's frames are large; a few videos keep a device as busy.
     private const int DecodedAtOnce = 7;
 
-    private readonly ModelFolder _folder;
+    private readonly VideoModel _source;
     private readonly Device _device;
     private readonly ScalarType _dtype;
     private readonly TextToVideo _pipeline;
     private readonly IGenerationProgress? _progress;
     private readonly Dictionary<string, PreparedRequest> _prepared = [];
     private LatentSampler? _sampler;
-    private WanVae? _vae;
+    private IVideoAutoencoder? _vae;
 
     /// <summary>A generator that has not read the model's weights yet.</summary>
-    /// <param name="folder">The model.</param>
+    /// <param name="model">The model.</param>
     /// <param name="device">Where it runs.</param>
     /// <param name="dtype">The type of the large matrix products.</param>
     /// <param name="progress">Is told how the encoding of the prompts goes.</param>
-    public ModelClipGenerator(ModelFolder folder, Device device, ScalarType dtype, IGenerationProgress? progress = null)
+    public ModelClipGenerator(VideoModel model, Device device, ScalarType dtype, IGenerationProgress? progress = null)
     {
-        (_folder, _device, _dtype, _progress) = (folder, device, dtype, progress);
-        _pipeline = new TextToVideo(folder, device, dtype);
+        (_source, _device, _dtype, _progress) = (model, device, dtype, progress);
+        _pipeline = new TextToVideo(model, device, dtype);
     }
 
     /// <inheritdoc/>
@@ -91,19 +89,19 @@ public sealed class ModelClipGenerator : IClipGenerator, IDisposable
     {
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
-        _sampler ??= LatentSampler.Load(_folder, new ModuleOptions(_device, _dtype));
+        _sampler ??= new LatentSampler(_source.LoadTransformer(new ModuleOptions(_device, _dtype)));
         _vae ??= LoadVae();
         var first = requests[0];
-        var shape = first.LatentShape(_folder.VaeConfig);
+        var shape = first.LatentShape(_source.Latents);
         var prepared = requests.Select(request => _prepared[request.Prompt]).ToArray();
         var noise = stack([.. requests.Select(request => LatentSampler.Noise(shape, request.Seed))]);
-        var negative = first.IsGuided ? Together(prepared.Select(one => one.NegativeContext!)) : null;
-        var densities = new ClipDensities(requests.Count, _folder.DitConfig.NumHeads);
-        long tokens = requests.Count * (long)DitRun.LayoutOf(_folder.DitConfig, shape).Tokens;
+        using var conditioning = GuidedConditioning.Stack([.. prepared.Select(one => one.Conditioning)]);
+        var densities = new ClipDensities(requests.Count, _source.Transformer.Heads);
+        long tokens = requests.Count * _source.Transformer.TokensOf(shape);
 
         var watch = Stopwatch.StartNew();
         var latents = _sampler.SampleBatch(
-            first, noise, Together(prepared.Select(one => one.Context)), negative, densities, GuidanceBatch.Pays(tokens, _device.type), cancellation);
+            first.Sampling, noise, conditioning, densities, GuidanceBatch.Pays(tokens, _device.type), cancellation);
         if (!latents.isfinite().all().item<bool>())
         {
             throw new NablaGenException($"the latents are not numbers (NaN or infinite) after sampling with attention '{first.Attention}', {first.Solver}, "
@@ -126,7 +124,7 @@ public sealed class ModelClipGenerator : IClipGenerator, IDisposable
             using var scope = NewDisposeScope();
             var chunks = new List<Tensor>();
             _vae!.Decode(
-                part, chunk => chunks.Add(FrameBytes.Round(chunk).cpu().MoveToOuterDisposeScope()), VideoDecoder.DefaultTiling(_device), cancellation);
+                part, chunk => chunks.Add(FrameBytes.Round(chunk).cpu().MoveToOuterDisposeScope()), VaeTiling.DefaultOn(_device), cancellation);
             var frames = cat(chunks, 2);
             clips.AddRange(Enumerable.Range(0, (int)frames.shape[0]).Select(i =>
                 new FrameBytes(frames[i].contiguous().bytes.ToArray(), (int)frames.shape[2], (int)frames.shape[3], (int)frames.shape[4])));
@@ -135,29 +133,7 @@ public sealed class ModelClipGenerator : IClipGenerator, IDisposable
         return clips;
     }
 
-    private WanVae LoadVae()
-    {
+    private IVideoAutoencoder LoadVae() =>
         // As in TextToVideo: what is asked for in float32 is float32 to the end.
-        var dtype = _dtype == ScalarType.Float32 ? _dtype : VideoDecoder.DefaultDtype(_device);
-        var vae = new WanVae(_folder.VaeConfig, new ModuleOptions(_device, dtype));
-        try
-        {
-            using var source = _folder.OpenVae();
-            CheckpointLoader.Load(source, vae);
-            return vae;
-        }
-        catch
-        {
-            vae.Dispose();
-            throw;
-        }
-    }
-
-    // Prompts of several lengths, the shorter ones ended with zeros. [B, longest, TextDim]
-    private static Tensor Together(IEnumerable<Tensor> contexts)
-    {
-        var all = contexts.ToArray();
-        long longest = all.Max(one => one.shape[1]);
-        return cat([.. all.Select(one => nn.functional.pad(one, [0, 0, 0, longest - one.shape[1]]))]);
-    }
+        _source.LoadVae(new ModuleOptions(_device, _dtype == ScalarType.Float32 ? _dtype : VideoModel.DefaultVaeDtype(_device)));
 }

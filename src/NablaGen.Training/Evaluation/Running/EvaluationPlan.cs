@@ -1,8 +1,6 @@
 using NablaGen.Attention;
 using NablaGen.Generation;
 using NablaGen.Models;
-using NablaGen.Models.Wan.Dit;
-using NablaGen.Models.Wan.Vae;
 
 namespace NablaGen.Training.Evaluation.Running;
 
@@ -70,7 +68,7 @@ public sealed record EvaluationPlan
 
     /// <summary>Sees that a model can make all of it.</summary>
     /// <exception cref="InvalidRequestException">It cannot; the line says why.</exception>
-    public void Check(DitConfig dit, VaeConfig vae)
+    public void Check(VideoModel model)
     {
         if (Attentions.All(attention => attention.IsDense) && (Shared.DenseSteps ?? Shared.DenseLayers) is not null)
         {
@@ -79,7 +77,7 @@ public sealed record EvaluationPlan
 
         foreach (var attention in Attentions)
         {
-            Request(Prompts[0], Seeds[0], attention).Check(dit, vae);
+            Request(Prompts[0], Seeds[0], attention).Check(model);
         }
     }
 

@@ -1,7 +1,5 @@
 using NablaGen.Generation;
 using NablaGen.Models;
-using NablaGen.Models.Wan.Dit;
-using NablaGen.Models.Wan.Vae;
 
 namespace NablaGen.Jobs.Batch;
 
@@ -12,15 +10,14 @@ public static class BatchPlan
     /// <param name="rows">The prompt file's.</param>
     /// <param name="shared">What counts where a row says nothing.</param>
     /// <param name="seeds">Seeds of the rows that have none.</param>
-    /// <param name="defaults">The model's.</param>
-    /// <param name="dit">The model's, to check sizes.</param>
-    /// <param name="vae">The model's, to check sizes.</param>
+    /// <param name="model">The model, for its defaults and to check sizes.</param>
     /// <exception cref="InvalidRequestException">
     /// A row cannot be made (the message says which line), or something shared has no effect on any row.
     /// </exception>
     public static IReadOnlyList<BatchRow> Make(
-        IReadOnlyList<PromptRow> rows, PartialRequest shared, SeedPlan seeds, GenerationDefaults defaults, DitConfig dit, VaeConfig vae)
+        IReadOnlyList<PromptRow> rows, PartialRequest shared, SeedPlan seeds, VideoModel model)
     {
+        var defaults = model.Defaults;
         if (seeds.Seeds is not null && rows.All(row => row.Request.Seed is not null))
         {
             throw new InvalidRequestException("--seeds has no effect: every row has a seed of its own");
@@ -36,7 +33,7 @@ public static class BatchPlan
                 var request = row.Request.Over(shared, defaults);
                 foreach (var seed in Seeds(request, seeds, copies))
                 {
-                    var whole = Checked(request with { Seed = seed }, row.Where, defaults, dit, vae);
+                    var whole = Checked(request with { Seed = seed }, row.Where, model);
                     var number = planned.Count + 1;
                     planned.Add(new BatchRow(number, row.Where, RowName.Of(number, whole.Prompt, seed), whole));
                 }
@@ -65,12 +62,12 @@ public static class BatchPlan
         return Enumerable.Range(first, plan.RepeatCount).Select(copy => SeedPlan.Derive(request.Prompt!, copy));
     }
 
-    private static GenerationRequest Checked(PartialRequest request, string where, GenerationDefaults defaults, DitConfig dit, VaeConfig vae)
+    private static GenerationRequest Checked(PartialRequest request, string where, VideoModel model)
     {
         try
         {
-            var whole = request.ToRequest(defaults);
-            whole.Check(dit, vae);
+            var whole = request.ToRequest(model.Defaults);
+            whole.Check(model);
             return whole;
         }
         catch (InvalidRequestException error)

@@ -38,7 +38,7 @@ public sealed class BatchRunner(TextToVideo pipeline, string folder, BatchOption
     public BatchSummary Run(IReadOnlyList<BatchRow> rows, CancellationToken cancellation = default)
     {
         CheckFolder(folder);
-        pipeline.CheckModel();
+        pipeline.CheckModel(cancellation);
         var mine = rows.Where(row => options.Shard.Has(row.Number)).ToList();
         var manifest = new BatchManifest(folder, options.Shard);
         Summary = new BatchSummary(mine.Count, 0, 0, 0);

@@ -1,11 +1,5 @@
 using NablaGen.Generation;
-using NablaGen.Memory;
-using NablaGen.Models.Wan;
-using NablaGen.Models.Wan.Dit;
-using NablaGen.Models.Wan.Text;
-using NablaGen.Models.Wan.Text.Tokenizer;
-using NablaGen.Models.Wan.Vae;
-using NablaGen.Tensors;
+using NablaGen.Models;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -25,28 +19,18 @@ public sealed class GenerationBenchmark : IDisposable
     private const double LeastAhead = 0.01;
 
     private readonly Device _device;
-    private readonly ModelFolder _model;
+    private readonly VideoModel _model;
     private readonly TextToVideo _pipeline;
 
-    /// <summary>A model in memory alone; its weights are drawn on the device at each stage.</summary>
-    /// <param name="dit">The transformer's sizes.</param>
-    /// <param name="others">The text encoder's and the VAE's sizes; the vocabulary grows to the tokenizer's where it is smaller.</param>
-    /// <param name="tokenizer">A SentencePiece model.</param>
+    /// <summary>A benchmark of one model, whose weights are read or drawn at each stage.</summary>
+    /// <param name="model">The model: see <see cref="RandomTensorSource"/> for one in memory alone.</param>
     /// <param name="device">Where it runs.</param>
     /// <param name="dtype">The type of the large matrix products.</param>
     /// <param name="vram">The most device memory to take, in bytes; null for what is free.</param>
-    public GenerationBenchmark(DitConfig dit, NablaGenJson others, string tokenizer, Device device, ScalarType dtype, long? vram = null)
+    public GenerationBenchmark(VideoModel model, Device device, ScalarType dtype, long? vram = null)
     {
-        var vocabulary = Math.Max(others.TextEncoder.Vocab, UmT5Tokenizer.Load(tokenizer).VocabularySize);
-        others = others with { Name = "random weights", TextEncoder = others.TextEncoder with { Vocab = vocabulary } };
-        _device = device;
-        _model = ModelFolder.InMemory(dit, others, tokenizer, file => new RandomTensorSource($"random weights ({file})", file switch
-        {
-            ModelFolder.DitFile => Shapes(new WanModel(dit, ModuleOptions.Meta)),
-            ModelFolder.TextEncoderFile => Shapes(new T5Encoder(others.TextEncoder, ModuleOptions.Meta)),
-            _ => Shapes(new WanVae(others.Vae, ModuleOptions.Meta)),
-        }));
-        _pipeline = new TextToVideo(_model, device, dtype, vram: vram);
+        (_device, _model) = (device, model);
+        _pipeline = new TextToVideo(model, device, dtype, vram: vram);
     }
 
     /// <summary>Generates once and measures.</summary>
@@ -55,7 +39,7 @@ public sealed class GenerationBenchmark : IDisposable
     /// <exception cref="NablaGenException">The request is wrong, or does not fit into memory.</exception>
     public GenerationTiming Run(GenerationRequest request, CancellationToken cancellation = default)
     {
-        request.Check(_model.DitConfig, _model.VaeConfig);
+        request.Check(_model);
         double? launch = _device.type == DeviceType.CUDA ? Launch(request, cancellation) : null;
         var recorder = new StepRecorder(_device);
         var result = _pipeline.Measure(request, observer: recorder, cancellation: cancellation);
@@ -65,7 +49,7 @@ public sealed class GenerationBenchmark : IDisposable
         return new GenerationTiming
         {
             Attention = request.Attention.ToString(),
-            Tokens = MemoryEstimate.Tokens(_model.DitConfig, request.LatentShape(_model.VaeConfig)),
+            Tokens = _model.Transformer.TokensOf(request.LatentShape(_model.Latents)),
             Density = result.Density!.Value,
             TextSeconds = result.Seconds[GenerationStage.EncodeText],
             LoadSeconds = result.Seconds[GenerationStage.LoadTransformer],
@@ -93,13 +77,5 @@ public sealed class GenerationBenchmark : IDisposable
         _pipeline.Measure(small, observer: recorder, cancellation: cancellation);
         // The first ones compile kernels and choose algorithms.
         return recorder.Steps.Skip(1).Select(step => step.EnqueueMilliseconds).Order().ElementAt((LaunchSteps - 1) / 2);
-    }
-
-    private static IReadOnlyDictionary<string, long[]> Shapes(nn.Module module)
-    {
-        using (module)
-        {
-            return module.Shapes();
-        }
     }
 }

@@ -19,7 +19,14 @@ internal static class RandomWeights
         }
     }
 
-    /// <summary>The same for one parameter.</summary>
+    /// <summary>Normal with a standard deviation of 0.02.</summary>
+    public static void FillNormal(Tensor parameter)
+    {
+        using var noGrad = no_grad();
+        parameter.normal_(0, 0.02);
+    }
+
+    /// <summary>As <see cref="Fill(nn.Module, Generator?)"/>, for one parameter.</summary>
     public static void Fill(string name, Tensor parameter, Generator? generator = null)
     {
         using var noGrad = no_grad();

@@ -1,7 +1,6 @@
 using NablaGen.Attention;
 using NablaGen.Denoising;
 using NablaGen.Generation;
-using NablaGen.Models.Wan.Dit;
 using NablaGen.Tensors;
 using static TorchSharp.torch;
 
@@ -74,8 +73,8 @@ public sealed class Calibrator(TextToVideo pipeline)
                 throw new InvalidRequestException($"the steps to measure must be from 1 to the run's {request.Steps}, found {measuredSteps}");
             }
 
-            request.Check(pipeline.Folder.DitConfig, pipeline.Folder.VaeConfig);
-            var layout = DitRun.LayoutOf(pipeline.Folder.DitConfig, request.LatentShape(pipeline.Folder.VaeConfig));
+            request.Check(pipeline.Model);
+            var layout = pipeline.Model.Transformer.LayoutOf(request.LatentShape(pipeline.Model.Latents));
             if (target.Density <= 1.0 / layout.Blocks)
             {
                 throw new InvalidRequestException($"the target density must be above {1.0 / layout.Blocks:0.000}, "
@@ -88,7 +87,7 @@ public sealed class Calibrator(TextToVideo pipeline)
         LatentSampler sampler, IReadOnlyList<PreparedRequest> prepared, CalibrationTarget target, int measuredSteps, StageClock clock,
         CancellationToken cancellation)
     {
-        var config = sampler.Config;
+        var transformer = sampler.Model.Traits;
         var measurements = Measure(sampler, prepared, target.Density ?? TypicalDensity, measuredSteps, clock, cancellation);
         var curves = measurements.Curves();
         if (target.Density < curves.Average(curve => curve.Hull[0].Density))
@@ -105,9 +104,9 @@ public sealed class Calibrator(TextToVideo pipeline)
         {
             Model = recipe.Model,
             ModelHash = recipe.ModelHash,
-            Layers = config.NumLayers,
-            Heads = config.NumHeads,
-            Dim = config.Dim,
+            Layers = transformer.Layers,
+            Heads = transformer.Heads,
+            Dim = transformer.Width,
             Target = target,
             Density = Rounded(allocation.Density),
             Error = Rounded(allocation.Error),
@@ -132,12 +131,10 @@ public sealed class Calibrator(TextToVideo pipeline)
         LatentSampler sampler, IReadOnlyList<PreparedRequest> prepared, double density, int measuredSteps, StageClock clock, CancellationToken cancellation)
     {
         using var noGrad = no_grad();
-        var config = sampler.Config;
-        var measurements = new Measurements(config.NumLayers, config.NumHeads, Grid);
-        using var source = pipeline.Folder.OpenDit();
-        using var attention = new MeasuringAttention(
-            AttentionFactory.Backend(sampler.Options.Device), OutputGrams.Read(source, config, sampler.Options.Device), Grid);
-        clock.Start(GenerationStage.Measure, prepared.Sum(one => one.Request.Steps + measuredSteps * (GridPasses + config.NumLayers)));
+        var (transformer, device) = (sampler.Model.Traits, sampler.Model.Options.Device);
+        var measurements = new Measurements(transformer.Layers, transformer.Heads, Grid);
+        using var attention = new MeasuringAttention(AttentionFactory.Backend(device), OutputGrams.Read(pipeline.Model, device), Grid);
+        clock.Start(GenerationStage.Measure, prepared.Sum(one => one.Request.Steps + measuredSteps * (GridPasses + transformer.Layers)));
         var done = 0;
         foreach (var one in prepared)
         {
@@ -153,30 +150,25 @@ public sealed class Calibrator(TextToVideo pipeline)
         Action<int> done, CancellationToken cancellation)
     {
         using var scope = NewDisposeScope();
-        var (request, device, config) = (prepared.Request, sampler.Options.Device, sampler.Config);
-        using var noise = LatentSampler.Noise(request.LatentShape(pipeline.Folder.VaeConfig), request.Seed);
-        using var run = new DitRun(config, (int)noise.shape[1], (int)noise.shape[2], (int)noise.shape[3], attention, sampler.Options)
-        {
-            Cancellation = cancellation,
-        };
+        var (request, device, layers) = (prepared.Request, sampler.Model.Options.Device, sampler.Model.Traits.Layers);
+        using var noise = LatentSampler.Noise(request.LatentShape(pipeline.Model.Latents), request.Seed);
         using var solver = Solvers.Create(request.Solver, request.Steps, request.Shift);
-        var (prompt, negative) = (prepared.Context.to(device), prepared.NegativeContext?.to(device));
         var latents = noise.to(device).unsqueeze(0);
+        using var denoiser = new Denoiser(
+            sampler.Model, latents.shape, attention, prepared.Conditioning, new DenoiserOptions(request.Guidance, KeepsPrompt: sampler.KeepsPrompt), cancellation);
         // The last measured step is the last that is needed.
         for (var step = 0; step <= steps[^1]; step++)
         {
             using var stepScope = NewDisposeScope();
-            var before = latents;
-            var t = tensor(new[] { solver.Schedule.Timesteps[step] }).to(device);
-            Tensor Velocity() => sampler.Velocity(before, t, prompt, negative, request.Guidance, run);
-            run.Step = step;
+            var (before, at, timestep) = (latents, step, solver.Schedule.Timesteps[step]);
+            Tensor Velocity() => denoiser.Velocity(before, timestep, at);
             attention.Measurement = steps.Contains(step) ? measurements.NewStep() : null;
             var velocity = Velocity();
             if (attention.Measurement is { } measured)
             {
                 attention.Measurement = null;
                 done(GridPasses);
-                for (var layer = 0; layer < config.NumLayers; layer++)
+                for (var layer = 0; layer < layers; layer++)
                 {
                     using var probe = NewDisposeScope();
                     var threshold = measured.Nearest(layer, density);
@@ -204,7 +196,7 @@ public sealed class Calibrator(TextToVideo pipeline)
     private (Allocation, HeadThresholds, double Density) Choose(
         LatentSampler sampler, PreparedRequest prepared, HeadCurve[] curves, CalibrationTarget target, StageClock clock, CancellationToken cancellation)
     {
-        var (layers, heads) = (sampler.Config.NumLayers, sampler.Config.NumHeads);
+        var (layers, heads) = (sampler.Model.Traits.Layers, sampler.Model.Traits.Heads);
         var aim = target.Density ?? 0;
         for (var attempt = 0; ; attempt++)
         {
@@ -226,8 +218,8 @@ public sealed class Calibrator(TextToVideo pipeline)
         var request = prepared.Request with { Attention = AttentionExpression.Nabla(thresholds, "found") };
         clock.Start(GenerationStage.Sample, request.Steps);
         var meter = new DensityMeter();
-        using var noise = LatentSampler.Noise(request.LatentShape(pipeline.Folder.VaeConfig), request.Seed);
-        sampler.Sample(request, noise, prepared.Context, prepared.NegativeContext, new SamplingProgress(meter, clock), cancellation: cancellation);
+        using var noise = LatentSampler.Noise(request.LatentShape(pipeline.Model.Latents), request.Seed);
+        sampler.Sample(request.Sampling, noise, prepared.Conditioning, new SamplingProgress(meter, clock), cancellation: cancellation);
         return meter.Mean!.Value;
     }
 

@@ -1,12 +1,11 @@
-using NablaGen.Models.Wan.Dit;
-using NablaGen.Weights;
+using NablaGen.Models;
 using static TorchSharp.torch;
 
 namespace NablaGen.Jobs.Calibration;
 
 /// <summary>
 /// How much a change of a head's output moves the attention's own, after the output projection: ‖W_h δ‖² = δᵀ (W_hᵀ W_h) δ, with W_h the
-/// columns of <c>self_attn.o</c> that take the head. Kept are the small matrices W_hᵀ W_h.
+/// columns of the output projection that take the head. Kept are the small matrices W_hᵀ W_h.
 /// </summary>
 internal sealed class OutputGrams : IDisposable
 {
@@ -14,17 +13,19 @@ internal sealed class OutputGrams : IDisposable
 
     private OutputGrams(Tensor[] layers) => _layers = layers;
 
-    /// <summary>Those of a checkpoint, on a device in float32.</summary>
-    public static OutputGrams Read(ITensorSource source, DitConfig config, Device device)
+    /// <summary>Those of a model, on a device in float32.</summary>
+    public static OutputGrams Read(VideoModel model, Device device)
     {
         using var noGrad = no_grad();
-        var layers = new Tensor[config.NumLayers];
+        using var source = model.OpenTransformer();
+        var transformer = model.Transformer;
+        var layers = new Tensor[transformer.Layers];
         for (var layer = 0; layer < layers.Length; layer++)
         {
             using var scope = NewDisposeScope();
-            var weight = empty([config.Dim, config.Dim], ScalarType.Float32);
-            source.CopyTo($"blocks.{layer}.self_attn.o.weight", weight);
-            var heads = weight.unflatten(1, [config.NumHeads, config.HeadDim]).permute(1, 0, 2);
+            var weight = empty([transformer.Width, transformer.Width], ScalarType.Float32);
+            source.CopyTo(model.AttentionOutputKey(layer), weight);
+            var heads = weight.unflatten(1, [transformer.Heads, transformer.HeadDim]).permute(1, 0, 2);
             layers[layer] = heads.transpose(1, 2).matmul(heads).to(device).DetachFromDisposeScope();
         }
 

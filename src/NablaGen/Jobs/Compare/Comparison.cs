@@ -76,8 +76,8 @@ public sealed class Comparison : IDisposable
             throw new ArgumentException("the requests of a comparison differ in their attention alone", nameof(request));
         }
 
-        var dit = _pipeline.Folder.DitConfig;
-        var density = new DensityStatistics(dit.NumLayers, dit.NumHeads);
+        var dit = _pipeline.Model.Transformer;
+        var density = new DensityStatistics(dit.Layers, dit.Heads);
         var cosine = _expressions.Count == 0 ? null : new LatentCosine(_trajectory);
         using var prepared = _prompt.With(request, _pipeline.RecipeOf(request));
         var result = _pipeline.Generate(
@@ -99,8 +99,8 @@ public sealed class Comparison : IDisposable
             Seconds = result.Seconds.ToDictionary(stage => JsonNamingPolicy.SnakeCaseLower.ConvertName(stage.Key.ToString()), stage => Rounded(stage.Value)),
             SecondsByStep = [.. density.Steps.Select(step => Rounded(step.Seconds))],
             LatentCosineByStep = cosine?.Steps,
-            DensityByLayerAndHead = Table(dit.NumLayers, dit.NumHeads, (layer, head) => density.Steps.Average(step => step.Layers[layer].HeadDensities[head])),
-            DensityByStepAndLayer = Table(density.Steps.Count, dit.NumLayers, (step, layer) => density.Steps[step].Layers[layer].Density),
+            DensityByLayerAndHead = Table(dit.Layers, dit.Heads, (layer, head) => density.Steps.Average(step => step.Layers[layer].HeadDensities[head])),
+            DensityByStepAndLayer = Table(density.Steps.Count, dit.Layers, (step, layer) => density.Steps[step].Layers[layer].Density),
         });
         return _expressions[^1];
     }

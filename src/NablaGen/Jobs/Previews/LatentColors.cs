@@ -1,10 +1,8 @@
 using System.Text.Json;
 using NablaGen.Cuda.Compilation;
 using NablaGen.Files;
-using NablaGen.Models.Wan;
-using NablaGen.Models.Wan.Vae;
+using NablaGen.Models;
 using NablaGen.Tensors;
-using NablaGen.Weights;
 using static TorchSharp.torch;
 
 namespace NablaGen.Jobs.Previews;
@@ -25,25 +23,20 @@ public sealed class LatentColors
     private LatentColors(double[][] factors) => _factors = factors;
 
     /// <summary>The map of a model's VAE: from the user's cache, or fitted now (seconds) and put there.</summary>
-    /// <param name="folder">The model.</param>
+    /// <param name="model">The model.</param>
     /// <param name="device">Where to fit it.</param>
     /// <param name="cache">The folder of maps fitted before; null for the user's.</param>
     /// <exception cref="NablaGenException">The VAE cannot be read.</exception>
-    public static LatentColors Of(ModelFolder folder, Device device, string? cache = null)
+    public static LatentColors Of(VideoModel model, Device device, string? cache = null)
     {
-        var cached = Path.Combine(cache ?? UserCache.Folder("previews"), ModelHash.Compute([folder.VaePath]) + ".json");
-        if (Read(cached, folder.VaeConfig.ZDim) is { } known)
+        var cached = Path.Combine(cache ?? UserCache.Folder("previews"), model.ComputeVaeHash() + ".json");
+        if (Read(cached, model.Latents.Channels) is { } known)
         {
             return known;
         }
 
-        using var vae = new WanVae(folder.VaeConfig, new ModuleOptions(device, ScalarType.Float32));
-        using (var source = folder.OpenVae())
-        {
-            CheckpointLoader.Load(source, vae);
-        }
-
-        var colors = Fit(vae, device);
+        using var vae = model.LoadVae(new ModuleOptions(device, ScalarType.Float32));
+        var colors = Fit(vae, model.Latents, device);
         try
         {
             OutputFile.Write(cached, file => JsonSerializer.Serialize(file, colors._factors));
@@ -58,20 +51,21 @@ public sealed class LatentColors
 
     /// <summary>Fits the map to a VAE.</summary>
     /// <param name="vae">A VAE with its weights, in float32.</param>
+    /// <param name="latents">Its latents.</param>
     /// <param name="device">Where it is.</param>
-    public static LatentColors Fit(WanVae vae, Device device)
+    public static LatentColors Fit(IVideoAutoencoder vae, LatentTraits latents, Device device)
     {
         using var noGrad = no_grad();
-        return Fit(video => vae.Encode(video.to(device)), vae.Config);
+        return Fit(video => vae.Encode(video.to(device)), latents);
     }
 
-    /// <summary>Fits the map to an encoder: [B, 3, T, H, W] → [B, ZDim, T', h, w].</summary>
-    internal static LatentColors Fit(Func<Tensor, Tensor> encode, VaeConfig config)
+    /// <summary>Fits the map to an encoder: [B, 3, T, H, W] → [B, C, T', h, w].</summary>
+    internal static LatentColors Fit(Func<Tensor, Tensor> encode, LatentTraits traits)
     {
         using var scope = NewDisposeScope();
         // Soft pictures stand still for a second latent frame: later frames are encoded in another way than the first.
-        var (flatX, flatY) = Samples(encode, FlatColors(), config);
-        var (softX, softY) = Samples(encode, SoftPictures(config.TemporalStride + 1), config);
+        var (flatX, flatY) = Samples(encode, FlatColors(), traits);
+        var (softX, softY) = Samples(encode, SoftPictures(traits.TemporalStride + 1), traits);
         // Both kinds count alike.
         var weight = Math.Sqrt((double)softX.shape[0] / flatX.shape[0]);
         var (x, y) = (cat([flatX * weight, softX]), cat([flatY * weight, softY]));
@@ -93,11 +87,11 @@ public sealed class LatentColors
     }
 
     // Latent pixels with a 1 behind them [n, ZDim + 1], and the colours they came from [n, 3], in float64 on the CPU.
-    private static (Tensor Latents, Tensor Colors) Samples(Func<Tensor, Tensor> encode, Tensor video, VaeConfig config)
+    private static (Tensor Latents, Tensor Colors) Samples(Func<Tensor, Tensor> encode, Tensor video, LatentTraits traits)
     {
         using var scope = NewDisposeScope();
         var latents = encode(video).cpu().to(ScalarType.Float64);
-        var colors = nn.functional.avg_pool2d(video.narrow(2, 0, 1).squeeze(2), config.SpatialStride).unsqueeze(2).expand(-1, -1, latents.shape[2], -1, -1);
+        var colors = nn.functional.avg_pool2d(video.narrow(2, 0, 1).squeeze(2), traits.SpatialStride).unsqueeze(2).expand(-1, -1, latents.shape[2], -1, -1);
         var x = latents.permute(0, 2, 3, 4, 1).reshape(-1, latents.shape[1]);
         var y = colors.permute(0, 2, 3, 4, 1).reshape(-1, 3).to(ScalarType.Float64);
         return (cat([x, ones(x.shape[0], 1, dtype: ScalarType.Float64)], 1).MoveToOuterDisposeScope(), y.MoveToOuterDisposeScope());

@@ -1,9 +1,8 @@
 using NablaGen.Attention;
 using NablaGen.Generation;
 using NablaGen.Jobs.Batch;
-using NablaGen.Models;
 using NablaGen.Models.Wan.Dit;
-using NablaGen.Models.Wan.Vae;
+using NablaGen.Tests.Models;
 
 namespace NablaGen.Tests.Jobs.Batch;
 
@@ -84,5 +83,5 @@ public sealed class BatchPlanTests
         Assert.Throws<InvalidRequestException>(() => Plan(shared, seeds, rows)).Message;
 
     private static IReadOnlyList<BatchRow> Plan(PartialRequest shared, SeedPlan seeds, params PartialRequest[] rows) => BatchPlan.Make(
-        [.. rows.Select((row, i) => new PromptRow($"p:{i + 1}", row))], shared, seeds, new GenerationDefaults(), DitConfig.Wan1_3B, VaeConfig.Wan21);
+        [.. rows.Select((row, i) => new PromptRow($"p:{i + 1}", row))], shared, seeds, NoWeights.Of(DitConfig.Wan1_3B));
 }

@@ -11,13 +11,13 @@ namespace NablaGen.Tests.Jobs.Batch;
 public sealed class BatchRunnerTests : IClassFixture<GoldenModelFixture>, IDisposable
 {
     private readonly TempFolder _folder = new();
-    private readonly ModelFolder _model;
+    private readonly WanVideoModel _model;
     private readonly TextToVideo _pipeline;
     private readonly Log _log = new();
 
     public BatchRunnerTests(GoldenModelFixture model)
     {
-        _model = ModelFolder.Open(model.Path);
+        _model = WanVideoModel.Open(model.Path);
         _pipeline = new TextToVideo(_model, CPU, ScalarType.Float32, keepLoaded: true);
     }
 
@@ -178,7 +178,7 @@ public sealed class BatchRunnerTests : IClassFixture<GoldenModelFixture>, IDispo
     private IReadOnlyList<BatchRow> Rows(int steps, params string[] prompts) => BatchPlan.Make(
         [.. prompts.Select((prompt, i) => new PromptRow($"p:{i + 1}", new PartialRequest { Prompt = prompt }))],
         new PartialRequest { Steps = steps, Guidance = 1, Frames = 1, Width = 32, Height = 32 },
-        SeedPlan.Once, _model.Defaults, _model.DitConfig, _model.VaeConfig);
+        SeedPlan.Once, _model);
 
     private List<string> Names(params string[] prompts) => [.. Rows(1, prompts).Select(row => row.Name)];
 

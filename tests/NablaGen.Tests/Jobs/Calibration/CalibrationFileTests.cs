@@ -151,13 +151,13 @@ public sealed class CalibrationFileTests : IDisposable
         var attention = AttentionExpression.Nabla(Found.Thresholds, "x.json");
         var dit = new DitConfig { Dim = 96, FfnDim = 128, NumHeads = 3, NumLayers = 2 };
         var request = new PartialRequest { Prompt = "x", Attention = attention }.ToRequest(new GenerationDefaults());
-        request.Check(dit, VaeConfig.Wan21);
+        request.Check(dit.Traits, VaeConfig.Wan21.Traits);
         Assert.Contains("has thresholds for 2 layers of 3 heads, and the model has 30 layers of 12",
-            Assert.Throws<InvalidRequestException>(() => request.Check(DitConfig.Wan1_3B, VaeConfig.Wan21)).Message);
+            Assert.Throws<InvalidRequestException>(() => request.Check(DitConfig.Wan1_3B.Traits, VaeConfig.Wan21.Traits)).Message);
         Assert.Contains("one for each: calibrate for that density instead", Assert.Throws<InvalidRequestException>(() =>
             new PartialRequest { Prompt = "x", Attention = attention, TargetDensity = 0.2 }.ToRequest(new GenerationDefaults())).Message);
         Assert.Contains("has one for each head", Assert.Throws<InvalidRequestException>(() =>
-            (request with { TargetDensity = 0.2 }).Check(dit, VaeConfig.Wan21)).Message);
+            (request with { TargetDensity = 0.2 }).Check(dit.Traits, VaeConfig.Wan21.Traits)).Message);
     }
 
     [Fact]

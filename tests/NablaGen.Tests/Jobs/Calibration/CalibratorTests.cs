@@ -12,12 +12,12 @@ namespace NablaGen.Tests.Jobs.Calibration;
 public sealed class CalibratorTests : IDisposable
 {
     private readonly TempFolder _temp = new();
-    private readonly ModelFolder _folder;
+    private readonly WanVideoModel _folder;
 
     public CalibratorTests()
     {
         UnevenModel.Assemble(_temp["model"], UnevenModel.Small);
-        _folder = ModelFolder.Open(_temp["model"]);
+        _folder = WanVideoModel.Open(_temp["model"]);
     }
 
     [Fact]
@@ -97,11 +97,11 @@ public sealed class CalibratorTests : IDisposable
     {
         using var pipeline = new TextToVideo(_folder, CPU, ScalarType.Float32);
         var prepared = pipeline.Prepare([request]).Single();
-        using var sampler = LatentSampler.Load(_folder, ModuleOptions.Cpu);
+        using var sampler = new LatentSampler(_folder.LoadTransformer(ModuleOptions.Cpu));
         var statistics = new Meter();
         var latents = sampler.Sample(
-            request with { Attention = attention }, LatentSampler.Noise(request.LatentShape(_folder.VaeConfig), request.Seed), prepared.Context,
-            prepared.NegativeContext, statistics);
+            (request with { Attention = attention }).Sampling, LatentSampler.Noise(request.LatentShape(_folder.Latents), request.Seed), prepared.Conditioning,
+            statistics);
         density = statistics.Kept.Mean!.Value;
         return latents;
     }

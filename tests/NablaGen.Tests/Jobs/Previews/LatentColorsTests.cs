@@ -17,7 +17,7 @@ public class LatentColorsTests
         using var generator = new Generator(4);
         var config = VaeConfig.Wan21;
         var (mix, shift) = (randn([config.ZDim, 3], generator: generator), randn([config.ZDim, 1], generator: generator));
-        var colors = LatentColors.Fit(Encode, config);
+        var colors = LatentColors.Fit(Encode, config.Traits);
         var flat = Flat(generator, 20, 96);
         var rgb = stack(Encode(flat).unbind(0).Select(colors.ToRgb));
         Assert.Equal([20, 3, 1, 12, 12], rgb.shape);
@@ -45,7 +45,7 @@ public class LatentColorsTests
         var flat = Flat(generator, 150, 64);
         var latents = vae.Encode(flat);
         var wanted = flat.mean([2, 3, 4]);
-        var colors = LatentColors.Fit(vae, CPU);
+        var colors = LatentColors.Fit(vae, vae.Config.Traits, CPU);
         var found = stack(latents.unbind(0).Select(latent => colors.ToRgb(latent).mean([1, 2, 3])));
 
         var x = cat([latents.mean([2, 3, 4]), ones(150, 1)], 1);
@@ -68,7 +68,7 @@ public class LatentColorsTests
         using var folder = new TempFolder();
         GoldenModelFolder.Assemble(folder["model"]);
         using var scope = NewDisposeScope();
-        var model = ModelFolder.Open(folder["model"]);
+        var model = WanVideoModel.Open(folder["model"]);
         var path = Path.Combine(folder["cache"], ModelHash.Compute([model.VaePath]) + ".json");
         var latents = randn([model.VaeConfig.ZDim, 2, 3, 5]);
         var first = LatentColors.Of(model, CPU, folder["cache"]).ToRgb(latents);
@@ -87,7 +87,7 @@ public class LatentColorsTests
         using var vae = golden.Vae();
         var warnings = new List<string>();
         var latents = randn([1, vae.Config.ZDim, 2, 4, 6]);
-        ISamplingObserver writer = new PreviewWriter(folder["a.gif"], 2, 4, LatentColors.Fit(vae, CPU), warnings.Add);
+        ISamplingObserver writer = new PreviewWriter(folder["a.gif"], 2, 4, LatentColors.Fit(vae, vae.Config.Traits, CPU), warnings.Add);
         writer.OnPrediction(0, latents);
         Assert.Empty(folder.Files);
         writer.OnPrediction(1, latents);

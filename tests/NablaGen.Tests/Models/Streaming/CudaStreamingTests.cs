@@ -1,6 +1,6 @@
 using NablaGen.Attention;
+using NablaGen.Models.Streaming;
 using NablaGen.Models.Wan.Dit;
-using NablaGen.Models.Wan.Dit.Streaming;
 using NablaGen.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -110,7 +110,7 @@ public class CudaStreamingTests
 
     private static WanModel Streamed(int resident, int slots, Action<int>? onGet = null)
     {
-        var blocks = LayerStreamer.Create(Config, Options, resident, slots, (layer, block) => Fill(block, $"blocks.{layer}."));
+        var blocks = WanLayers.Stream(Config, Options, new LayerPlacement(resident, slots), (layer, block) => Fill(block, $"blocks.{layer}."));
         var model = new WanModel(Config, Options, onGet is null ? blocks : new Watched(blocks, onGet));
         Fill(model, "");
         return model;
@@ -142,7 +142,7 @@ public class CudaStreamingTests
 
     private static void RequireDevice() => Assert.SkipUnless(TorchRuntime.HasCuda, "no CUDA device");
 
-    private sealed class Watched(ILayerSource blocks, Action<int> onGet) : ILayerSource
+    private sealed class Watched(ILayerSource<WanLayer> blocks, Action<int> onGet) : ILayerSource<WanLayer>
     {
         public int Count => blocks.Count;
 

@@ -1,6 +1,6 @@
 using NablaGen.Attention;
+using NablaGen.Models.Streaming;
 using NablaGen.Models.Wan.Dit;
-using NablaGen.Models.Wan.Dit.Streaming;
 using NablaGen.Tensors;
 using NablaGen.Weights;
 using TorchSharp;
@@ -71,12 +71,12 @@ public class LayerStreamerTests
     [Fact]
     public void Blocks_that_stay_are_spread_and_need_no_copies()
     {
-        Assert.Equal([false, false, true, false, true], Enumerable.Range(0, 5).Select(layer => LayerStreamer.IsResident(layer, 2, 5)));
+        Assert.Equal([false, false, true, false, true], Enumerable.Range(0, 5).Select(layer => LayerPlacement.IsResident(layer, 2, 5)));
         for (var count = 1; count < 40; count++)
         {
             for (var resident = 0; resident < count; resident++)
             {
-                Assert.Equal(resident, Enumerable.Range(0, count).Count(layer => LayerStreamer.IsResident(layer, resident, count)));
+                Assert.Equal(resident, Enumerable.Range(0, count).Count(layer => LayerPlacement.IsResident(layer, resident, count)));
             }
         }
 
@@ -122,8 +122,8 @@ public class LayerStreamerTests
         Assert.Equal("disposed", log[^1]);
         Assert.Equal(before, DisposeScopeManager.Statistics.ThreadTotalLiveCount);
 
-        Assert.Throws<NablaGenException>(() => LayerStreamer.Create(
-            Config, ModuleOptions.Cpu, 2, 2, (layer, _) => Refuse(layer == 3), (_, _) => throw new InvalidOperationException()));
+        Assert.Throws<NablaGenException>(() => WanLayers.Stream(
+            Config, ModuleOptions.Cpu, new LayerPlacement(2, 2), (layer, _) => Refuse(layer == 3), (_, _) => throw new InvalidOperationException()));
         Assert.Equal(before, DisposeScopeManager.Statistics.ThreadTotalLiveCount);
     }
 
@@ -167,9 +167,9 @@ public class LayerStreamerTests
         return SafetensorsFile.Open(path);
     }
 
-    private static LayerStreamer Streamer(ITensorSource file, ModuleOptions options, int resident, int slots, List<string> log) =>
-        LayerStreamer.Create(
-            Config, options, resident, slots, (layer, block) => CheckpointLoader.Load(file, block, $"blocks.{layer}."),
+    private static LayerStreamer<WanLayer> Streamer(ITensorSource file, ModuleOptions options, int resident, int slots, List<string> log) =>
+        WanLayers.Stream(
+            Config, options, new LayerPlacement(resident, slots), (layer, block) => CheckpointLoader.Load(file.Under(WanModel.LayerPrefix(layer)), block),
             (count, hosts) => new PlainUploads(count, hosts, log));
 
     private static Tensor Forward(WanModel model, ModuleOptions options, long seed, CancellationToken cancellation = default)
@@ -183,7 +183,7 @@ public class LayerStreamerTests
         return model.forward(x, tensor(new[] { 500L }), context, run).MoveToOuterDisposeScope();
     }
 
-    private sealed class CancelAt(ILayerSource blocks, int layer, CancellationTokenSource stop) : ILayerSource
+    private sealed class CancelAt(ILayerSource<WanLayer> blocks, int layer, CancellationTokenSource stop) : ILayerSource<WanLayer>
     {
         public int Count => blocks.Count;
 

@@ -1,4 +1,4 @@
-using NablaGen.Models.Wan.Dit.Streaming;
+using NablaGen.Models.Streaming;
 using NablaGen.Tensors;
 
 namespace NablaGen.Tests.Models.Streaming;

@@ -1,4 +1,5 @@
 using NablaGen.Jobs.Benchmarks;
+using NablaGen.Models;
 using NablaGen.Models.Wan.Vae;
 using NablaGen.Tensors;
 using static TorchSharp.torch;

@@ -1,3 +1,4 @@
+using NablaGen.Models;
 using NablaGen.Models.Wan.Vae;
 using NablaGen.Tensors;
 using static TorchSharp.torch;

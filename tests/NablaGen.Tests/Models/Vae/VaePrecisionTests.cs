@@ -1,5 +1,5 @@
 using NablaGen.Jobs.Benchmarks;
-using NablaGen.Models.Wan.Vae;
+using NablaGen.Models;
 using NablaGen.Tensors;
 using static TorchSharp.torch;
 

@@ -1,4 +1,5 @@
 using NablaGen.Jobs.Benchmarks;
+using NablaGen.Models;
 using NablaGen.Models.Wan.Vae;
 using NablaGen.Tensors;
 using static TorchSharp.torch;
@@ -58,7 +59,7 @@ public class VaeTilingTests
     [InlineData(11, 7, 8, 8, 77)]
     public void Tiles_cover_the_frame_once(int rows, int columns, int height, int width, int count)
     {
-        var tiles = new VaeTiling(height, width).Tiles(rows, columns, VaeConfig.Wan21);
+        var tiles = VaeTile.Cut(new VaeTiling(height, width), rows, columns, VaeConfig.Wan21);
         Assert.Equal(count, tiles.Count);
         var seen = new int[rows * 8, columns * 8];
         foreach (var core in tiles.Select(tile => tile.Core))

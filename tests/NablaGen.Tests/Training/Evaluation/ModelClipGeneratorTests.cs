@@ -21,7 +21,7 @@ public sealed class ModelClipGeneratorTests : IDisposable
     {
         var sizes = Toys.Sizes();
         RandomModel.Save(_folder[""], sizes with { Dit = sizes.Dit with { Dim = 128, NumHeads = 2 } });
-        using var generator = new ModelClipGenerator(ModelFolder.Open(_folder[""]), CPU, ScalarType.Float32);
+        using var generator = new ModelClipGenerator(WanVideoModel.Open(_folder[""]), CPU, ScalarType.Float32);
         GenerationRequest[] requests = [Request("a b", 1), Request("a red ball falls", 2), Request("a b", 3)];
         generator.Prepare(requests, default);
         var batch = generator.Generate(requests, default);
@@ -63,7 +63,7 @@ public sealed class ModelClipGeneratorTests : IDisposable
         Gpu.Require();
         var sizes = ModelSizes.Tiny.WithVocabulary(UmT5Tokenizer.Load(Toys.TokenizerPath).VocabularySize);
         RandomModel.Save(_folder[""], sizes);
-        using var generator = new ModelClipGenerator(ModelFolder.Open(_folder[""]), CUDA, ScalarType.BFloat16);
+        using var generator = new ModelClipGenerator(WanVideoModel.Open(_folder[""]), CUDA, ScalarType.BFloat16);
         // Nine are decoded in two parts.
         GenerationRequest[] requests = [.. Enumerable.Range(0, 9).Select(i => new PartialRequest
         {
@@ -88,7 +88,7 @@ public sealed class ModelClipGeneratorTests : IDisposable
     public void Frames_are_those_that_generate_writes()
     {
         RandomModel.Save(_folder[""], Toys.Sizes());
-        var folder = ModelFolder.Open(_folder[""]);
+        var folder = WanVideoModel.Open(_folder[""]);
         var request = new PartialRequest { Prompt = "a b", Seed = 5, Frames = 1, Steps = 2 }.ToRequest(folder.Defaults);
         using var pipeline = new TextToVideo(folder, CPU, ScalarType.Float32);
         pipeline.Generate(request, _folder["a.png"]);

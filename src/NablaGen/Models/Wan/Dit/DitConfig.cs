@@ -53,4 +53,17 @@ public sealed record DitConfig
 
     /// <summary>Width of one head, D in shapes.</summary>
     public int HeadDim => Dim / NumHeads;
+
+    /// <summary>The same, as those know it who know no Wan.</summary>
+    public TransformerTraits Traits => new()
+    {
+        Layers = NumLayers,
+        Heads = NumHeads,
+        HeadDim = HeadDim,
+        FeedForwardWidth = FfnDim,
+        Patch = PatchSize,
+        Channels = OutDim,
+        TextTokens = TextLen,
+        TextWidth = TextDim,
+    };
 }

@@ -32,7 +32,7 @@ public sealed class DitRun : IDisposable
         }
 
         Attention = attention;
-        Layout = LayoutOf(config, [config.InDim, latentFrames, latentHeight, latentWidth]);
+        Layout = config.Traits.LayoutOf([config.InDim, latentFrames, latentHeight, latentWidth]);
         Rope = new RopeTable(Layout, config.HeadDim, options.Device);
         Ops = ops ?? (options.Device.type == DeviceType.CUDA && config.QkNorm && CudaDitOps.Fit(config, options.Dtype)
             ? new CudaDitOps(options.Device, options.Dtype, Layout, config.TextLen)
@@ -67,15 +67,6 @@ public sealed class DitRun : IDisposable
 
     /// <summary>Stops a pass between two layers.</summary>
     public CancellationToken Cancellation { get; init; }
-
-    /// <summary>The blocks of latents' tokens.</summary>
-    /// <param name="config">The transformer's sizes.</param>
-    /// <param name="latents">Their shape, a multiple of the patch's. [C, T', h, w]</param>
-    public static BlockLayout LayoutOf(DitConfig config, ReadOnlySpan<long> latents)
-    {
-        var patch = config.PatchSize;
-        return BlockLayout.Create((int)latents[1] / patch.Time, (int)latents[2] / patch.Height, (int)latents[3] / patch.Width);
-    }
 
     /// <summary>Raster order → blocks. [B, L, C]</summary>
     public Tensor ToBlocks(Tensor tokens) => tokens.index_select(1, _order);

@@ -10,15 +10,18 @@ namespace NablaGen.Models.Wan.Dit;
 /// WanT2VCrossAttention, wan/modules/model.py.
 /// </summary>
 public sealed class WanCrossAttention(DitConfig config, ModuleOptions options)
-    : WanProjections<Tensor, Tensor, IDitOps>(nameof(WanCrossAttention), config, options)
+    : WanProjections(nameof(WanCrossAttention), config, options)
 {
-    /// <summary>x [B, L, C], context [B, TextLen, C] → [B, L, C].</summary>
-    public override Tensor forward(Tensor x, Tensor context, IDitOps ops)
+    /// <summary>[B, L, C] → [B, L, C].</summary>
+    /// <param name="x">Tokens of the video. [B, L, C]</param>
+    /// <param name="prompt">The prompt, which keeps this layer's keys and values.</param>
+    /// <param name="ops">What stands between the products.</param>
+    /// <param name="layer">The layer, from 0.</param>
+    public Tensor forward(Tensor x, WanPrompt prompt, IDitOps ops, int layer)
     {
         using var scope = NewDisposeScope();
         var q = ops.NormalizeHeads(NormQ, Q.forward(x), Heads, rope: null);
-        var k = ops.NormalizeHeads(NormK, K.forward(context), Heads, rope: null);
-        var v = Split(V.forward(context));
+        var (k, v) = prompt.KeysAndValues(layer, text => (ops.NormalizeHeads(NormK, K.forward(text), Heads, rope: null), Split(V.forward(text))));
         var y = functional.scaled_dot_product_attention(q, k, v);
         return O.forward(Join(y)).MoveToOuterDisposeScope();
     }

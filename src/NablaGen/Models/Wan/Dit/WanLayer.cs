@@ -8,9 +8,9 @@ namespace NablaGen.Models.Wan.Dit;
 
 /// <summary>
 /// One transformer block: modulated self-attention, cross-attention to the prompt, modulated feed-forward; the residual stream is
-/// float32. Port of WanLayer, wan/modules/model.py.
+/// float32. Port of WanAttentionBlock, wan/modules/model.py.
 /// </summary>
-public sealed class WanLayer : Module<ResidualStream, Tensor, Tensor, DitRun, int, ResidualStream>
+public sealed class WanLayer : Module<ResidualStream, Tensor, WanPrompt, DitRun, int, ResidualStream>
 {
     [ComponentName(Name = "norm1")]
     private readonly WanLayerNorm _norm1;
@@ -50,10 +50,10 @@ public sealed class WanLayer : Module<ResidualStream, Tensor, Tensor, DitRun, in
     /// <summary>One block.</summary>
     /// <param name="stream">Residual stream in the run's order; may be overwritten. [B, L, C]</param>
     /// <param name="e">The time's modulation, float32. [B, 6, C]</param>
-    /// <param name="context">The embedded prompt. [B, TextLen, C]</param>
+    /// <param name="prompt">The prompt.</param>
     /// <param name="run">Layout, angles, attention and step.</param>
     /// <param name="layer">This block's number.</param>
-    public override ResidualStream forward(ResidualStream stream, Tensor e, Tensor context, DitRun run, int layer)
+    public override ResidualStream forward(ResidualStream stream, Tensor e, WanPrompt prompt, DitRun run, int layer)
     {
         using var scope = NewDisposeScope();
         var m = (_modulation + e).chunk(6, 1);
@@ -68,7 +68,7 @@ public sealed class WanLayer : Module<ResidualStream, Tensor, Tensor, DitRun, in
 
         (x, normalized) = _norm3 is null ? Twice(ops.AddGated(x, y, m[2])) : ops.AddGatedAndNormalize(x, y, m[2], _norm3);
         y.Dispose();
-        y = _crossAttention.forward(normalized, context, ops);
+        y = _crossAttention.forward(normalized, prompt, ops, layer);
         normalized.Dispose();
 
         (x, normalized) = ops.AddGatedAndNormalize(x, y, null, _norm2, shift: m[3], scale: m[4]);

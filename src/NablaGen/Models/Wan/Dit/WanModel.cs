@@ -1,4 +1,6 @@
-using NablaGen.Models.Wan.Dit.Streaming;
+using NablaGen.Attention;
+using NablaGen.Models.Streaming;
+using NablaGen.Models.Wan.Dit.Ops;
 using NablaGen.Tensors;
 using NablaGen.Tensors.Layers;
 using TorchSharp.Modules;
@@ -12,9 +14,9 @@ namespace NablaGen.Models.Wan.Dit;
 /// Wan's text-to-video diffusion transformer: noisy latents, time and prompt → velocity. Port of WanModel, wan/modules/model.py; the
 /// parameters' names are the checkpoint's own.
 /// </summary>
-public sealed class WanModel : Module<Tensor, Tensor, Tensor, DitRun, Tensor>
+public sealed class WanModel : Module<Tensor, Tensor, Tensor, DitRun, Tensor>, IVideoTransformer
 {
-    private readonly ILayerSource _source;
+    private readonly ILayerSource<WanLayer> _source;
 
     [ComponentName(Name = "patch_embedding")]
     private readonly PatchEmbedding _patchEmbedding;
@@ -37,27 +39,48 @@ public sealed class WanModel : Module<Tensor, Tensor, Tensor, DitRun, Tensor>
     /// <summary>A transformer with unread weights.</summary>
     /// <param name="config">The sizes.</param>
     /// <param name="options">Where it is, and its type.</param>
-    /// <param name="blocks">
-    /// Where its blocks come from, their weights in them; the model's own from now on. Null for blocks that are parts of the model.
+    /// <param name="layers">
+    /// Where its layers come from, their weights in them; the model's own from now on. Null for layers that are parts of the model.
     /// </param>
-    public WanModel(DitConfig config, ModuleOptions options, ILayerSource? blocks = null)
+    public WanModel(DitConfig config, ModuleOptions options, ILayerSource<WanLayer>? layers = null)
         : base(nameof(WanModel))
     {
         Config = config;
+        Options = options;
         _patchEmbedding = new PatchEmbedding(config, options);
         _textEmbedding = Sequential(new AutocastLinear(config.TextDim, config.Dim, options), new Gelu(), new AutocastLinear(config.Dim, config.Dim, options));
         _timeEmbedding = Sequential(
             new AutocastLinear(config.FreqDim, config.Dim, options.Float32), new Silu(), new AutocastLinear(config.Dim, config.Dim, options.Float32));
         _timeProjection = Sequential(new Silu(), new AutocastLinear(config.Dim, config.Dim * 6, options.Float32));
-        _blocks = blocks is not null ? null : new ModuleList<WanLayer>(
+        _blocks = layers is not null ? null : new ModuleList<WanLayer>(
             Enumerable.Range(0, config.NumLayers).Select(_ => new WanLayer(config, options)).ToArray());
-        _source = blocks ?? new ResidentLayers(_blocks!);
+        _source = layers ?? new ResidentLayers<WanLayer>(_blocks!);
         _head = new WanHead(config, options);
         RegisterComponents();
     }
 
     /// <summary>The sizes.</summary>
     public DitConfig Config { get; }
+
+    /// <inheritdoc/>
+    public TransformerTraits Traits => Config.Traits;
+
+    /// <inheritdoc/>
+    public ModuleOptions Options { get; }
+
+    Module IVideoTransformer.Module => this;
+
+    /// <inheritdoc/>
+    public ITransformerRun Begin(ReadOnlySpan<long> latents, IAttention attention, CancellationToken cancellation = default) =>
+        Begin(latents, attention, ops: null, cancellation);
+
+    /// <summary>What stays the same over a run's steps, with chosen ops.</summary>
+    /// <param name="latents">The latents' shape. [C, T', h, w]</param>
+    /// <param name="attention">The self-attention of every layer; stays the caller's.</param>
+    /// <param name="ops">The ops of its layers, the run's from now on; null for the fastest there are, which have no gradient on CUDA.</param>
+    /// <param name="cancellation">Stops a pass between two layers.</param>
+    public ITransformerRun Begin(ReadOnlySpan<long> latents, IAttention attention, IDitOps? ops, CancellationToken cancellation = default) => new WanRun(
+        this, new DitRun(Config, (int)latents[1], (int)latents[2], (int)latents[3], attention, Options, ops) { Cancellation = cancellation });
 
     /// <summary>The velocity at the latents. [B, InDim, T', H', W'] → [B, OutDim, T', H', W'] in float32.</summary>
     /// <param name="x">Noisy latents. [B, InDim, T', H', W']</param>
@@ -68,25 +91,67 @@ public sealed class WanModel : Module<Tensor, Tensor, Tensor, DitRun, Tensor>
     public override Tensor forward(Tensor x, Tensor t, Tensor context, DitRun run)
     {
         using var scope = NewDisposeScope();
-        var tokens = run.ToBlocks(_patchEmbedding.forward(x)).to_type(ScalarType.Float32);
+        using var prompt = EmbedPrompt(context, keep: false);
+        var embedded = Embed(x, t, run);
+        return RunHead(RunLayers(embedded, prompt, run), embedded, run).MoveToOuterDisposeScope();
+    }
 
+    /// <summary>What of the passes depends on the prompt alone.</summary>
+    /// <param name="context">The prompt's encoding, cut at its true length. [B, up to TextLen, TextDim]</param>
+    /// <param name="keep">Whether each layer's keys and values are kept.</param>
+    public WanPrompt EmbedPrompt(Tensor context, bool keep)
+    {
+        using var scope = NewDisposeScope();
+        // The reference pads the prompt with zero rows and attends to them too.
+        var padded = functional.pad(context, [0, 0, 0, Config.TextLen - context.shape[1]]);
+        return new WanPrompt(_textEmbedding.forward(padded), _source.Count, keep);
+    }
+
+    /// <summary>What comes before the layers.</summary>
+    /// <param name="x">Noisy latents. [B, InDim, T', H', W']</param>
+    /// <param name="t">Timestep, 0 to 1000. [B]</param>
+    /// <param name="run">Layout, angles, attention and step.</param>
+    public EmbeddedStep Embed(Tensor x, Tensor t, DitRun run)
+    {
+        using var scope = NewDisposeScope();
+        var tokens = run.ToBlocks(_patchEmbedding.forward(x)).to_type(ScalarType.Float32);
         var e = _timeEmbedding.forward(SinusoidalEmbedding(t, Config.FreqDim));
         var e0 = _timeProjection.forward(e).unflatten(1, [6, Config.Dim]);
+        return new EmbeddedStep(tokens.MoveToOuterDisposeScope(), e.MoveToOuterDisposeScope(), e0.MoveToOuterDisposeScope());
+    }
 
-        // The reference pads the prompt with zero rows and attends to them too.
-        var prompt = _textEmbedding.forward(functional.pad(context, [0, 0, 0, Config.TextLen - context.shape[1]]));
-
-        var stream = new ResidualStream(tokens);
+    /// <summary>All layers. [B, L, C] in float32</summary>
+    /// <param name="embedded">The step's input; its tokens are overwritten and freed.</param>
+    /// <param name="prompt">The prompt.</param>
+    /// <param name="run">Layout, angles, attention and step.</param>
+    /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
+    public Tensor RunLayers(EmbeddedStep embedded, WanPrompt prompt, DitRun run)
+    {
+        using var scope = NewDisposeScope();
+        var stream = new ResidualStream(embedded.Tokens);
         for (var layer = 0; layer < _source.Count; layer++)
         {
             run.Cancellation.ThrowIfCancellationRequested();
             var before = stream;
-            stream = _source.Get(layer).forward(before, e0, prompt, run, layer);
+            stream = _source.Get(layer).forward(before, embedded.Modulation, prompt, run, layer);
             before.Dispose();
         }
 
-        return Unpatchify(run.FromBlocks(_head.forward(stream.Add(run.Ops), e)), run).MoveToOuterDisposeScope();
+        return stream.Add(run.Ops).MoveToOuterDisposeScope();
     }
+
+    /// <summary>Tokens → velocity. [B, OutDim, T', H', W'] in float32</summary>
+    /// <param name="tokens">What the layers gave. [B, L, C]</param>
+    /// <param name="embedded">The step.</param>
+    /// <param name="run">Layout, angles, attention and step.</param>
+    public Tensor RunHead(Tensor tokens, EmbeddedStep embedded, DitRun run)
+    {
+        using var scope = NewDisposeScope();
+        return Unpatchify(run.FromBlocks(_head.forward(tokens, embedded.Time)), run).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>What the keys of a layer's parameters begin with.</summary>
+    public static string LayerPrefix(int layer) => $"blocks.{layer}.";
 
     /// <summary>[cos(t f), sin(t f)] over geometric frequencies, computed in float64. [B] → [B, dim] in float32.</summary>
     /// <remarks>Port of sinusoidal_embedding_1d, wan/modules/model.py.</remarks>

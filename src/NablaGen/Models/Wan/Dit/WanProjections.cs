@@ -7,7 +7,7 @@ using static TorchSharp.torch.nn;
 namespace NablaGen.Models.Wan.Dit;
 
 /// <summary>What self- and cross-attention have alike: the products around the attention and the norms of queries and keys.</summary>
-public abstract class WanProjections<T1, T2, T3> : Module<T1, T2, T3, Tensor>
+public abstract class WanProjections : Module
 {
     [ComponentName(Name = "q")]
     private protected readonly AutocastLinear Q;

@@ -6,13 +6,13 @@ namespace NablaGen.Models.Wan.Dit;
 
 /// <summary>Self-attention with RMSNorm and RoPE on queries and keys. Port of WanSelfAttention, wan/modules/model.py.</summary>
 public sealed class WanSelfAttention(DitConfig config, ModuleOptions options)
-    : WanProjections<Tensor, DitRun, int>(nameof(WanSelfAttention), config, options)
+    : WanProjections(nameof(WanSelfAttention), config, options)
 {
     /// <summary>[B, L, C] → [B, L, C].</summary>
     /// <param name="x">Tokens in the run's order.</param>
     /// <param name="run">Layout, angles, attention and step.</param>
     /// <param name="layer">This block's number.</param>
-    public override Tensor forward(Tensor x, DitRun run, int layer)
+    public Tensor forward(Tensor x, DitRun run, int layer)
     {
         using var scope = NewDisposeScope();
         Tensor y;

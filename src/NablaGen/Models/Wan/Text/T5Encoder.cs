@@ -7,7 +7,7 @@ using static TorchSharp.torch.nn;
 namespace NablaGen.Models.Wan.Text;
 
 /// <summary>The umT5 encoder: token ids → hidden states. Port of T5Encoder, wan/modules/t5.py; the parameters' names are the checkpoint's own.</summary>
-public sealed class T5Encoder : Module<Tensor, Tensor?, Tensor>
+public sealed class T5Encoder : Module<Tensor, Tensor?, Tensor>, ITextEncoder
 {
     [ComponentName(Name = "token_embedding")]
     private readonly T5Embedding _tokenEmbedding;
@@ -61,6 +61,7 @@ public sealed class T5Encoder : Module<Tensor, Tensor?, Tensor>
     /// </summary>
     public Tensor Encode(IReadOnlyList<int> ids)
     {
+        using var noGrad = no_grad();
         using var scope = NewDisposeScope();
         var device = parameters().First().device;
         return forward(tensor(ids.Select(id => (long)id).ToArray()).to(device).unsqueeze(0), null).MoveToOuterDisposeScope();

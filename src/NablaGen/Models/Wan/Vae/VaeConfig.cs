@@ -40,4 +40,7 @@ public sealed record VaeConfig
 
     /// <summary>Frames a latent frame, after the first.</summary>
     public int TemporalStride => 1 << TemporalDownsample.Count(down => down);
+
+    /// <summary>The same, as those know it who know no Wan.</summary>
+    public LatentTraits Traits => new(ZDim, TemporalStride, SpatialStride);
 }

@@ -25,7 +25,7 @@ public static class VaeMemory
         tiling ??= VaeTiling.None;
         var (rows, columns) = (height / config.SpatialStride, width / config.SpatialStride);
         var latentFrames = (frames - 1) / config.TemporalStride + 1;
-        var tiles = tiling.Tiles(rows, columns, config);
+        var tiles = VaeTile.Cut(tiling, rows, columns, config);
         var deepest = (long)config.Dim * config.DimMult[^1] * rows * columns;
         var deep = Deep(config, (long)rows * columns);
         var rises = tiles.Select(tile => Rise(config, tile, latentFrames > 1, tiling.FramesAtOnce)).ToList();

@@ -64,4 +64,31 @@ internal sealed class VaeTile
 
         return regions;
     }
+
+    /// <summary>The tiles of a video, of nearly equal size, row by row.</summary>
+    /// <param name="tiling">The most of a tile.</param>
+    /// <param name="height">Rows of the latents.</param>
+    /// <param name="width">Columns of the latents.</param>
+    /// <param name="config">The decoder's sizes.</param>
+    public static IReadOnlyList<VaeTile> Cut(VaeTiling tiling, long height, long width, VaeConfig config)
+    {
+        var frame = new VaeRegion(0, 0, height, width);
+        return
+        [
+            .. from row in Cuts(height, tiling.Height, config.SpatialStride)
+               from column in Cuts(width, tiling.Width, config.SpatialStride)
+               select new VaeTile(new VaeRegion(row.Start, column.Start, row.Length, column.Length), frame, config),
+        ];
+    }
+
+    private static IEnumerable<(long Start, long Length)> Cuts(long side, int mostPixels, int stride)
+    {
+        var most = mostPixels <= 0 ? side : Math.Max(1, mostPixels / stride);
+        var count = (side + most - 1) / most;
+        for (var i = 0L; i < count; i++)
+        {
+            var start = i * side / count;
+            yield return (start, (i + 1) * side / count - start);
+        }
+    }
 }

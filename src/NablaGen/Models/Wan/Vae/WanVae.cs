@@ -9,7 +9,7 @@ namespace NablaGen.Models.Wan.Vae;
 /// Wan's causal video VAE, frame by frame with cached features. Port of WanVAE_ and WanVAE, wan/modules/vae.py; the parameters' names
 /// are the checkpoint's own.
 /// </summary>
-public sealed class WanVae : Module
+public sealed class WanVae : Module, IVideoAutoencoder
 {
     private readonly ScalarType _dtype;
 
@@ -71,7 +71,7 @@ public sealed class WanVae : Module
     public void Decode(Tensor latents, Action<Tensor> onFrames, VaeTiling? tiling = null, CancellationToken cancellation = default)
     {
         tiling ??= VaeTiling.None;
-        var tiles = tiling.Tiles(latents.shape[3], latents.shape[4], Config);
+        var tiles = VaeTile.Cut(tiling, latents.shape[3], latents.shape[4], Config);
         if (tiles.Count > 1)
         {
             DecodeTiles(latents, onFrames, tiles, tiling.FramesAtOnce, cancellation);

@@ -2,8 +2,9 @@ using NablaGen.Models;
 using NablaGen.Models.Wan;
 using NablaGen.Models.Wan.Text;
 using NablaGen.Models.Wan.Vae;
+using NablaGen.Tests.Weights;
 
-namespace NablaGen.Tests.Weights;
+namespace NablaGen.Tests.Models;
 
 public sealed class NablaGenJsonTests : IDisposable
 {

@@ -1,6 +1,6 @@
 using NablaGen.Tensors;
 
-namespace NablaGen.Models.Wan.Dit.Streaming;
+namespace NablaGen.Models.Streaming;
 
 /// <summary>How weights get from the host's memory into slots on the device, in an order that is safe without the host's waiting.</summary>
 internal interface ILayerUploads : IDisposable

@@ -1,11 +1,11 @@
 using NablaGen.Memory;
 using static TorchSharp.torch;
 
-namespace NablaGen.Tests.Generation;
+namespace NablaGen.Tests.Memory;
 
 public class MemoryCheckTests
 {
-    private static readonly Dictionary<string, long[]> Weights = new() { ["a"] = [1 << 20, 512], ["b"] = [512] };
+    private const long Weights = (1L << 20) * 512 + 512;
 
     [Fact]
     public void A_model_larger_than_the_memory_is_refused_with_advice()

@@ -2,7 +2,7 @@ using NablaGen.Cuda.Device;
 using NablaGen.Tensors;
 using static TorchSharp.torch;
 
-namespace NablaGen.Models.Wan.Dit.Streaming;
+namespace NablaGen.Models.Streaming;
 
 /// <summary>Uploads on a stream of their own, from host memory that is pinned for as long.</summary>
 internal sealed class CudaLayerUploads : ILayerUploads

@@ -3,9 +3,10 @@ using NablaGen.Models.Wan;
 using NablaGen.Models.Wan.Dit;
 using NablaGen.Models.Wan.Text;
 using NablaGen.Models.Wan.Vae;
+using NablaGen.Tests.Weights;
 using NablaGen.Weights;
 
-namespace NablaGen.Tests.Weights;
+namespace NablaGen.Tests.Models;
 
 public sealed class ModelConfigsTests
 {

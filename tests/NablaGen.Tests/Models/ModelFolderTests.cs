@@ -1,9 +1,10 @@
 using NablaGen.Models.Wan;
+using NablaGen.Tests.Weights;
 using NablaGen.Weights;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace NablaGen.Tests.Weights;
+namespace NablaGen.Tests.Models;
 
 public sealed class ModelFolderTests : IDisposable
 {
@@ -27,7 +28,7 @@ public sealed class ModelFolderTests : IDisposable
     [Fact]
     public void A_whole_folder_opens()
     {
-        var folder = ModelFolder.Open(_raw.Folder);
+        var folder = WanVideoModel.Open(_raw.Folder);
         Assert.Equal(Path.GetFileName(_raw.Folder), folder.Name);
         Assert.Equal(64, folder.DitConfig.Dim);
         Assert.Equal(4096, folder.TextEncoderConfig.Dim);
@@ -44,7 +45,7 @@ public sealed class ModelFolderTests : IDisposable
         _raw.Write("nablagen.json", """
             {"name":"tiny","text_encoder":{"dim":4096,"num_layers":2},"vae":{"dim":8},"defaults":{"width":256,"frames":17,"attention":"nabla-0.7"}}
             """);
-        var folder = ModelFolder.Open(_raw.Folder);
+        var folder = WanVideoModel.Open(_raw.Folder);
         Assert.Equal("tiny", folder.Name);
         Assert.Equal((2, 64), (folder.TextEncoderConfig.NumLayers, folder.TextEncoderConfig.NumHeads));
         Assert.Equal((8, 16), (folder.VaeConfig.Dim, folder.VaeConfig.ZDim));
@@ -58,8 +59,8 @@ public sealed class ModelFolderTests : IDisposable
         _raw.Write("diffusion_pytorch_model.safetensors.index.json", """{"weight_map":{"head.weight":"one.safetensors"}}""");
         File.Delete(_raw.At("Wan2.1_VAE.safetensors"));
         _raw.Write("Wan2.1_VAE.pth", PthFixtures.Protocol2);
-        var folder = ModelFolder.Open(_raw.Folder);
-        using var dit = folder.OpenDit();
+        var folder = WanVideoModel.Open(_raw.Folder);
+        using var dit = folder.OpenTransformer();
         Assert.IsType<ShardedCheckpoint>(dit);
         using var vae = folder.OpenVae();
         Assert.IsType<PthFile>(vae);
@@ -75,7 +76,7 @@ public sealed class ModelFolderTests : IDisposable
     public void A_missing_piece_is_named(string file, string part)
     {
         File.Delete(_raw.At(file));
-        RawFile.Fault(() => ModelFolder.Open(_raw.Folder), _raw.Folder, "not complete", part);
+        RawFile.Fault(() => WanVideoModel.Open(_raw.Folder), _raw.Folder, "not complete", part);
     }
 
     [Fact]
@@ -83,14 +84,14 @@ public sealed class ModelFolderTests : IDisposable
     {
         File.Delete(_raw.At("config.json"));
         File.Delete(_raw.At("Wan2.1_VAE.safetensors"));
-        RawFile.Fault(() => ModelFolder.Open(_raw.Folder), "config.json", "Wan2.1_VAE.pth");
+        RawFile.Fault(() => WanVideoModel.Open(_raw.Folder), "config.json", "Wan2.1_VAE.pth");
     }
 
     [Fact]
-    public void No_folder() => RawFile.Fault(() => ModelFolder.Open(_raw.At("none")), _raw.At("none"), "no such model folder");
+    public void No_folder() => RawFile.Fault(() => WanVideoModel.Open(_raw.At("none")), _raw.At("none"), "no such model folder");
 
     [Fact]
-    public void A_file_for_a_folder() => RawFile.Fault(() => ModelFolder.Open(_raw.At("config.json")), "expected a model folder, found a file");
+    public void A_file_for_a_folder() => RawFile.Fault(() => WanVideoModel.Open(_raw.At("config.json")), "expected a model folder, found a file");
 
     [Fact]
     public void The_diffusers_layout_is_recognised()
@@ -99,22 +100,22 @@ public sealed class ModelFolderTests : IDisposable
         diffusers.Write("model_index.json", "{}");
         diffusers.Write("transformer/config.json", "{}");
         diffusers.Write("vae/config.json", "{}");
-        RawFile.Fault(() => ModelFolder.Open(diffusers.Folder), diffusers.Folder, "Diffusers layout", "expected the official one");
+        RawFile.Fault(() => WanVideoModel.Open(diffusers.Folder), diffusers.Folder, "Diffusers layout", "expected the official one");
     }
 
     [Fact]
     public void Models_that_do_not_fit_one_another()
     {
         _raw.Write("nablagen.json", """{"text_encoder":{"dim":128}}""");
-        RawFile.Fault(() => ModelFolder.Open(_raw.Folder), _raw.At("config.json"), "\"text_dim\"", "expected 128", "found 4096");
+        RawFile.Fault(() => WanVideoModel.Open(_raw.Folder), _raw.At("config.json"), "\"text_dim\"", "expected 128", "found 4096");
         _raw.Write("nablagen.json", """{"vae":{"z_dim":2,"latents_mean":[0,0],"latents_std":[1,1]}}""");
-        RawFile.Fault(() => ModelFolder.Open(_raw.Folder), _raw.At("config.json"), "\"in_dim\"", "expected 2", "found 16");
+        RawFile.Fault(() => WanVideoModel.Open(_raw.Folder), _raw.At("config.json"), "\"in_dim\"", "expected 2", "found 16");
     }
 
     [Fact]
     public void The_check_names_the_bad_file()
     {
-        var folder = ModelFolder.Open(_raw.Folder);
+        var folder = WanVideoModel.Open(_raw.Folder);
         RawFile.Fault(
             () => folder.Check(Shapes("head.weight"), Shapes("norm.weight"), Shapes("conv2.weight")),
             folder.VaePath, "\"conv2.weight\"", "\"conv1.weight\"");

@@ -7,7 +7,7 @@ using NablaGen.Models.Wan;
 using NablaGen.Models.Wan.Vae;
 using static TorchSharp.torch;
 
-namespace NablaGen.Tests.Attention;
+namespace NablaGen.Tests.Denoising;
 
 public class DensityControllerTests
 {
@@ -99,7 +99,7 @@ public class DensityControllerTests
         var request = GoldenSampling.Request(attention) with { TargetDensity = target, DenseSteps = 0, Width = 256, Height = 256 };
         using var golden = Golden.Open("dit");
         var dit = ModelConfigs.ParseDit(golden.Metadata("config"), "dit");
-        Assert.Contains(expected, Assert.Throws<InvalidRequestException>(() => request.Check(dit, VaeConfig.Wan21 with { ZDim = dit.InDim })).Message);
+        Assert.Contains(expected, Assert.Throws<InvalidRequestException>(() => request.Check(dit.Traits, (VaeConfig.Wan21 with { ZDim = dit.InDim }).Traits)).Message);
     }
 
     private static DensityStatistics Run(GenerationRequest request, out Tensor latents)

@@ -1,0 +1,115 @@
+using NablaGen.Attention;
+using NablaGen.Models;
+using static TorchSharp.torch;
+
+namespace NablaGen.Denoising;
+
+/// <summary>
+/// The guided velocity of a run's steps: a transformer, what it is told, and how its passes with and without the prompt are made and
+/// combined. Solvers ask it for one velocity a step.
+/// </summary>
+public sealed class Denoiser : IDisposable
+{
+    private readonly Device _device;
+    private readonly ITransformerRun _run;
+    private readonly double _guidance;
+    private readonly List<Pass> _passes = [];
+
+    /// <summary>A denoiser for one run.</summary>
+    /// <param name="model">The transformer; stays the caller's.</param>
+    /// <param name="latents">The latents' shape. [B, C, T', h, w]</param>
+    /// <param name="attention">The self-attention of every layer; stays the caller's.</param>
+    /// <param name="conditioning">What the model is told; stays the caller's.</param>
+    /// <param name="options">Guidance and caching.</param>
+    /// <param name="cancellation">Stops a pass between two layers.</param>
+    public Denoiser(
+        IVideoTransformer model, ReadOnlySpan<long> latents, IAttention attention, GuidedConditioning conditioning, DenoiserOptions options,
+        CancellationToken cancellation = default)
+    {
+        _device = model.Options.Device;
+        _guidance = options.Guidance;
+        _run = model.Begin(latents[1..], attention, cancellation);
+        try
+        {
+            if (conditioning.Negative is null)
+            {
+                Add(conditioning.Prompt, options);
+            }
+            else if (options.BatchesGuidance)
+            {
+                using var both = Conditioning.Stack([conditioning.Prompt, conditioning.Negative]);
+                Add(both, options);
+                IsBatched = true;
+            }
+            else
+            {
+                Add(conditioning.Prompt, options);
+                Add(conditioning.Negative, options);
+            }
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Whether the passes with and without the prompt are one batch.</summary>
+    public bool IsBatched { get; }
+
+    /// <summary>The guided velocity.</summary>
+    /// <param name="latents">Noisy latents on the model's device; the caller's. [B, C, T', h, w]</param>
+    /// <param name="timestep">Timestep, 0 to 1000.</param>
+    /// <param name="step">The solver step, from 0.</param>
+    /// <returns>A new tensor, float32. [B, C, T', h, w]</returns>
+    /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
+    public Tensor Velocity(Tensor latents, long timestep, int step)
+    {
+        using var scope = NewDisposeScope();
+        _run.Step = step;
+        var time = tensor(new[] { timestep }).to(_device).expand(latents.shape[0]);
+        if (IsBatched)
+        {
+            var both = Velocity(_passes[0], cat([latents, latents]), cat([time, time])).chunk(2);
+            return Guided(both[0], both[1]).MoveToOuterDisposeScope();
+        }
+
+        var velocities = _passes.Select(pass => Velocity(pass, latents, time)).ToArray();
+        return (velocities.Length == 1 ? velocities[0] : Guided(velocities[0], velocities[1])).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (var pass in _passes)
+        {
+            pass.Conditioning.Dispose();
+            pass.Cache.Dispose();
+        }
+
+        _passes.Clear();
+        _run.Dispose();
+    }
+
+    private void Add(Conditioning conditioning, DenoiserOptions options)
+    {
+        using var here = conditioning.To(_device);
+        _passes.Add(new Pass(_run.Prepare(here, options.KeepsPrompt), StepCaches.Create(options.StepCache)));
+    }
+
+    private Tensor Velocity(Pass pass, Tensor latents, Tensor time) =>
+        pass.Cache.Velocity(latents, new TransformerPass(_run, latents, time, pass.Conditioning));
+
+    private Tensor Guided(Tensor prompt, Tensor without) => without + (prompt - without) * _guidance;
+
+    private sealed record Pass(IPreparedConditioning Conditioning, IStepCache Cache);
+}
+
+/// <summary>How a <see cref="Denoiser"/> makes its passes.</summary>
+/// <param name="Guidance">Scale of classifier-free guidance.</param>
+/// <param name="BatchesGuidance">
+/// Whether the passes with and without the prompt are one batch: attentions are then observed once a step and layer, with the heads of both.
+/// </param>
+/// <param name="KeepsPrompt">Whether the prompt's keys and values of every layer are kept from step to step; the memory plan says.</param>
+/// <param name="StepCache">How steps are answered from memory: see <see cref="StepCaches.Names"/>.</param>
+public sealed record DenoiserOptions(double Guidance, bool BatchesGuidance = false, bool KeepsPrompt = true, string StepCache = StepCaches.None);

@@ -1,0 +1,101 @@
+using NablaGen.Attention;
+using NablaGen.Models;
+using NablaGen.Tensors;
+using static TorchSharp.torch;
+
+namespace NablaGen.Denoising;
+
+/// <summary>Noise → latents: a transformer, in memory until disposed of, and a solver a run.</summary>
+/// <param name="model">The transformer, its weights read; the sampler's own from now on.</param>
+public sealed class LatentSampler(IVideoTransformer model) : IDisposable
+{
+    /// <summary>The transformer.</summary>
+    public IVideoTransformer Model => model;
+
+    /// <summary>Whether the prompt's keys and values are kept from step to step: more memory and less work, to the same bits.</summary>
+    public bool KeepsPrompt { get; init; } = true;
+
+    /// <summary>Standard normal noise from a seed, made on the CPU so that it is the same whatever the device.</summary>
+    /// <param name="shape">[C, T', h, w]</param>
+    /// <param name="seed">The seed.</param>
+    public static Tensor Noise(long[] shape, long seed)
+    {
+        using var generator = new Generator();
+        generator.manual_seed(seed);
+        return randn(shape, dtype: ScalarType.Float32, generator: generator);
+    }
+
+    /// <summary>Runs the solver. Port of the loop in WanT2V.generate, wan/text2video.py.</summary>
+    /// <param name="settings">Steps, solver, guidance and attention.</param>
+    /// <param name="noise">[C, T', h, w]</param>
+    /// <param name="conditioning">What the model is told.</param>
+    /// <param name="observer">Sees every attention and every step.</param>
+    /// <param name="batchGuidance">
+    /// Whether the passes with and without the prompt are one batch: attentions are then observed once a step and layer, with the heads of both.
+    /// </param>
+    /// <param name="cancellation">Stops between two layers.</param>
+    /// <returns>Latents in float32 on the model's device. [C, T', h, w]</returns>
+    public Tensor Sample(
+        SamplingSettings settings, Tensor noise, GuidedConditioning conditioning, ISamplingObserver? observer = null, bool batchGuidance = false,
+        CancellationToken cancellation = default)
+    {
+        using var scope = NewDisposeScope();
+        return SampleBatch(settings, noise.unsqueeze(0), conditioning, observer, batchGuidance, cancellation).squeeze(0).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Runs the solver for several videos at once, which differ in their noise and conditioning alone.</summary>
+    /// <param name="settings">As for <see cref="Sample"/>.</param>
+    /// <param name="noise">[B, C, T', h, w]</param>
+    /// <param name="conditioning">What the model is told of each. [B, ...]</param>
+    /// <param name="observer">
+    /// Sees every attention, with the heads of all videos one after the other, and every step, with the latents of all.
+    /// </param>
+    /// <param name="batchGuidance">As for <see cref="Sample"/>: the heads of all videos with the prompt come before those without.</param>
+    /// <param name="cancellation">Stops between two layers.</param>
+    /// <returns>Latents in float32 on the model's device. [B, C, T', h, w]</returns>
+    public Tensor SampleBatch(
+        SamplingSettings settings, Tensor noise, GuidedConditioning conditioning, ISamplingObserver? observer = null, bool batchGuidance = false,
+        CancellationToken cancellation = default)
+    {
+        using var noGrad = no_grad();
+        using var scope = NewDisposeScope();
+        var controller = DensityController.For(settings, model.Traits, noise.shape.AsSpan(1));
+        observer = controller is null ? observer : new SamplingObservers(controller, observer);
+        Func<int, double>? thresholds = settings.Thresholds is { } known ? step => known[step] : controller is null ? null : _ => controller.Threshold;
+        using var attention = AttentionFactory.Create(
+            settings.Attention, model.Options.Device, settings.DenseSteps, settings.DenseLayers, observer, thresholds);
+        using var denoiser = new Denoiser(
+            model, noise.shape, attention, conditioning,
+            new DenoiserOptions(settings.Guidance, batchGuidance, KeepsPrompt, settings.StepCache), cancellation);
+        using var solver = Solvers.Create(settings.Solver, settings.Steps, settings.Shift);
+        var latents = noise.to(model.Options.Device).alias();
+        observer?.OnStart();
+        for (var step = 0; step < settings.Steps; step++)
+        {
+            using var stepScope = NewDisposeScope();
+            if (thresholds is not null)
+            {
+                observer?.OnThreshold(step, thresholds(step));
+            }
+
+            var velocity = denoiser.Velocity(latents, solver.Schedule.Timesteps[step], step);
+            if (observer is not null)
+            {
+                using var clean = latents - velocity * solver.Schedule.Sigmas[step];
+                observer.OnPrediction(step, clean);
+            }
+
+            var before = latents;
+            latents = solver.Step(velocity, before).MoveToOuterDisposeScope();
+            before.Dispose();
+            NativeHeap.Collect();
+            observer?.OnStep(step, latents);
+        }
+
+        observer?.OnEnd();
+        return latents.MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => model.Dispose();
+}

@@ -1,0 +1,40 @@
+using NablaGen.Attention;
+
+namespace NablaGen.Denoising;
+
+/// <summary>How noise becomes latents: schedule, guidance and attention. Nothing of prompts and sizes.</summary>
+public sealed record SamplingSettings
+{
+    /// <summary>The self-attention.</summary>
+    public required AttentionExpression Attention { get; init; }
+
+    /// <summary>
+    /// The mean density to hold over all layers and heads of each sparse step, by adapting NABLA's threshold between steps; the
+    /// attention's own threshold is then the first step's. Null to leave it alone.
+    /// </summary>
+    public double? TargetDensity { get; init; }
+
+    /// <summary>With a target density, the thresholds to use instead of looking for them. [steps]</summary>
+    public IReadOnlyList<double>? Thresholds { get; init; }
+
+    /// <summary>First steps to keep dense.</summary>
+    public int DenseSteps { get; init; }
+
+    /// <summary>First layers to keep dense.</summary>
+    public int DenseLayers { get; init; }
+
+    /// <summary>Solver steps.</summary>
+    public required int Steps { get; init; }
+
+    /// <summary>The solver's name: see <see cref="Solvers.Names"/>.</summary>
+    public required string Solver { get; init; }
+
+    /// <summary>The schedule's shift.</summary>
+    public required double Shift { get; init; }
+
+    /// <summary>Scale of classifier-free guidance; 1 skips the pass without the prompt.</summary>
+    public required double Guidance { get; init; }
+
+    /// <summary>How steps are answered from memory: see <see cref="StepCaches.Names"/>.</summary>
+    public string StepCache { get; init; } = StepCaches.None;
+}

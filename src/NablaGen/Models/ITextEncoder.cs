@@ -1,0 +1,23 @@
+using static TorchSharp.torch;
+
+namespace NablaGen.Models;
+
+/// <summary>A text encoder with its weights.</summary>
+public interface ITextEncoder : IDisposable
+{
+    /// <summary>Encodes a prompt's true tokens, the end of sequence included. [1, tokens, width]</summary>
+    Tensor Encode(IReadOnlyList<int> ids);
+}
+
+/// <summary>Cuts prompts into the tokens that a model's text encoder reads.</summary>
+public interface IPromptTokenizer
+{
+    /// <summary>A prompt's tokens.</summary>
+    /// <exception cref="NablaGenException">A token is none that the text encoder knows: the two do not belong together.</exception>
+    PromptTokens Tokenize(string prompt);
+}
+
+/// <summary>A prompt's tokens.</summary>
+/// <param name="Ids">Those that the model reads, the end of sequence included.</param>
+/// <param name="Count">How many the prompt has; more than are read where it is too long.</param>
+public readonly record struct PromptTokens(int[] Ids, int Count);

@@ -1,0 +1,69 @@
+using NablaGen.Attention;
+using NablaGen.Tensors;
+using static TorchSharp.torch;
+
+namespace NablaGen.Models;
+
+/// <summary>A video diffusion transformer with its weights: noisy latents, time and conditioning → velocity.</summary>
+public interface IVideoTransformer : IDisposable
+{
+    /// <summary>Its sizes.</summary>
+    TransformerTraits Traits { get; }
+
+    /// <summary>The transformer as a module, for its parameters.</summary>
+    nn.Module Module { get; }
+
+    /// <summary>Where it is, and the type of its large matrix products.</summary>
+    ModuleOptions Options { get; }
+
+    /// <summary>What stays the same over a run's steps.</summary>
+    /// <param name="latents">The latents' shape. [C, T', h, w]</param>
+    /// <param name="attention">The self-attention of every layer; stays the caller's.</param>
+    /// <param name="cancellation">Stops a pass between two layers.</param>
+    ITransformerRun Begin(ReadOnlySpan<long> latents, IAttention attention, CancellationToken cancellation = default);
+}
+
+/// <summary>
+/// A transformer in use for latents of one size, its forward pass in three parts: what comes before the layers, the layers, and the head.
+/// Whoever wants to answer a step from memory (<c>IStepCache</c>) sees them apart.
+/// </summary>
+public interface ITransformerRun : IDisposable
+{
+    /// <summary>The solver step in work, from 0; the caller sets it.</summary>
+    int Step { get; set; }
+
+    /// <summary>The tokens' order in the layers.</summary>
+    BlockLayout Layout { get; }
+
+    /// <summary>What of the passes depends on the conditioning alone.</summary>
+    /// <param name="conditioning">What the model is told, on the model's device.</param>
+    /// <param name="keep">Whether what each layer makes of it is kept for the next step; else it is made again each time, to the same bits.</param>
+    /// <returns>The caller's; valid as long as this run.</returns>
+    IPreparedConditioning Prepare(Conditioning conditioning, bool keep);
+
+    /// <summary>Latents and time → tokens.</summary>
+    /// <param name="latents">Noisy latents. [B, C, T', h, w]</param>
+    /// <param name="time">Timestep, 0 to 1000. [B]</param>
+    /// <param name="prepared">What <see cref="Prepare"/> gave.</param>
+    EmbeddedStep Embed(Tensor latents, Tensor time, IPreparedConditioning prepared);
+
+    /// <summary>All layers. Overwrites the embedded tokens.</summary>
+    /// <returns>float32. [B, L, C]</returns>
+    /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
+    Tensor RunLayers(EmbeddedStep embedded, IPreparedConditioning prepared);
+
+    /// <summary>Tokens → velocity.</summary>
+    /// <param name="tokens">What the layers gave, or what stands for it. [B, L, C]</param>
+    /// <param name="embedded">The step.</param>
+    /// <returns>float32. [B, C, T', h, w]</returns>
+    Tensor RunHead(Tensor tokens, EmbeddedStep embedded);
+}
+
+/// <summary>A step's input after the embedding.</summary>
+/// <param name="Tokens">The latents' tokens in the layers' order, float32; the layers overwrite them. [B, L, C]</param>
+/// <param name="Time">The time's embedding, float32. [B, C]</param>
+/// <param name="Modulation">The time's modulation of a layer, before the layer's own is added, float32. [B, 6, C]</param>
+public readonly record struct EmbeddedStep(Tensor Tokens, Tensor Time, Tensor Modulation);
+
+/// <summary>What of a model's passes depends on the conditioning alone; only its model can read it.</summary>
+public interface IPreparedConditioning : IDisposable;

@@ -1,0 +1,17 @@
+using NablaGen.Models.Wan;
+
+namespace NablaGen.Models;
+
+/// <summary>The families that there are.</summary>
+public static class ModelFamilies
+{
+    /// <summary>All of them. The first takes what none recognizes, and says what it lacks.</summary>
+    public static IReadOnlyList<ModelFamily> All { get; } = [new WanFamily()];
+
+    /// <summary>Opens a model by the family that recognizes it.</summary>
+    /// <exception cref="NablaGenException">There is no such folder, or its model is not whole.</exception>
+    public static VideoModel Open(string path) =>
+        !Path.Exists(path)
+            ? throw new NablaGenException($"{path}: no such model folder.")
+            : (All.FirstOrDefault(family => family.Recognizes(path)) ?? All[0]).Open(path);
+}

@@ -1,0 +1,15 @@
+namespace NablaGen.Models;
+
+/// <summary>A kind of model: knows its layouts on disk and builds its models.</summary>
+public abstract class ModelFamily
+{
+    /// <summary>What the family is called, as in "Wan".</summary>
+    public abstract string Name { get; }
+
+    /// <summary>Whether a path looks like one of its models, whole or not; reads names of files at most.</summary>
+    public abstract bool Recognizes(string path);
+
+    /// <summary>Finds the pieces of a model and reads its configuration; no weights are opened.</summary>
+    /// <exception cref="NablaGenException">Pieces are missing (one line names each and where it belongs), or the configuration is wrong.</exception>
+    public abstract VideoModel Open(string path);
+}

@@ -1,0 +1,53 @@
+using NablaGen.Attention;
+
+namespace NablaGen.Models;
+
+/// <summary>What everybody but the model itself has to know of a video diffusion transformer.</summary>
+public sealed record TransformerTraits
+{
+    /// <summary>Layers.</summary>
+    public required int Layers { get; init; }
+
+    /// <summary>Attention heads, H in shapes.</summary>
+    public required int Heads { get; init; }
+
+    /// <summary>Width of one head, D in shapes.</summary>
+    public required int HeadDim { get; init; }
+
+    /// <summary>Width of the feed-forward layer.</summary>
+    public required int FeedForwardWidth { get; init; }
+
+    /// <summary>Patch size (time, height, width) in latent pixels.</summary>
+    public required (int Time, int Height, int Width) Patch { get; init; }
+
+    /// <summary>Channels of the latents that the solver works on.</summary>
+    public required int Channels { get; init; }
+
+    /// <summary>Text tokens that a prompt is padded to, or cut at.</summary>
+    public required int TextTokens { get; init; }
+
+    /// <summary>Width of the text encoder's output.</summary>
+    public required int TextWidth { get; init; }
+
+    /// <summary>Hidden width, C in shapes.</summary>
+    public int Width => Heads * HeadDim;
+
+    /// <summary>The tokens of latents.</summary>
+    /// <param name="latents">The latents' shape. [C, T', h, w]</param>
+    public long TokensOf(ReadOnlySpan<long> latents) => latents[1] / Patch.Time * (latents[2] / Patch.Height) * (latents[3] / Patch.Width);
+
+    /// <summary>The order and the blocks of latents' tokens.</summary>
+    /// <param name="latents">The latents' shape, a multiple of the patch's. [C, T', h, w]</param>
+    public BlockLayout LayoutOf(ReadOnlySpan<long> latents) =>
+        BlockLayout.Create((int)latents[1] / Patch.Time, (int)latents[2] / Patch.Height, (int)latents[3] / Patch.Width);
+
+    /// <summary>Multiplications and additions of a dense pass.</summary>
+    /// <param name="tokens">Tokens of the video.</param>
+    public double OperationsOf(double tokens)
+    {
+        double width = Width, feedForward = FeedForwardWidth;
+        var products = 2 * tokens * (6 * width * width + 2 * width * feedForward);
+        var attention = 4 * tokens * width * (tokens + TextTokens);
+        return Layers * (products + attention);
+    }
+}

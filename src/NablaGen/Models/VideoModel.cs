@@ -1,0 +1,114 @@
+using NablaGen.Attention;
+using NablaGen.Models.Streaming;
+using NablaGen.Tensors;
+using NablaGen.Weights;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace NablaGen.Models;
+
+/// <summary>
+/// A model on disk: a transformer, a text encoder, a VAE and a tokenizer. Its configuration is read, its weights are not; what it loads is
+/// the caller's. Immutable, and safe to use from several threads.
+/// </summary>
+public abstract class VideoModel
+{
+    /// <summary>Where it was found: a folder or a file, as given.</summary>
+    public abstract string Path { get; }
+
+    /// <summary>The model's name.</summary>
+    public abstract string Name { get; }
+
+    /// <summary>The transformer's sizes.</summary>
+    public abstract TransformerTraits Transformer { get; }
+
+    /// <summary>The latents' relation to the video.</summary>
+    public abstract LatentTraits Latents { get; }
+
+    /// <summary>What a generation uses where the user says nothing.</summary>
+    public abstract GenerationDefaults Defaults { get; }
+
+    /// <summary>Each of the models that are in memory one after another: its file, for messages, and how many numbers it has.</summary>
+    public abstract IReadOnlyList<(string File, long Parameters)> Parts { get; }
+
+    /// <summary>One line about it, as for <c>doctor</c>.</summary>
+    public abstract string Summary { get; }
+
+    /// <summary>Finds the pieces of a model and reads its configuration; no weights are opened.</summary>
+    /// <param name="path">A folder in a layout that some family knows.</param>
+    /// <exception cref="NablaGenException">There is no model, pieces are missing, or the configuration is wrong.</exception>
+    public static VideoModel Open(string path) => ModelFamilies.Open(path);
+
+    /// <summary>A short name for the weights, for a video's recipe: see <see cref="ModelHash"/>.</summary>
+    /// <exception cref="NablaGenException">A file can't be read.</exception>
+    public abstract string ComputeHash();
+
+    /// <summary>Checks every key, shape and type of all weights from the files' headers; nothing is loaded.</summary>
+    /// <exception cref="NablaGenException">A file is bad or is not of the configuration's model.</exception>
+    public abstract void Check();
+
+    /// <summary>The same for the VAE alone.</summary>
+    /// <exception cref="NablaGenException">The file is bad or is not of the configuration's model.</exception>
+    public abstract void CheckVae();
+
+    /// <summary>A short name for the VAE's weights.</summary>
+    /// <exception cref="NablaGenException">The file can't be read.</exception>
+    public abstract string ComputeVaeHash();
+
+    /// <summary>Bytes of the weights in memory, by shapes alone.</summary>
+    /// <param name="dtype">The type of the large matrix products; what stays float32 is counted so.</param>
+    /// <param name="vaeDtype">The VAE's type.</param>
+    public abstract WeightSizes SizesIn(ScalarType dtype, ScalarType vaeDtype);
+
+    /// <summary>Bytes of tensors that are alive at once in a pass through the transformer and the solver around it, beside the weights.</summary>
+    /// <param name="latents">The latents' shape. [C, T', h, w]</param>
+    /// <param name="attention">What is kept.</param>
+    /// <param name="device">Where: on CUDA fused kernels take less than libtorch's operations.</param>
+    /// <param name="dtype">The type of the large matrix products.</param>
+    /// <param name="batch">Videos in one pass.</param>
+    public abstract long TransformerWork(long[] latents, AttentionExpression attention, DeviceType device, ScalarType dtype, int batch = 1);
+
+    /// <summary>Bytes of what the transformer can keep of one prompt from step to step, to the same bits as without.</summary>
+    /// <param name="dtype">The type of the large matrix products.</param>
+    public abstract long PromptMemory(ScalarType dtype);
+
+    /// <summary>Bytes of tensors that are alive at once while the longest prompt is encoded, beside the weights.</summary>
+    /// <param name="dtype">The type of the large matrix products.</param>
+    public abstract long TextEncoderWork(ScalarType dtype);
+
+    /// <summary>Bytes of tensors that are alive at once while latents are decoded, beside the weights.</summary>
+    /// <param name="latents">The latents' shape. [C, T', h, w]</param>
+    /// <param name="dtype">The VAE's type.</param>
+    /// <param name="tiling">How decoding is cut up.</param>
+    public abstract long VaeWork(long[] latents, ScalarType dtype, VaeTiling tiling);
+
+    /// <summary>Reads the tokenizer.</summary>
+    /// <exception cref="NablaGenException">Its file is bad.</exception>
+    public abstract IPromptTokenizer LoadTokenizer();
+
+    /// <summary>Reads the text encoder.</summary>
+    /// <exception cref="NablaGenException">The file is bad or is not of the configuration's model.</exception>
+    public abstract ITextEncoder LoadTextEncoder(ModuleOptions options);
+
+    /// <summary>Reads the transformer.</summary>
+    /// <param name="options">Where it is, and its type.</param>
+    /// <param name="placement">Which layers stay on the device; null for all.</param>
+    /// <exception cref="NablaGenException">The file is bad or is not of the configuration's model.</exception>
+    public abstract IVideoTransformer LoadTransformer(ModuleOptions options, LayerPlacement? placement = null);
+
+    /// <summary>Reads the VAE.</summary>
+    /// <param name="options">Where it is, and its type.</param>
+    /// <exception cref="NablaGenException">The file is bad or is not of the configuration's model.</exception>
+    public abstract IVideoAutoencoder LoadVae(ModuleOptions options);
+
+    /// <summary>Opens the transformer's weights and verifies their headers.</summary>
+    /// <exception cref="NablaGenException">They are not whole and well-formed.</exception>
+    public abstract ITensorSource OpenTransformer();
+
+    /// <summary>The key of a layer's projection of the self-attention's output, in <see cref="OpenTransformer"/>'s names. [C, C]</summary>
+    /// <param name="layer">The layer, from 0.</param>
+    public abstract string AttentionOutputKey(int layer);
+
+    /// <summary>The type that the VAE has unless it is to be float32: bfloat16 on CUDA, which docs/numerics.md says is near enough.</summary>
+    public static ScalarType DefaultVaeDtype(Device device) => device.type == DeviceType.CUDA ? ScalarType.BFloat16 : ScalarType.Float32;
+}

@@ -1,0 +1,20 @@
+using NablaGen.Models.Streaming;
+using NablaGen.Tensors;
+
+namespace NablaGen.Models.Wan.Dit;
+
+/// <summary>Wan's layers of which only some stay on the device.</summary>
+public static class WanLayers
+{
+    /// <summary>Makes a transformer's layers.</summary>
+    /// <param name="config">The transformer's sizes.</param>
+    /// <param name="options">The device they compute on, and their type.</param>
+    /// <param name="placement">How many stay on the device.</param>
+    /// <param name="fill">Is given each layer by its number to put weights into.</param>
+    public static LayerStreamer<WanLayer> Stream(DitConfig config, ModuleOptions options, LayerPlacement placement, Action<int, WanLayer> fill) =>
+        LayerStreamer.Create(config.NumLayers, options, placement, make => new WanLayer(config, make), fill);
+
+    internal static LayerStreamer<WanLayer> Stream(
+        DitConfig config, ModuleOptions options, LayerPlacement placement, Action<int, WanLayer> fill, Func<int, IReadOnlyList<ParameterPool>, ILayerUploads> uploads) =>
+        new(config.NumLayers, options, placement, make => new WanLayer(config, make), fill, uploads);
+}

@@ -1,0 +1,34 @@
+using NablaGen.Weights;
+
+namespace NablaGen.Models.Wan.Layouts;
+
+/// <summary>A way in which a Wan model lies on disk: which file holds what, and under which names.</summary>
+internal interface IWanLayout
+{
+    /// <summary>Whether a path looks like this layout, whole or not; reads names of files at most.</summary>
+    bool Recognizes(string path);
+
+    /// <summary>Finds the pieces; no weights are opened.</summary>
+    /// <exception cref="NablaGenException">Pieces are missing: one line names each and where it belongs.</exception>
+    WanFiles Find(string path);
+}
+
+/// <summary>The pieces of a Wan model on disk.</summary>
+/// <param name="Config">The transformer's configuration, a JSON file.</param>
+/// <param name="Transformer">The transformer's weights.</param>
+/// <param name="TextEncoder">The text encoder's weights.</param>
+/// <param name="Vae">The VAE's weights.</param>
+/// <param name="Tokenizer">The tokenizer's SentencePiece model.</param>
+internal sealed record WanFiles(string Config, WeightFile Transformer, WeightFile TextEncoder, WeightFile Vae, string Tokenizer);
+
+/// <summary>Weights on disk that are opened when they are needed.</summary>
+/// <param name="Path">The file, or the index of its shards.</param>
+/// <param name="Open">Opens it, its tensors under Wan's own names, and verifies its header.</param>
+internal sealed record WeightFile(string Path, Func<ITensorSource> Open)
+{
+    /// <summary>A file whose tensors have Wan's own names.</summary>
+    public WeightFile(string path)
+        : this(path, () => TensorSources.Open(path))
+    {
+    }
+}

@@ -1,0 +1,16 @@
+using NablaGen.Models.Wan.Layouts;
+
+namespace NablaGen.Models.Wan;
+
+/// <summary>Wan's video models: a diffusion transformer with umT5 and a causal VAE.</summary>
+public sealed class WanFamily : ModelFamily
+{
+    /// <inheritdoc/>
+    public override string Name => "Wan";
+
+    /// <inheritdoc/>
+    public override bool Recognizes(string path) => WanLayouts.All.Any(layout => layout.Recognizes(path));
+
+    /// <inheritdoc/>
+    public override VideoModel Open(string path) => WanVideoModel.Open(path);
+}

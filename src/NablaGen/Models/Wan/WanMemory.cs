@@ -1,0 +1,96 @@
+using NablaGen.Attention;
+using NablaGen.Models.Wan.Dit;
+using NablaGen.Models.Wan.Dit.Ops;
+using NablaGen.Models.Wan.Text;
+using NablaGen.Models.Wan.Vae;
+using NablaGen.Tensors;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace NablaGen.Models.Wan;
+
+/// <summary>Bytes that Wan's models take, from shapes: the tensors that are alive at once at a stage's fullest moment.</summary>
+public static class WanMemory
+{
+    /// <summary>Bytes of the weights by shapes alone: nothing is allocated.</summary>
+    /// <param name="dit">The transformer.</param>
+    /// <param name="text">The text encoder.</param>
+    /// <param name="vae">The VAE.</param>
+    /// <param name="dtype">The type of the large matrix products; what stays float32 is counted so.</param>
+    /// <param name="vaeDtype">The VAE's type.</param>
+    public static WeightSizes Sizes(DitConfig dit, TextEncoderConfig text, VaeConfig vae, ScalarType dtype, ScalarType vaeDtype)
+    {
+        var options = new ModuleOptions(META, dtype);
+        using var oneLayer = new WanModel(dit with { NumLayers = 1 }, options);
+        using var encoder = new T5Encoder(text, options);
+        using var decoder = new WanVae(vae, options with { Dtype = vaeDtype });
+        var parts = oneLayer.named_parameters().ToLookup(
+            pair => pair.name.StartsWith(WanModel.LayerPrefix(0), StringComparison.Ordinal), pair => pair.parameter);
+        return new WeightSizes(Bytes(encoder.parameters()), Bytes(parts[false]), Bytes(parts[true]), Bytes(decoder.parameters()));
+    }
+
+    /// <summary>What a pass through the transformer, and the solver around it, take beside the weights.</summary>
+    /// <param name="dit">The transformer.</param>
+    /// <param name="latents">The latents' shape. [C, T', h, w]</param>
+    /// <param name="attention">What is kept.</param>
+    /// <param name="device">Where.</param>
+    /// <param name="dtype">The type of the large matrix products.</param>
+    /// <param name="batch">Videos in one pass.</param>
+    public static long TransformerWork(DitConfig dit, long[] latents, AttentionExpression attention, DeviceType device, ScalarType dtype, int batch = 1)
+    {
+        var tokens = dit.Traits.TokensOf(latents);
+        long dim = dit.Dim, ffn = dit.FfnDim, size = dtype.ElementSize();
+        long atToken;
+        if (device == DeviceType.CUDA && CudaDitOps.Fit(dit, dtype))
+        {
+            // The float32 residual stream and, in the feed-forward layer, its input, output and inner layer (GELU in place), or, in the
+            // attention, its input, Q, K, V and output.
+            atToken = 4 * dim + size * Math.Max(3 * dim + ffn, 6 * dim);
+        }
+        else
+        {
+            // libtorch's operations leave their inputs alone: more of everything, and GELU's input beside its output.
+            var inFeedForward = (24 + 4 * size) * dim + 2 * size * ffn;
+            var inAttention = (36 + 6 * size) * dim + (size < 4 ? 16 * dim : 0);
+            atToken = Math.Max(inFeedForward, inAttention);
+        }
+
+        // Angles and orders of the tokens; noise, latents and the solver's memory of earlier steps.
+        var once = tokens * (4 * dit.HeadDim + 16) + 10 * 4 * latents.Aggregate(1L, (product, side) => product * side);
+        var blocks = latents[1] / dit.PatchSize.Time * Tiles(latents[2] / dit.PatchSize.Height) * Tiles(latents[3] / dit.PatchSize.Width);
+        var masks = attention.IsDense ? 0 : 8 * dit.NumHeads * blocks * blocks;
+        return batch * (tokens * atToken + masks) + once;
+    }
+
+    /// <summary>The embedded prompt and the cross-attention's keys and values of every layer.</summary>
+    /// <param name="dit">The transformer.</param>
+    /// <param name="dtype">The type of the large matrix products.</param>
+    public static long PromptMemory(DitConfig dit, ScalarType dtype) => (2L * dit.NumLayers + 1) * dit.TextLen * dit.Dim * dtype.ElementSize();
+
+    /// <summary>What encoding the longest prompt takes beside the weights.</summary>
+    /// <param name="text">The text encoder.</param>
+    /// <param name="tokens">Tokens of the longest prompt.</param>
+    /// <param name="dtype">The type of the large matrix products.</param>
+    public static long TextEncoderWork(TextEncoderConfig text, long tokens, ScalarType dtype)
+    {
+        long size = dtype.ElementSize();
+        return tokens * ((4 + 7 * size) * text.Dim + 3 * size * text.DimFfn) + text.NumHeads * tokens * tokens * (4 * size + 8);
+    }
+
+    /// <summary>What decoding takes beside the weights.</summary>
+    /// <param name="vae">The VAE.</param>
+    /// <param name="latents">The latents' shape. [C, T', h, w]</param>
+    /// <param name="dtype">The VAE's type.</param>
+    /// <param name="tiling">How decoding is cut up.</param>
+    public static long VaeWork(VaeConfig vae, long[] latents, ScalarType dtype, VaeTiling tiling)
+    {
+        var (frames, height, width) = vae.Traits.VideoOf(latents);
+        using var module = new WanVae(vae, new ModuleOptions(META, dtype));
+        return VaeMemory.Estimate(vae, frames, height, width, dtype, tiling) - Bytes(module.parameters());
+    }
+
+    private static long Tiles(long side) => (side + BlockLayout.TileSide - 1) / BlockLayout.TileSide;
+
+    private static long Bytes(IEnumerable<Parameter> parameters) => parameters.Sum(parameter => parameter.NumberOfElements * parameter.element_size());
+}

@@ -1,0 +1,25 @@
+using NablaGen.Models.Wan.Text.Tokenizer;
+
+namespace NablaGen.Models.Wan;
+
+/// <summary>A Wan model's tokenizer, which sees that the text encoder knows its tokens.</summary>
+internal sealed class WanTokenizer(WanVideoModel model) : IPromptTokenizer
+{
+    private readonly UmT5Tokenizer _tokenizer = UmT5Tokenizer.Load(model.TokenizerPath);
+
+    /// <inheritdoc/>
+    public PromptTokens Tokenize(string prompt)
+    {
+        var most = model.DitConfig.TextLen;
+        var tokens = _tokenizer.Tokenize(prompt, most);
+        var largest = tokens.Ids.Max();
+        if (largest >= model.TextEncoderConfig.Vocab)
+        {
+            throw new NablaGenException($"{model.TokenizerPath}: gives the token {largest}, and the text encoder in {model.TextEncoderPath} "
+                + $"knows {model.TextEncoderConfig.Vocab}: the two do not belong together");
+        }
+
+        var count = tokens.Length == most ? _tokenizer.Encode(PromptCleaner.Clean(prompt)).Length : tokens.Length;
+        return new PromptTokens(tokens.Ids[..tokens.Length], count);
+    }
+}
