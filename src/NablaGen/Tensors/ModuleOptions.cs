@@ -1,3 +1,4 @@
+using NablaGen.Tensors.Matrices;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -14,8 +15,11 @@ public sealed record ModuleOptions(Device Device, ScalarType Dtype)
     /// <summary>Names and shapes only, no memory.</summary>
     public static ModuleOptions Meta { get; } = new(META, ScalarType.Float32);
 
+    /// <summary>The number format of the large matrices: see <see cref="MatrixFormats.Names"/>.</summary>
+    public string MatrixFormat { get; init; } = MatrixFormats.Dense;
+
     /// <summary>The same place, in float32.</summary>
-    public ModuleOptions Float32 => this with { Dtype = ScalarType.Float32 };
+    public ModuleOptions Float32 => this with { Dtype = ScalarType.Float32, MatrixFormat = MatrixFormats.Dense };
 
     /// <summary>Where parameters take their memory from; null for memory of their own.</summary>
     internal ParameterPool? Pool { get; init; }

@@ -85,7 +85,11 @@ public static class TorchRuntime
         {
             try
             {
-                NativeLibrary.Load(path);
+                var library = NativeLibrary.Load(path);
+                if (path == FileOf(folder, "torch_cpu"))
+                {
+                    Nnpack.Disable(library);
+                }
             }
             catch (Exception error) when (error is DllNotFoundException or BadImageFormatException)
             {

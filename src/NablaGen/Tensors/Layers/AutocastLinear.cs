@@ -1,38 +1,52 @@
+using NablaGen.Tensors.Matrices;
 using TorchSharp.Modules;
-using TorchSharp.Utils;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
 
 namespace NablaGen.Tensors.Layers;
 
-/// <summary>y = x Wᵀ + b in the type of the weights, as autocast does it: the input is cast, the output stays in that type.</summary>
+/// <summary>y = x Wᵀ + b, by a matrix in any format; with plain numbers as autocast does it: the input is cast, the output stays in that type.</summary>
 public sealed class AutocastLinear : Module<Tensor, Tensor>
 {
-    [ComponentName(Name = "weight")]
-    private readonly Parameter _weight;
-
-    [ComponentName(Name = "bias")]
     private readonly Parameter? _bias;
 
     /// <summary>A layer with unread weights [outputs, inputs] and, unless told otherwise, bias [outputs].</summary>
     public AutocastLinear(long inputs, long outputs, ModuleOptions options, bool bias = true)
         : base(nameof(AutocastLinear))
     {
-        _weight = options.Parameter(outputs, inputs);
+        Matrix = MatrixFormats.Create(inputs, outputs, options);
         _bias = bias ? options.Parameter(outputs) : null;
-        RegisterComponents();
+        foreach (var (name, parameter) in Matrix.Parameters)
+        {
+            register_parameter(name, parameter);
+        }
+
+        if (_bias is not null)
+        {
+            register_parameter("bias", _bias);
+        }
     }
 
-    /// <summary>[outputs, inputs]</summary>
-    public Parameter Weight => _weight;
+    /// <summary>The matrix. [outputs, inputs]</summary>
+    public IMatrix Matrix { get; }
 
     /// <summary>[outputs], or null.</summary>
     public Parameter? Bias => _bias;
 
+    /// <summary>[..., inputs] → [..., outputs].</summary>
+    public override Tensor forward(Tensor input) => Matrix.Multiply(input, _bias);
+
+    /// <summary>The same for an activation that an op may have quantised.</summary>
+    public Tensor forward(Activation input) => Matrix.Multiply(input, _bias);
+
     /// <inheritdoc/>
-    public override Tensor forward(Tensor input)
+    protected override void Dispose(bool disposing)
     {
-        using var scope = NewDisposeScope();
-        return functional.linear(input.to_type(_weight.dtype), _weight, _bias).MoveToOuterDisposeScope();
+        if (disposing)
+        {
+            Matrix.Dispose();
+        }
+
+        base.Dispose(disposing);
     }
 }

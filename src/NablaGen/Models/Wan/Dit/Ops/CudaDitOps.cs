@@ -4,6 +4,7 @@ using NablaGen.Cuda.Fused;
 using NablaGen.Cuda.Gemm;
 using NablaGen.Tensors;
 using NablaGen.Tensors.Layers;
+using NablaGen.Tensors.Matrices;
 using static TorchSharp.torch;
 
 namespace NablaGen.Models.Wan.Dit.Ops;
@@ -110,10 +111,10 @@ public sealed class CudaDitOps : IDitOps
     public Tensor LinearGelu(AutocastLinear layer, Tensor x)
     {
         using var scope = NewDisposeScope();
-        var y = empty([x.shape[0], x.shape[1], layer.Weight.shape[0]], _dtype, x.device);
-        if (_linearGelu is not null && layer.Bias is not null)
+        var y = empty([x.shape[0], x.shape[1], layer.Matrix.Outputs], _dtype, x.device);
+        if (_linearGelu is not null && layer is { Matrix: DenseMatrix matrix, Bias: not null })
         {
-            _linearGelu.Run(Address(x), Address(layer.Weight), Address(layer.Bias), Address(y), _type, Rows(x), Columns(x), Columns(y));
+            _linearGelu.Run(Address(x), Address(matrix.Weight), Address(layer.Bias), Address(y), _type, Rows(x), Columns(x), Columns(y));
         }
         else
         {

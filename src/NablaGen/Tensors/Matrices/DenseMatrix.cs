@@ -1,0 +1,41 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace NablaGen.Tensors.Matrices;
+
+/// <summary>Plain numbers in float32, bfloat16 or float16, multiplied by libtorch: activations are cast to the weights' type, as autocast does.</summary>
+public sealed class DenseMatrix : IMatrix
+{
+    /// <summary>A matrix whose values are yet to be read from a checkpoint.</summary>
+    public DenseMatrix(long inputs, long outputs, ModuleOptions options) => Weight = options.Parameter(outputs, inputs);
+
+    /// <summary>The values. [outputs, inputs]</summary>
+    public Parameter Weight { get; }
+
+    /// <inheritdoc/>
+    public long Outputs => Weight.shape[0];
+
+    /// <inheritdoc/>
+    public long Inputs => Weight.shape[1];
+
+    /// <inheritdoc/>
+    public long Bytes => Weight.NumberOfElements * Weight.element_size();
+
+    /// <inheritdoc/>
+    public IReadOnlyList<(string Name, Parameter Parameter)> Parameters => [("weight", Weight)];
+
+    /// <inheritdoc/>
+    public Tensor Multiply(Activation x, Tensor? bias)
+    {
+        if (x.RowScales is not null)
+        {
+            throw new NotSupportedException($"a matrix in {Weight.dtype} takes activations that stand for themselves, and these have a scale a row");
+        }
+
+        using var scope = NewDisposeScope();
+        return nn.functional.linear(x.Values.to_type(Weight.dtype), Weight, bias).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => Weight.Dispose();
+}

@@ -1,0 +1,44 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace NablaGen.Tensors.Matrices;
+
+/// <summary>A weight matrix [outputs, inputs] in some number format: what a linear layer multiplies by.</summary>
+/// <remarks>
+/// The layers, the ops and the loader know matrices by this alone. Another format (fp8, int8, GGUF's) is another implementation and a line
+/// in <see cref="MatrixFormats"/>.
+/// </remarks>
+public interface IMatrix : IDisposable
+{
+    /// <summary>Rows.</summary>
+    long Outputs { get; }
+
+    /// <summary>Columns.</summary>
+    long Inputs { get; }
+
+    /// <summary>Bytes of memory.</summary>
+    long Bytes { get; }
+
+    /// <summary>What the layer registers and a checkpoint fills, by its name in the layer.</summary>
+    IReadOnlyList<(string Name, Parameter Parameter)> Parameters { get; }
+
+    /// <summary>x Wᵀ + b. [..., inputs] → [..., outputs], in the type of the format's results.</summary>
+    /// <param name="x">The activation.</param>
+    /// <param name="bias">[outputs], or null.</param>
+    /// <returns>A new tensor.</returns>
+    Tensor Multiply(Activation x, Tensor? bias);
+}
+
+/// <summary>What a matrix is multiplied with: a tensor as it is, or quantised by the op that wrote it.</summary>
+/// <param name="Values">The numbers. [..., inputs]</param>
+/// <param name="RowScales">
+/// float32 factors of the rows, where the values are quantised: the numbers are values · scale. [...] Null where they stand for themselves.
+/// </param>
+public readonly record struct Activation(Tensor Values, Tensor? RowScales = null)
+{
+    /// <summary>A tensor as it is.</summary>
+    public static implicit operator Activation(Tensor values) => FromTensor(values);
+
+    /// <summary>A tensor as it is.</summary>
+    public static Activation FromTensor(Tensor values) => new(values);
+}

@@ -1,0 +1,25 @@
+namespace NablaGen.Tensors.Matrices;
+
+/// <summary>The number formats that weight matrices may have in memory, by name.</summary>
+public static class MatrixFormats
+{
+    /// <summary>The type of <see cref="ModuleOptions.Dtype"/>, number by number.</summary>
+    public const string Dense = "dense";
+
+    private static readonly Dictionary<string, Func<long, long, ModuleOptions, IMatrix>> Makers = new(StringComparer.Ordinal)
+    {
+        [Dense] = (inputs, outputs, options) => new DenseMatrix(inputs, outputs, options),
+    };
+
+    /// <summary>Every name that <see cref="Create"/> takes.</summary>
+    public static IReadOnlyCollection<string> Names => Makers.Keys;
+
+    /// <summary>A matrix whose values are yet to be read from a checkpoint, in the format that the options ask for.</summary>
+    /// <param name="inputs">Columns.</param>
+    /// <param name="outputs">Rows.</param>
+    /// <param name="options">Where it is, its type and its format.</param>
+    /// <exception cref="NablaGenException">No format has that name.</exception>
+    public static IMatrix Create(long inputs, long outputs, ModuleOptions options) => Makers.TryGetValue(options.MatrixFormat, out var make)
+        ? make(inputs, outputs, options)
+        : throw new NablaGenException($"matrix format '{options.MatrixFormat}' is not known: expected one of {string.Join(", ", Names)}");
+}
