@@ -1,3 +1,5 @@
+using NablaGen.Models;
+
 namespace NablaGen.Memory;
 
 /// <summary>What a generation needs, stage by stage, in bytes: the planner's only knowledge of models and videos. Decoding alone has
@@ -45,4 +47,13 @@ public sealed record MemoryNeeds
         PromptMemory = Math.Max(PromptMemory, other.PromptMemory),
         Vae = [.. Vae.Zip(other.Vae, (a, b) => a with { Bytes = Math.Max(a.Bytes, b.Bytes) })],
     };
+}
+
+/// <summary>One way to decode, and what it takes beside the weights.</summary>
+/// <param name="Tiling">How it is cut up.</param>
+/// <param name="Bytes">Memory at its peak.</param>
+public sealed record VaeChoice(VaeTiling Tiling, long Bytes)
+{
+    /// <summary>What it is called on the screen.</summary>
+    public string Name => Tiling.Height == 0 && Tiling.Width == 0 ? "whole frames" : $"tiles of {Tiling.Width}x{Tiling.Height}";
 }

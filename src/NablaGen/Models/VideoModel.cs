@@ -112,3 +112,10 @@ public abstract class VideoModel
     /// <summary>The type that the VAE has unless it is to be float32: bfloat16 on CUDA, which docs/numerics.md says is near enough.</summary>
     public static ScalarType DefaultVaeDtype(Device device) => device.type == DeviceType.CUDA ? ScalarType.BFloat16 : ScalarType.Float32;
 }
+
+/// <summary>Bytes of a model's weights in memory.</summary>
+/// <param name="TextEncoder">All of the text encoder.</param>
+/// <param name="Transformer">The transformer outside its layers.</param>
+/// <param name="Layer">One layer of the transformer.</param>
+/// <param name="Vae">All of the VAE.</param>
+public sealed record WeightSizes(long TextEncoder, long Transformer, long Layer, long Vae);

@@ -69,3 +69,9 @@ public sealed class HeadCurve
 
     private static double Slope(CurvePoint a, CurvePoint b) => (b.Loss - a.Loss) / (b.Density - a.Density);
 }
+
+/// <summary>What a threshold does to one head.</summary>
+/// <param name="Threshold">NABLA's threshold, above 0 and at most 1.</param>
+/// <param name="Density">The share of block pairs that it keeps.</param>
+/// <param name="Loss">The squared error that what it leaves out makes; losses of heads add up.</param>
+public sealed record CurvePoint(double Threshold, double Density, double Loss);

@@ -69,3 +69,30 @@ public sealed class DensityStatistics(int layers, int heads) : ISamplingObserver
         }
     }
 }
+
+/// <summary>One layer's attention in one step; of a guided step the mean of both passes' densities and the sum of their times.</summary>
+/// <param name="HeadDensities">By head, the share of block pairs that were kept: 1 in a dense layer.</param>
+/// <param name="MaskSeconds">Time spent finding the blocks; null in a dense layer.</param>
+/// <param name="AttentionSeconds">Time spent attending over them; null in a dense layer.</param>
+public sealed record LayerStatistics(IReadOnlyList<double> HeadDensities, double? MaskSeconds, double? AttentionSeconds)
+{
+    /// <summary>The mean over the heads.</summary>
+    public double Density => HeadDensities.Average();
+
+    /// <summary>The mask's share of the sparse attention's time, 0 to 1; null in a dense layer.</summary>
+    public double? MaskShare => MaskSeconds / (MaskSeconds + AttentionSeconds);
+}
+
+/// <summary>One solver step.</summary>
+/// <param name="Step">The step, from 0.</param>
+/// <param name="Seconds">The whole step's time, all layers and both passes.</param>
+/// <param name="Threshold">NABLA's threshold where it was adapted to a target density; null where it was the expression's.</param>
+/// <param name="Layers">By layer.</param>
+public sealed record StepStatistics(int Step, double Seconds, double? Threshold, IReadOnlyList<LayerStatistics> Layers)
+{
+    /// <summary>The mean over layers and heads.</summary>
+    public double Density => Layers.Average(layer => layer.Density);
+
+    /// <summary>The share of the step's time that went into finding blocks, 0 to 1.</summary>
+    public double MaskShare => Layers.Sum(layer => layer.MaskSeconds ?? 0) / Seconds;
+}
