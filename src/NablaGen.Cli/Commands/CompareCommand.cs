@@ -62,7 +62,7 @@ internal sealed class CompareCommand
     {
         var flags = _options.Read(parsed);
         CheckPrompt(parsed);
-        var expressions = (parsed.GetResult(_attention) is null ? DefaultAttention : parsed.GetValue(_attention)!).Select(AttentionExpression.Parse).ToArray();
+        var expressions = (parsed.GetResult(_attention) is null ? DefaultAttention : parsed.GetValue(_attention)!).Select(ThresholdFile.ParseExpression).ToArray();
         Comparison.Check(expressions);
         var model = _model.Open(parsed);
         // One seed for all prompts, and for all expressions in any case.

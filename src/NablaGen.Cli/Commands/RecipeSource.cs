@@ -1,7 +1,6 @@
 using System.CommandLine;
 using NablaGen.Attention;
 using NablaGen.Generation;
-using NablaGen.Jobs.Calibration;
 using NablaGen.Models;
 
 namespace NablaGen.Cli.Commands;
@@ -67,10 +66,10 @@ internal sealed class RecipeSource
             return null;
         }
 
-        var file = AttentionExpression.Parse(Recipe.Attention, used).File;
+        var file = AttentionExpression.Parse(Recipe.Attention, used).ThresholdsName;
         try
         {
-            return !File.Exists(file) || CalibrationFile.Read(file).Thresholds.Equals(used) ? null : file;
+            return !File.Exists(file) || ThresholdFile.Read(file).Equals(used) ? null : file;
         }
         catch (NablaGenException)
         {

@@ -1,4 +1,5 @@
 using NablaGen.Models.Wan.Text.Tokenizer;
+using NablaGen.Tensors;
 using static TorchSharp.torch;
 
 namespace NablaGen.Training.Dit;
@@ -19,5 +20,5 @@ public sealed class CaptionEncoder(UmT5Tokenizer tokenizer, int length)
     }
 
     /// <summary>True at a text's own ids, the end of sequence included; false at padding. [B, length]</summary>
-    public Tensor Mask(Tensor ids) => ids.ne(tokenizer.PadId);
+    public Tensor Mask(Tensor ids) => ids.IsNotEqualTo(tokenizer.PadId);
 }

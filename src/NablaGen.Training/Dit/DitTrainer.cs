@@ -7,6 +7,7 @@ using NablaGen.Models.Wan.Text;
 using NablaGen.Models.Wan.Text.Tokenizer;
 using NablaGen.Models.Wan.Vae;
 using NablaGen.Tensors;
+using NablaGen.Training.Attention;
 using NablaGen.Training.Dit.Ops;
 using NablaGen.Training.Models;
 using NablaGen.Training.Optimization;
@@ -64,7 +65,7 @@ public sealed class DitTrainer : OptimizedTrainer
         Optimizer = new Optimizer(Parameters, options.Optimizer with { RelativeRate = TextRates.Of(sizes.Others.TextEncoder) });
         _pool = new ClipPool(source, options.Clip, model.Device, options.Pool,
             (clips, first) => [_vae.Encode(clips.Frames), Wordings(first, clips.Captions)]);
-        _attentions = [.. options.Attentions.Select(expression => AttentionFactory.Create(expression, model.Device))];
+        _attentions = [.. options.Attentions.Select(expression => DifferentiableAttention.Create(expression, model.Device))];
         _runs = [.. _attentions.Select(attention =>
             new DitRun(sizes.Dit, LatentFrames, LatentHeight, LatentWidth, attention, model, DitTrainingOps.Create(sizes.Dit, model)))];
         _negative = _captions.Encode([sizes.Others.Defaults.NegativePrompt], model.Device).DetachFromDisposeScope();
@@ -104,12 +105,12 @@ public sealed class DitTrainer : OptimizedTrainer
         using var scope = NewDisposeScope();
         var drawn = _pool.Draw(_options.Batch);
         var device = _model.Device;
-        var dropped = rand([_options.Batch, 1], device: device).lt(_options.PromptDropout);
+        var dropped = rand([_options.Batch, 1], device: device).IsBelow(_options.PromptDropout);
         var wording = randint(_options.Wordings, [_options.Batch, 1, 1], ScalarType.Int64, device);
         var ids = where(dropped, _negative, drawn[1].gather(1, wording.expand(-1, -1, drawn[1].shape[2])).squeeze(1));
         var (input, time, velocity) = FlowMatching.Mix(drawn[0], randn_like(drawn[0]), FlowMatching.Sigmas(_options.Batch, _options.Shift, device));
         var predicted = _dit.forward(input, time, Context(ids), _runs[TurnAt(Step)]);
-        return (predicted - velocity).square().mean().MoveToOuterDisposeScope();
+        return (predicted - velocity).Squared().mean().MoveToOuterDisposeScope();
     }
 
     /// <summary>The self-attention of a step, counted from 0.</summary>

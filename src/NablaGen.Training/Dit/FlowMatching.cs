@@ -1,4 +1,5 @@
 using NablaGen.Denoising;
+using NablaGen.Tensors;
 using static TorchSharp.torch;
 
 namespace NablaGen.Training.Dit;
@@ -17,7 +18,7 @@ public static class FlowMatching
     {
         using var scope = NewDisposeScope();
         var even = sigmoid(randn([count], device: device));
-        return (even * shift / (even * (shift - 1) + 1)).MoveToOuterDisposeScope();
+        return (even.Times(shift) / even.Times(shift - 1).Plus(1)).MoveToOuterDisposeScope();
     }
 
     /// <summary>Latents, noise and levels → what goes in, at which times, and the velocity that should come out.</summary>
@@ -28,7 +29,7 @@ public static class FlowMatching
     {
         using var scope = NewDisposeScope();
         var velocity = noise - latents;
-        var input = addcmul(latents, velocity, sigmas.view(-1, 1, 1, 1, 1), 1);
-        return (input.MoveToOuterDisposeScope(), (sigmas * FlowSchedule.TrainTimesteps).MoveToOuterDisposeScope(), velocity.MoveToOuterDisposeScope());
+        var input = latents.PlusProduct(velocity, sigmas.view(-1, 1, 1, 1, 1));
+        return (input.MoveToOuterDisposeScope(), sigmas.Times(FlowSchedule.TrainTimesteps).MoveToOuterDisposeScope(), velocity.MoveToOuterDisposeScope());
     }
 }

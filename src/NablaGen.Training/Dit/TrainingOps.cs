@@ -1,5 +1,6 @@
 using NablaGen.Models.Wan.Dit;
 using NablaGen.Models.Wan.Dit.Ops;
+using NablaGen.Tensors;
 using NablaGen.Tensors.Layers;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
@@ -21,7 +22,7 @@ public sealed class TrainingOps(ScalarType dtype) : IDitOps
     public Tensor Modulate(WanLayerNorm norm, Tensor x, Tensor shift, Tensor scale)
     {
         using var scope = NewDisposeScope();
-        return addcmul(shift.to_type(dtype), norm.forward(x).to_type(dtype), (scale + 1).to_type(dtype), 1).MoveToOuterDisposeScope();
+        return shift.to_type(dtype).PlusProduct(norm.forward(x).to_type(dtype), scale.Plus(1).to_type(dtype)).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>
@@ -38,7 +39,7 @@ public sealed class TrainingOps(ScalarType dtype) : IDitOps
         if (norm is not null)
         {
             var length = linalg.vector_norm(x, 2, [-1], keepdim: true).to_type(ScalarType.Float32);
-            var scale = (length.square() / x.shape[2] + norm.Eps).rsqrt();
+            var scale = length.Squared().Over(x.shape[2]).Plus(norm.Eps).rsqrt();
             x = x * scale.to_type(dtype) * norm.Weight.to_type(dtype);
         }
 
@@ -48,7 +49,7 @@ public sealed class TrainingOps(ScalarType dtype) : IDitOps
             _cos ??= Columns(rope, 0, 1);
             _sin ??= Columns(rope, 1, -1);
             var pairs = x.unflatten(3, [-1, 2]);
-            x = addcmul(pairs * _cos, pairs.flip(-1), _sin, 1).flatten(3);
+            x = (pairs * _cos).PlusProduct(pairs.flip(-1), _sin).flatten(3);
         }
 
         return x.transpose(1, 2).MoveToOuterDisposeScope();
@@ -58,7 +59,7 @@ public sealed class TrainingOps(ScalarType dtype) : IDitOps
     public Tensor AddGated(Tensor x, Tensor y, Tensor? gate)
     {
         using var scope = NewDisposeScope();
-        return (gate is null ? x + y : x + y * gate.to_type(dtype)).MoveToOuterDisposeScope();
+        return x.Plus(gate is null ? y : y * gate.to_type(dtype)).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>
@@ -87,6 +88,6 @@ public sealed class TrainingOps(ScalarType dtype) : IDitOps
     {
         using var scope = NewDisposeScope();
         var values = rope.Table.unsqueeze(1).select(-1, column);
-        return stack([values * firstSign, values], -1).to_type(dtype).DetachFromDisposeScope();
+        return stack([values.Times(firstSign), values], -1).to_type(dtype).DetachFromDisposeScope();
     }
 }

@@ -1,3 +1,4 @@
+using NablaGen.Tensors;
 using NablaGen.Training.World;
 using static TorchSharp.torch;
 
@@ -33,7 +34,7 @@ internal static class BackdropMeter
         var size = new ClipSize(1, 64, 64);
         var (rows, columns) = BackdropPainter.Border(size);
         var picture = BackdropPainter.Paint(backdrop, seed, size, CPU).narrow(1, rows, 64).narrow(2, columns, 64);
-        return BandsOf(new ClipPixels(FrameBytes.Of(picture.unsqueeze(1) * 2 - 1)));
+        return BandsOf(new ClipPixels(FrameBytes.Of(picture.unsqueeze(1).Times(2).Minus(1))));
     }
 
     // [band, channel]; a band that shows nothing but objects is NaN.

@@ -1,3 +1,4 @@
+using NablaGen.Tensors;
 using static TorchSharp.torch;
 
 namespace NablaGen.Training.Evaluation;
@@ -76,7 +77,7 @@ internal sealed class ClipPixels
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
         double by = LongestShortSide / (double)shorter;
-        var frames = tensor(clip.Rgb, [3, clip.Frames, clip.Height, clip.Width]).to(ScalarType.Float32).div(127.5f).sub(1).transpose(0, 1);
+        var frames = tensor(clip.Rgb, [3, clip.Frames, clip.Height, clip.Width]).to(ScalarType.Float32).Over(127.5).Minus(1).transpose(0, 1);
         return FrameBytes.Of(nn.functional.interpolate(
             frames, [(long)Math.Round(clip.Height * by), (long)Math.Round(clip.Width * by)], mode: InterpolationMode.Area).transpose(0, 1));
     }

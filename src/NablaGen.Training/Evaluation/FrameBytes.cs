@@ -1,3 +1,4 @@
+using NablaGen.Tensors;
 using static TorchSharp.torch;
 
 namespace NablaGen.Training.Evaluation;
@@ -26,7 +27,7 @@ public sealed record FrameBytes(byte[] Rgb, int Frames, int Height, int Width)
     }
 
     /// <summary>[−1, 1] → 0 to 255, on the tensor's device. Any shape.</summary>
-    internal static Tensor Round(Tensor frames) => frames.to(ScalarType.Float32).clamp(-1, 1).add(1).mul(127.5f).round().to(ScalarType.Byte);
+    internal static Tensor Round(Tensor frames) => frames.to(ScalarType.Float32).Clamped(-1, 1).Plus(1).Times(127.5).round().to(ScalarType.Byte);
 
     /// <summary>A frame as pictures are written: height × width × 3 bytes.</summary>
     public byte[] Interleaved(int frame)

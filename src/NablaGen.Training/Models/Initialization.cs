@@ -1,6 +1,7 @@
 using NablaGen.Models.Wan.Dit;
 using NablaGen.Models.Wan.Text;
 using NablaGen.Models.Wan.Vae;
+using NablaGen.Tensors;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -37,7 +38,7 @@ public static class Initialization
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         var queries = encoder.named_parameters().Where(item => item.name.EndsWith("attn.q.weight", StringComparison.Ordinal));
-        return queries.Average(item => item.parameter.to_type(ScalarType.Float32).square().mean().sqrt().item<float>()) > Grown * QuerySigma(encoder.Config);
+        return queries.Average(item => item.parameter.to_type(ScalarType.Float32).Squared().mean().sqrt().item<float>()) > Grown * QuerySigma(encoder.Config);
     }
 
     /// <summary>Draws what an encoder looks for, queries and position biases, and leaves what it knows of words.</summary>
@@ -93,7 +94,7 @@ public static class Initialization
         });
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
-        vae.named_parameters().Single(pair => pair.name == "conv1.bias").parameter.narrow(0, vae.Config.ZDim, vae.Config.ZDim).fill_(FirstLogVariance);
+        vae.named_parameters().Single(pair => pair.name == "conv1.bias").parameter.narrow(0, vae.Config.ZDim, vae.Config.ZDim).Fill_(FirstLogVariance);
     }
 
     private static double QuerySigma(TextEncoderConfig config) => Math.Pow((double)config.Dim * config.DimAttn, -0.5);
@@ -122,7 +123,7 @@ public static class Initialization
                 at = at.select(2, index);
             }
 
-            at.copy_(channels / taps.Length);
+            at.copy_(channels.Over(taps.Length));
         }
 
         return weight;
@@ -133,10 +134,10 @@ public static class Initialization
     {
         var (outputs, inputs) = (like.shape[0], like.shape[1]);
         var (q, _) = linalg.qr(randn([Math.Max(outputs, inputs), Math.Min(outputs, inputs)], generator: generator));
-        return outputs >= inputs ? q : q.t() * Math.Sqrt((double)inputs / outputs);
+        return outputs >= inputs ? q : q.t().Times(Math.Sqrt((double)inputs / outputs));
     }
 
-    private static Tensor Normal(Tensor like, double sigma, Generator generator) => randn(like.shape, generator: generator) * sigma;
+    private static Tensor Normal(Tensor like, double sigma, Generator generator) => randn(like.shape, generator: generator).Times(sigma);
 
-    private static Tensor Uniform(Tensor like, double bound, Generator generator) => (rand(like.shape, generator: generator) * 2 - 1) * bound;
+    private static Tensor Uniform(Tensor like, double bound, Generator generator) => rand(like.shape, generator: generator).Times(2).Minus(1).Times(bound);
 }

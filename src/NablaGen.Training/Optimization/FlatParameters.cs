@@ -1,3 +1,4 @@
+using NablaGen.Tensors;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -104,7 +105,7 @@ public sealed class FlatParameters : IDisposable
     public Tensor Mask(Func<string, long[], float> value)
     {
         using var scope = NewDisposeScope();
-        return Join(_items.Select(item => full(item.Parameter.shape, value(item.Name, item.Parameter.shape), ScalarType.Float32, Master.device)))
+        return Join(_items.Select(item => TensorArithmetic.Full(item.Parameter.shape, value(item.Name, item.Parameter.shape), ScalarType.Float32, Master.device)))
             .MoveToOuterDisposeScope();
     }
 

@@ -1,3 +1,4 @@
+using NablaGen.Tensors;
 using static TorchSharp.torch;
 
 namespace NablaGen.Training.Optimization;
@@ -54,7 +55,7 @@ public sealed class Muon
         {
             using var scope = NewDisposeScope();
             var size = StepSize * Math.Sqrt(Math.Max(stack.Rows, stack.Columns));
-            stack.Of(steps).copy_(Orthogonalize(stack.Of(momentum)).mul_(size));
+            stack.Of(steps).copy_(Orthogonalize(stack.Of(momentum)).Times_(size));
         }
     }
 
@@ -69,14 +70,14 @@ public sealed class Muon
         // The products are of the shorter side.
         var isTall = matrices.shape[1] > matrices.shape[2];
         var x = isTall ? matrices.transpose(1, 2) : matrices;
-        x = x / linalg.vector_norm(x, 2, [1, 2], keepdim: true).clamp(min: 1e-12);
+        x = x / linalg.vector_norm(x, 2, [1, 2], keepdim: true).AtLeast(1e-12);
         x = x.to_type(matrices.device.type == TorchSharp.DeviceType.CUDA ? ScalarType.BFloat16 : ScalarType.Float32);
         for (var i = 0; i < Iterations; i++)
         {
             var square = x.bmm(x.transpose(1, 2));
             // Not baddbmm: TorchSharp 0.107 hands its arguments on in another order.
-            var factor = square.bmm(square).mul_(Fifth).add_(square, alpha: Third);
-            x = factor.bmm(x).add_(x, alpha: First);
+            var factor = square.bmm(square).Times_(Fifth).Plus_(square, Third);
+            x = factor.bmm(x).Plus_(x, First);
         }
 
         return (isTall ? x.transpose(1, 2) : x).to_type(matrices.dtype).MoveToOuterDisposeScope();

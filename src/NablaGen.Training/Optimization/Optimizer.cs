@@ -1,3 +1,4 @@
+using NablaGen.Tensors;
 using static TorchSharp.torch;
 
 namespace NablaGen.Training.Optimization;
@@ -54,18 +55,18 @@ public sealed class Optimizer : IDisposable
         var rate = Options.RateAt(Step);
         Step++;
         var norm = gradient.norm();
-        gradient.mul_((Options.MaxNorm / (norm + 1e-6)).clamp(max: 1));
+        gradient.mul_(norm.Plus(1e-6).DividedInto(Options.MaxNorm).AtMost(1));
 
         Momentum.lerp_(gradient, _fresh);
-        Variance.mul_(Options.Beta2).addcmul_(gradient, gradient, 1 - Options.Beta2);
-        var root = Variance.sqrt().mul_(1 / Math.Sqrt(1 - Math.Pow(Options.Beta2, Step))).add_(Options.Eps);
+        Variance.Times_(Options.Beta2).PlusProduct_(gradient, gradient, 1 - Options.Beta2);
+        var root = Variance.sqrt().Times_(1 / Math.Sqrt(1 - Math.Pow(Options.Beta2, Step))).Plus_(Options.Eps);
         var master = _parameters.Master;
         if (Options.WeightDecay != 0)
         {
-            master.addcmul_(master, _decayed, -rate * Options.WeightDecay);
+            master.PlusProduct_(master, _decayed, -rate * Options.WeightDecay);
         }
 
-        var steps = root.reciprocal_().mul_(Momentum).mul_(1 / (1 - Math.Pow(Options.Beta1, Step)));
+        var steps = root.reciprocal_().mul_(Momentum).Times_(1 / (1 - Math.Pow(Options.Beta1, Step)));
         // Nesterov's momentum: where the next one would be if the gradient stayed.
         _muon?.Write(Momentum.lerp(gradient, _fresh), steps);
         if (_relative is not null)
@@ -73,10 +74,10 @@ public sealed class Optimizer : IDisposable
             steps.mul_(_relative);
         }
 
-        master.add_(steps, alpha: -rate);
+        master.Plus_(steps, -rate);
         // At first the average would be mostly the drawn weights.
         var stays = Math.Min(Options.AverageDecay, (1.0 + Step) / (10 + Step));
-        Average.mul_(stays).add_(master, alpha: 1 - stays);
+        Average.Times_(stays).Plus_(master, 1 - stays);
         _parameters.Publish();
         return norm.MoveToOuterDisposeScope();
     }

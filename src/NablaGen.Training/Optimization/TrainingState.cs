@@ -1,4 +1,5 @@
 using System.Globalization;
+using NablaGen.Tensors;
 using NablaGen.Weights;
 using static TorchSharp.torch;
 
@@ -39,7 +40,7 @@ public static class TrainingState
             var momentum = optimizer.Momentum.narrow(0, start, count);
             momentum.copy_(Pack(momentum, "momentum." + name, tensors));
             var average = optimizer.Average.narrow(0, start, count);
-            average.copy_(weights + Pack(average - weights, "average." + name, tensors));
+            average.copy_(weights.Plus(Pack(average - weights, "average." + name, tensors)));
         }
 
         SafetensorsWriter.Write(path, tensors, new Dictionary<string, string>(metadata) { [StepKey] = $"{optimizer.Step}" });
@@ -60,7 +61,7 @@ public static class TrainingState
             file.CopyTo("weights." + name, weights.view(shape));
             file.CopyTo("variance." + name, optimizer.Variance.narrow(0, start, count).view(shape));
             optimizer.Momentum.narrow(0, start, count).copy_(Unpack(file, "momentum." + name, weights.device));
-            optimizer.Average.narrow(0, start, count).copy_(weights + Unpack(file, "average." + name, weights.device));
+            optimizer.Average.narrow(0, start, count).copy_(weights.Plus(Unpack(file, "average." + name, weights.device)));
         }
 
         parameters.Publish();
@@ -83,8 +84,8 @@ public static class TrainingState
     private static Tensor Pack(Tensor values, string name, Dictionary<string, Tensor> tensors)
     {
         var rows = Rows(values);
-        var scale = rows.abs().amax([1], keepdim: true) / 127;
-        var codes = (rows / scale.clamp(min: 1e-30)).round().to_type(ScalarType.Int8);
+        var scale = rows.abs().amax([1], keepdim: true).Over(127);
+        var codes = (rows / scale.AtLeast(1e-30)).round().to_type(ScalarType.Int8);
         tensors[name] = codes.flatten().narrow(0, 0, values.numel());
         tensors[name + ".scale"] = scale.squeeze(1);
         return (codes * scale).flatten().narrow(0, 0, values.numel());

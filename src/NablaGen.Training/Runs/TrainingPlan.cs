@@ -2,6 +2,7 @@ using System.Text;
 using System.Text.Json;
 using NablaGen.Attention;
 using NablaGen.Files;
+using NablaGen.Generation;
 using NablaGen.Models.Wan.Vae;
 using NablaGen.Training.Models;
 using NablaGen.Training.Optimization;
@@ -67,7 +68,7 @@ public sealed record TrainingPlan
 
     /// <summary>The same, read.</summary>
     [System.Text.Json.Serialization.JsonIgnore]
-    public IReadOnlyList<AttentionExpression> Attentions => [.. Attention.Select(AttentionExpression.Parse)];
+    public IReadOnlyList<AttentionExpression> Attentions => [.. Attention.Select(ThresholdFile.ParseExpression)];
 
     /// <summary>The clips in memory.</summary>
     [System.Text.Json.Serialization.JsonIgnore]

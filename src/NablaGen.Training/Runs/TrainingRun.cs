@@ -67,7 +67,7 @@ public sealed class TrainingRun(ITrainer trainer, string folder, ITrainingProgre
                 sum = zeros_like(measures);
             }
 
-            sum.add_(measures);
+            sum.Plus_(measures);
         }
 
         if (count == 0)
@@ -76,7 +76,7 @@ public sealed class TrainingRun(ITrainer trainer, string folder, ITrainingProgre
         }
 
         // The one place that waits for the device.
-        var values = (sum / count).cpu().data<float>().ToArray();
+        var values = sum.Over(count).cpu().data<float>().ToArray();
         NativeHeap.Collect();
         var perSecond = count / watch.Elapsed.TotalSeconds;
         var record = new LossRecord(

@@ -54,7 +54,7 @@ public sealed class MeaningHeads : Module
             using var scope = NewDisposeScope();
             parameter.copy_(name.EndsWith("bias", StringComparison.Ordinal)
                 ? zeros(parameter.shape)
-                : randn(parameter.shape, generator: generator) * (name == "queries" ? 1 : Math.Pow(width, -0.5)));
+                : randn(parameter.shape, generator: generator).Times(name == "queries" ? 1 : Math.Pow(width, -0.5)));
         }
     }
 

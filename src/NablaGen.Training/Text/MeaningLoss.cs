@@ -1,3 +1,4 @@
+using NablaGen.Tensors;
 using NablaGen.Training.World;
 using static TorchSharp.torch;
 
@@ -22,7 +23,7 @@ public static class MeaningLoss
         var swapped = answers.Objects.flip(1);
         var (straightLoss, straightRight) = Compare(objects, answers.Objects, SceneAnswers.ObjectClasses);
         var (swappedLoss, swappedRight) = Compare(objects, swapped, SceneAnswers.ObjectClasses);
-        var isFree = answers.Pairs.logical_and(answers.Says.bitwise_and((long)CaptionContent.Sides).eq(0));
+        var isFree = answers.Pairs.logical_and(answers.Says.bitwise_and((long)CaptionContent.Sides).IsEqualTo(0));
         var isSwapped = isFree.logical_and(swappedLoss.sum([1, 2]).lt(straightLoss.sum([1, 2]))).view(-1, 1, 1);
         var right = where(isSwapped, swappedRight, straightRight).all(1);
 
@@ -30,7 +31,7 @@ public static class MeaningLoss
         var counts = stack([ones_like(answers.Pairs), answers.Pairs], 1).to_type(ScalarType.Float32);
         var ofObjects = (where(isSwapped, swappedLoss, straightLoss).sum(2) * counts).sum() / counts.sum();
         var (sceneLoss, _) = Compare(scenes, answers.Scenes, SceneAnswers.SceneClasses);
-        var loss = (ofObjects + sceneLoss.sum(1).mean()) / (SceneAnswers.ObjectClasses.Count + SceneAnswers.SceneClasses.Count);
+        var loss = ofObjects.Plus(sceneLoss.sum(1).mean()).Over(SceneAnswers.ObjectClasses.Count + SceneAnswers.SceneClasses.Count);
         return (loss.MoveToOuterDisposeScope(), right.MoveToOuterDisposeScope());
     }
 

@@ -1,3 +1,4 @@
+using NablaGen.Tensors;
 using NablaGen.Training.World;
 using static TorchSharp.torch;
 
@@ -32,7 +33,7 @@ public sealed class MeaningQuality
         {
             var said = (long)(Attributes[i].Said | CaptionContent.Sides);
             var differs = answers.Objects.select(1, 0).select(1, i).ne(answers.Objects.select(1, 1).select(1, i));
-            var asked = answers.Pairs.logical_and(answers.Says.bitwise_and(said).eq(said)).logical_and(differs);
+            var asked = answers.Pairs.logical_and(answers.Says.bitwise_and(said).IsEqualTo(said)).logical_and(differs);
             _asked[i] += asked.sum().item<long>();
             _right[i] += asked.logical_and(right.select(1, i)).sum().item<long>();
         }

@@ -85,7 +85,7 @@ public sealed class TextTrainer : OptimizedTrainer
         using var answers = Read((long)Step * _options.Batch, _options.Batch, out var captions);
         var (objects, scenes) = Ask(captions);
         var (loss, right) = MeaningLoss.Of(objects, scenes, answers);
-        var pairs = right.select(1, 0).logical_and(answers.Pairs).sum() / answers.Pairs.sum().clamp(min: 1);
+        var pairs = right.select(1, 0).logical_and(answers.Pairs).sum() / answers.Pairs.sum().AtLeast(1);
         var norm = Optimizer.Update(Parameters.Gradient(loss));
         return stack([loss.detach(), pairs.to_type(ScalarType.Float32), norm]).MoveToOuterDisposeScope();
     }

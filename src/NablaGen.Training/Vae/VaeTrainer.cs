@@ -42,7 +42,7 @@ public sealed class VaeTrainer : OptimizedTrainer
         Parameters = new FlatParameters(options.FrozenEncoder ? [.. _vae.DecodingParts] : [("", _vae)]);
         Optimizer = new Optimizer(Parameters, options.Optimizer);
         // Bytes: a quarter of the floats to keep, and as many shades as the videos have that are made in the end.
-        _pool = new ClipPool(source, options.Clip, model.Device, options.Pool, (clips, _) => [((clips.Frames + 1) * 127.5).round().to_type(ScalarType.Byte)]);
+        _pool = new ClipPool(source, options.Clip, model.Device, options.Pool, (clips, _) => [clips.Frames.Plus(1).Times(127.5).round().to_type(ScalarType.Byte)]);
     }
 
     /// <inheritdoc/>
@@ -68,15 +68,15 @@ public sealed class VaeTrainer : OptimizedTrainer
     {
         using var scope = NewDisposeScope();
         StepRandom.Seed(_options.Seed, Step);
-        var video = Crop(_pool.Draw(_options.Batch)[0]).to_type(ScalarType.Float32) / 127.5 - 1;
+        var video = Crop(_pool.Draw(_options.Batch)[0]).to_type(ScalarType.Float32).Over(127.5).Minus(1);
         var (latents, kl) = Encode(video);
         var decoded = _vae.DecodeWhole(latents.to_type(Dtype)).to_type(ScalarType.Float32);
 
         var error = decoded - video;
         var l1 = error.abs().mean();
         var weighted = (error.abs() * Weight(video)).mean();
-        var edges = Difference(error, 2) + Difference(error, 3) + Difference(error, 4);
-        var loss = weighted + edges * _options.EdgeWeight + kl * _options.KlWeight;
+        var edges = Difference(error, 2).Plus(Difference(error, 3)).Plus(Difference(error, 4));
+        var loss = weighted.Plus(edges.Times(_options.EdgeWeight)).Plus(kl.Times(_options.KlWeight));
         var norm = Optimizer.Update(Parameters.Gradient(loss));
         return stack([loss.detach(), l1.detach(), edges.detach(), kl.detach(), norm]).MoveToOuterDisposeScope();
     }
@@ -116,14 +116,14 @@ public sealed class VaeTrainer : OptimizedTrainer
             using var clips = Unseen(PictureClips + i, 1);
             var latents = written.EncodeMoments(clips.Frames).Mean;
             means.Add(latents.mean([0, 2, 3, 4]).MoveToOuterDisposeScope());
-            squares.Add(latents.square().mean([0, 2, 3, 4]).MoveToOuterDisposeScope());
-            errors.Add((written.DecodeWhole(latents).clamp(-1, 1) - clips.Frames).square().mean().MoveToOuterDisposeScope());
+            squares.Add(latents.Squared().mean([0, 2, 3, 4]).MoveToOuterDisposeScope());
+            errors.Add((written.DecodeWhole(latents).Clamped(-1, 1) - clips.Frames).Squared().mean().MoveToOuterDisposeScope());
         }
 
         var mean = stack(means).mean([0]);
-        var std = (stack(squares).mean([0]) - mean.square()).sqrt();
+        var std = (stack(squares).mean([0]) - mean.Squared()).sqrt();
         // Two units from black to white.
-        var psnr = (stack(errors).log10() * -10 + 10 * Math.Log10(4)).mean().item<float>();
+        var psnr = stack(errors).log10().Times(-10).Plus(10 * Math.Log10(4)).mean().item<float>();
         // A transformer has learnt the latents as they were normalised: so they stay.
         var vae = _options.FrozenEncoder ? _sizes.Others.Vae : _sizes.Others.Vae with { LatentsMean = Rounded(mean), LatentsStd = Rounded(std) };
         (_sizes with { Others = _sizes.Others with { Vae = vae } }).Save(folder);
@@ -146,9 +146,9 @@ public sealed class VaeTrainer : OptimizedTrainer
         using var scope = NewDisposeScope();
         using var noGrad = _options.FrozenEncoder ? no_grad() : null;
         var (mean, logVariance) = _vae.EncodeMoments(video.to_type(Dtype));
-        (mean, logVariance) = (mean.to_type(ScalarType.Float32), logVariance.to_type(ScalarType.Float32).clamp(-30, 20));
-        var kl = (mean.square() + logVariance.exp() - 1 - logVariance).mean() * 0.5;
-        var latents = _options.FrozenEncoder ? mean : mean + randn_like(mean) * (logVariance * 0.5).exp();
+        (mean, logVariance) = (mean.to_type(ScalarType.Float32), logVariance.to_type(ScalarType.Float32).Clamped(-30, 20));
+        var kl = (mean.Squared().Plus(logVariance.exp()).Minus(1) - logVariance).mean().Times(0.5);
+        var latents = _options.FrozenEncoder ? mean : mean.Plus(randn_like(mean) * logVariance.Times(0.5).exp());
         return (latents.MoveToOuterDisposeScope(), kl.MoveToOuterDisposeScope());
     }
 
@@ -172,7 +172,7 @@ public sealed class VaeTrainer : OptimizedTrainer
     {
         using var scope = NewDisposeScope();
         var motion = (video - video.mean([2], keepdim: true)).abs().mean([1], keepdim: true);
-        var weight = 1 + motion * _options.MotionWeight;
+        var weight = motion.Times(_options.MotionWeight).Plus(1);
         return (weight / weight.mean()).MoveToOuterDisposeScope();
     }
 

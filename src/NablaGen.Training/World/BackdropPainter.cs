@@ -1,3 +1,4 @@
+using NablaGen.Tensors;
 using static TorchSharp.torch;
 
 namespace NablaGen.Training.World;
@@ -48,21 +49,21 @@ internal sealed class BackdropPainter
             Backdrop.Beach => painter.Beach(),
             _ => throw new ArgumentOutOfRangeException(nameof(backdrop)),
         };
-        return (picture * light).MoveToOuterDisposeScope();
+        return picture.Times(light).MoveToOuterDisposeScope();
     }
 
     private Tensor Room((int, int, int) top, (int, int, int) bottom, double vignette, double texture)
     {
         var wall = Rows((-1.2, top.Item1, top.Item2, top.Item3), (1.2, bottom.Item1, bottom.Item2, bottom.Item3));
-        var dark = vignette * (AcrossRow(x => x * x) + DownColumn(y => y * y));
-        return wall * (1 - dark + (texture * (Noise(9, 0.6) + Noise(40, 0.4))));
+        var dark = AcrossRow(x => x * x).Plus(DownColumn(y => y * y)).Times(vignette);
+        return wall * dark.SubtractedFrom(1).Plus(Noise(9, 0.6).Plus(Noise(40, 0.4)).Times(texture));
     }
 
     private Tensor Clouds(Tensor sky, double strength)
     {
-        var puffs = ((Noise(3, 0.9, 5) + Noise(7, 0.5, 12) + Noise(14, 0.25, 20)) * 0.9).add_(0.1).clamp_(0, 1);
-        var cover = puffs * puffs * strength * DownColumn(y => Math.Clamp(0.75 - (0.5 * y), 0.1, 1));
-        return sky + ((1 - sky) * cover);
+        var puffs = Noise(3, 0.9, 5).Plus(Noise(7, 0.5, 12)).Plus(Noise(14, 0.25, 20)).Times(0.9).Plus_(0.1).Clamped_(0, 1);
+        var cover = (puffs * puffs).Times(strength) * DownColumn(y => Math.Clamp(0.75 - (0.5 * y), 0.1, 1));
+        return sky.Plus(sky.SubtractedFrom(1) * cover);
     }
 
     private Tensor Stars(Tensor sky)
@@ -86,8 +87,8 @@ internal sealed class BackdropPainter
 
         // A star is a bump across times a bump down: all of them are one product of matrices.
         var glow = tensor(down, [_height, Count], device: _device).matmul(tensor(across, [Count, _width], device: _device));
-        var haze = (Noise(3, 0.03) + 1) * sky;
-        return haze + glow.clamp(0, 0.6);
+        var haze = Noise(3, 0.03).Plus(1) * sky;
+        return haze.Plus(glow.Clamped(0, 0.6));
     }
 
     private Tensor Meadow()
@@ -104,20 +105,20 @@ internal sealed class BackdropPainter
     {
         double at = _random.Range(0.05, 0.2), phase = _random.Range(0, 6.28);
         var sky = Clouds(Rows((-1.2, 186, 208, 224), (0.2, 232, 236, 236)), 0.4);
-        var sea = Rows((0, 150, 178, 192), (0.5, 176, 198, 204)) * (1 + Noise(6, 0.02));
+        var sea = Rows((0, 150, 178, 192), (0.5, 176, 198, 204)) * Noise(6, 0.02).Plus(1);
         var sand = Ground(Rows((0.2, 226, 214, 190), (1.2, 206, 190, 160)), 0.05);
         sky = Over(sky, sea, _ => at);
         return Over(sky, sand, x => at + 0.24 + (0.03 * Math.Sin((2.4 * x) + phase)));
     }
 
-    private Tensor Ground(Tensor colours, double texture) => colours * (1 + (texture * (Noise(6, 0.6, 14) + Noise(20, 0.5, 50))));
+    private Tensor Ground(Tensor colours, double texture) => colours * Noise(6, 0.6, 14).Plus(Noise(20, 0.5, 50)).Times(texture).Plus(1);
 
     // Lays the ground over what is above the line y(x), with an edge about a pixel and a half wide.
     private Tensor Over(Tensor above, Tensor ground, Func<double, double> line)
     {
         var below = DownColumn(y => y) - AcrossRow(line);
-        var cover = (below * (_height / 4.5)).add_(0.5).clamp_(0, 1);
-        return above + ((ground - above) * cover);
+        var cover = below.Times(_height / 4.5).Plus_(0.5).Clamped_(0, 1);
+        return above.Plus((ground - above) * cover);
     }
 
     // A colour for each row: straight between stops (y, red, green, blue of 255), [3, height, 1].

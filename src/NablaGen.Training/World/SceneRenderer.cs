@@ -1,3 +1,4 @@
+using NablaGen.Tensors;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn.functional;
 
@@ -31,7 +32,7 @@ internal sealed class SceneRenderer(Device device) : IDisposable
             foreach (var part in same.Chunk(atOnce))
             {
                 using var inner = NewDisposeScope();
-                var drawn = Draw([.. part.Select(i => scenes[i])], size).mul_(2).sub_(1).clamp_(-1, 1);
+                var drawn = Draw([.. part.Select(i => scenes[i])], size).Times_(2).Minus_(1).Clamped_(-1, 1);
                 for (int i = 0; i < part.Length; i++)
                 {
                     // [T, 3, H, W] to [3, T, H, W].
@@ -101,25 +102,25 @@ internal sealed class SceneRenderer(Device device) : IDisposable
         var distance = Sample(pictures, sprite.ShadowMatrices(), size);
         var (strength, softness) = sprite.Shadows();
         // From full darkness inside to none outside, smoothly.
-        var t = (0.5f - (distance / (2 * softness))).clamp_(0, 1);
-        var shade = t * t * (3 - (2 * t)) * strength;
-        canvas.mul_(1 - shade);
+        var t = (distance / softness.Times(2)).SubtractedFrom(0.5).Clamped_(0, 1);
+        var shade = t * t * t.Times(2).SubtractedFrom(3) * strength;
+        canvas.mul_(shade.SubtractedFrom(1));
     }
 
     private void PaintObject(Tensor canvas, SpriteLayer sprite, ClipSize size)
     {
         var planes = Sample(_atlas.index_select(0, sprite.Shapes()), sprite.Matrices(), size);
-        var alpha = (0.5f - (planes.narrow(1, 0, 1) * sprite.PixelsPerRadius())).clamp_(0, 1);
+        var alpha = (planes.narrow(1, 0, 1) * sprite.PixelsPerRadius()).SubtractedFrom(0.5).Clamped_(0, 1);
         var (x, y) = (planes.narrow(1, 1, 1), planes.narrow(1, 2, 1));
-        var z = (1 - (x * x) - (y * y)).clamp_(0.01, 1).sqrt_();
+        var z = ((x * x).SubtractedFrom(1) - (y * y)).Clamped_(0.01, 1).sqrt_();
         // The light turns against the object, which is sampled upright.
         var (lightX, lightY, halfX, halfY) = sprite.Lights();
-        var lambert = (x * lightX).add_(y * lightY).add_(z * SpriteLayer.LightZ).clamp_(0, 1);
-        var shade = lambert.mul_(0.46f).add_(0.64f).mul_(1 - (planes.narrow(1, 3, 1) * 0.3f));
-        var highlight = (x * halfX).add_(y * halfY).add_(z * SpriteLayer.HalfZ).clamp_(0, 1).pow_(28).mul_(0.42f);
-        var colour = (sprite.Colours() * shade).clamp_(0, 1);
-        colour = colour.add_((1 - colour).mul_(highlight));
-        canvas.add_((colour - canvas).mul_(alpha));
+        var lambert = (x * lightX).Plus_(y * lightY).Plus_(z.Times(SpriteLayer.LightZ)).Clamped_(0, 1);
+        var shade = lambert.Times_(0.46f).Plus_(0.64f).mul_(planes.narrow(1, 3, 1).Times(0.3f).SubtractedFrom(1));
+        var highlight = (x * halfX).Plus_(y * halfY).Plus_(z.Times(SpriteLayer.HalfZ)).Clamped_(0, 1).Power_(28).Times_(0.42f);
+        var colour = (sprite.Colours() * shade).Clamped_(0, 1);
+        colour = colour.Plus_(colour.SubtractedFrom(1).mul_(highlight));
+        canvas.Plus_((colour - canvas).mul_(alpha));
     }
 
     private static Tensor Sample(Tensor pictures, Tensor matrices, ClipSize size)

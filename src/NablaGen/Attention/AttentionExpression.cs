@@ -1,13 +1,12 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
-using NablaGen.Jobs.Calibration;
 
 namespace NablaGen.Attention;
 
 /// <summary>
 /// Which attention a run uses, in the reference's own syntax: <c>dense</c>, <c>nabla-0.7</c>, <c>sta-11-3-3</c> or their union
-/// <c>nabla-0.6_sta-11-3-3</c>; and one more form, <c>nabla-FILE</c>, for a threshold a layer and head as <c>nablagen calibrate</c> finds
-/// them.
+/// <c>nabla-0.6_sta-11-3-3</c>; and one more form, <c>nabla-NAME</c>, for a threshold for each layer and head, as <c>nablagen calibrate</c>
+/// finds them. What a name stands for is told by whoever parses the expression: nothing here opens a file.
 /// </summary>
 /// <param name="Threshold">
 /// NABLA's thr: the share of each row's mass that the kept blocks carry, in (0, 1]; null without NABLA, and where each head has its own.
@@ -24,8 +23,8 @@ public sealed partial record AttentionExpression(double? Threshold, StaWindow? W
     /// <summary>NABLA's threshold for each layer and head; null where one serves all.</summary>
     public HeadThresholds? HeadThresholds { get; init; }
 
-    /// <summary>The file that <see cref="HeadThresholds"/> came from, as it was named.</summary>
-    public string? File { get; init; }
+    /// <summary>The name of <see cref="HeadThresholds"/>, as the expression had it: the path of a file of thresholds.</summary>
+    public string? ThresholdsName { get; init; }
 
     /// <summary>Whether NABLA is in it.</summary>
     public bool UsesNabla => Threshold is not null || HeadThresholds is not null;
@@ -36,8 +35,8 @@ public sealed partial record AttentionExpression(double? Threshold, StaWindow? W
     /// <summary>The first steps kept dense by default: 12 for STA alone, otherwise 0.</summary>
     public int DefaultDenseSteps => !UsesNabla && Window is not null ? StaDenseSteps : 0;
 
-    /// <summary>A short name that a file can have: the expression, without the folders and the ending of <see cref="File"/>.</summary>
-    public string Name => File is null ? ToString() : Spell($"nabla-{Path.GetFileNameWithoutExtension(File)}");
+    /// <summary>A short name that a file can have: the expression, without the folders and the ending of <see cref="ThresholdsName"/>.</summary>
+    public string Name => ThresholdsName is null ? ToString() : Spell($"nabla-{Path.GetFileNameWithoutExtension(ThresholdsName)}");
 
     /// <summary>NABLA with a threshold.</summary>
     /// <exception cref="InvalidRequestException">The threshold is not in (0, 1].</exception>
@@ -45,20 +44,25 @@ public sealed partial record AttentionExpression(double? Threshold, StaWindow? W
 
     /// <summary>NABLA with a threshold for each layer and head.</summary>
     /// <param name="thresholds">The thresholds.</param>
-    /// <param name="file">Where they are from; a name for them.</param>
-    public static AttentionExpression Nabla(HeadThresholds thresholds, string file) => new(null, null) { HeadThresholds = thresholds, File = file };
+    /// <param name="name">Their name, such as the path of the file that they are from.</param>
+    public static AttentionExpression Nabla(HeadThresholds thresholds, string name) => new(null, null) { HeadThresholds = thresholds, ThresholdsName = name };
 
-    /// <summary>Reads an expression. What stands behind <c>nabla-</c> is a threshold if it is a number, else the file of thresholds.</summary>
+    /// <summary>Parses an expression that names no thresholds.</summary>
     /// <param name="text">The expression.</param>
-    /// <exception cref="InvalidRequestException">It is not one of the forms, a number is out of range, or there is no such file.</exception>
-    /// <exception cref="NablaGenException">The file is no file of thresholds.</exception>
-    public static AttentionExpression Parse(string text) => Parse(text, null);
+    /// <exception cref="InvalidRequestException">It is not one of the forms, or a number is out of range.</exception>
+    public static AttentionExpression Parse(string text) => Parse(text, _ => null);
 
-    /// <summary>Reads an expression whose thresholds are known: those of a recipe. Its file need not be there any more.</summary>
+    /// <summary>Parses an expression whose thresholds are known, such as a recipe's.</summary>
     /// <param name="text">The expression.</param>
-    /// <param name="thresholds">What <c>nabla-FILE</c> stands for; null to read the file.</param>
-    /// <exception cref="NablaGenException">As for <see cref="Parse(string)"/>.</exception>
-    public static AttentionExpression Parse(string text, HeadThresholds? thresholds)
+    /// <param name="thresholds">What <c>nabla-NAME</c> stands for, whatever the name; null where it stands for nothing.</param>
+    /// <exception cref="InvalidRequestException">As for <see cref="Parse(string)"/>, or there are no thresholds and it names some.</exception>
+    public static AttentionExpression Parse(string text, HeadThresholds? thresholds) => Parse(text, _ => thresholds);
+
+    /// <summary>Parses an expression. What follows <c>nabla-</c> is a threshold if it is a number, else the name of thresholds.</summary>
+    /// <param name="text">The expression.</param>
+    /// <param name="find">The thresholds of a name; null for a name that it does not know. Its exceptions pass through.</param>
+    /// <exception cref="InvalidRequestException">It is not one of the forms, a number is out of range, or the name is not known.</exception>
+    public static AttentionExpression Parse(string text, Func<string, HeadThresholds?> find)
     {
         ArgumentNullException.ThrowIfNull(text);
         if (text == "dense")
@@ -81,19 +85,15 @@ public sealed partial record AttentionExpression(double? Threshold, StaWindow? W
             return new AttentionExpression(CheckThreshold(threshold, text), window);
         }
 
-        if (thresholds is null && !System.IO.File.Exists(nabla.Value))
-        {
-            throw new InvalidRequestException($"attention '{text}': '{nabla.Value}' is neither a threshold such as 0.7 nor a file of thresholds that is there");
-        }
-
         return new AttentionExpression(null, window)
         {
-            HeadThresholds = thresholds ?? CalibrationFile.Read(nabla.Value).Thresholds,
-            File = nabla.Value,
+            HeadThresholds = find(nabla.Value) ?? throw new InvalidRequestException(
+                $"attention '{text}': '{nabla.Value}' is neither a threshold such as 0.7 nor a file of thresholds that is there"),
+            ThresholdsName = nabla.Value,
         };
     }
 
-    /// <summary>The same expression where the file it may name, if its path is not a whole one, lies in a folder.</summary>
+    /// <summary>The same expression with the path that it may name, if it is a relative one, taken from a folder.</summary>
     public static string InFolder(string text, string folder)
     {
         var nabla = Form().Match(text).Groups["nabla"];
@@ -103,13 +103,13 @@ public sealed partial record AttentionExpression(double? Threshold, StaWindow? W
     }
 
     /// <summary>The threshold of a head; null without NABLA.</summary>
-    /// <param name="layer">The transformer block, from 0.</param>
+    /// <param name="layer">The layer, from 0.</param>
     /// <param name="head">The head, from 0.</param>
     public double? ThresholdOf(int layer, int head) => HeadThresholds is { } heads ? heads[layer, head] : Threshold;
 
-    /// <summary>The expression in its canonical spelling; <see cref="Parse(string)"/> reads it back.</summary>
+    /// <summary>The expression in its canonical spelling; the method <c>Parse</c> reads it back.</summary>
     public override string ToString() =>
-        Spell(HeadThresholds is null ? Threshold is { } value ? "nabla-" + value.ToString(CultureInfo.InvariantCulture) : null : $"nabla-{File}");
+        Spell(HeadThresholds is null ? Threshold is { } value ? "nabla-" + value.ToString(CultureInfo.InvariantCulture) : null : $"nabla-{ThresholdsName}");
 
     private string Spell(string? nabla) => (nabla, Window) switch
     {

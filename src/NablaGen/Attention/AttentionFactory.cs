@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace NablaGen.Attention;
 
-/// <summary>Makes the attention of a run from its expression.</summary>
+/// <summary>Makes the attention of a run from its expression: a forward pass only. NablaGen.Training makes those with a gradient.</summary>
 public static class AttentionFactory
 {
     /// <summary>The attention that an expression names, for a device.</summary>

@@ -1,14 +1,10 @@
 namespace NablaGen.Attention;
 
-/// <summary>
-/// The key blocks that each query block attends to, by head: ascending lists, back to back (CSR); and, made when first asked for, the
-/// query blocks that attend to each key block (the transposed lists, for the gradients of keys and values).
-/// </summary>
+/// <summary>The key blocks that each query block attends to, by head: ascending lists, back to back (CSR).</summary>
 public sealed class BlockMask : IKeptBlocks
 {
     private readonly int[][] _rowStarts;
     private readonly int[][] _keyBlocks;
-    private readonly Lazy<(int[] Starts, int[] QueryBlocks)[]> _columns;
 
     /// <summary>A mask from each head's lists.</summary>
     /// <param name="layout">The blocks.</param>
@@ -19,7 +15,6 @@ public sealed class BlockMask : IKeptBlocks
         Layout = layout;
         _rowStarts = rowStarts;
         _keyBlocks = keyBlocks;
-        _columns = new(Transpose);
     }
 
     /// <summary>The blocks' layout.</summary>
@@ -48,51 +43,9 @@ public sealed class BlockMask : IKeptBlocks
         return _keyBlocks[head].AsSpan(starts[queryBlock]..starts[queryBlock + 1]);
     }
 
-    /// <summary>The query blocks of a head that attend to a key block, ascending; may be empty.</summary>
-    public ReadOnlySpan<int> Column(int head, int keyBlock)
-    {
-        var (starts, queryBlocks) = _columns.Value[head];
-        return queryBlocks.AsSpan(starts[keyBlock]..starts[keyBlock + 1]);
-    }
-
     /// <summary>The share of the block pairs of one head that are kept.</summary>
     public double HeadDensity(int head) => _keyBlocks[head].Length / ((double)Layout.Blocks * Layout.Blocks);
 
-    private (int[] Starts, int[] QueryBlocks)[] Transpose()
-    {
-        var columns = new (int[] Starts, int[] QueryBlocks)[Heads];
-        for (var head = 0; head < Heads; head++)
-        {
-            // A sliding window's lists are one object for all heads.
-            columns[head] = head > 0 && _keyBlocks[head] == _keyBlocks[0] ? columns[0] : Transpose(head);
-        }
-
-        return columns;
-    }
-
-    private (int[] Starts, int[] QueryBlocks) Transpose(int head)
-    {
-        var starts = new int[Layout.Blocks + 1];
-        foreach (var key in _keyBlocks[head])
-        {
-            starts[key + 1]++;
-        }
-
-        for (var key = 0; key < Layout.Blocks; key++)
-        {
-            starts[key + 1] += starts[key];
-        }
-
-        var next = starts.ToArray();
-        var queryBlocks = new int[_keyBlocks[head].Length];
-        for (var query = 0; query < Layout.Blocks; query++)
-        {
-            foreach (var key in Row(head, query))
-            {
-                queryBlocks[next[key]++] = query;
-            }
-        }
-
-        return (starts, queryBlocks);
-    }
+    /// <summary>Whether two heads' lists are the same objects, as those of a sliding window are.</summary>
+    internal bool SharesLists(int head, int other) => _keyBlocks[head] == _keyBlocks[other];
 }

@@ -9,8 +9,8 @@ public interface IBlockSparseBackend : IDisposable
     bool TakesBlockMeans => false;
 
     /// <summary>
-    /// Makes the mask of <paramref name="expression"/> and attends over its blocks. Differentiable in queries, keys and values where one of
-    /// them requires a gradient; the mask has none.
+    /// Makes the mask of <paramref name="expression"/> and attends over its blocks. A forward pass only: those with a gradient are in
+    /// NablaGen.Training.
     /// </summary>
     /// <param name="q">Queries. [B, H, L, D]</param>
     /// <param name="k">Keys. [B, H, L, D]</param>

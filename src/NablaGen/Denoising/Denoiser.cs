@@ -1,5 +1,6 @@
 using NablaGen.Attention;
 using NablaGen.Models;
+using NablaGen.Tensors;
 using static TorchSharp.torch;
 
 namespace NablaGen.Denoising;
@@ -100,7 +101,7 @@ public sealed class Denoiser : IDisposable
     private Tensor Velocity(Pass pass, Tensor latents, Tensor time) =>
         pass.Cache.Velocity(latents, new TransformerPass(_run, latents, time, pass.Conditioning));
 
-    private Tensor Guided(Tensor prompt, Tensor without) => without + (prompt - without) * _guidance;
+    private Tensor Guided(Tensor prompt, Tensor without) => without.Plus((prompt - without).Times(_guidance));
 
     private sealed record Pass(IPreparedConditioning Conditioning, IStepCache Cache);
 }

@@ -1,3 +1,4 @@
+using NablaGen.Tensors;
 using static TorchSharp.torch;
 
 namespace NablaGen.Denoising;
@@ -20,17 +21,17 @@ public sealed class DpmPlusPlusSolver(int steps, double shift) : ISolver
         using var scope = NewDisposeScope();
         var i = _step++;
         var (sigma, next) = ((double)Schedule.Sigmas[i], (double)Schedule.Sigmas[i + 1]);
-        var video = sample - velocity * sigma;
+        var video = sample - velocity.Times(sigma);
 
         var h = Schedule.Lambda(i + 1) - Schedule.Lambda(i);
         var weight = -(1 - next) * double.ExpM1(-h);
-        var x = sample * (next / sigma) + video * weight;
+        var x = sample.Times(next / sigma).Plus(video.Times(weight));
 
         // First order at the ends: there is no earlier output at first, and none is used to reach σ = 0.
         if (_previous is not null && i < Schedule.Steps - 1)
         {
             var ratio = (Schedule.Lambda(i) - Schedule.Lambda(i - 1)) / h;
-            x += (video - _previous) * (0.5 * weight / ratio);
+            x = x.Plus((video - _previous).Times(0.5 * weight / ratio));
         }
 
         _previous?.Dispose();

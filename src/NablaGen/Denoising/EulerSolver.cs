@@ -1,3 +1,4 @@
+using NablaGen.Tensors;
 using static TorchSharp.torch;
 
 namespace NablaGen.Denoising;
@@ -16,7 +17,7 @@ public sealed class EulerSolver(int steps, double shift) : ISolver
         using var scope = NewDisposeScope();
         var width = Schedule.Sigmas[_step + 1] - Schedule.Sigmas[_step];
         _step++;
-        return (sample + velocity * width).MoveToOuterDisposeScope();
+        return sample.Plus(velocity.Times(width)).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>

@@ -81,7 +81,7 @@ public sealed class LatentSampler(IVideoTransformer model) : IDisposable
             var velocity = denoiser.Velocity(latents, solver.Schedule.Timesteps[step], step);
             if (observer is not null)
             {
-                using var clean = latents - velocity * solver.Schedule.Sigmas[step];
+                using var clean = latents - velocity.Times(solver.Schedule.Sigmas[step]);
                 observer.OnPrediction(step, clean);
             }
 

@@ -1,3 +1,4 @@
+using NablaGen.Tensors;
 using static TorchSharp.torch;
 
 namespace NablaGen.Denoising;
@@ -25,7 +26,7 @@ public sealed class UniPcSolver(int steps, double shift) : ISolver
     {
         using var scope = NewDisposeScope();
         var i = _step++;
-        var video = sample - velocity * (double)Schedule.Sigmas[i];
+        var video = sample - velocity.Times(Schedule.Sigmas[i]);
         var corrected = i > 0 ? Correct(i, video) : sample.alias();
 
         _video2?.Dispose();
@@ -53,11 +54,11 @@ public sealed class UniPcSolver(int steps, double shift) : ISolver
         var h = Schedule.Lambda(i + 1) - Schedule.Lambda(i);
         var alpha = 1 - (double)Schedule.Sigmas[i + 1];
         var b = double.ExpM1(-h);
-        var x = _lastSample! * ((double)Schedule.Sigmas[i + 1] / Schedule.Sigmas[i]) - _video1! * (alpha * b);
+        var x = _lastSample!.Times((double)Schedule.Sigmas[i + 1] / Schedule.Sigmas[i]) - _video1!.Times(alpha * b);
         if (_order == 2)
         {
             var ratio = (Schedule.Lambda(i - 1) - Schedule.Lambda(i)) / h;
-            x -= (_video2! - _video1!) * (0.5 * alpha * b / ratio);
+            x -= (_video2! - _video1!).Times(0.5 * alpha * b / ratio);
         }
 
         return x;
@@ -69,10 +70,10 @@ public sealed class UniPcSolver(int steps, double shift) : ISolver
         var h = Schedule.Lambda(i) - Schedule.Lambda(i - 1);
         var alpha = 1 - (double)Schedule.Sigmas[i];
         var b = double.ExpM1(-h);
-        var x = _lastSample! * ((double)Schedule.Sigmas[i] / Schedule.Sigmas[i - 1]) - _video1! * (alpha * b);
+        var x = _lastSample!.Times((double)Schedule.Sigmas[i] / Schedule.Sigmas[i - 1]) - _video1!.Times(alpha * b);
         if (_order == 1)
         {
-            return x - (video - _video1!) * (0.5 * alpha * b);
+            return x - (video - _video1!).Times(0.5 * alpha * b);
         }
 
         // Weights of the two differences: they solve [1 1; r 1] ρ = [b₁; b₂].
@@ -83,6 +84,6 @@ public sealed class UniPcSolver(int steps, double shift) : ISolver
         var b2 = 2 * phi3 / b;
         var rho1 = (b1 - b2) / (1 - ratio);
         var rho2 = b1 - rho1;
-        return x - (_video2! - _video1!) * (alpha * b * rho1 / ratio) - (video - _video1!) * (alpha * b * rho2);
+        return x - (_video2! - _video1!).Times(alpha * b * rho1 / ratio) - (video - _video1!).Times(alpha * b * rho2);
     }
 }

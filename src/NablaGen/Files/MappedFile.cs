@@ -1,11 +1,13 @@
 using System.IO.MemoryMappedFiles;
-using NablaGen.Weights;
 
 namespace NablaGen.Files;
 
 /// <summary>A file read through memory maps of a piece at a time, so that little of it is ever resident.</summary>
 internal sealed unsafe class MappedFile : IDisposable
 {
+    /// <summary>The most bytes that are mapped at once.</summary>
+    public const int PieceBytes = 8 << 20;
+
     private readonly FileStream _stream;
     private MemoryMappedFile? _map;
 
@@ -15,6 +17,9 @@ internal sealed unsafe class MappedFile : IDisposable
         _stream = stream;
         Length = stream.Length;
     }
+
+    /// <summary>A use of one piece: <paramref name="count"/> bytes at <paramref name="start"/>; <paramref name="done"/> came before.</summary>
+    public delegate void PieceUser(byte* start, long count, long done);
 
     /// <summary>The file's path, as given.</summary>
     public string Path { get; }
@@ -75,7 +80,7 @@ internal sealed unsafe class MappedFile : IDisposable
     /// <summary>
     /// Maps a range inside the file, a piece at a time; each is unmapped before the next, since mapped pages count as resident.
     /// </summary>
-    public void Map(long offset, long count, TensorReader.PieceUser user)
+    public void Map(long offset, long count, PieceUser user)
     {
         // Reading a map past the end of its file kills the process, so see that the file is still whole.
         var length = RandomAccess.GetLength(_stream.SafeFileHandle);
@@ -88,9 +93,9 @@ internal sealed unsafe class MappedFile : IDisposable
         {
             _map ??= MemoryMappedFile.CreateFromFile(
                 _stream, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: true);
-            for (long done = 0; done < count; done += TensorReader.PieceBytes)
+            for (long done = 0; done < count; done += PieceBytes)
             {
-                var piece = Math.Min(TensorReader.PieceBytes, count - done);
+                var piece = Math.Min(PieceBytes, count - done);
                 using var view = _map.CreateViewAccessor(offset + done, piece, MemoryMappedFileAccess.Read);
                 byte* start = null;
                 view.SafeMemoryMappedViewHandle.AcquirePointer(ref start);

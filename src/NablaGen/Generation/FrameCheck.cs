@@ -1,3 +1,4 @@
+using NablaGen.Tensors;
 using static TorchSharp.torch;
 
 namespace NablaGen.Generation;
@@ -26,8 +27,8 @@ internal sealed class FrameCheck(string what)
         // A NaN or an infinite number is its colour's smallest or largest.
         var range = stack([pixels.amin([2]), pixels.amax([2])]).to(ScalarType.Float32).cpu();
         var finite = range.isfinite().all(0).all(0);
-        range = range.clamp(-1, 1);
-        var flat = (range[1] - range[0]).amax([0]) <= FlatRange;
+        range = range.Clamped(-1, 1);
+        var flat = (range[1] - range[0]).amax([0]).IsAtMost(FlatRange);
         for (var i = 0; i < frames.shape[1]; i++, Count++)
         {
             if (!finite[i].item<bool>())

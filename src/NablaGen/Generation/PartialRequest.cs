@@ -172,14 +172,14 @@ public sealed record PartialRequest
             throw new InvalidRequestException("--target-density adapts the threshold that --threshold fixes: give one of them"),
         (not null, not null) => throw new InvalidRequestException("--threshold and --attention both say what attention to use: give one of them"),
         (_, { } value) => AttentionExpression.Nabla(value),
-        ({ } text, _) => AttentionExpression.Parse(text),
+        ({ } text, _) => ThresholdFile.ParseExpression(text),
         _ => null,
     };
 
     // A target on its own needs a threshold to begin with.
     private static AttentionExpression Resolve(AttentionExpression? attention, double? target, GenerationDefaults defaults)
     {
-        var chosen = attention ?? AttentionExpression.Parse(defaults.Attention);
+        var chosen = attention ?? ThresholdFile.ParseExpression(defaults.Attention);
         return attention is null && chosen.Threshold is null && target is > 0 and < 1
             ? AttentionExpression.Nabla(DensityController.FirstThreshold(target.Value))
             : chosen;

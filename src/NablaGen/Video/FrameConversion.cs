@@ -1,3 +1,4 @@
+using NablaGen.Tensors;
 using static TorchSharp.torch;
 
 namespace NablaGen.Video;
@@ -25,7 +26,7 @@ public static class FrameConversion
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         // Bytes on their own device first: a quarter of the floats to move.
-        var bytes = frames.to(ScalarType.Float32).clamp(-1, 1).add_(1).mul_(127.5f).round_().to(ScalarType.Byte)
+        var bytes = frames.to(ScalarType.Float32).Clamped(-1, 1).Plus_(1).Times_(127.5).round_().to(ScalarType.Byte)
             .permute(1, 2, 3, 0).contiguous().cpu();
         for (var t = 0L; t < bytes.shape[0]; t++)
         {

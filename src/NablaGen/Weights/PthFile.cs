@@ -163,7 +163,7 @@ public sealed class PthFile : ITensorSource
         return bytes;
     }
 
-    private unsafe void Stream(TensorEntry entry, TensorReader.PieceUser user)
+    private unsafe void Stream(TensorEntry entry, MappedFile.PieceUser user)
     {
         var buffer = (byte*)NativeMemory.Alloc(BufferBytes);
         try

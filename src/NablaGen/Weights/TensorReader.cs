@@ -9,16 +9,10 @@ namespace NablaGen.Weights;
 /// <param name="bytes">Brings an entry's bytes.</param>
 internal sealed unsafe class TensorReader(ITensorSource source, TensorReader.ByteSource bytes) : IDisposable
 {
-    /// <summary>The most bytes a <see cref="ByteSource"/> may bring at once.</summary>
-    public const int PieceBytes = 8 << 20;
-
     private Tensor? _scratch;
 
-    /// <summary>Brings the stored bytes of an entry in order: pieces of whole elements, at most <see cref="PieceBytes"/> each.</summary>
-    public delegate void ByteSource(TensorEntry entry, PieceUser user);
-
-    /// <summary>A use of one piece: <paramref name="count"/> bytes at <paramref name="start"/>; <paramref name="done"/> came before.</summary>
-    public delegate void PieceUser(byte* start, long count, long done);
+    /// <summary>Brings the stored bytes of an entry in order: pieces of whole elements, at most <see cref="MappedFile.PieceBytes"/> each.</summary>
+    public delegate void ByteSource(TensorEntry entry, MappedFile.PieceUser user);
 
     /// <summary>The entry of a key.</summary>
     /// <exception cref="NablaGenException">There is none.</exception>
@@ -93,7 +87,7 @@ internal sealed unsafe class TensorReader(ITensorSource source, TensorReader.Byt
         if (_scratch is null || _scratch.dtype != type)
         {
             _scratch?.Dispose();
-            _scratch = empty(PieceBytes / entry.Type.Size(), dtype: type, device: CPU).DetachFromDisposeScope();
+            _scratch = empty(MappedFile.PieceBytes / entry.Type.Size(), dtype: type, device: CPU).DetachFromDisposeScope();
         }
 
         bytes(entry, (start, count, done) =>

@@ -1,5 +1,8 @@
 using NablaGen.Attention;
 using NablaGen.Attention.Cpu;
+using NablaGen.Tests.Training.Attention;
+using NablaGen.Training.Attention;
+using NablaGen.Training.Attention.Cpu;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
 
@@ -37,7 +40,8 @@ public unsafe class CpuWidthTests
         using var scope = NewDisposeScope();
         var layout = BlockLayout.Create(time, height, width);
         var (q, k, v) = BlockSparseGradientTests.Inputs(2, 2, layout.Tokens, dim, ScalarType.Float32);
-        var output = new CpuBlockSparseBackend(lanes).Forward(q, k, v, layout, AttentionExpression.Parse(expression), out var kept);
+        using var backend = new DifferentiableBackend(new CpuAttentionDifferentiator(lanes));
+        var output = backend.Forward(q, k, v, layout, AttentionExpression.Parse(expression), out var kept);
         var weight = randn_like(output);
         output.backward([weight]);
 
@@ -119,7 +123,8 @@ public unsafe class CpuWidthTests
             var results = new[] { 1, 3 }.Select(count =>
             {
                 set_num_threads(count);
-                var output = new CpuBlockSparseBackend(lanes).Forward(q, k, v, layout, AttentionExpression.Nabla(0.5), out _);
+                using var backend = new DifferentiableBackend(new CpuAttentionDifferentiator(lanes));
+                var output = backend.Forward(q, k, v, layout, AttentionExpression.Nabla(0.5), out _);
                 return autograd.grad([output.square().sum()], [q, k, v]).Prepend(output.detach()).ToArray();
             }).ToArray();
             foreach (var (one, three) in results[0].Zip(results[1]))

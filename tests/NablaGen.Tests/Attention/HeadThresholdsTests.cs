@@ -5,6 +5,7 @@ using NablaGen.Attention.Cuda;
 using NablaGen.Cuda.Attention;
 using NablaGen.Cuda.Device;
 using NablaGen.Tests.Cuda;
+using NablaGen.Training.Attention;
 using static TorchSharp.torch;
 
 namespace NablaGen.Tests.Attention;
@@ -52,9 +53,9 @@ public class HeadThresholdsTests
         var layout = BlockLayout.Create(2, 16, 16);
         Tensor[] Leaves() => [.. Enumerable.Range(1, 3).Select(seed => Draw(layout, 16, seed).requires_grad_())];
         var (together, alone) = (Leaves(), Leaves());
-        using var attention = AttentionFactory.Create(AttentionExpression.Nabla(Thresholds, "x"), CPU);
+        using var attention = DifferentiableAttention.Create(AttentionExpression.Nabla(Thresholds, "x"), CPU);
         attention.Forward(together[0], together[1], together[2], layout, new AttentionSite(0, 1)).square().sum().backward();
-        var heads = Enumerable.Range(0, 3).Select(head => new CpuBlockSparseBackend().Forward(
+        var heads = Enumerable.Range(0, 3).Select(head => DifferentiableBackend.Create(CPU).Forward(
             alone[0].narrow(1, head, 1), alone[1].narrow(1, head, 1), alone[2].narrow(1, head, 1), layout, AttentionExpression.Nabla(Thresholds[1, head]), out _));
         cat(heads.ToArray(), 1).square().sum().backward();
         for (var i = 0; i < 3; i++)

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using NablaGen.Attention;
+using NablaGen.Generation;
 using NablaGen.Jobs.Benchmarks;
 using NablaGen.Models.Wan;
 using NablaGen.Models.Wan.Dit;
@@ -51,7 +52,7 @@ internal sealed class BenchDitCommand
         var config = BenchOptions.Sizes(parsed.GetValue(_preset)!).Dit;
         config = config with { NumLayers = BenchOptions.Positive(parsed.GetValue(_layers) ?? config.NumLayers, "layers") };
         var latent = Latent(parsed.GetValue(_latent)!, config);
-        var expressions = parsed.GetValue(_attention)!.Select(AttentionExpression.Parse).ToArray();
+        var expressions = parsed.GetValue(_attention)!.Select(ThresholdFile.ParseExpression).ToArray();
         var repeats = BenchOptions.Positive(parsed.GetValue(_repeats), "repeats");
 
         var batch = BenchOptions.Positive(parsed.GetValue(_batch), "batch");
@@ -86,7 +87,7 @@ internal sealed class BenchDitCommand
 
         var model = WanVideoModel.InMemory(config, BenchOptions.Sizes(parsed.GetValue(_preset)!).Others, tokenizer: null, RandomTensorSource.Normal);
         var timings = DitBenchmark.Run(
-            model, latent, expressions, options, repeats, batch, resident, training ? DitTrainingOps.Begin : null, cancellation);
+            model, latent, expressions, options, repeats, batch, resident, training ? DitTrainingOps.Pass : null, cancellation);
         report.Line($"{parsed.GetValue(_preset)}, {config.NumLayers} layers, latent {parsed.GetValue(_latent)}, batch {batch}, {(resident is { } kept ? $"{kept} layers resident, " : "")}{options.Dtype.ToString().ToLowerInvariant()} on {device}{(training ? ", training step" : "")}");
         report.Line($"{"attention",-22}{"tokens",8}{"density",9}{"median ms",11}{"min",9}{"max",9}{"GiB",7}{"model",7}");
         var measured = new List<DitTiming>();

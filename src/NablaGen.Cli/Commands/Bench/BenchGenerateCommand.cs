@@ -1,5 +1,4 @@
 using System.CommandLine;
-using NablaGen.Attention;
 using NablaGen.Generation;
 using NablaGen.Jobs.Benchmarks;
 using NablaGen.Models.Wan;
@@ -48,7 +47,7 @@ internal sealed class BenchGenerateCommand
         var defaults = others.Defaults;
         var (frames, height, width) = parsed.GetValue(_size) is { } size ? Size(size) : (defaults.Frames, defaults.Height, defaults.Width);
         var steps = parsed.GetValue(_steps) ?? defaults.Steps;
-        var requests = parsed.GetValue(_attention)!.Select(AttentionExpression.Parse).Select(attention => new GenerationRequest
+        var requests = parsed.GetValue(_attention)!.Select(ThresholdFile.ParseExpression).Select(attention => new GenerationRequest
         {
             Prompt = Prompt,
             NegativePrompt = defaults.NegativePrompt,

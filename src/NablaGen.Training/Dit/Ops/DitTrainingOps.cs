@@ -1,8 +1,10 @@
 using NablaGen.Attention;
+using NablaGen.Jobs.Benchmarks;
 using NablaGen.Models;
 using NablaGen.Models.Wan.Dit;
 using NablaGen.Models.Wan.Dit.Ops;
 using NablaGen.Tensors;
+using NablaGen.Training.Attention;
 using TorchSharp;
 
 namespace NablaGen.Training.Dit.Ops;
@@ -15,6 +17,10 @@ public static class DitTrainingOps
 
     private const string Kernels = "kernels";
     private const string LibTorch = "libtorch";
+
+    /// <summary>What a timed training step is made of.</summary>
+    public static TrainingPass Pass { get; } = new(
+        Begin, (expression, device, observer) => DifferentiableAttention.Create(expression, device, denseSteps: 0, observer));
 
     /// <summary>The fastest ops with a gradient for a model, or what the environment asks for.</summary>
     /// <param name="config">The transformer's sizes.</param>

@@ -1,4 +1,4 @@
-using NablaGen.Tensors;
+using NablaGen.Training.Autograd;
 using static TorchSharp.torch;
 
 namespace NablaGen.Training.Dit.Ops;

@@ -45,7 +45,7 @@ public sealed record EvaluationPlan
     /// <exception cref="InvalidRequestException">One is wrong, or is there twice.</exception>
     public static IReadOnlyList<AttentionExpression> Parse(IEnumerable<string> expressions)
     {
-        var parsed = expressions.Select(AttentionExpression.Parse).ToList();
+        var parsed = expressions.Select(ThresholdFile.ParseExpression).ToList();
         return parsed.GroupBy(expression => expression).FirstOrDefault(group => group.Count() > 1) is { } twice
             ? throw new InvalidRequestException($"attention '{twice.Key}' is named twice")
             : [AttentionExpression.Dense, .. parsed.Where(expression => !expression.IsDense)];

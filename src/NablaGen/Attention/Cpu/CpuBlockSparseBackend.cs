@@ -1,10 +1,12 @@
+using System.Diagnostics;
+using NablaGen.Tensors;
 using static TorchSharp.torch;
 
 namespace NablaGen.Attention.Cpu;
 
 /// <summary>
 /// Block-sparse attention on the CPU, in float32 whatever the inputs' type. Its time falls with the mask's density, and it holds one
-/// head's packed copy at a time: memory is linear in tokens, in the backward pass too.
+/// head's packed copy at a time: memory is linear in tokens.
 /// </summary>
 public sealed class CpuBlockSparseBackend : IBlockSparseBackend
 {
@@ -24,9 +26,8 @@ public sealed class CpuBlockSparseBackend : IBlockSparseBackend
         Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, out IKeptBlocks kept, int layer = 0,
         BlockMeans? means = null)
     {
-        var call = new CpuBlockSparseCall(layout, expression, layer, _lanes);
-        var output = BlockSparseFunction.Run(call, q, k, v);
-        kept = call.Mask!;
+        var output = Attend(q, k, v, layout, expression, layer, logSumExp: null, out var mask);
+        kept = mask;
         return output;
     }
 
@@ -34,4 +35,59 @@ public sealed class CpuBlockSparseBackend : IBlockSparseBackend
     public void Dispose()
     {
     }
+
+    /// <summary>The forward pass with what a gradient needs beside it: each row's log-sum-exp and the mask.</summary>
+    /// <param name="q">[B, H, L, D]</param>
+    /// <param name="k">[B, H, L, D]</param>
+    /// <param name="v">[B, H, L, D]</param>
+    /// <param name="layout">The blocks of the L tokens.</param>
+    /// <param name="expression">A sparse expression.</param>
+    /// <param name="layer">The layer, from 0.</param>
+    /// <param name="logSumExp">Gets the logarithm of each row's Σ e^s; float32, contiguous [B, H, L]. Null where nobody asks.</param>
+    /// <param name="mask">What was kept.</param>
+    /// <returns>A new tensor in the type of <paramref name="v"/>. [B, H, L, D]</returns>
+    internal unsafe Tensor Attend(
+        Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, int layer, Tensor? logSumExp, out BlockMask mask)
+    {
+        using var scope = NewDisposeScope();
+        var (tokens, dim) = (q.shape[2], (int)q.shape[3]);
+        if (tokens != layout.Tokens)
+        {
+            throw new ArgumentException($"the layout has {layout.Tokens} tokens, the queries {tokens}", nameof(q));
+        }
+
+        var (queries, keys, values) = (Flat(q), Flat(k), Flat(v));
+        var output = empty_like(values);
+
+        var headCount = (int)(q.shape[0] * q.shape[1]);
+        (int[] RowStarts, int[] KeyBlocks)? window = expression.Window is { } sta ? StaMask.KeyBlocks(layout, sta) : null;
+        var rowStarts = new int[headCount][];
+        var keyBlocks = new int[headCount][];
+        var (maskTime, attentionTime) = (new Stopwatch(), new Stopwatch());
+        using var packed = new PackedHead(layout, dim, _lanes);
+        for (var head = 0; head < headCount; head++)
+        {
+            var at = head * tokens * dim;
+            packed.Pack(TensorMemory.Floats(queries) + at, TensorMemory.Floats(keys) + at, TensorMemory.Floats(values) + at);
+            maskTime.Start();
+            (rowStarts[head], keyBlocks[head]) = expression.ThresholdOf(layer, (int)(head % q.shape[1])) is { } threshold
+                ? CpuNablaMask.KeyBlocks(packed, threshold, window)
+                : window!.Value;
+            maskTime.Stop();
+            attentionTime.Start();
+            BlockSparseKernel.Run(
+                packed, rowStarts[head], keyBlocks[head], TensorMemory.Floats(output) + at,
+                logSumExp is null ? null : TensorMemory.Floats(logSumExp) + head * tokens);
+            attentionTime.Stop();
+        }
+
+        GC.KeepAlive(queries);
+        GC.KeepAlive(keys);
+        GC.KeepAlive(values);
+        GC.KeepAlive(logSumExp);
+        mask = new BlockMask(layout, rowStarts, keyBlocks) { MaskTime = maskTime.Elapsed, AttentionTime = attentionTime.Elapsed };
+        return output.to_type(v.dtype).MoveToOuterDisposeScope();
+    }
+
+    private static Tensor Flat(Tensor x) => x.to_type(ScalarType.Float32).contiguous();
 }

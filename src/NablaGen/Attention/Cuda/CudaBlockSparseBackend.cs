@@ -7,13 +7,12 @@ namespace NablaGen.Attention.Cuda;
 
 /// <summary>
 /// Block-sparse attention on CUDA by our own kernels (docs/kernels.md), in bfloat16 or float16; other types are converted to bfloat16.
-/// Holds the kernels' workspaces, so one a run; it must live until the last backward pass through it is done.
+/// Holds the kernels' workspaces, so one a run.
 /// </summary>
 public sealed class CudaBlockSparseBackend : IBlockSparseBackend
 {
     private readonly CudaDevice _device;
     private readonly BlockAttention _attention;
-    private readonly BlockAttentionBackward _backward;
     private readonly NablaMaskBuilder _nabla;
     private readonly CudaKeptLog _log;
     private readonly CudaHeadThresholds _thresholds;
@@ -28,7 +27,6 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
     {
         _device = CudaDevices.Open(device);
         _attention = new BlockAttention(_device);
-        _backward = new BlockAttentionBackward(_device);
         _nabla = new NablaMaskBuilder(_device);
         _log = new CudaKeptLog(_device);
         _thresholds = new CudaHeadThresholds(_device);
@@ -42,10 +40,9 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
         Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, out IKeptBlocks kept, int layer = 0,
         BlockMeans? means = null)
     {
-        var call = new CudaBlockSparseCall(this, layout, expression, layer, means);
-        var output = BlockSparseFunction.Run(call, q, k, v);
-        kept = call.Kept!;
-        return output;
+        using var scope = NewDisposeScope();
+        var output = Attend(q, k, v, layout, expression, layer, means, logSumExp: null, out _, out kept);
+        return output.to_type(v.dtype).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>
@@ -56,68 +53,45 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
         _thresholds.Dispose();
         _nabla.Dispose();
         _attention.Dispose();
-        _backward.Dispose();
     }
 
-    /// <summary>
-    /// The attention of a call. For the gradient it saves q, k, v, the 16-bit output, the log-sum-exp and a copy of the mask's bits, for the
-    /// next layer overwrites the mask: tensors of libtorch's, so they are freed with the graph and in the stream's order.
-    /// </summary>
+    /// <summary>The forward pass with what a gradient needs beside it: each row's log-sum-exp and the mask.</summary>
+    /// <param name="q">[B, H, L, D]</param>
+    /// <param name="k">[B, H, L, D]</param>
+    /// <param name="v">[B, H, L, D]</param>
+    /// <param name="layout">The blocks of the L tokens.</param>
+    /// <param name="expression">A sparse expression.</param>
+    /// <param name="layer">The layer, from 0.</param>
+    /// <param name="means">Means of q and k over the blocks, where they are known.</param>
+    /// <param name="logSumExp">Gets the natural logarithm of each row's Σ e^s; float32, contiguous [B, H, L]. Null where nobody asks.</param>
+    /// <param name="mask">What was kept; the next call overwrites it.</param>
+    /// <param name="kept">The same, for statistics.</param>
+    /// <returns>A new tensor in the 16-bit type that was computed in. [B, H, L, D]</returns>
     internal Tensor Attend(
         Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, int layer, BlockMeans? means,
-        ICollection<Tensor>? saved, out IKeptBlocks kept)
+        Tensor? logSumExp, out DeviceBlockMask mask, out IKeptBlocks kept)
     {
         using var scope = NewDisposeScope();
         var type = CudaDevices.IsSixteenBit(v.dtype) ? v.dtype : ScalarType.BFloat16;
         var (queries, keys, values) = (CudaDevices.Readable(q, type), CudaDevices.Readable(k, type), CudaDevices.Readable(v, type));
-        var (batch, heads, tokens, dim) = (q.shape[0], q.shape[1], q.shape[2], q.shape[3]);
+        var (heads, dim) = ((int)(q.shape[0] * q.shape[1]), q.shape[3]);
         if (dim is not (64 or 128))
         {
             throw new NablaGenException($"sparse attention on CUDA has kernels for heads of 64 and 128 channels, and this model's have {dim}: use --attention dense");
         }
 
         var output = CudaDevices.EmptyLike(values);
-        var logSumExp = saved is null ? null : empty([batch, heads, tokens], ScalarType.Float32, v.device);
-        Prepare(layout, (int)(batch * heads));
+        Prepare(layout, heads);
         _log.Start();
-        var mask = Mask(CudaDevices.View(queries), CudaDevices.View(keys), layout, expression, layer, means);
+        mask = Mask(CudaDevices.View(queries), CudaDevices.View(keys), layout, expression, layer, means);
         _log.MaskDone();
         _attention.Run(
             CudaDevices.View(queries), CudaDevices.View(keys), CudaDevices.View(values), CudaDevices.View(output), _offsets!, mask,
             logSumExp: logSumExp is null ? 0 : TensorMemory.Address(logSumExp));
         _log.AttentionDone();
-        kept = new KeptBlocks(_log, mask, (int)(batch * heads));
-        if (saved is not null)
-        {
-            var bits = empty([mask.Heads, mask.Blocks, mask.Words], ScalarType.Int32, v.device);
-            mask.CopyBits(TensorMemory.Address(bits));
-            foreach (var tensor in new[] { q, k, v, output.MoveToOuterDisposeScope(), logSumExp!.MoveToOuterDisposeScope(), bits.MoveToOuterDisposeScope() })
-            {
-                saved.Add(tensor);
-            }
-        }
-
-        return output.to_type(v.dtype).MoveToOuterDisposeScope();
+        kept = new KeptBlocks(_log, mask, heads);
+        return output.MoveToOuterDisposeScope();
     }
-
-    /// <summary>The gradients of a call's inputs, from what <see cref="Attend"/> saved.</summary>
-    internal (Tensor Q, Tensor K, Tensor V) Differentiate(Tensor gradient, IReadOnlyList<Tensor> saved, BlockLayout layout)
-    {
-        using var scope = NewDisposeScope();
-        var (output, logSumExp, bits) = (saved[3], saved[4], saved[5]);
-        var type = output.dtype;
-        var (queries, keys, values, outer) = (CudaDevices.Readable(saved[0], type), CudaDevices.Readable(saved[1], type), CudaDevices.Readable(saved[2], type), CudaDevices.Readable(gradient, type));
-        var (q, k, v) = (CudaDevices.EmptyLike(queries), CudaDevices.EmptyLike(keys), CudaDevices.EmptyLike(values));
-        Prepare(layout, (int)(output.shape[0] * output.shape[1]));
-        _backward.Run(
-            CudaDevices.View(queries), CudaDevices.View(keys), CudaDevices.View(values), CudaDevices.View(output),
-            TensorMemory.Address(logSumExp), CudaDevices.View(outer),
-            new AttentionGradients(CudaDevices.View(q), CudaDevices.View(k), CudaDevices.View(v)), _offsets!,
-            new MaskBits(TensorMemory.Address(bits), (int)bits.shape[0], layout.Blocks));
-        return (As(q, saved[0]), As(k, saved[1]), As(v, saved[2]));
-    }
-
-    private static Tensor As(Tensor x, Tensor like) => x.to_type(like.dtype).MoveToOuterDisposeScope();
 
     private DeviceBlockMask Mask(AttentionTensor q, AttentionTensor k, BlockLayout layout, AttentionExpression expression, int layer, BlockMeans? means)
     {

@@ -8,7 +8,7 @@ namespace NablaGen.Attention.Cuda;
 
 /// <summary>
 /// Attention to every token by the kernel for blocks, all of them kept: on Hopper it outruns libtorch's (docs/performance.md). Where it does
-/// not fit (short videos, other types and heads, gradients) libtorch's it is.
+/// not fit (short videos, other types and heads) libtorch's it is.
 /// </summary>
 public sealed class CudaDenseAttention : IAttention
 {
@@ -53,8 +53,7 @@ public sealed class CudaDenseAttention : IAttention
     /// <inheritdoc/>
     public Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionSite site, BlockMeans? means = null)
     {
-        var wantsGradient = is_grad_enabled() && (q.requires_grad || k.requires_grad || v.requires_grad);
-        if (wantsGradient || layout.Tokens < FewestTokens || !CudaDevices.IsSixteenBit(v.dtype) || q.dtype != v.dtype || k.dtype != v.dtype
+        if (layout.Tokens < FewestTokens || !CudaDevices.IsSixteenBit(v.dtype) || q.dtype != v.dtype || k.dtype != v.dtype
             || q.shape[3] is not (64 or 128))
         {
             return _plain.Forward(q, k, v, layout, site);

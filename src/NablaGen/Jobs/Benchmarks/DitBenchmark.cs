@@ -6,15 +6,18 @@ using static TorchSharp.torch;
 
 namespace NablaGen.Jobs.Benchmarks;
 
+/// <summary>What a pass of training is made of, in place of what inference uses.</summary>
+/// <param name="Begin">Makes the use of a transformer for latents of a shape, in which passes have a gradient.</param>
+/// <param name="Attention">Makes the self-attention of an expression, all steps sparse, for an observer or none.</param>
+public sealed record TrainingPass(
+    Func<IVideoTransformer, long[], IAttention, ITransformerRun> Begin, Func<AttentionExpression, Device, IAttentionObserver?, IAttention> Attention);
+
 /// <summary>
 /// Times one pass through a transformer: what a solver step costs once, or twice with guidance; or a training step, which is a pass and its
 /// gradients (an optimiser's step is no matter of attention).
 /// </summary>
 public static class DitBenchmark
 {
-    /// <summary>Makes the use of a transformer in which passes have a gradient.</summary>
-    public delegate ITransformerRun TrainingRun(IVideoTransformer model, long[] latents, IAttention attention);
-
     /// <summary>Loads the model, warms up, times.</summary>
     /// <param name="model">The model: see <see cref="RandomTensorSource"/> for one in memory alone.</param>
     /// <param name="latent">Latent frames, rows, columns.</param>
@@ -23,11 +26,11 @@ public static class DitBenchmark
     /// <param name="repeats">Timed passes; the median counts.</param>
     /// <param name="batch">Videos in a pass: 2 is what guidance is in one batch.</param>
     /// <param name="resident">Layers that stay on the device, the others being streamed; null for all.</param>
-    /// <param name="training">Makes passes with a gradient, to time training steps; null times a forward pass alone.</param>
+    /// <param name="training">What makes a pass differentiable, to time training steps; null times a forward pass alone.</param>
     /// <param name="cancellation">Stops between passes.</param>
     public static IEnumerable<DitTiming> Run(
         VideoModel model, (int Frames, int Height, int Width) latent, IEnumerable<AttentionExpression> expressions, ModuleOptions options,
-        int repeats, int batch = 1, int? resident = null, TrainingRun? training = null, CancellationToken cancellation = default)
+        int repeats, int batch = 1, int? resident = null, TrainingPass? training = null, CancellationToken cancellation = default)
     {
         using (zeros([1], device: options.Device))
         {
@@ -49,19 +52,21 @@ public static class DitBenchmark
 
     private static DitTiming Time(
         IVideoTransformer model, (int Frames, int Height, int Width) latent, AttentionExpression expression, int repeats, int batch,
-        TrainingRun? training, CancellationToken cancellation)
+        TrainingPass? training, CancellationToken cancellation)
     {
         using var scope = NewDisposeScope();
         using var gradients = set_grad_enabled(training is not null);
         var (traits, device) = (model.Traits, model.Options.Device);
         var meter = new DensityMeter();
-        using var counted = AttentionFactory.Create(expression, device, denseSteps: 0, observer: meter);
-        using var silent = AttentionFactory.Create(expression, device, denseSteps: 0);
+        IAttention Attention(IAttentionObserver? observer) =>
+            training?.Attention(expression, device, observer) ?? AttentionFactory.Create(expression, device, denseSteps: 0, observer: observer);
+        using var counted = Attention(meter);
+        using var silent = Attention(null);
         long[] shape = [traits.Channels, latent.Frames, latent.Height, latent.Width];
         var latents = randn([batch, .. shape], device: device);
         using var conditioning = new Conditioning(randn([batch, traits.TextTokens, traits.TextWidth], device: device));
         var time = tensor(Enumerable.Repeat(500L, batch).ToArray()).to(device);
-        ITransformerRun Begin(IAttention attention) => training?.Invoke(model, shape, attention) ?? model.Begin(shape, attention, cancellation);
+        ITransformerRun Begin(IAttention attention) => training?.Begin(model, shape, attention) ?? model.Begin(shape, attention, cancellation);
         // The warm-up also reads the density, which the timed passes do without.
         using (var warm = Begin(counted))
         {
@@ -83,7 +88,7 @@ public static class DitBenchmark
         var velocity = run.RunHead(run.RunLayers(embedded, prompt), embedded);
         if (training)
         {
-            velocity.square().mean().backward();
+            velocity.Squared().mean().backward();
             model.Module.zero_grad();
         }
     }

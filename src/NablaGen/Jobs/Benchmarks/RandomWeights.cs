@@ -1,3 +1,4 @@
+using NablaGen.Tensors;
 using static TorchSharp.torch;
 
 namespace NablaGen.Jobs.Benchmarks;
@@ -37,7 +38,7 @@ internal static class RandomWeights
         }
         else if (parameter.shape.Count(side => side > 1) < 2)
         {
-            parameter.fill_(1);
+            parameter.Fill_(1);
         }
         else
         {

@@ -1,3 +1,4 @@
+using NablaGen.Tensors;
 using static TorchSharp.torch;
 
 namespace NablaGen.Jobs.Benchmarks;
@@ -23,11 +24,11 @@ public static class TensorPsnr
     {
         using var scope = NewDisposeScope();
         var difference = Clamped(actual) - Clamped(expected).to(actual.device);
-        return difference.square().mean([], type: ScalarType.Float64).item<double>();
+        return difference.Squared().mean([], type: ScalarType.Float64).item<double>();
     }
 
     /// <summary>Decibels.</summary>
     internal static double FromMeanSquare(double meanSquare) => 10 * Math.Log10(Peak * Peak / meanSquare);
 
-    private static Tensor Clamped(Tensor frames) => frames.to_type(ScalarType.Float32).clamp(-1, 1);
+    private static Tensor Clamped(Tensor frames) => frames.to_type(ScalarType.Float32).Clamped(-1, 1);
 }

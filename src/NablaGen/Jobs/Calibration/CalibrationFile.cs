@@ -9,9 +9,6 @@ namespace NablaGen.Jobs.Calibration;
 /// <summary>Thresholds on disk: JSON that a person can read, compare and change.</summary>
 public static class CalibrationFile
 {
-    private const string Format = "nablagen-thresholds";
-    private const int FileVersion = 1;
-
     private static readonly JsonSerializerOptions Json = new(Recipe.Json) { WriteIndented = true };
 
     /// <summary>Sees before the work that a file can be written.</summary>
@@ -22,7 +19,7 @@ public static class CalibrationFile
     /// <exception cref="NablaGenException">It cannot be written.</exception>
     public static void Write(string path, CalibratedThresholds thresholds)
     {
-        var json = new JsonObject { ["format"] = Format, ["format_version"] = FileVersion };
+        var json = new JsonObject { ["format"] = ThresholdFile.Format, ["format_version"] = ThresholdFile.FormatVersion };
         foreach (var (name, value) in JsonSerializer.SerializeToNode(thresholds, Json)!.AsObject())
         {
             json[name] = value?.DeepClone();
@@ -33,35 +30,6 @@ public static class CalibrationFile
 
     /// <summary>Reads a file.</summary>
     /// <exception cref="NablaGenException">It cannot be read, is cut or is no file of thresholds, or a number is wrong; the line says which.</exception>
-    public static CalibratedThresholds Read(string path)
-    {
-        using var document = JsonFile.Read(path);
-        var root = document.RootElement;
-        if (root.ValueKind != JsonValueKind.Object || !root.TryGetProperty("format", out var format)
-            || format.ValueKind != JsonValueKind.String || format.GetString() != Format)
-        {
-            throw new NablaGenException($"{path}: is no file of thresholds: nablagen calibrate makes one");
-        }
-
-        var version = root.TryGetProperty("format_version", out var found) ? found.GetRawText() : "none";
-        if (version != $"{FileVersion}")
-        {
-            throw new NablaGenException($"{path}: \"format_version\": expected {FileVersion}, which this NablaGen reads, found {Line.Of(version)}");
-        }
-
-        try
-        {
-            var read = root.Deserialize<CalibratedThresholds>(Json)!;
-            var thresholds = read.Thresholds;
-            return thresholds is not null && (thresholds.Layers, thresholds.Heads) == (read.Layers, read.Heads)
-                ? read
-                : throw new NablaGenException($"{path}: is for {read.Layers} layers of {read.Heads} heads, "
-                    + $"and has thresholds for {thresholds?.Layers ?? 0} layers of {thresholds?.Heads ?? 0}");
-        }
-        catch (JsonException error)
-        {
-            // What a converter refused says it best itself.
-            throw new NablaGenException($"{path}: {Line.Of((error.InnerException as NablaGenException ?? (Exception)error).Message)}", error);
-        }
-    }
+    public static CalibratedThresholds Read(string path) =>
+        ThresholdFile.Read<CalibratedThresholds>(path, file => (file.Layers, file.Heads, file.Thresholds));
 }

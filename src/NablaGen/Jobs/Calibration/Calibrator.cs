@@ -223,7 +223,7 @@ public sealed class Calibrator(TextToVideo pipeline)
         return meter.Mean!.Value;
     }
 
-    private static double Squared(Tensor x) => x.square().sum().item<float>();
+    private static double Squared(Tensor x) => x.Squared().sum().item<float>();
 
     private static double Rounded(double value) => Math.Round(value, 6);
 }

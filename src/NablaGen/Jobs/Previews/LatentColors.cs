@@ -68,8 +68,8 @@ public sealed class LatentColors
         var (softX, softY) = Samples(encode, SoftPictures(traits.TemporalStride + 1), traits);
         // Both kinds count alike.
         var weight = Math.Sqrt((double)softX.shape[0] / flatX.shape[0]);
-        var (x, y) = (cat([flatX * weight, softX]), cat([flatY * weight, softY]));
-        var normal = x.t().matmul(x) + eye(x.shape[1], dtype: ScalarType.Float64) * (Ridge * x.shape[0]);
+        var (x, y) = (cat([flatX.Times(weight), softX]), cat([flatY.Times(weight), softY]));
+        var normal = x.t().matmul(x).Plus(eye(x.shape[1], dtype: ScalarType.Float64).Times(Ridge * x.shape[0]));
         var factors = linalg.solve(normal, x.t().matmul(y)).t().contiguous().data<double>().ToArray();
         return new LatentColors([.. factors.Chunk(factors.Length / 3)]);
     }
@@ -82,7 +82,7 @@ public sealed class LatentColors
         using var scope = NewDisposeScope();
         var factors = stack(_factors.Select(row => tensor(row))).to(ScalarType.Float32).to(latents.device);
         var channels = latents.shape[0];
-        var rgb = factors.narrow(1, 0, channels).matmul(latents.to(ScalarType.Float32).reshape(channels, -1)) + factors.narrow(1, channels, 1);
+        var rgb = factors.narrow(1, 0, channels).matmul(latents.to(ScalarType.Float32).reshape(channels, -1)).Plus(factors.narrow(1, channels, 1));
         return rgb.reshape([3, .. latents.shape[1..]]).MoveToOuterDisposeScope();
     }
 
@@ -114,7 +114,7 @@ public sealed class LatentColors
         Tensor Layer(int cells) => nn.functional.interpolate(
             randn([2, 3, cells, cells], dtype: ScalarType.Float32, generator: generator), [Soft, Soft], mode: InterpolationMode.Bilinear, align_corners: false);
 
-        return (Layer(4) * 0.6 + Layer(16) * 0.3).clamp(-1, 1).unsqueeze(2).expand(-1, -1, frames, -1, -1).contiguous().MoveToOuterDisposeScope();
+        return Layer(4).Times(0.6).Plus(Layer(16).Times(0.3)).Clamped(-1, 1).unsqueeze(2).expand(-1, -1, frames, -1, -1).contiguous().MoveToOuterDisposeScope();
     }
 
     private static LatentColors? Read(string path, int channels)

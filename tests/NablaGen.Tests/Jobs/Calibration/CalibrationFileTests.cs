@@ -102,20 +102,20 @@ public sealed class CalibrationFileTests : IDisposable
     {
         var path = _folder[name];
         CalibrationFile.Write(path, Found);
-        var expression = AttentionExpression.Parse($"nabla-{path}{window}");
+        var expression = ThresholdFile.ParseExpression($"nabla-{path}{window}");
         Assert.Equal(Found.Thresholds, expression.HeadThresholds);
-        Assert.Equal((path, null), (expression.File, expression.Threshold));
+        Assert.Equal((path, null), (expression.ThresholdsName, expression.Threshold));
         Assert.Equal(window, expression.Window is { } sta ? $"_{sta}" : "");
         Assert.Equal((true, false, 0), (expression.UsesNabla, expression.IsDense, expression.DefaultDenseSteps));
         Assert.Equal($"nabla-{path}{window}", expression.ToString());
         Assert.Equal($"nabla-{Path.GetFileNameWithoutExtension(name)}{window}", expression.Name);
-        Assert.Equal(expression, AttentionExpression.Parse(expression.ToString()));
+        Assert.Equal(expression, ThresholdFile.ParseExpression(expression.ToString()));
         Assert.Equal(0.7123, expression.ThresholdOf(1, 2));
 
         // Of a recipe: the file need not be there.
         File.Delete(path);
         Assert.Equal(expression, AttentionExpression.Parse(expression.ToString(), Found.Thresholds));
-        var error = Assert.Throws<InvalidRequestException>(() => AttentionExpression.Parse($"nabla-{path}{window}"));
+        var error = Assert.Throws<InvalidRequestException>(() => ThresholdFile.ParseExpression($"nabla-{path}{window}"));
         Assert.Contains($"'{path}' is neither a threshold such as 0.7 nor a file", error.Message);
     }
 
@@ -127,8 +127,8 @@ public sealed class CalibrationFileTests : IDisposable
         try
         {
             Environment.CurrentDirectory = _folder.Path;
-            Assert.Equal(0.5, AttentionExpression.Parse("nabla-0.5").Threshold);
-            Assert.Equal(Found.Thresholds, AttentionExpression.Parse("nabla-./0.5").HeadThresholds);
+            Assert.Equal(0.5, ThresholdFile.ParseExpression("nabla-0.5").Threshold);
+            Assert.Equal(Found.Thresholds, ThresholdFile.ParseExpression("nabla-./0.5").HeadThresholds);
         }
         finally
         {
@@ -183,6 +183,6 @@ public sealed class CalibrationFileTests : IDisposable
         Assert.StartsWith($"{_folder["x.json"]}: ", error.Message);
         Assert.Contains(expected, error.Message);
         Assert.DoesNotContain('\n', error.Message);
-        Assert.Throws<NablaGenException>(() => AttentionExpression.Parse($"nabla-{_folder["x.json"]}"));
+        Assert.Throws<NablaGenException>(() => ThresholdFile.ParseExpression($"nabla-{_folder["x.json"]}"));
     }
 }

@@ -1,4 +1,5 @@
 using NablaGen.Attention;
+using NablaGen.Tensors;
 using static TorchSharp.torch;
 
 namespace NablaGen.Models.Wan.Dit;
@@ -58,7 +59,7 @@ public sealed class RopeTable : IDisposable
         var (x, y) = (pairs.select(-1, 0), pairs.select(-1, 1));
         var table = Table.unsqueeze(1);
         var (cos, sin) = (table.select(-1, 0), table.select(-1, 1));
-        return stack([x * cos - y * sin, x * sin + y * cos], -1).flatten(3).MoveToOuterDisposeScope();
+        return stack([x * cos - y * sin, (x * sin).Plus(y * cos)], -1).flatten(3).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>

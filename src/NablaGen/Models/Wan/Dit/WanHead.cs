@@ -34,7 +34,7 @@ public sealed class WanHead : Module<Tensor, Tensor, Tensor>
     public override Tensor forward(Tensor x, Tensor e)
     {
         using var scope = NewDisposeScope();
-        var m = (_modulation + e.unsqueeze(1)).chunk(2, 1);
-        return _head.forward(_norm.forward(x) * (1 + m[1]) + m[0]).MoveToOuterDisposeScope();
+        var m = _modulation.Plus(e.unsqueeze(1)).chunk(2, 1);
+        return _head.forward((_norm.forward(x) * m[1].Plus(1)).Plus(m[0])).MoveToOuterDisposeScope();
     }
 }

@@ -56,7 +56,7 @@ public sealed class WanLayer : Module<ResidualStream, Tensor, WanPrompt, DitRun,
     public override ResidualStream forward(ResidualStream stream, Tensor e, WanPrompt prompt, DitRun run, int layer)
     {
         using var scope = NewDisposeScope();
-        var m = (_modulation + e).chunk(6, 1);
+        var m = _modulation.Plus(e).chunk(6, 1);
 
         var ops = run.Ops;
 

@@ -159,7 +159,7 @@ public sealed class WanModel : Module<Tensor, Tensor, Tensor, DitRun, Tensor>, I
     {
         using var scope = NewDisposeScope();
         var half = dim / 2;
-        var frequencies = pow(10000, -arange(half, dtype: ScalarType.Float64, device: t.device) / half);
+        var frequencies = pow(10000, (-TensorArithmetic.Range(half, t.device, ScalarType.Float64)).Over(half));
         var angles = outer(t.to_type(ScalarType.Float64), frequencies);
         return cat([cos(angles), sin(angles)], 1).to_type(ScalarType.Float32).MoveToOuterDisposeScope();
     }

@@ -35,7 +35,7 @@ public sealed class WanRmsNorm : Module<Tensor, Tensor>
     {
         using var scope = NewDisposeScope();
         var x = input.to_type(ScalarType.Float32);
-        var normalised = x * (x.square().mean([-1], keepdim: true) + Eps).rsqrt();
+        var normalised = x * x.Squared().mean([-1], keepdim: true).Plus(Eps).rsqrt();
         return (normalised.to_type(input.dtype) * _weight).MoveToOuterDisposeScope();
     }
 }

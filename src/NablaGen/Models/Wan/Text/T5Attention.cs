@@ -42,7 +42,7 @@ public sealed class T5Attention : Module<Tensor, Tensor, Tensor>
         var q = Heads(_q.forward(x));
         var k = Heads(_k.forward(x));
         var v = Heads(_v.forward(x));
-        var scores = matmul(q, k.transpose(-2, -1)) + bias;
+        var scores = matmul(q, k.transpose(-2, -1)).Plus(bias);
         var y = matmul(functional.softmax(scores.to_type(ScalarType.Float32), -1).to_type(scores.dtype), v);
         return _o.forward(y.transpose(1, 2).flatten(2)).MoveToOuterDisposeScope();
     }

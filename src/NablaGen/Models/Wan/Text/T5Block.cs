@@ -45,10 +45,10 @@ public sealed class T5Block : Module<Tensor, Tensor?, Tensor?, Tensor>
         var bias = sharedBias ?? _positions!.forward(x.shape[1]);
         if (masked is not null)
         {
-            bias = bias.expand(x.shape[0], -1, -1, -1).masked_fill(masked, finfo(x.dtype).min);
+            bias = bias.expand(x.shape[0], -1, -1, -1).Masked(masked, finfo(x.dtype).min);
         }
 
-        x = x + _attention.forward(_norm1.forward(x), bias);
-        return (x + _ffn.forward(_norm2.forward(x))).MoveToOuterDisposeScope();
+        x = x.Plus(_attention.forward(_norm1.forward(x), bias));
+        return x.Plus(_ffn.forward(_norm2.forward(x))).MoveToOuterDisposeScope();
     }
 }

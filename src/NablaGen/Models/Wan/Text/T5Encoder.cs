@@ -42,7 +42,7 @@ public sealed class T5Encoder : Module<Tensor, Tensor?, Tensor>, ITextEncoder
     public override Tensor forward(Tensor ids, Tensor? mask)
     {
         using var scope = NewDisposeScope();
-        var masked = mask?.eq(0).unsqueeze(1).unsqueeze(1);
+        var masked = mask?.IsEqualTo(0).unsqueeze(1).unsqueeze(1);
         var bias = _positions?.forward(ids.shape[1]);
         var x = _tokenEmbedding.forward(ids);
         foreach (var block in _blocks)

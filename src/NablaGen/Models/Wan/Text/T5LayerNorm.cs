@@ -26,7 +26,7 @@ public sealed class T5LayerNorm : Module<Tensor, Tensor>
     public override Tensor forward(Tensor input)
     {
         using var scope = NewDisposeScope();
-        var mean = input.to_type(ScalarType.Float32).square().mean([-1], keepdim: true);
-        return (_weight * (input * (mean + Eps).rsqrt()).to_type(_weight.dtype)).MoveToOuterDisposeScope();
+        var mean = input.to_type(ScalarType.Float32).Squared().mean([-1], keepdim: true);
+        return (_weight * (input * mean.Plus(Eps).rsqrt()).to_type(_weight.dtype)).MoveToOuterDisposeScope();
     }
 }

@@ -31,7 +31,7 @@ public sealed class T5RelativeEmbedding : Module<long, Tensor>
     public override Tensor forward(long length)
     {
         using var scope = NewDisposeScope();
-        var places = arange(length, device: _embedding.parameters().First().device);
+        var places = TensorArithmetic.Range(length, _embedding.parameters().First().device);
         var buckets = Bucket(places.unsqueeze(0) - places.unsqueeze(1));
         return _embedding.forward(buckets).permute(2, 0, 1).unsqueeze(0).contiguous().MoveToOuterDisposeScope();
     }
@@ -41,10 +41,10 @@ public sealed class T5RelativeEmbedding : Module<long, Tensor>
     {
         var half = _buckets / 2;
         var exact = half / 2;
-        var ahead = distance.gt(0).to_type(ScalarType.Int64) * half;
+        var ahead = distance.IsAbove(0).to_type(ScalarType.Int64).Times(half);
         distance = distance.abs();
-        var wide = (log(distance.to_type(ScalarType.Float32) / exact) / Math.Log((double)MaxDistance / exact) * (half - exact))
-            .to_type(ScalarType.Int64) + exact;
-        return ahead + where(distance.lt(exact), distance, wide.clamp(max: half - 1));
+        var wide = log(distance.to_type(ScalarType.Float32).Over(exact)).Over(Math.Log((double)MaxDistance / exact)).Times(half - exact)
+            .to_type(ScalarType.Int64).Plus(exact);
+        return ahead.Plus(where(distance.IsBelow(exact), distance, wide.AtMost(half - 1)));
     }
 }

@@ -133,7 +133,7 @@ public sealed class CausalConv3d : Module<Tensor, FeatureCache?, Tensor>
         {
             var seen = ChannelsLast.Frames(x.slice(2, tap, tap + reach, _timeStride));
             var part = functional.conv2d(seen, _weight.select(2, tap), tap == 0 ? _bias : null, [1, 1], _padding);
-            sum = sum is null ? part : sum.add_(part);
+            sum = sum is null ? part : sum.Plus_(part);
         }
 
         return ChannelsLast.Video(sum!, x.shape[0]);

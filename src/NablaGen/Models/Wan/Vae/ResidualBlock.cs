@@ -29,7 +29,7 @@ public sealed class ResidualBlock : Module<Tensor, FeatureCache?, Tensor>
         using var scope = NewDisposeScope();
         var residual = _residual.forward(input, cache);
         var shortcut = _shortcut is null ? input : _shortcut.forward(input, cache);
-        return (is_grad_enabled() ? residual + shortcut : residual.add_(shortcut)).MoveToOuterDisposeScope();
+        return (is_grad_enabled() ? residual.Plus(shortcut) : residual.Plus_(shortcut)).MoveToOuterDisposeScope();
     }
 
     /// <summary>The checkpoint numbers the layers of its Sequential; 1, 4 (SiLU) and 5 (dropout) have no weights.</summary>

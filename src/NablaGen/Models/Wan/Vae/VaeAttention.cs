@@ -35,6 +35,6 @@ public sealed class VaeAttention : Module<Tensor, Tensor>
         var qkv = _toQkv.forward(_norm.forward(frames)).flatten(2).transpose(1, 2).unsqueeze(1).chunk(3, -1);
         var y = functional.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2]);
         var pixels = y.squeeze(1).transpose(1, 2).reshape(frames.shape);
-        return (ChannelsLast.Video(_proj.forward(pixels), input.shape[0]) + input).MoveToOuterDisposeScope();
+        return ChannelsLast.Video(_proj.forward(pixels), input.shape[0]).Plus(input).MoveToOuterDisposeScope();
     }
 }

@@ -74,11 +74,11 @@ public sealed class VaeRmsNorm : Module<Tensor, Tensor>
         {
             // In training memory's speed is what counts: 16 bits throughout but for the length.
             var length = linalg.vector_norm(input, 2, [1], keepdim: true).to_type(ScalarType.Float32);
-            var narrow = input * (_scale / length.clamp(min: Tiny)).to_type(input.dtype) * _gamma.to_type(input.dtype);
+            var narrow = input * length.AtLeast(Tiny).DividedInto(_scale).to_type(input.dtype) * _gamma.to_type(input.dtype);
             return (silu ? functional.silu(narrow) : narrow).MoveToOuterDisposeScope();
         }
 
-        var y = functional.normalize(input.to_type(ScalarType.Float32), dim: 1) * _scale * _gamma;
+        var y = functional.normalize(input.to_type(ScalarType.Float32), dim: 1).Times(_scale) * _gamma;
         return (silu ? functional.silu(y) : y).to_type(input.dtype).MoveToOuterDisposeScope();
     }
 }

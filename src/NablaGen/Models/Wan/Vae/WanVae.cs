@@ -146,7 +146,7 @@ public sealed class WanVae : Module, IVideoAutoencoder
     {
         using var scope = NewDisposeScope();
         var (mean, std) = Normalisation(latents.device);
-        var z = _conv2.forward((latents.narrow(2, frame, 1) * std + mean).to_type(_dtype), cache);
+        var z = _conv2.forward((latents.narrow(2, frame, 1) * std).Plus(mean).to_type(_dtype), cache);
         return _decoder.Deepen(z, cache).MoveToOuterDisposeScope();
     }
 

@@ -1,3 +1,4 @@
+using NablaGen.Tensors;
 using NablaGen.Tensors.Layers;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
@@ -11,7 +12,7 @@ public sealed class TorchDitOps : IDitOps
     public Tensor Modulate(WanLayerNorm norm, Tensor x, Tensor shift, Tensor scale)
     {
         using var scope = NewDisposeScope();
-        return (norm.forward(x) * (1 + scale) + shift).MoveToOuterDisposeScope();
+        return (norm.forward(x) * scale.Plus(1)).Plus(shift).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>
@@ -30,7 +31,7 @@ public sealed class TorchDitOps : IDitOps
     public Tensor AddGated(Tensor x, Tensor y, Tensor? gate)
     {
         using var scope = NewDisposeScope();
-        return (gate is null ? x + y : x + y * gate).MoveToOuterDisposeScope();
+        return x.Plus(gate is null ? y : y * gate).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>

@@ -1,6 +1,8 @@
 using System.Runtime.InteropServices;
+using NablaGen.Attention;
+using NablaGen.Attention.Cpu;
 
-namespace NablaGen.Attention.Cpu;
+namespace NablaGen.Training.Attention.Cpu;
 
 /// <summary>
 /// One head as the backward pass likes it: queries scaled by 1/√D, keys, values and the output's gradient in blocks, and two numbers a

@@ -2,10 +2,11 @@ using NablaGen.Attention;
 using NablaGen.Models.Wan.Dit;
 using NablaGen.Tensors;
 using NablaGen.Tests.Attention;
+using NablaGen.Training.Attention;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
 
-namespace NablaGen.Tests.Models;
+namespace NablaGen.Tests.Training.Attention;
 
 /// <summary>A training step through the whole transformer, NABLA against dense attention under the masks that NABLA made.</summary>
 public class DitGradientTests
@@ -41,7 +42,7 @@ public class DitGradientTests
         }
 
         var masks = new MaskRecorder();
-        using var sparse = AttentionFactory.Create(AttentionExpression.Parse(expression), CPU, denseSteps: 0, observer: masks);
+        using var sparse = DifferentiableAttention.Create(AttentionExpression.Parse(expression), CPU, denseSteps: 0, observer: masks);
         var actual = Step(golden, model, golden[input], sparse);
         using var dense = new MaskedAttention(masks);
         var expected = Step(golden, model, golden[input], dense);

@@ -1,13 +1,11 @@
 using NablaGen.Attention;
-using NablaGen.Attention.Cpu;
-using NablaGen.Attention.Cuda;
 using NablaGen.Models.Wan.Dit;
 using NablaGen.Models.Wan.Dit.Ops;
 using NablaGen.Tensors;
-using NablaGen.Tests.Attention;
+using NablaGen.Training.Attention;
 using static TorchSharp.torch;
 
-namespace NablaGen.Tests.Models;
+namespace NablaGen.Tests.Training.Attention;
 
 /// <summary>Block-sparse attention's gradients on a CUDA device, through libtorch's autograd.</summary>
 [Trait("gpu", "true")]
@@ -32,8 +30,8 @@ public class CudaGradientTests
         var layout = BlockLayout.Create(time, height, width);
         var inputs = BlockSparseGradientTests.Inputs(2, 3, layout.Tokens, dim, ScalarType.BFloat16);
         var weight = randn(2, 3, layout.Tokens, dim);
-        var expected = Gradients(new CpuBlockSparseBackend(), inputs, weight, layout, expression, CPU);
-        using var backend = new CudaBlockSparseBackend(CUDA);
+        var expected = Gradients(DifferentiableBackend.Create(CPU), inputs, weight, layout, expression, CPU);
+        using var backend = DifferentiableBackend.Create(CUDA);
         var actual = Gradients(backend, inputs, weight, layout, expression, CUDA);
         for (var i = 0; i < 3; i++)
         {
@@ -48,7 +46,7 @@ public class CudaGradientTests
         using var scope = NewDisposeScope();
         var layout = BlockLayout.Create(4, 32, 32);
         var (q, k, v) = BlockSparseGradientTests.Inputs(1, 2, layout.Tokens, 64, ScalarType.BFloat16);
-        using var backend = new CudaBlockSparseBackend(CUDA);
+        using var backend = DifferentiableBackend.Create(CUDA);
         Tensor[] Step(bool between)
         {
             using var inner = NewDisposeScope();
@@ -80,7 +78,7 @@ public class CudaGradientTests
         var layout = BlockLayout.Create(4, 32, 32);
         using var scope = NewDisposeScope();
         var (q, k, v) = BlockSparseGradientTests.Inputs(1, 2, layout.Tokens, 64, ScalarType.BFloat16);
-        using var backend = new CudaBlockSparseBackend(CUDA);
+        using var backend = DifferentiableBackend.Create(CUDA);
         void Step()
         {
             using var inner = NewDisposeScope();
@@ -142,7 +140,7 @@ public class CudaGradientTests
 
         var x = golden["x"];
         var meter = new DensityMeter();
-        using var attention = AttentionFactory.Create(AttentionExpression.Parse(expression), device, denseSteps: 0, observer: meter);
+        using var attention = DifferentiableAttention.Create(AttentionExpression.Parse(expression), device, denseSteps: 0, observer: meter);
         using var run = new DitRun(model.Config, (int)x.shape[1], (int)x.shape[2], (int)x.shape[3], attention, options, new TorchDitOps());
         var output = model.forward(x.unsqueeze(0).to(device), golden["t"].to(device), golden["context"].unsqueeze(0).to(device), run);
         (output - 1).square().mean().backward();

@@ -1,8 +1,8 @@
 using NablaGen.Attention;
-using NablaGen.Attention.Cpu;
+using NablaGen.Training.Attention;
 using static TorchSharp.torch;
 
-namespace NablaGen.Tests.Attention;
+namespace NablaGen.Tests.Training.Attention;
 
 [Trait(Lane.Name, Lane.Alone)]
 [Collection(nameof(AloneCollection))]
@@ -19,7 +19,7 @@ public class BlockSparseGradientMemoryTests
         using var outer = NewDisposeScope();
         using var device = new OtherThread();
         var (q, k, v) = BlockSparseGradientTests.Inputs(1, 2, Layout.Tokens, 64, ScalarType.Float32);
-        var backend = new CpuBlockSparseBackend();
+        var backend = DifferentiableBackend.Create(CPU);
         void Step()
         {
             using var scope = NewDisposeScope();
@@ -57,7 +57,7 @@ public class BlockSparseGradientMemoryTests
     {
         using var outer = NewDisposeScope();
         var (q, k, v) = BlockSparseGradientTests.Inputs(1, 2, Layout.Tokens, 64, ScalarType.Float32);
-        var backend = new CpuBlockSparseBackend();
+        var backend = DifferentiableBackend.Create(CPU);
         using (NewDisposeScope())
         {
             backend.Forward(q, k, v, Layout, AttentionExpression.Nabla(0.1), out _);
@@ -85,7 +85,7 @@ public class BlockSparseGradientMemoryTests
         var most = before;
         using (new Timer(_ => most = Math.Max(most, Resident()), null, 0, 5))
         {
-            new CpuBlockSparseBackend().Forward(q, k, v, layout, AttentionExpression.Nabla(0.02), out var _).square().sum().backward();
+            DifferentiableBackend.Create(CPU).Forward(q, k, v, layout, AttentionExpression.Nabla(0.02), out var _).square().sum().backward();
         }
 
         Assert.InRange(most - before, 4L << 20, 110L << 20);

@@ -1,9 +1,12 @@
 using NablaGen.Attention;
 using NablaGen.Attention.Cpu;
+using NablaGen.Tests.Attention;
+using NablaGen.Training.Attention;
+using NablaGen.Training.Attention.Cpu;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
 
-namespace NablaGen.Tests.Attention;
+namespace NablaGen.Tests.Training.Attention;
 
 public class BlockSparseGradientTests
 {
@@ -31,7 +34,7 @@ public class BlockSparseGradientTests
         using var scope = NewDisposeScope();
         var layout = BlockLayout.Create(time, height, width);
         var (q, k, v) = Inputs(2, 3, layout.Tokens, dim, ScalarType.Float32);
-        var output = new CpuBlockSparseBackend().Forward(q, k, v, layout, AttentionExpression.Parse(expression), out var kept);
+        var output = DifferentiableBackend.Create(CPU).Forward(q, k, v, layout, AttentionExpression.Parse(expression), out var kept);
         var weight = randn_like(output);
         (output * weight).sum().backward();
 
@@ -50,7 +53,7 @@ public class BlockSparseGradientTests
         var (q, k, v) = Inputs(1, 2, layout.Tokens, 32, ScalarType.Float32);
         // A window, so that no step across a threshold changes the mask.
         var expression = AttentionExpression.Parse("sta-1-3-3");
-        var backend = new CpuBlockSparseBackend();
+        var backend = DifferentiableBackend.Create(CPU);
         var weight = randn_like(v);
         double Loss(Tensor a, Tensor b, Tensor c)
         {
@@ -79,16 +82,17 @@ public class BlockSparseGradientTests
         var layout = BlockLayout.Create(4, 8, 24);
         var (q, k, v) = Inputs(1, 2, layout.Tokens, 32, ScalarType.Float32);
         // One block each, so of twelve key blocks some have no query.
-        var output = new CpuBlockSparseBackend().Forward(q, k, v, layout, AttentionExpression.Nabla(0.01), out var kept);
+        var output = DifferentiableBackend.Create(CPU).Forward(q, k, v, layout, AttentionExpression.Nabla(0.01), out var kept);
         var mask = (BlockMask)kept;
         output.square().sum().backward();
+        var lists = new QueryLists(mask);
         var alone = 0;
         for (var head = 0; head < 2; head++)
         {
             for (var block = 0; block < layout.Blocks; block++)
             {
                 Assert.Equal(1, mask.Row(head, block).Length);
-                var reached = mask.Column(head, block).Length > 0;
+                var reached = lists.Of(head, block).Length > 0;
                 alone += reached ? 0 : 1;
                 foreach (var gradient in new[] { k.grad!, v.grad! })
                 {
@@ -111,12 +115,13 @@ public class BlockSparseGradientTests
         var (q, k, v) = BlockSparseTests.Random(1, 3, layout.Tokens, 32);
         new CpuBlockSparseBackend().Forward(q, k, v, layout, AttentionExpression.Parse(expression), out var kept);
         var mask = (BlockMask)kept;
+        var lists = new QueryLists(mask);
         for (var head = 0; head < mask.Heads; head++)
         {
             for (var key = 0; key < layout.Blocks; key++)
             {
                 var expected = Enumerable.Range(0, layout.Blocks).Where(query => mask.Row(head, query).Contains(key));
-                Assert.Equal(expected, mask.Column(head, key).ToArray());
+                Assert.Equal(expected, lists.Of(head, key).ToArray());
             }
         }
     }
@@ -127,7 +132,7 @@ public class BlockSparseGradientTests
         using var scope = NewDisposeScope();
         var layout = BlockLayout.Create(2, 16, 16);
         var (q, k, v) = Inputs(1, 2, layout.Tokens, 64, ScalarType.BFloat16);
-        var output = new CpuBlockSparseBackend().Forward(q, k, v, layout, AttentionExpression.Nabla(0.5), out var kept);
+        var output = DifferentiableBackend.Create(CPU).Forward(q, k, v, layout, AttentionExpression.Nabla(0.5), out var kept);
         var weight = randn_like(output);
         (output * weight).sum().backward();
         var (_, exact) = Dense(q, k, v, (BlockMask)kept, weight);
@@ -147,7 +152,7 @@ public class BlockSparseGradientTests
         var x = randn(2, layout.Tokens, 3, 16, requires_grad: true);
         var (k, v) = (randn(2, 3, layout.Tokens, 16), randn(2, 3, layout.Tokens, 16));
         var q = x.transpose(1, 2);
-        var output = new CpuBlockSparseBackend().Forward(q, k, v, layout, AttentionExpression.Nabla(0.5), out var kept);
+        var output = DifferentiableBackend.Create(CPU).Forward(q, k, v, layout, AttentionExpression.Nabla(0.5), out var kept);
         (output.transpose(1, 2).flatten(2).square().sum() + q.sum()).backward();
 
         var (exactOutput, _) = Dense(q, k, v, (BlockMask)kept, ones_like(output));
@@ -161,7 +166,7 @@ public class BlockSparseGradientTests
         using var scope = NewDisposeScope();
         var layout = BlockLayout.Create(1, 16, 16);
         var (q, k, v) = Inputs(1, 1, layout.Tokens, 16, ScalarType.Float32);
-        var backend = new CpuBlockSparseBackend();
+        var backend = DifferentiableBackend.Create(CPU);
         using (no_grad())
         {
             Assert.False(backend.Forward(q, k, v, layout, AttentionExpression.Nabla(0.5), out _).requires_grad);
@@ -178,7 +183,7 @@ public class BlockSparseGradientTests
         using var scope = NewDisposeScope();
         var layout = BlockLayout.Create(2, 17, 23);
         var (q, k, v) = Inputs(1, 2, layout.Tokens, 32, ScalarType.Float32);
-        var loss = new CpuBlockSparseBackend().Forward(q, k, v, layout, AttentionExpression.Nabla(0.5), out _).square().sum();
+        var loss = DifferentiableBackend.Create(CPU).Forward(q, k, v, layout, AttentionExpression.Nabla(0.5), out _).square().sum();
         var first = autograd.grad([loss], [q, k, v], retain_graph: true);
         var second = autograd.grad([loss], [q, k, v]);
         for (var i = 0; i < 3; i++)

@@ -1,6 +1,8 @@
 using System.Runtime.CompilerServices;
+using NablaGen.Attention;
+using NablaGen.Attention.Cpu;
 
-namespace NablaGen.Attention.Cpu;
+namespace NablaGen.Training.Attention.Cpu;
 
 /// <summary>
 /// Gradients of one head's block-sparse attention. The weights P = e^(S − lse) are computed anew a block pair at a time;
@@ -14,28 +16,29 @@ internal static unsafe class BlockSparseBackwardKernel
 
     /// <summary>Writes the three gradients; a block without partners gets zeros.</summary>
     /// <param name="packed">The head.</param>
-    /// <param name="mask">The lists.</param>
+    /// <param name="mask">The blocks that the forward pass kept.</param>
+    /// <param name="queries">The same, by key block.</param>
     /// <param name="head">The head's number in <paramref name="mask"/>.</param>
     /// <param name="q">[L, D]</param>
     /// <param name="k">[L, D]</param>
     /// <param name="v">[L, D]</param>
-    public static void Run(PackedGradient packed, BlockMask mask, int head, float* q, float* k, float* v)
+    public static void Run(PackedGradient packed, BlockMask mask, QueryLists queries, int head, float* q, float* k, float* v)
     {
         if (packed.Lanes == Lanes16.Count)
         {
-            Run<Lanes16>(packed, mask, head, q, k, v);
+            Run<Lanes16>(packed, mask, queries, head, q, k, v);
         }
         else
         {
-            Run<Lanes8>(packed, mask, head, q, k, v);
+            Run<Lanes8>(packed, mask, queries, head, q, k, v);
         }
     }
 
-    private static void Run<T>(PackedGradient packed, BlockMask mask, int head, float* q, float* k, float* v)
+    private static void Run<T>(PackedGradient packed, BlockMask mask, QueryLists queries, int head, float* q, float* k, float* v)
         where T : struct, ILanes<T>
     {
         ForEachBlock(packed, (block, scratch) => Queries<T>(packed, block, mask.Row(head, block), scratch, q));
-        ForEachBlock(packed, (block, scratch) => Keys<T>(packed, block, mask.Column(head, block), scratch, k, v));
+        ForEachBlock(packed, (block, scratch) => Keys<T>(packed, block, queries.Of(head, block), scratch, k, v));
     }
 
     private static void ForEachBlock(PackedGradient packed, Action<int, Scratch> work) =>

@@ -1,6 +1,6 @@
 using static TorchSharp.torch;
 
-namespace NablaGen.Tensors;
+namespace NablaGen.Training.Autograd;
 
 /// <summary>
 /// Hands gradients from a backward pass of ours to libtorch, which copies their handles after the pass has returned and does not free ours:

@@ -1,4 +1,7 @@
-namespace NablaGen.Attention.Cpu;
+using NablaGen.Attention;
+using NablaGen.Attention.Cpu;
+
+namespace NablaGen.Training.Attention.Cpu;
 
 /// <summary>
 /// One matrix of one head (queries, keys, values or the output's gradient) in blocks padded with zeros to 64 rows and to widths of 16

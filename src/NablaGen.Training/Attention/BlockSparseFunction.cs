@@ -1,7 +1,7 @@
-using NablaGen.Tensors;
+using NablaGen.Training.Autograd;
 using static TorchSharp.torch;
 
-namespace NablaGen.Attention;
+namespace NablaGen.Training.Attention;
 
 /// <summary>
 /// Block-sparse attention as a step of libtorch's autograd. The gradient goes through the kept blocks; the choice of blocks has none,
@@ -13,25 +13,24 @@ namespace NablaGen.Attention;
 /// </remarks>
 internal sealed class BlockSparseFunction : autograd.SingleTensorFunction<BlockSparseFunction>
 {
+    private const string DifferentiatorKey = "differentiator";
     private const string CallKey = "call";
 
     /// <inheritdoc/>
     public override string Name => nameof(BlockSparseFunction);
 
-    /// <summary>The call's attention, with a gradient where one is wanted.</summary>
-    public static Tensor Run(IBlockSparseCall call, Tensor q, Tensor k, Tensor v)
-    {
-        var wantsGradient = is_grad_enabled() && (q.requires_grad || k.requires_grad || v.requires_grad);
-        return wantsGradient ? apply(q, k, v, call) : call.Forward(q, k, v, saved: null);
-    }
+    /// <summary>The attention's output, whose gradient <paramref name="differentiator"/> will compute.</summary>
+    public static Tensor Run(IAttentionDifferentiator differentiator, DifferentiableCall call, Tensor q, Tensor k, Tensor v) =>
+        apply(q, k, v, differentiator, call);
 
     /// <inheritdoc/>
     public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
     {
-        var call = (IBlockSparseCall)vars[3];
+        var (differentiator, call) = ((IAttentionDifferentiator)vars[3], (DifferentiableCall)vars[4]);
         var saved = new List<Tensor>();
-        var output = call.Forward((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], saved);
+        var output = differentiator.Forward(call, (Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], saved);
         ctx.save_for_backward(saved);
+        ctx.save_data(DifferentiatorKey, differentiator);
         ctx.save_data(CallKey, call);
         return output;
     }
@@ -40,8 +39,9 @@ internal sealed class BlockSparseFunction : autograd.SingleTensorFunction<BlockS
     public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
     {
         using var scope = NewDisposeScope();
-        var call = (IBlockSparseCall)ctx.get_data(CallKey);
-        var (q, k, v) = call.Backward(grad_output, ctx.get_saved_variables());
-        return GradientHandover.Pass([q, k, v, null], [grad_output]);
+        var differentiator = (IAttentionDifferentiator)ctx.get_data(DifferentiatorKey);
+        var call = (DifferentiableCall)ctx.get_data(CallKey);
+        var (q, k, v) = differentiator.Backward(call, grad_output, ctx.get_saved_variables());
+        return GradientHandover.Pass([q, k, v, null, null], [grad_output]);
     }
 }

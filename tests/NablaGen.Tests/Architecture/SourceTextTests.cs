@@ -1,0 +1,59 @@
+using System.Runtime.CompilerServices;
+using System.Text.RegularExpressions;
+
+namespace NablaGen.Tests.Architecture;
+
+/// <summary>What only one place of the source text may say.</summary>
+public partial class SourceTextTests
+{
+    // A checkpoint's file names and its layers' keys are its layout's and its family's to know.
+    private const string Family = "NablaGen/Models/Wan/";
+
+    // Literals outside of it today. The list may only shrink: one that is mended fails until it is struck out.
+    private static readonly (string File, string Literal)[] Debts =
+    [
+        // Which weights Muon may move.
+        ("NablaGen.Training/Optimization/Optimizer.cs", "\"blocks."),
+    ];
+
+    [Fact]
+    public void No_file_name_and_no_key_of_a_checkpoint_outside_its_family()
+    {
+        var found = Literals().Where(place => !Debts.Contains(place)).Distinct().ToList();
+        Assert.True(found.Count == 0, string.Join('\n', found.Select(place => $"{place.File}: {place.Literal}")));
+    }
+
+    [Fact]
+    public void Each_known_debt_is_still_owed()
+    {
+        var found = Literals().ToHashSet();
+        var mended = Debts.Where(debt => !found.Contains(debt)).ToList();
+        Assert.True(mended.Count == 0, string.Join('\n', mended.Select(debt => $"{debt.File} does not say {debt.Literal} any more: strike it out")));
+    }
+
+    [Theory]
+    [InlineData("var x = $\"blocks.{layer}.\";", true)]
+    [InlineData("Open(\"config.json\")", true)]
+    [InlineData("\"google/umt5-xxl/spiece.model\"", true)]
+    [InlineData("\"diffusion_pytorch_model.safetensors\"", true)]
+    [InlineData("$\"1 to {most} blocks.\"", false)]
+    [InlineData("\"a folder with config.json in it\"", false)]
+    public void Such_literals_are_found(string code, bool expected) => Assert.Equal(expected, Literal().IsMatch(code));
+
+    private static IEnumerable<(string File, string Literal)> Literals()
+    {
+        var root = Path.GetFullPath(Path.Combine(Folder(), "../../../src"));
+        Assert.SkipUnless(Directory.Exists(root), "needs the sources");
+        return Directory.EnumerateFiles(root, "*.cs", SearchOption.AllDirectories)
+            .Select(path => (Path: path, Name: Path.GetRelativePath(root, path).Replace('\\', '/')))
+            .Where(file => !file.Name.Contains("/obj/", StringComparison.Ordinal) && !file.Name.StartsWith(Family, StringComparison.Ordinal))
+            .SelectMany(file => Literal().Matches(File.ReadAllText(file.Path)).Select(match => (file.Name, match.Value)));
+    }
+
+    private static string Folder([CallerFilePath] string source = "") => Path.GetDirectoryName(source)!;
+
+    [GeneratedRegex("""
+        "blocks\.|"([^" ]*/)?(config\.json|diffusion_pytorch_model[^" ]*|models_t5[^" ]*|Wan2\.1_VAE[^" ]*|[^" ]*spiece\.model)"
+        """)]
+    private static partial Regex Literal();
+}
