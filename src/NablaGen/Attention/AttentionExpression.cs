@@ -10,7 +10,7 @@ namespace NablaGen.Attention;
 /// them.
 /// </summary>
 /// <param name="Threshold">
-/// NABLA's thr: the share of each row's mass that the kept blocks carry, in (0, 1]; null without NABLA, and where each head has its own.
+/// NABLA's threshold: the share of each row's mass that the kept blocks carry, in (0, 1]; null without NABLA, and where each head has its own.
 /// </param>
 /// <param name="Window">The STA window; null without STA.</param>
 public sealed partial record AttentionExpression(double? Threshold, StaWindow? Window)
@@ -52,13 +52,18 @@ public sealed partial record AttentionExpression(double? Threshold, StaWindow? W
     /// <param name="text">The expression.</param>
     /// <exception cref="InvalidRequestException">It is not one of the forms, a number is out of range, or there is no such file.</exception>
     /// <exception cref="NablaGenException">The file is no file of thresholds.</exception>
-    public static AttentionExpression Parse(string text) => Parse(text, null);
+    public static AttentionExpression Parse(string text) => Parse(text, file => System.IO.File.Exists(file)
+        ? CalibrationFile.Read(file).Thresholds
+        : throw new InvalidRequestException($"attention '{text}': '{file}' is neither a threshold such as 0.7 nor a file of thresholds that is there"));
 
-    /// <summary>Reads an expression whose thresholds are known: those of a recipe. Its file need not be there any more.</summary>
+    /// <summary>Reads a recipe's expression. The file that it may name is only a name, and is never opened.</summary>
     /// <param name="text">The expression.</param>
-    /// <param name="thresholds">What <c>nabla-FILE</c> stands for; null to read the file.</param>
-    /// <exception cref="NablaGenException">As for <see cref="Parse(string)"/>.</exception>
-    public static AttentionExpression Parse(string text, HeadThresholds? thresholds)
+    /// <param name="thresholds">What <c>nabla-FILE</c> stands for; null where the recipe has none.</param>
+    /// <exception cref="InvalidRequestException">It is not one of the forms, a number is out of range, or it names a file and there are no thresholds.</exception>
+    public static AttentionExpression ParseRecipe(string text, HeadThresholds? thresholds) => Parse(text, file => thresholds
+        ?? throw new InvalidRequestException($"attention '{text}' names the file '{file}', and the recipe lacks the thresholds that were in it (head_thresholds)"));
+
+    private static AttentionExpression Parse(string text, Func<string, HeadThresholds> thresholdsOf)
     {
         ArgumentNullException.ThrowIfNull(text);
         if (text == "dense")
@@ -81,14 +86,9 @@ public sealed partial record AttentionExpression(double? Threshold, StaWindow? W
             return new AttentionExpression(CheckThreshold(threshold, text), window);
         }
 
-        if (thresholds is null && !System.IO.File.Exists(nabla.Value))
-        {
-            throw new InvalidRequestException($"attention '{text}': '{nabla.Value}' is neither a threshold such as 0.7 nor a file of thresholds that is there");
-        }
-
         return new AttentionExpression(null, window)
         {
-            HeadThresholds = thresholds ?? CalibrationFile.Read(nabla.Value).Thresholds,
+            HeadThresholds = thresholdsOf(nabla.Value),
             File = nabla.Value,
         };
     }

@@ -143,7 +143,7 @@ public class HeadThresholdsTests
         using var scalar = new DeviceBlockMask(device, heads, blocks);
         // Room for two heads at a time.
         using var nabla = new NablaMaskBuilder(device, scoreBytes: 2L * blocks * NablaScores.StrideFor(blocks) * 4);
-        nabla.Run(q.Pointer, k.Pointer, 64, offsets, MassThreshold.ByHead(dropped.Pointer), null, mask);
+        nabla.Run(q.Pointer, k.Pointer, 64, offsets, NablaThreshold.ByHead(dropped.Pointer), null, mask);
         device.Synchronize();
         var got = mask.ToHost();
         for (var head = 0; head < heads; head++)

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using NablaGen.Attention;
+using NablaGen.Generation;
 using NablaGen.Jobs.Benchmarks;
 using NablaGen.Models.Wan;
 using NablaGen.Models.Wan.Dit;
