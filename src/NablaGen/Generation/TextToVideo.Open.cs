@@ -22,11 +22,13 @@ public sealed partial class TextToVideo
     public static TextToVideo Open(string model, string device = "auto", string dtype = "auto", bool keepLoaded = false, string? vram = null)
     {
         var opened = VideoModel.Open(model);
+        var defaults = GenerationDefaults.Of(opened.Defaults);
         TorchRuntime.Load();
         var place = DeviceChoice.Resolve(device);
-        var pipeline = new TextToVideo(opened, place, DeviceChoice.ResolveDtype(dtype, place), keepLoaded, DeviceChoice.ResolveVram(vram, place));
-        _ = pipeline.Defaults;
-        return pipeline;
+        return new TextToVideo(opened, place, DeviceChoice.ResolveDtype(dtype, place), keepLoaded, DeviceChoice.ResolveVram(vram, place))
+        {
+            _defaults = defaults,
+        };
     }
 
     /// <summary>Makes a video of a prompt and, before decoding, saves its latents beside it.</summary>

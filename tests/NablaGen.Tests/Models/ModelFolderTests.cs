@@ -1,3 +1,4 @@
+using NablaGen.Generation;
 using NablaGen.Models.Wan;
 using NablaGen.Tests.Weights;
 using NablaGen.Weights;

@@ -1,4 +1,4 @@
-using NablaGen.Models;
+using NablaGen.Generation;
 using NablaGen.Models.Wan;
 using NablaGen.Models.Wan.Text;
 using NablaGen.Models.Wan.Vae;

@@ -64,7 +64,7 @@ public sealed class RequestFieldTableTests : IDisposable
         Assert.Equal(RecipeOf(null), RecipeOf(0));
         // Made again, it has its own default and not a model's.
         var model = GenerationDefaults.Of(WanDefaults.Values.With(("reuse_limit", 0.75)), Table);
-        Assert.Equal(0, PartialRequest.Of(RecipeOf(0), Table).ToRequest(model).Get(Reuse));
+        Assert.Equal(0.0, PartialRequest.Of(RecipeOf(0), Table).ToRequest(model).Get(Reuse));
         Assert.Equal("here: the recipe's \"reuse_limit\": expected a number from 0 to 1, found \"0.25\"",
             Assert.Throws<NablaGenException>(() => Recipe.Parse(recipe.ToJson().Replace("0.25", "\"0.25\""), "here", Table)).Message);
     }

@@ -8,8 +8,7 @@ public sealed class BatchManifestTests : IDisposable
     private static readonly Recipe Recipe = Recipe.Of(
         new PartialRequest { Prompt = "猫 \"x\"", Seed = 1, Steps = 1, Solver = "euler", Guidance = 1, Width = 16, Height = 16, Frames = 1, Fps = 8 }
             .ToRequest(GenerationDefaults.Wan),
-        "m", "0123", "cpu", "float32") with
-    { Version = "1" };
+        "m", "0123", "cpu", "float32");
 
     private readonly TempFolder _folder = new();
 

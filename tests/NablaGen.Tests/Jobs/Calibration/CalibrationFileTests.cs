@@ -1,7 +1,6 @@
 using NablaGen.Attention;
 using NablaGen.Generation;
 using NablaGen.Jobs.Calibration;
-using NablaGen.Models;
 using NablaGen.Models.Wan.Dit;
 using NablaGen.Models.Wan.Vae;
 

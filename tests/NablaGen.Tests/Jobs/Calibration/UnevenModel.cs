@@ -1,5 +1,4 @@
 using NablaGen.Jobs.Benchmarks;
-using NablaGen.Models;
 using NablaGen.Models.Wan;
 using NablaGen.Models.Wan.Dit;
 using NablaGen.Models.Wan.Text;

@@ -1,6 +1,6 @@
 using System.Text.Json;
 using NablaGen.Generation;
-using NablaGen.Models;
+using NablaGen.Models.Wan;
 using NablaGen.Training.Evaluation;
 using NablaGen.Training.Evaluation.Results;
 using NablaGen.Training.Evaluation.Running;
