@@ -21,7 +21,7 @@ public class HeadThresholdsTests
         using var scope = NewDisposeScope();
         var layout = BlockLayout.Create(2, 20, 28);
         var (q, k, v) = (Draw(layout, 32, 1), Draw(layout, 32, 2), Draw(layout, 32, 3));
-        var expression = AttentionExpression.Parse("nabla-some.json" + window, Thresholds);
+        var expression = AttentionExpression.ParseRecipe("nabla-some.json" + window, Thresholds);
         using var attention = AttentionFactory.Create(expression, CPU);
         var backend = new CpuBlockSparseBackend();
         for (var layer = 0; layer < 2; layer++)
@@ -102,7 +102,7 @@ public class HeadThresholdsTests
         using var scope = NewDisposeScope();
         var layout = BlockLayout.Create(3, 20, 28);
         var (q, k, v) = (OnCuda(1), OnCuda(2), OnCuda(3));
-        var expression = AttentionExpression.Parse("nabla-some.json" + window, Thresholds);
+        var expression = AttentionExpression.ParseRecipe("nabla-some.json" + window, Thresholds);
         using var backend = new CudaBlockSparseBackend(CUDA);
         using var alone = new CudaBlockSparseBackend(CUDA);
         for (var layer = 0; layer < 2; layer++)

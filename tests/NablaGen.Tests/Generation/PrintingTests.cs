@@ -2,7 +2,6 @@ using System.Collections;
 using System.Reflection;
 using NablaGen.Attention;
 using NablaGen.Generation;
-using NablaGen.Generation.Fields;
 using NablaGen.Models;
 
 namespace NablaGen.Tests.Generation;

@@ -113,7 +113,7 @@ public sealed class CalibrationFileTests : IDisposable
 
         // Of a recipe: the file need not be there.
         File.Delete(path);
-        Assert.Equal(expression, AttentionExpression.Parse(expression.ToString(), Found.Thresholds));
+        Assert.Equal(expression, AttentionExpression.ParseRecipe(expression.ToString(), Found.Thresholds));
         var error = Assert.Throws<InvalidRequestException>(() => AttentionExpression.Parse($"nabla-{path}{window}"));
         Assert.Contains($"'{path}' is neither a threshold such as 0.7 nor a file", error.Message);
     }
