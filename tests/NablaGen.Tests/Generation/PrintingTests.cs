@@ -89,6 +89,13 @@ public sealed class PrintingTests
             return array;
         }
 
+        if (type.IsGenericType && type.GetGenericTypeDefinition() == typeof(IReadOnlyDictionary<,>))
+        {
+            var items = (IDictionary)Activator.CreateInstance(typeof(Dictionary<,>).MakeGenericType(type.GetGenericArguments()))!;
+            items.Add(Sample(type.GetGenericArguments()[0])!, Sample(type.GetGenericArguments()[1]));
+            return items;
+        }
+
         return IsRecord(type) ? MakeRecord(type) : null;
     }
 
