@@ -1,4 +1,3 @@
-using NablaGen.Models;
 using NablaGen.Models.Wan;
 using NablaGen.Models.Wan.Text.Tokenizer;
 using NablaGen.Weights;
@@ -41,7 +40,7 @@ internal static class GoldenModelFolder
             Name = "golden",
             TextEncoder = ModelConfigs.ParseTextEncoder(text.Metadata("config"), "t5") with { Vocab = tokens },
             Vae = ModelConfigs.ParseVae(vae.Metadata("config"), "vae"),
-            Defaults = new GenerationDefaults { Width = 64, Height = 64, Frames = 5, Fps = 8, Steps = 4, NegativePrompt = "blurry" },
+            Defaults = WanDefaults.Values.With(("width", 64), ("height", 64), ("frames", 5), ("fps", 8), ("steps", 4), ("negative_prompt", "blurry")),
         }.Save(Path.Combine(path, NablaGenJson.FileName));
     }
 

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using NablaGen.Cli.Output;
 using NablaGen.Generation;
+using NablaGen.Generation.Fields;
 using NablaGen.Jobs.Batch;
 
 namespace NablaGen.Cli.Commands;
@@ -46,22 +47,20 @@ internal sealed class BatchCommand
     };
 
     private readonly Option<bool> _json = new("--json") { Description = "Print events as JSON lines" };
-    private readonly GenerationOptions _options = new()
-    {
-        Seed = { Description = "Seed of every row that has none [default: derived from the prompt, the same each time]" },
-    };
+    private readonly GenerationOptions _options = new();
 
     private readonly ModelOptions _model = new();
 
     public static Command Create()
     {
         var self = new BatchCommand();
+        self._options[RequestFields.Seed].Description = "Seed of every row that has none [default: derived from the prompt, the same each time]";
         var command = new Command("batch", "Make a video of each row of a file; run again, what is missing.")
         {
             self._file, self._outputDir, self._seeds, self._repeat, self._shard, self._retryFailed, self._failFast, self._verify,
             self._discardLatents, self._json, self._model.Model,
         };
-        self._options.AddTo(command, except: self._options.Prompt);
+        self._options.AddTo(command, except: RequestFields.Prompt);
         command.Add(self._model.Device);
         command.Add(self._model.Dtype);
         command.Add(self._model.Vram);

@@ -3,6 +3,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using NablaGen.Cli.Output;
 using NablaGen.Generation;
+using NablaGen.Generation.Fields;
 using NablaGen.Jobs.Batch;
 using NablaGen.Jobs.Calibration;
 using NablaGen.Models;
@@ -47,14 +48,15 @@ internal sealed class CalibrateCommand
     {
         var self = new CalibrateCommand();
         var options = self._options;
-        options.Seed.Description = "Seed of the first prompt's noise; each further one has the next [default: 0]";
+        options[RequestFields.Seed].Description = "Seed of the first prompt's noise; each further one has the next [default: 0]";
         var command = new Command("calibrate", "Find a threshold for each layer and head, for --attention nabla-FILE.")
         {
             self._model.Model, self._density, self._error, self._prompts, self._measured, self._output,
         };
         options.AddTo(command, except:
         [
-            options.Prompt, options.Attention, options.Threshold, options.TargetDensity, options.DenseSteps, options.DenseLayers, options.Fps,
+            RequestFields.Prompt, RequestFields.Attention, RequestFields.Threshold, RequestFields.TargetDensity, RequestFields.DenseSteps,
+            RequestFields.DenseLayers, RequestFields.Fps,
         ]);
         command.Add(self._model.Device);
         command.Add(self._model.Dtype);
@@ -101,15 +103,16 @@ internal sealed class CalibrateCommand
 
     private static GenerationRequest[] Requests(string? file, PartialRequest flags, VideoModel model)
     {
+        var defaults = GenerationDefaults.Of(model.Defaults);
         // Each prompt has noise of its own, the same in a second run.
         PartialRequest Flags(int index) => flags with { Seed = (flags.Seed ?? 0) + index };
 
         return file is null
-            ? [.. CalibrationPrompts.Default.Select((prompt, i) => (Flags(i) with { Prompt = prompt }).ToRequest(model.Defaults))]
-            : [.. PromptFile.Read(file).Select((row, i) => Over(row, Flags(i), model))];
+            ? [.. CalibrationPrompts.Default.Select((prompt, i) => (Flags(i) with { Prompt = prompt }).ToRequest(defaults))]
+            : [.. PromptFile.Read(file).Select((row, i) => Over(row, Flags(i), defaults))];
     }
 
-    private static GenerationRequest Over(PromptRow row, PartialRequest flags, VideoModel model)
+    private static GenerationRequest Over(PromptRow row, PartialRequest flags, GenerationDefaults defaults)
     {
         var own = row.Request;
         if (own.Attention is not null || own.TargetDensity is not null || own.DenseSteps is not null || own.DenseLayers is not null)
@@ -118,7 +121,7 @@ internal sealed class CalibrateCommand
                 + "what is measured is sampled with dense attention");
         }
 
-        return own.Over(flags, model.Defaults).ToRequest(model.Defaults);
+        return own.Over(flags, defaults).ToRequest(defaults);
     }
 
     private static string Output(string? named)

@@ -2,6 +2,7 @@ using System.CommandLine;
 using NablaGen.Attention;
 using NablaGen.Cli.Output;
 using NablaGen.Generation;
+using NablaGen.Generation.Fields;
 using NablaGen.Jobs.Batch;
 using NablaGen.Jobs.Compare;
 using NablaGen.Models;
@@ -43,12 +44,12 @@ internal sealed class CompareCommand
     {
         var self = new CompareCommand();
         var command = new Command("compare", "Make a video with several attentions from the same noise, and a page that shows them beside one another.");
-        command.Add(self._options.Prompt);
+        command.Add(self._options[RequestFields.Prompt]);
         command.Add(self._prompts);
         command.Add(self._model.Model);
         command.Add(self._attention);
         // One target density would make all of NABLA alike.
-        self._options.AddTo(command, except: [self._options.Prompt, self._options.Attention, self._options.Threshold, self._options.TargetDensity]);
+        self._options.AddTo(command, except: [RequestFields.Prompt, RequestFields.Attention, RequestFields.Threshold, RequestFields.TargetDensity]);
         command.Add(self._model.Device);
         command.Add(self._model.Dtype);
         command.Add(self._model.Vram);
@@ -102,7 +103,7 @@ internal sealed class CompareCommand
 
     private void CheckPrompt(ParseResult parsed)
     {
-        switch (parsed.GetValue(_options.Prompt), parsed.GetValue(_prompts))
+        switch (parsed.GetValue(_options[RequestFields.Prompt]), parsed.GetValue(_prompts))
         {
             case (null, null):
                 throw new InvalidRequestException("there is nothing to make: give --prompt, or --prompts with a file");
@@ -114,25 +115,26 @@ internal sealed class CompareCommand
     // By prompt, by expression. Every one is checked before anything is made.
     private static List<GenerationRequest[]> Requests(string? file, PartialRequest flags, AttentionExpression[] expressions, VideoModel model)
     {
-        var rows = file is null ? [flags] : PromptFile.Read(file).Select(row => Over(row, flags, model));
-        return [.. rows.Select(row => expressions.Select(expression => Checked(row, expression, model)).ToArray())];
+        var defaults = GenerationDefaults.Of(model.Defaults);
+        var rows = file is null ? [flags] : PromptFile.Read(file).Select(row => Over(row, flags, defaults));
+        return [.. rows.Select(row => expressions.Select(expression => Checked(row, expression, model, defaults)).ToArray())];
     }
 
-    private static PartialRequest Over(PromptRow row, PartialRequest flags, VideoModel model) =>
+    private static PartialRequest Over(PromptRow row, PartialRequest flags, GenerationDefaults defaults) =>
         row.Request.Attention is null && row.Request.TargetDensity is null
             // Over the model's own attention, which may be dense, the flags' dense steps would be left out; here --attention says what they are for.
-            ? row.Request.Over(flags, model.Defaults) with
+            ? row.Request.Over(flags, defaults) with
             {
                 DenseSteps = row.Request.DenseSteps ?? flags.DenseSteps,
                 DenseLayers = row.Request.DenseLayers ?? flags.DenseLayers,
             }
             : throw new InvalidRequestException($"{row.Where}: a row's attention, threshold or target density has no effect: --attention says what is compared");
 
-    private static GenerationRequest Checked(PartialRequest row, AttentionExpression expression, VideoModel model)
+    private static GenerationRequest Checked(PartialRequest row, AttentionExpression expression, VideoModel model, GenerationDefaults defaults)
     {
         // What is to be kept dense says nothing to dense attention.
         var partial = expression.IsDense ? row with { DenseSteps = null, DenseLayers = null } : row;
-        var request = (partial with { Attention = expression }).ToRequest(model.Defaults);
+        var request = (partial with { Attention = expression }).ToRequest(defaults);
         request.Check(model);
         return request;
     }

@@ -1,5 +1,7 @@
 using System.CommandLine;
 using NablaGen.Cli.Output;
+using NablaGen.Generation;
+using NablaGen.Generation.Fields;
 using NablaGen.Jobs.Batch;
 using NablaGen.Models;
 using NablaGen.Tensors;
@@ -62,7 +64,7 @@ internal sealed class EvaluateCommand
     public static Command Create()
     {
         var self = new EvaluateCommand();
-        self._options.DenseSteps.Description = "Keep the first N steps dense [default: for sta-* alone as large a part of the steps as 12 of 50, otherwise 0]";
+        self._options[RequestFields.DenseSteps].Description = "Keep the first N steps dense [default: for sta-* alone as large a part of the steps as 12 of 50, otherwise 0]";
         var command = new Command("evaluate", "Measure a model of the captioned world: success, quality and density by attention.")
         {
             self._attention, self._seeds, self._prompts, self._outputDir, self._batch, self._keepVideos, self._keepStrips, self._json, self._model,
@@ -70,7 +72,7 @@ internal sealed class EvaluateCommand
         // What differs from video to video is the suite's; the frame rate is nothing to the scorer.
         self._options.AddTo(command, except:
         [
-            self._options.Prompt, self._options.Attention, self._options.Threshold, self._options.TargetDensity, self._options.Fps, self._options.Seed,
+            RequestFields.Prompt, RequestFields.Attention, RequestFields.Threshold, RequestFields.TargetDensity, RequestFields.Fps, RequestFields.Seed,
         ]);
         command.Add(self._device);
         command.Add(self._dtype);
@@ -89,7 +91,7 @@ internal sealed class EvaluateCommand
             Seeds = seeds,
             Attentions = EvaluationPlan.Parse(parsed.GetValue(_attention)!),
             Shared = _options.Read(parsed),
-            Defaults = model.Defaults,
+            Defaults = GenerationDefaults.Of(model.Defaults),
         };
         plan.Check(model);
         if (parsed.GetValue(_batch) is < 1 and var wrong)

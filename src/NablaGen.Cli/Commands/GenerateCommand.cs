@@ -83,7 +83,8 @@ internal sealed class GenerateCommand
         }
 
         var folder = _model.Open(parsed);
-        var request = from?.Request(flags, folder.Defaults) ?? flags.ToRequest(folder.Defaults);
+        var defaults = GenerationDefaults.Of(folder.Defaults);
+        var request = from?.Request(flags, defaults) ?? flags.ToRequest(defaults);
         request.Check(folder);
 
         using var pipeline = _model.Pipeline(parsed, folder, dtype: from?.Recipe.Dtype);

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using NablaGen.Attention;
 using NablaGen.Generation;
 using NablaGen.Models;
 
@@ -46,34 +45,10 @@ internal sealed class RecipeSource
             CommandRunner.Warn($"warning: {line}: the video will be another");
         }
 
-        if (ChangedThresholds(now) is { } file)
-        {
-            CommandRunner.Warn($"note: {file} does not hold the thresholds that {_path} was made with any more; those in {_path} are used");
-        }
-
         if ((now.Device, now.Dtype, now.Version) != (Recipe.Device, Recipe.Dtype, Recipe.Version))
         {
             CommandRunner.Warn($"note: {_path} was made by NablaGen {Recipe.Version} on {Recipe.Device} in {Recipe.Dtype}, "
                 + $"this is {now.Version} on {now.Device} in {now.Dtype}: small differences are to be expected");
-        }
-    }
-
-    // The file of the recipe's thresholds, where the recipe's are used and the file has others or is damaged.
-    private string? ChangedThresholds(Recipe now)
-    {
-        if (Recipe.HeadThresholds is not { } used || !used.Equals(now.HeadThresholds) || now.Attention != Recipe.Attention)
-        {
-            return null;
-        }
-
-        var file = AttentionExpression.Parse(Recipe.Attention, used).ThresholdsName;
-        try
-        {
-            return !File.Exists(file) || ThresholdFile.Read(file).Equals(used) ? null : file;
-        }
-        catch (NablaGenException)
-        {
-            return file;
         }
     }
 }

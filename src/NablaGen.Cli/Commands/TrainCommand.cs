@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Diagnostics;
 using NablaGen.Cli.Output;
+using NablaGen.Generation;
 using NablaGen.Models.Wan;
 using NablaGen.Models.Wan.Text.Tokenizer;
 using NablaGen.Tensors;

@@ -43,7 +43,7 @@ public sealed class NablaMaskBuilder : IDisposable
     /// <param name="mask">Gets the result; batch · heads heads.</param>
     /// <param name="stream">The stream.</param>
     public void Run(
-        AttentionTensor q, AttentionTensor k, BlockOffsets offsets, MassThreshold threshold, SlidingWindow? window, DeviceBlockMask mask,
+        AttentionTensor q, AttentionTensor k, BlockOffsets offsets, NablaThreshold threshold, SlidingWindow? window, DeviceBlockMask mask,
         nint stream = 0)
     {
         var bytes = 4L * q.Rows * offsets.Blocks * q.HeadSize;
@@ -63,7 +63,7 @@ public sealed class NablaMaskBuilder : IDisposable
     /// <param name="mask">Gets the result.</param>
     /// <param name="stream">The stream.</param>
     public void Run(
-        nint pooledQ, nint pooledK, int headSize, BlockOffsets offsets, MassThreshold threshold, SlidingWindow? window, DeviceBlockMask mask,
+        nint pooledQ, nint pooledK, int headSize, BlockOffsets offsets, NablaThreshold threshold, SlidingWindow? window, DeviceBlockMask mask,
         nint stream = 0)
     {
         var blocks = offsets.Blocks;

@@ -17,7 +17,7 @@ public sealed class NablaSelect(CudaDevice device)
     /// <param name="mask">Gets the result.</param>
     /// <param name="stream">The stream.</param>
     public unsafe void Run(
-        nint scores, int firstHead, int heads, MassThreshold threshold, SlidingWindow? window, DeviceBlockMask mask, nint stream = 0)
+        nint scores, int firstHead, int heads, NablaThreshold threshold, SlidingWindow? window, DeviceBlockMask mask, nint stream = 0)
     {
         if (firstHead < 0 || heads < 1 || firstHead + heads > mask.Heads)
         {

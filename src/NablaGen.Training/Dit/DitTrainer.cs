@@ -68,7 +68,7 @@ public sealed class DitTrainer : OptimizedTrainer
         _attentions = [.. options.Attentions.Select(expression => DifferentiableAttention.Create(expression, model.Device))];
         _runs = [.. _attentions.Select(attention =>
             new DitRun(sizes.Dit, LatentFrames, LatentHeight, LatentWidth, attention, model, DitTrainingOps.Create(sizes.Dit, model)))];
-        _negative = _captions.Encode([sizes.Others.Defaults.NegativePrompt], model.Device).DetachFromDisposeScope();
+        _negative = _captions.Encode([sizes.Defaults.NegativePrompt], model.Device).DetachFromDisposeScope();
     }
 
     /// <inheritdoc/>
@@ -134,7 +134,7 @@ public sealed class DitTrainer : OptimizedTrainer
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        var defaults = _sizes.Others.Defaults;
+        var defaults = _sizes.Defaults;
         var request = new GenerationRequest
         {
             Prompt = prompt,

@@ -1,7 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using NablaGen.Files;
-using NablaGen.Models;
+using NablaGen.Generation;
 using NablaGen.Models.Wan;
 using NablaGen.Models.Wan.Dit;
 using NablaGen.Models.Wan.Layouts;
@@ -21,12 +21,15 @@ public sealed record ModelSizes(DitConfig Dit, NablaGenJson Others)
     /// <summary>The next model for the box (the first stage that is in it has 8 latent channels): at most 20 MB in bfloat16, 256×256, 17 frames, 1,280 tokens.</summary>
     public static ModelSizes Tiny { get; } = Create(
         "nablagen-tiny", dim: 256, heads: 4, layers: 7, ffn: 832, textLength: 64, textDim: 128, vaeDim: 16, zDim: 12,
-        new GenerationDefaults { Width = 256, Height = 256, Frames = 17, Fps = 16, Steps = 16, Shift = 3, Guidance = 3, NegativePrompt = "" });
+        ("width", 256), ("height", 256), ("frames", 17), ("fps", 16), ("steps", 16), ("shift", 3), ("guidance", 3), ("negative_prompt", ""));
 
     /// <summary>To try the trainer on a CPU: 64×64, 9 frames.</summary>
     public static ModelSizes Toy { get; } = Create(
         "nablagen-toy", dim: 64, heads: 1, layers: 2, ffn: 128, textLength: 32, textDim: 32, vaeDim: 8, zDim: 4,
-        new GenerationDefaults { Width = 64, Height = 64, Frames = 9, Fps = 8, Steps = 12, Shift = 3, Guidance = 2, NegativePrompt = "" });
+        ("width", 64), ("height", 64), ("frames", 9), ("fps", 8), ("steps", 12), ("shift", 3), ("guidance", 2), ("negative_prompt", ""));
+
+    /// <summary>What a generation uses by default.</summary>
+    public GenerationDefaults Defaults => GenerationDefaults.Of(Others.Defaults);
 
     /// <summary>The names that <see cref="Find"/> knows.</summary>
     public static IReadOnlyList<string> Names { get; } = ["tiny", "toy"];
@@ -94,7 +97,8 @@ public sealed record ModelSizes(DitConfig Dit, NablaGenJson Others)
     }
 
     private static ModelSizes Create(
-        string name, int dim, int heads, int layers, int ffn, int textLength, int textDim, int vaeDim, int zDim, GenerationDefaults defaults) =>
+        string name, int dim, int heads, int layers, int ffn, int textLength, int textDim, int vaeDim, int zDim,
+        params (string Name, object Value)[] defaults) =>
         new(
             new DitConfig
             {
@@ -129,6 +133,6 @@ public sealed record ModelSizes(DitConfig Dit, NablaGenJson Others)
                     LatentsMean = new float[zDim],
                     LatentsStd = [.. Enumerable.Repeat(1f, zDim)],
                 },
-                Defaults = defaults,
+                Defaults = WanDefaults.Values.With(defaults),
             });
 }

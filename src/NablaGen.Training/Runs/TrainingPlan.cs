@@ -125,11 +125,11 @@ public sealed record TrainingPlan
     /// <summary>Writes the plan, aside first.</summary>
     public void Save(string path) => OutputFile.Write(path, file => file.Write(Encoding.UTF8.GetBytes(JsonSerializer.Serialize(this, Json) + "\n")));
 
-    private static bool IsSmall(ModelSizes sizes) => sizes.Others.Defaults is { Width: <= 64, Height: <= 64 };
+    private static bool IsSmall(ModelSizes sizes) => sizes.Defaults is { Width: <= 64, Height: <= 64 };
 
     private static TrainingPlan Of(ModelSizes sizes)
     {
-        var defaults = sizes.Others.Defaults;
+        var defaults = sizes.Defaults;
         return new TrainingPlan
         {
             Steps = 1,
@@ -142,7 +142,7 @@ public sealed record TrainingPlan
             PoolClips = 1,
             PoolGroup = 1,
             PoolEvery = 1,
-            Attention = [defaults.Attention],
+            Attention = [$"{defaults.Attention}"],
             Seed = 1,
         };
     }

@@ -9,7 +9,7 @@ namespace NablaGen.Attention;
 /// finds them. What a name stands for is told by whoever parses the expression: nothing here opens a file.
 /// </summary>
 /// <param name="Threshold">
-/// NABLA's thr: the share of each row's mass that the kept blocks carry, in (0, 1]; null without NABLA, and where each head has its own.
+/// NABLA's threshold: the share of each row's mass that the kept blocks carry, in (0, 1]; null without NABLA, and where each head has its own.
 /// </param>
 /// <param name="Window">The STA window; null without STA.</param>
 public sealed partial record AttentionExpression(double? Threshold, StaWindow? Window)
@@ -52,11 +52,12 @@ public sealed partial record AttentionExpression(double? Threshold, StaWindow? W
     /// <exception cref="InvalidRequestException">It is not one of the forms, or a number is out of range.</exception>
     public static AttentionExpression Parse(string text) => Parse(text, _ => null);
 
-    /// <summary>Parses an expression whose thresholds are known, such as a recipe's.</summary>
+    /// <summary>Parses a recipe's expression. The file that it may name is only a name, and is never opened.</summary>
     /// <param name="text">The expression.</param>
-    /// <param name="thresholds">What <c>nabla-NAME</c> stands for, whatever the name; null where it stands for nothing.</param>
-    /// <exception cref="InvalidRequestException">As for <see cref="Parse(string)"/>, or there are no thresholds and it names some.</exception>
-    public static AttentionExpression Parse(string text, HeadThresholds? thresholds) => Parse(text, _ => thresholds);
+    /// <param name="thresholds">What <c>nabla-NAME</c> stands for; null where the recipe has none.</param>
+    /// <exception cref="InvalidRequestException">It is not one of the forms, a number is out of range, or it names a file and there are no thresholds.</exception>
+    public static AttentionExpression ParseRecipe(string text, HeadThresholds? thresholds) => Parse(text, name => thresholds
+        ?? throw new InvalidRequestException($"attention '{text}' names the file '{name}', and the recipe lacks the thresholds that were in it (head_thresholds)"));
 
     /// <summary>Parses an expression. What follows <c>nabla-</c> is a threshold if it is a number, else the name of thresholds.</summary>
     /// <param name="text">The expression.</param>

@@ -76,6 +76,9 @@ public sealed class HeadThresholds : IEquatable<HeadThresholds>
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(Layers, Heads, _values[0][0], _values[^1][^1]);
 
+    /// <inheritdoc/>
+    public override string ToString() => $"{Layers} layers of {Heads} heads ({Hash})";
+
     /// <summary>The numbers as lists. [layers][heads]</summary>
     public double[][] ToArray() => [.. _values.Select(layer => layer.ToArray())];
 

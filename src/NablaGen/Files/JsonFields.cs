@@ -67,6 +67,13 @@ internal sealed class JsonFields
     /// <summary>An object inside; null if it isn't there.</summary>
     public JsonFields? Object(string name) => Take(name) is { } value ? new JsonFields(value, _path, _prefix + name) : null;
 
+    /// <summary>Everything that no call has asked for, in the file's order, to be read elsewhere.</summary>
+    public IReadOnlyList<KeyValuePair<string, JsonElement>> TakeAll()
+    {
+        KeyValuePair<string, JsonElement>[] others = [.. _fields.Where(field => _taken.Add(field.Key))];
+        return others;
+    }
+
     /// <summary>Refuses the file if it has a key that no call has asked for.</summary>
     public void RefuseOthers()
     {

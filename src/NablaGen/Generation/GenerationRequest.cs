@@ -1,5 +1,7 @@
+using System.Diagnostics.CodeAnalysis;
 using NablaGen.Attention;
 using NablaGen.Denoising;
+using NablaGen.Generation.Fields;
 using NablaGen.Models;
 
 namespace NablaGen.Generation;
@@ -7,62 +9,81 @@ namespace NablaGen.Generation;
 /// <summary>One video to make.</summary>
 public sealed record GenerationRequest
 {
-    private const int MostPixels = 16384;
-    private const int MostFrames = 4097;
+    private FieldValues _values = FieldValues.Empty.With(RequestFields.DenseSteps, 0).With(RequestFields.DenseLayers, 0);
+
+    /// <summary>A request to be filled with its values.</summary>
+    public GenerationRequest()
+    {
+    }
+
+    // The properties have no storage of their own to be set.
+#pragma warning disable CS8618
+    [SetsRequiredMembers]
+    internal GenerationRequest(FieldValues values) => _values = values;
+#pragma warning restore CS8618
+
+    /// <summary>All values, by field. The properties below are the same values by name.</summary>
+    public FieldValues Values => _values;
 
     /// <summary>What to show.</summary>
-    public required string Prompt { get; init; }
+    public required string Prompt { get => Get(RequestFields.Prompt)!; init => Set(RequestFields.Prompt, value); }
 
     /// <summary>What not to show; unused at guidance 1.</summary>
-    public required string NegativePrompt { get; init; }
+    public required string NegativePrompt { get => Get(RequestFields.NegativePrompt) ?? ""; init => Set(RequestFields.NegativePrompt, value); }
 
     /// <summary>The self-attention.</summary>
-    public required AttentionExpression Attention { get; init; }
+    public required AttentionExpression Attention { get => Get(RequestFields.Attention)!; init => Set(RequestFields.Attention, value); }
 
     /// <summary>
     /// The mean density to hold over all layers and heads of each sparse step, by adapting NABLA's threshold between steps; the
     /// attention's own threshold is then the first step's. Null to leave it alone.
     /// </summary>
-    public double? TargetDensity { get; init; }
+    public double? TargetDensity { get => Get(RequestFields.TargetDensity); init => Set(RequestFields.TargetDensity, value); }
 
     /// <summary>With a target density, the thresholds to use instead of looking for them: those of a recipe, to make it again. [steps]</summary>
-    public IReadOnlyList<double>? Thresholds { get; init; }
+    public IReadOnlyList<double>? Thresholds { get => Get(RequestFields.Thresholds); init => Set(RequestFields.Thresholds, value); }
 
     /// <summary>First steps to keep dense.</summary>
-    public int DenseSteps { get; init; }
+    public int DenseSteps { get => Get(RequestFields.DenseSteps) ?? 0; init => Set(RequestFields.DenseSteps, value); }
 
     /// <summary>First layers to keep dense.</summary>
-    public int DenseLayers { get; init; }
+    public int DenseLayers { get => Get(RequestFields.DenseLayers) ?? 0; init => Set(RequestFields.DenseLayers, value); }
 
     /// <summary>Width of the video in pixels.</summary>
-    public required int Width { get; init; }
+    public required int Width { get => Get(RequestFields.Width)!.Value; init => Set(RequestFields.Width, value); }
 
     /// <summary>Height of the video in pixels.</summary>
-    public required int Height { get; init; }
+    public required int Height { get => Get(RequestFields.Height)!.Value; init => Set(RequestFields.Height, value); }
 
     /// <summary>Frames, 4n + 1.</summary>
-    public required int Frames { get; init; }
+    public required int Frames { get => Get(RequestFields.Frames)!.Value; init => Set(RequestFields.Frames, value); }
 
     /// <summary>Frames a second.</summary>
-    public required int Fps { get; init; }
+    public required int Fps { get => Get(RequestFields.Fps)!.Value; init => Set(RequestFields.Fps, value); }
 
     /// <summary>Solver steps.</summary>
-    public required int Steps { get; init; }
+    public required int Steps { get => Get(RequestFields.Steps)!.Value; init => Set(RequestFields.Steps, value); }
 
     /// <summary>The solver's name: see <see cref="Solvers.Names"/>.</summary>
-    public required string Solver { get; init; }
+    public required string Solver { get => Get(RequestFields.Solver)!; init => Set(RequestFields.Solver, value); }
 
     /// <summary>The schedule's shift.</summary>
-    public required double Shift { get; init; }
+    public required double Shift { get => Get(RequestFields.Shift)!.Value; init => Set(RequestFields.Shift, value); }
 
     /// <summary>Scale of classifier-free guidance; 1 skips the pass without the prompt.</summary>
-    public required double Guidance { get; init; }
+    public required double Guidance { get => Get(RequestFields.Guidance)!.Value; init => Set(RequestFields.Guidance, value); }
 
     /// <summary>Seed of the noise, 0 or more: the same noise on every device.</summary>
-    public required long Seed { get; init; }
+    public required long Seed { get => Get(RequestFields.Seed)!.Value; init => Set(RequestFields.Seed, value); }
 
     /// <summary>Whether the pass without the prompt is needed.</summary>
     public bool IsGuided => Guidance != 1;
+
+    /// <summary>The value of a field; null where it has none.</summary>
+    public T? Get<T>(RequestField<T> field) => _values.Get(field);
+
+    /// <summary>The same request with another value of a field.</summary>
+    public GenerationRequest With<T>(RequestField<T> field, T? value) => new(_values.With(field, value));
 
     /// <summary>The size of the latents. [C, T', h, w]</summary>
     public long[] LatentShape(LatentTraits latents) => latents.ShapeOf(Frames, Height, Width);
@@ -88,20 +109,13 @@ public sealed record GenerationRequest
     /// <inheritdoc cref="Check(VideoModel)"/>
     public void Check(TransformerTraits transformer, LatentTraits latents)
     {
+        Values.Check();
         Multiple("width", Width, latents.SpatialStride * transformer.Patch.Width);
         Multiple("height", Height, latents.SpatialStride * transformer.Patch.Height);
-        Require(Frames >= 1 && (Frames - 1) % latents.TemporalStride == 0,
+        Require((Frames - 1) % latents.TemporalStride == 0,
             $"frames must be {latents.TemporalStride}n + 1, such as {Nearest(Frames, latents.TemporalStride)}, found {Frames}");
-        Require(Frames <= MostFrames, $"frames must be at most {MostFrames}, found {Frames}");
         Require(((Frames - 1) / latents.TemporalStride + 1) % transformer.Patch.Time == 0,
             $"frames: the latent frames must be a multiple of {transformer.Patch.Time}, found {(Frames - 1) / latents.TemporalStride + 1}");
-        Require(Fps is >= 1 and <= 240, $"fps must be from 1 to 240, found {Fps}");
-        Require(Steps is >= 1 and <= FlowSchedule.TrainTimesteps, $"steps must be from 1 to {FlowSchedule.TrainTimesteps}, found {Steps}");
-        Require(Solvers.Names.Contains(Solver), $"solver '{Solver}' is not known: use {string.Join(", ", Solvers.Names)}");
-        Require(Shift > 0 && double.IsFinite(Shift), $"shift must be above 0, found {Shift}");
-        Require(Guidance >= 0 && double.IsFinite(Guidance), $"guidance must be 0 or more, found {Guidance}");
-        Require(Seed >= 0, $"seed must be 0 or more, found {Seed}");
-        Require(DenseSteps >= 0 && DenseLayers >= 0, "dense steps and dense layers must be 0 or more");
         Attention.HeadThresholds?.Check(Attention, transformer.Layers, transformer.Heads);
         if (Attention.IsDense)
         {
@@ -123,14 +137,18 @@ public sealed record GenerationRequest
                 + $"what attention '{Attention}' keeps at least at this size{(DenseLayers > 0 ? $" with {DenseLayers} dense layers" : "")}, found {target}");
         }
 
-        Require(Thresholds is null || (TargetDensity is not null && Thresholds.Count == Steps && Thresholds.All(value => value is > 0 and <= 1)),
-            "the thresholds of a recipe must be one for each step, each above 0 and at most 1, and belong to a target density");
+        Require(Thresholds is null || (TargetDensity is not null && Thresholds.Count == Steps),
+            "the thresholds of a recipe must be one for each step, and belong to a target density");
     }
+
+    /// <summary>The values, on one line.</summary>
+    public override string ToString() => $"{Values}";
+
+    private void Set<T>(RequestField<T> field, T? value) => _values = _values.With(field, value);
 
     private static void Multiple(string name, int value, int of)
     {
-        Require(value <= MostPixels, $"{name} must be at most {MostPixels}, the most that H.264 takes, found {value}");
-        Require(value >= of && value % of == 0,
+        Require(value % of == 0,
             $"{name} must be a multiple of {of}, such as {Math.Max(of, (int)Math.Round((double)value / of) * of)}, found {value}");
     }
 

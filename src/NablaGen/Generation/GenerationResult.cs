@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace NablaGen.Generation;
 
 /// <summary>A video that was made.</summary>
@@ -20,4 +22,9 @@ public sealed record GenerationResult(
 
     /// <summary>Frames of a single colour, numbered from 0; hardly ever what was asked for.</summary>
     public IReadOnlyList<int> FlatFrames { get; init; } = [];
+
+    /// <summary>What was made, of what, and what it took, on one line.</summary>
+    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{Path}: {Recipe}; {(Density is { } density ? $"density {density:0.000}; " : "")}")
+        + string.Join(", ", Seconds.Select(stage => string.Create(CultureInfo.InvariantCulture, $"{stage.Key.ToString().ToLowerInvariant()} {stage.Value:0.0} s")))
+        + $"; {PeakMemoryBytes >> 20} MiB";
 }

@@ -1,11 +1,15 @@
+using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using NablaGen.Attention;
+using NablaGen.Files;
+using NablaGen.Generation.Fields;
 
 namespace NablaGen.Generation;
 
 /// <summary>Everything that makes a video what it is: goes into the MP4, the latents and the <c>.json</c> beside them.</summary>
+[JsonConverter(typeof(RecipeConverter))]
 public sealed record Recipe
 {
     /// <summary>How recipes are written: snake case, readable in any language.</summary>
@@ -15,58 +19,64 @@ public sealed record Recipe
         Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
         DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
         UnmappedMemberHandling = JsonUnmappedMemberHandling.Skip,
+        RespectNullableAnnotations = true,
     };
 
+    private FieldValues _values = FieldValues.Empty;
+
+    /// <summary>What was asked for and, of the thresholds, what sampling found, by field. The properties below are the same values by name.</summary>
+    public required FieldValues Values { get => _values; init => _values = value; }
+
     /// <summary>What was to be shown.</summary>
-    public required string Prompt { get; init; }
+    public string Prompt { get => Get(RequestFields.Prompt)!; init => Set(RequestFields.Prompt, value); }
 
     /// <summary>What was not to be shown; null where guidance was off.</summary>
-    public string? NegativePrompt { get; init; }
+    public string? NegativePrompt { get => Get(RequestFields.NegativePrompt); init => Set(RequestFields.NegativePrompt, value); }
 
     /// <summary>Seed of the noise.</summary>
-    public required long Seed { get; init; }
+    public long Seed { get => Get(RequestFields.Seed)!.Value; init => Set(RequestFields.Seed, value); }
 
     /// <summary>Attention expression.</summary>
-    public required string Attention { get; init; }
+    public string Attention => Get(RequestFields.Attention)!.ToString();
 
     /// <summary>The thresholds of the file that <see cref="Attention"/> names, so that the recipe stands alone; null where it names none.</summary>
-    public HeadThresholds? HeadThresholds { get; init; }
+    public HeadThresholds? HeadThresholds => Get(RequestFields.Attention)!.HeadThresholds;
 
     /// <summary>The mean density that was held; null where the threshold was left alone.</summary>
-    public double? TargetDensity { get; init; }
+    public double? TargetDensity { get => Get(RequestFields.TargetDensity); init => Set(RequestFields.TargetDensity, value); }
 
     /// <summary>The threshold of each step that held it; null where there was no target, or before sampling. [steps]</summary>
-    public IReadOnlyList<double>? Thresholds { get; init; }
+    public IReadOnlyList<double>? Thresholds { get => Get(RequestFields.Thresholds); init => Set(RequestFields.Thresholds, value); }
 
     /// <summary>First steps kept dense.</summary>
-    public required int DenseSteps { get; init; }
+    public int DenseSteps { get => Get(RequestFields.DenseSteps) ?? 0; init => Set(RequestFields.DenseSteps, value); }
 
     /// <summary>First layers kept dense.</summary>
-    public required int DenseLayers { get; init; }
+    public int DenseLayers { get => Get(RequestFields.DenseLayers) ?? 0; init => Set(RequestFields.DenseLayers, value); }
 
     /// <summary>Solver steps.</summary>
-    public required int Steps { get; init; }
+    public int Steps { get => Get(RequestFields.Steps)!.Value; init => Set(RequestFields.Steps, value); }
 
     /// <summary>Solver.</summary>
-    public required string Solver { get; init; }
+    public string Solver { get => Get(RequestFields.Solver)!; init => Set(RequestFields.Solver, value); }
 
     /// <summary>The schedule's shift.</summary>
-    public required double Shift { get; init; }
+    public double Shift { get => Get(RequestFields.Shift)!.Value; init => Set(RequestFields.Shift, value); }
 
     /// <summary>Scale of classifier-free guidance.</summary>
-    public required double Guidance { get; init; }
+    public double Guidance { get => Get(RequestFields.Guidance)!.Value; init => Set(RequestFields.Guidance, value); }
 
     /// <summary>Width in pixels.</summary>
-    public required int Width { get; init; }
+    public int Width { get => Get(RequestFields.Width)!.Value; init => Set(RequestFields.Width, value); }
 
     /// <summary>Height in pixels.</summary>
-    public required int Height { get; init; }
+    public int Height { get => Get(RequestFields.Height)!.Value; init => Set(RequestFields.Height, value); }
 
     /// <summary>Frames.</summary>
-    public required int Frames { get; init; }
+    public int Frames { get => Get(RequestFields.Frames)!.Value; init => Set(RequestFields.Frames, value); }
 
     /// <summary>Frames a second.</summary>
-    public required int Fps { get; init; }
+    public int Fps { get => Get(RequestFields.Fps)!.Value; init => Set(RequestFields.Fps, value); }
 
     /// <summary>The model's name.</summary>
     public required string Model { get; init; }
@@ -86,23 +96,7 @@ public sealed record Recipe
     /// <summary>The recipe of a request.</summary>
     public static Recipe Of(GenerationRequest request, string model, string modelHash, string device, string dtype) => new()
     {
-        Prompt = request.Prompt,
-        NegativePrompt = request.IsGuided ? request.NegativePrompt : null,
-        Seed = request.Seed,
-        Attention = request.Attention.ToString(),
-        HeadThresholds = request.Attention.HeadThresholds,
-        TargetDensity = request.TargetDensity,
-        Thresholds = request.Thresholds,
-        DenseSteps = request.DenseSteps,
-        DenseLayers = request.DenseLayers,
-        Steps = request.Steps,
-        Solver = request.Solver,
-        Shift = request.Shift,
-        Guidance = request.Guidance,
-        Width = request.Width,
-        Height = request.Height,
-        Frames = request.Frames,
-        Fps = request.Fps,
+        Values = FieldRules.ForRecipe(request.Values),
         Model = model,
         ModelHash = modelHash,
         Device = device,
@@ -111,7 +105,6 @@ public sealed record Recipe
     };
 
     /// <summary>What was asked for, without what sampling found: equal for equal requests, before and after.</summary>
-    [JsonIgnore]
     public Recipe Asked => this with { Thresholds = null };
 
     /// <summary>The recipe as one line of JSON.</summary>
@@ -120,16 +113,19 @@ public sealed record Recipe
     /// <summary>Reads a recipe back.</summary>
     /// <param name="json">What <see cref="ToJson"/> wrote.</param>
     /// <param name="where">The file it came from, for the error.</param>
-    /// <exception cref="NablaGenException">It is not a recipe.</exception>
-    public static Recipe Parse(string json, string where)
+    /// <param name="table">The fields; null for NablaGen's.</param>
+    /// <exception cref="NablaGenException">It is not a recipe; the line says which key is missing or wrong.</exception>
+    public static Recipe Parse(string json, string where, RequestFieldTable? table = null)
     {
-        try
-        {
-            return JsonSerializer.Deserialize<Recipe>(json, Json) ?? throw new JsonException("it is null");
-        }
-        catch (JsonException error)
-        {
-            throw new NablaGenException($"{where}: its recipe cannot be read: {error.Message.ReplaceLineEndings(" ")}", error);
-        }
+        using var document = JsonFile.Parse(Encoding.UTF8.GetBytes(json), where, "its recipe ");
+        return RecipeConverter.Read(document.RootElement, where, table ?? RequestFields.Table);
     }
+
+    /// <summary>The value of a field; null where it has none.</summary>
+    public T? Get<T>(RequestField<T> field) => _values.Get(field);
+
+    /// <summary>The recipe in words, on one line.</summary>
+    public override string ToString() => Line.Of($"{Values}, model {Model} ({ModelHash}), {Dtype} on {Device}, NablaGen {Version}");
+
+    private void Set<T>(RequestField<T> field, T? value) => _values = _values.With(field, value);
 }

@@ -20,7 +20,7 @@ namespace NablaGen.Generation;
 /// <param name="dtype">The type of the large matrix products.</param>
 /// <param name="keepLoaded">Keeps the transformer and the VAE in memory for the next video, until disposed of; only one where both do not fit.</param>
 /// <param name="vram">The most device memory to take, in bytes; null for what is free at the start. The CPU has no such limit.</param>
-public sealed class TextToVideo(VideoModel model, Device device, ScalarType dtype, bool keepLoaded = false, long? vram = null) : IDisposable
+public sealed partial class TextToVideo(VideoModel model, Device device, ScalarType dtype, bool keepLoaded = false, long? vram = null) : IDisposable
 {
     private readonly ModuleOptions _options = new(device, dtype);
     private readonly GenerationMemory _memory = new(

@@ -25,8 +25,8 @@ public abstract class VideoModel
     /// <summary>The latents' relation to the video.</summary>
     public abstract LatentTraits Latents { get; }
 
-    /// <summary>What a generation uses where the user says nothing.</summary>
-    public abstract GenerationDefaults Defaults { get; }
+    /// <summary>What a generation uses where the user says nothing, as it was written: the request's fields read it.</summary>
+    public abstract ModelDefaults Defaults { get; }
 
     /// <summary>Each of the models that are in memory one after another: its file, for messages, and how many numbers it has.</summary>
     public abstract IReadOnlyList<(string File, long Parameters)> Parts { get; }

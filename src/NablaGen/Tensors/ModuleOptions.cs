@@ -24,6 +24,9 @@ public sealed record ModuleOptions(Device Device, ScalarType Dtype)
     /// <summary>Where parameters take their memory from; null for memory of their own.</summary>
     internal ParameterPool? Pool { get; init; }
 
+    /// <summary>The type and the device, on one line; by its properties a record would print the same place in float32, and that again.</summary>
+    public override string ToString() => $"{Dtype} on {Device}{(MatrixFormat == MatrixFormats.Dense ? "" : $", matrices in {MatrixFormat}")}";
+
     /// <summary>A parameter whose values are yet to be read from a checkpoint. It is its module's and outlives the scope it is made in.</summary>
     internal Parameter Parameter(params long[] shape)
     {

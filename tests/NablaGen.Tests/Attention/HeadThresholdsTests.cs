@@ -22,7 +22,7 @@ public class HeadThresholdsTests
         using var scope = NewDisposeScope();
         var layout = BlockLayout.Create(2, 20, 28);
         var (q, k, v) = (Draw(layout, 32, 1), Draw(layout, 32, 2), Draw(layout, 32, 3));
-        var expression = AttentionExpression.Parse("nabla-some.json" + window, Thresholds);
+        var expression = AttentionExpression.ParseRecipe("nabla-some.json" + window, Thresholds);
         using var attention = AttentionFactory.Create(expression, CPU);
         var backend = new CpuBlockSparseBackend();
         for (var layer = 0; layer < 2; layer++)
@@ -103,7 +103,7 @@ public class HeadThresholdsTests
         using var scope = NewDisposeScope();
         var layout = BlockLayout.Create(3, 20, 28);
         var (q, k, v) = (OnCuda(1), OnCuda(2), OnCuda(3));
-        var expression = AttentionExpression.Parse("nabla-some.json" + window, Thresholds);
+        var expression = AttentionExpression.ParseRecipe("nabla-some.json" + window, Thresholds);
         using var backend = new CudaBlockSparseBackend(CUDA);
         using var alone = new CudaBlockSparseBackend(CUDA);
         for (var layer = 0; layer < 2; layer++)
@@ -144,7 +144,7 @@ public class HeadThresholdsTests
         using var scalar = new DeviceBlockMask(device, heads, blocks);
         // Room for two heads at a time.
         using var nabla = new NablaMaskBuilder(device, scoreBytes: 2L * blocks * NablaScores.StrideFor(blocks) * 4);
-        nabla.Run(q.Pointer, k.Pointer, 64, offsets, MassThreshold.ByHead(dropped.Pointer), null, mask);
+        nabla.Run(q.Pointer, k.Pointer, 64, offsets, NablaThreshold.ByHead(dropped.Pointer), null, mask);
         device.Synchronize();
         var got = mask.ToHost();
         for (var head = 0; head < heads; head++)

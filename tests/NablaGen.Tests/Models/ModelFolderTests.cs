@@ -1,3 +1,4 @@
+using NablaGen.Generation;
 using NablaGen.Models.Wan;
 using NablaGen.Tests.Weights;
 using NablaGen.Weights;
@@ -33,8 +34,9 @@ public sealed class ModelFolderTests : IDisposable
         Assert.Equal(64, folder.DitConfig.Dim);
         Assert.Equal(4096, folder.TextEncoderConfig.Dim);
         Assert.Equal(96, folder.VaeConfig.Dim);
-        Assert.Equal((832, 480, 81), (folder.Defaults.Width, folder.Defaults.Height, folder.Defaults.Frames));
-        Assert.StartsWith("色调艳丽", folder.Defaults.NegativePrompt, StringComparison.Ordinal);
+        var defaults = GenerationDefaults.Of(folder.Defaults);
+        Assert.Equal((832, 480, 81), (defaults.Width, defaults.Height, defaults.Frames));
+        Assert.StartsWith("色调艳丽", defaults.NegativePrompt, StringComparison.Ordinal);
         Assert.True(File.Exists(folder.TokenizerPath));
         folder.Check(Shapes("head.weight"), Shapes("norm.weight"), Shapes("conv1.weight"));
     }
@@ -49,7 +51,8 @@ public sealed class ModelFolderTests : IDisposable
         Assert.Equal("tiny", folder.Name);
         Assert.Equal((2, 64), (folder.TextEncoderConfig.NumLayers, folder.TextEncoderConfig.NumHeads));
         Assert.Equal((8, 16), (folder.VaeConfig.Dim, folder.VaeConfig.ZDim));
-        Assert.Equal((256, 480, 17, "nabla-0.7"), (folder.Defaults.Width, folder.Defaults.Height, folder.Defaults.Frames, folder.Defaults.Attention));
+        var defaults = GenerationDefaults.Of(folder.Defaults);
+        Assert.Equal((256, 480, 17, "nabla-0.7"), (defaults.Width, defaults.Height, defaults.Frames, $"{defaults.Attention}"));
     }
 
     [Fact]

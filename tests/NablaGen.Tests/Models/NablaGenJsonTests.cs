@@ -1,4 +1,4 @@
-using NablaGen.Models;
+using NablaGen.Generation;
 using NablaGen.Models.Wan;
 using NablaGen.Models.Wan.Text;
 using NablaGen.Models.Wan.Vae;
@@ -18,19 +18,9 @@ public sealed class NablaGenJsonTests : IDisposable
             Name = "tiny — 小",
             TextEncoder = new TextEncoderConfig { Vocab = 384, Dim = 64, DimAttn = 32, DimFfn = 160, NumHeads = 4, NumLayers = 3, NumBuckets = 16, SharedPos = true },
             Vae = new VaeConfig { Dim = 8, ZDim = 2, DimMult = [1, 2], NumResBlocks = 1, TemporalDownsample = [true], LatentsMean = [0.1f, -2], LatentsStd = [1, 3.3f] },
-            Defaults = new GenerationDefaults
-            {
-                Width = 256,
-                Height = 128,
-                Frames = 17,
-                Fps = 12,
-                Steps = 20,
-                Solver = "dpm++",
-                Shift = 3.5,
-                Guidance = 1,
-                Attention = "nabla-0.7",
-                NegativePrompt = "“quotes”, 中",
-            },
+            Defaults = WanDefaults.Values.With(
+                ("width", 256), ("height", 128), ("frames", 17), ("fps", 12), ("steps", 20), ("solver", "dpm++"), ("shift", 3.5), ("guidance", 1),
+                ("attention", "nabla-0.7"), ("negative_prompt", "“quotes”, 中")),
         };
         var path = _raw.At("sub/nablagen.json");
         saved.Save(path);
@@ -59,12 +49,12 @@ public sealed class NablaGenJsonTests : IDisposable
     [InlineData("""{"defaults":[]}""", "\"defaults\"", "expected an object", "found a list")]
     [InlineData("""{"defaults":{"frames":16}}""", "\"defaults.frames\"", "expected 4n + 1", "found 16")]
     [InlineData("""{"defaults":{"shift":-1}}""", "\"defaults.shift\"", "found -1")]
-    [InlineData("""{"defaults":{"steps":2.5}}""", "\"defaults.steps\"", "found \"2.5\"")]
+    [InlineData("""{"defaults":{"steps":2.5}}""", "\"defaults.steps\"", "found 2.5")]
     [InlineData("""{"name":"a","name":"b"}""", "\"name\"", "twice")]
     public void A_fault_is_named(string json, params string[] parts)
     {
         var path = _raw.Write("nablagen.json", json);
-        RawFile.Fault(() => NablaGenJson.Open(path), [path, .. parts]);
+        RawFile.Fault(() => GenerationDefaults.Of(NablaGenJson.Open(path).Defaults), [path, .. parts]);
     }
 
     public void Dispose() => _raw.Dispose();

@@ -1,5 +1,4 @@
 using NablaGen.Attention;
-using NablaGen.Models;
 using NablaGen.Models.Wan;
 using NablaGen.Models.Wan.Dit;
 using NablaGen.Models.Wan.Text;
@@ -37,18 +36,9 @@ internal static class Toys
             Name = "toy",
             TextEncoder = new TextEncoderConfig { Vocab = 1, Dim = 32, DimAttn = 32, DimFfn = 64, NumHeads = 1, NumLayers = 1 },
             Vae = new VaeConfig { Dim = 8, ZDim = 4, NumResBlocks = 1, DimMult = [1, 2, 2, 2], LatentsMean = new float[4], LatentsStd = [1, 1, 1, 1] },
-            Defaults = new GenerationDefaults
-            {
-                Width = Clip.Width,
-                Height = Clip.Height,
-                Frames = Clip.Frames,
-                Fps = 8,
-                Steps = 8,
-                Solver = "euler",
-                Shift = 1,
-                Guidance = 1,
-                NegativePrompt = "",
-            },
+            Defaults = WanDefaults.Values.With(
+                ("width", Clip.Width), ("height", Clip.Height), ("frames", Clip.Frames), ("fps", 8), ("steps", 8), ("solver", "euler"), ("shift", 1),
+                ("guidance", 1), ("negative_prompt", "")),
         };
         return new ModelSizes(dit, others).WithVocabulary(UmT5Tokenizer.Load(TokenizerPath).VocabularySize);
     }

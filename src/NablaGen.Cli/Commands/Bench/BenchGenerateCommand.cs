@@ -44,7 +44,7 @@ internal sealed class BenchGenerateCommand
     private int Run(ParseResult parsed, CancellationToken cancellation)
     {
         var (dit, others) = BenchOptions.Sizes(parsed.GetValue(_preset)!);
-        var defaults = others.Defaults;
+        var defaults = GenerationDefaults.Of(others.Defaults);
         var (frames, height, width) = parsed.GetValue(_size) is { } size ? Size(size) : (defaults.Frames, defaults.Height, defaults.Width);
         var steps = parsed.GetValue(_steps) ?? defaults.Steps;
         var requests = parsed.GetValue(_attention)!.Select(ThresholdFile.ParseExpression).Select(attention => new GenerationRequest

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using NablaGen.Generation;
 using NablaGen.Jobs.Benchmarks;
 using NablaGen.Models;
 using NablaGen.Models.Wan.Vae;

@@ -84,7 +84,7 @@ public sealed record EvaluationPlan
     // STA's 12 dense steps are meant for the reference's 50: of fewer, as large a part.
     private int DenseSteps(AttentionExpression attention)
     {
-        int wan = new GenerationDefaults().Steps, steps = Shared.Steps ?? Defaults.Steps;
+        int wan = GenerationDefaults.Wan.Steps, steps = Shared.Steps ?? Defaults.Steps;
         return (int)Math.Round(attention.DefaultDenseSteps * Math.Min(1, steps / (double)wan));
     }
 }

@@ -102,7 +102,7 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
         {
             var threshold = expression.HeadThresholds is { } heads
                 ? _thresholds.Of(heads, layer, _mask!.Heads)
-                : (MassThreshold)expression.Threshold!.Value;
+                : (NablaThreshold)expression.Threshold!.Value;
             if (means is null)
             {
                 _nabla.Run(q, k, _offsets!, threshold, window, _mask!);

@@ -14,7 +14,7 @@ internal sealed class CudaHeadThresholds(CudaDevice device) : IDisposable
     /// <param name="thresholds">All of them.</param>
     /// <param name="layer">The layer.</param>
     /// <param name="heads">The heads of the mask: a batch's follow one another.</param>
-    public MassThreshold Of(HeadThresholds thresholds, int layer, int heads)
+    public NablaThreshold Of(HeadThresholds thresholds, int layer, int heads)
     {
         if (!ReferenceEquals(_held, thresholds) || _heads != heads)
         {
@@ -29,7 +29,7 @@ internal sealed class CudaHeadThresholds(CudaDevice device) : IDisposable
             (_held, _heads) = (thresholds, heads);
         }
 
-        return MassThreshold.ByHead(_dropped!.Pointer + (nint)sizeof(float) * layer * heads);
+        return NablaThreshold.ByHead(_dropped!.Pointer + (nint)sizeof(float) * layer * heads);
     }
 
     /// <summary>Frees the memory.</summary>

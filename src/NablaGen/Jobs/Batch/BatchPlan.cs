@@ -17,7 +17,7 @@ public static class BatchPlan
     public static IReadOnlyList<BatchRow> Make(
         IReadOnlyList<PromptRow> rows, PartialRequest shared, SeedPlan seeds, VideoModel model)
     {
-        var defaults = model.Defaults;
+        var defaults = GenerationDefaults.Of(model.Defaults);
         if (seeds.Seeds is not null && rows.All(row => row.Request.Seed is not null))
         {
             throw new InvalidRequestException("--seeds has no effect: every row has a seed of its own");
@@ -33,7 +33,7 @@ public static class BatchPlan
                 var request = row.Request.Over(shared, defaults);
                 foreach (var seed in Seeds(request, seeds, copies))
                 {
-                    var whole = Checked(request with { Seed = seed }, row.Where, model);
+                    var whole = Checked(request with { Seed = seed }, row.Where, model, defaults);
                     var number = planned.Count + 1;
                     planned.Add(new BatchRow(number, row.Where, RowName.Of(number, whole.Prompt, seed), whole));
                 }
@@ -62,11 +62,11 @@ public static class BatchPlan
         return Enumerable.Range(first, plan.RepeatCount).Select(copy => SeedPlan.Derive(request.Prompt!, copy));
     }
 
-    private static GenerationRequest Checked(PartialRequest request, string where, VideoModel model)
+    private static GenerationRequest Checked(PartialRequest request, string where, VideoModel model, GenerationDefaults defaults)
     {
         try
         {
-            var whole = request.ToRequest(model.Defaults);
+            var whole = request.ToRequest(defaults);
             whole.Check(model);
             return whole;
         }

@@ -2,6 +2,7 @@ using System.Globalization;
 using CsvHelper;
 using CsvHelper.Configuration;
 using NablaGen.Files;
+using NablaGen.Generation.Fields;
 
 namespace NablaGen.Jobs.Batch;
 
@@ -16,11 +17,11 @@ internal static class CsvRows
         BadDataFound = null,
     };
 
-    public static void Read(string text, string name, RowCollector rows)
+    public static void Read(string text, string name, RowCollector rows, RequestFieldTable table)
     {
         using var reader = new StringReader(text);
         using var csv = new CsvParser(reader, Format);
-        string[]? keys = null;
+        RequestField[]? fields = null;
         for (var line = 1; csv.Read(); line = csv.RawRow + 1)
         {
             if (csv.Count == 0 || csv.Record!.All(string.IsNullOrWhiteSpace))
@@ -30,41 +31,41 @@ internal static class CsvRows
 
             var where = $"{name}:{line}";
             CheckQuotes(csv.RawRecord, where);
-            if (keys is null)
+            if (fields is null)
             {
-                keys = Header(csv.Record!, where);
+                fields = Header(csv.Record!, where, table);
             }
             else
             {
                 var cells = csv.Record!;
-                rows.Add(() => Row(keys, cells, where));
+                rows.Add(() => Row(fields, cells, where, table));
             }
         }
     }
 
-    private static string[] Header(string[] cells, string where)
+    private static RequestField[] Header(string[] cells, string where, RequestFieldTable table)
     {
-        var keys = cells.Select(cell => RowValues.Key(cell, where)).ToArray();
-        if (keys.GroupBy(key => key).FirstOrDefault(group => group.Count() > 1) is { } twice)
+        var fields = cells.Select(cell => RowValues.Field(cell, where, table)).ToArray();
+        if (fields.GroupBy(field => field).FirstOrDefault(group => group.Count() > 1) is { } twice)
         {
-            throw new InvalidRequestException($"{where}: the column {Line.Key(twice.Key)} comes twice");
+            throw new InvalidRequestException($"{where}: the column {Line.Key(twice.Key.Name)} comes twice");
         }
 
-        return keys.Contains("prompt") ? keys : throw new InvalidRequestException($"{where}: the header has no column \"prompt\"");
+        return fields.Contains(RequestFields.Prompt) ? fields : throw new InvalidRequestException($"{where}: the header has no column \"prompt\"");
     }
 
-    private static PromptRow Row(string[] keys, string[] cells, string where)
+    private static PromptRow Row(RequestField[] fields, string[] cells, string where, RequestFieldTable table)
     {
-        if (cells.Length != keys.Length)
+        if (cells.Length != fields.Length)
         {
             throw new InvalidRequestException(
-                $"{where}: expected {keys.Length} cells as in the header, found {cells.Length} (a cell with a comma belongs in \"quotes\")");
+                $"{where}: expected {fields.Length} cells as in the header, found {cells.Length} (a cell with a comma belongs in \"quotes\")");
         }
 
-        var values = new RowValues(where);
-        foreach (var (key, cell) in keys.Zip(cells).Where(pair => pair.Second.Length > 0))
+        var values = new RowValues(where, table);
+        foreach (var (field, cell) in fields.Zip(cells).Where(pair => pair.Second.Length > 0))
         {
-            values.Add(key, cell);
+            values.Add(field.Name, cell);
         }
 
         return values.ToRow();

@@ -2,6 +2,7 @@ using System.Text;
 using System.Text.Json;
 using NablaGen.Files;
 using NablaGen.Generation;
+using NablaGen.Generation.Fields;
 
 namespace NablaGen.Jobs.Batch;
 
@@ -16,16 +17,17 @@ public static class PromptFile
 
     /// <summary>Reads a file.</summary>
     /// <param name="path">The file, or <see cref="StandardInput"/>.</param>
+    /// <param name="table">The fields that rows have; null for NablaGen's.</param>
     /// <exception cref="NablaGenException">It cannot be read, is of another kind, or has no prompt.</exception>
     /// <exception cref="InvalidRequestException">A row is wrong; the message says where, and which others are.</exception>
-    public static IReadOnlyList<PromptRow> Read(string path)
+    public static IReadOnlyList<PromptRow> Read(string path, RequestFieldTable? table = null)
     {
         if (path == StandardInput)
         {
             using var input = Console.OpenStandardInput();
             using var memory = new MemoryStream();
             input.CopyTo(memory);
-            return Read(memory.ToArray(), "standard input", "");
+            return Read(memory.ToArray(), "standard input", "", table);
         }
 
         var kind = Path.GetExtension(path).ToLowerInvariant();
@@ -36,7 +38,7 @@ public static class PromptFile
 
         try
         {
-            return Read(File.ReadAllBytes(path), path, kind);
+            return Read(File.ReadAllBytes(path), path, kind, table);
         }
         catch (Exception error) when (error is FileNotFoundException or DirectoryNotFoundException)
         {
@@ -52,19 +54,21 @@ public static class PromptFile
     /// <param name="bytes">The contents.</param>
     /// <param name="name">The file's name, for messages.</param>
     /// <param name="kind"><c>.txt</c>, <c>.jsonl</c> or <c>.csv</c>; empty to tell the first two apart.</param>
-    /// <inheritdoc cref="Read(string)"/>
-    public static IReadOnlyList<PromptRow> Read(byte[] bytes, string name, string kind)
+    /// <param name="table">The fields that rows have; null for NablaGen's.</param>
+    /// <inheritdoc cref="Read(string, RequestFieldTable?)"/>
+    public static IReadOnlyList<PromptRow> Read(byte[] bytes, string name, string kind, RequestFieldTable? table = null)
     {
+        table ??= RequestFields.Table;
         var text = Decode(bytes, name);
         var rows = new RowCollector();
         switch (kind)
         {
             case ".csv":
-                CsvRows.Read(text, name, rows);
+                CsvRows.Read(text, name, rows, table);
                 break;
             case "" when text.TrimStart().StartsWith('{'):
             case ".jsonl":
-                ReadLines(text, name, rows, JsonRow);
+                ReadLines(text, name, rows, (line, where) => JsonRow(line, where, table));
                 break;
             default:
                 ReadLines(text, name, rows, TextRow);
@@ -89,7 +93,7 @@ public static class PromptFile
     private static PromptRow? TextRow(string line, string where) =>
         line.StartsWith('#') ? null : new PromptRow(where, new PartialRequest { Prompt = line });
 
-    private static PromptRow JsonRow(string line, string where)
+    private static PromptRow JsonRow(string line, string where, RequestFieldTable table)
     {
         using var document = Parse(line, where);
         var kind = document.RootElement.ValueKind;
@@ -98,7 +102,7 @@ public static class PromptFile
             throw new InvalidRequestException($"{where}: expected an object such as {{\"prompt\": \"a red ball\"}}, found {JsonKinds.Name(kind)}");
         }
 
-        var values = new RowValues(where);
+        var values = new RowValues(where, table);
         foreach (var field in document.RootElement.EnumerateObject())
         {
             switch (field.Value.ValueKind)
@@ -110,11 +114,11 @@ public static class PromptFile
                     values.Add(field.Name, field.Value.GetRawText());
                     break;
                 case JsonValueKind.Null:
-                    _ = RowValues.Key(field.Name, where);
+                    _ = RowValues.Field(field.Name, where, table);
                     break;
                 default:
                     throw new InvalidRequestException(
-                        $"{where}: {RowValues.Key(field.Name, where)}: expected a string or a number, found {JsonKinds.Name(field.Value.ValueKind)}");
+                        $"{where}: {RowValues.Field(field.Name, where, table)}: expected a string or a number, found {JsonKinds.Name(field.Value.ValueKind)}");
             }
         }
 

@@ -9,7 +9,8 @@ namespace NablaGen.Models.Wan;
 
 /// <summary>
 /// A model folder's <c>nablagen.json</c>: what the official layout has no place for. The file and every key in it are
-/// optional; what it does not say is Wan2.1's. An unknown key is an error, so that a misspelt one is not passed over.
+/// optional; what it does not say is Wan2.1's. An unknown key is an error, so that a misspelt one is not passed over; those of
+/// <c>defaults</c> are the fields of a request, which know their names and values.
 /// </summary>
 public sealed record NablaGenJson
 {
@@ -26,7 +27,7 @@ public sealed record NablaGenJson
     public VaeConfig Vae { get; init; } = VaeConfig.Wan21;
 
     /// <summary>What a generation uses where the user says nothing (<c>defaults</c>).</summary>
-    public GenerationDefaults Defaults { get; init; } = new();
+    public ModelDefaults Defaults { get; init; } = WanDefaults.Values;
 
     /// <summary>Reads a file.</summary>
     /// <exception cref="NablaGenException">It can't be read, is not JSON, has an unknown key or a wrong value.</exception>
@@ -49,8 +50,7 @@ public sealed record NablaGenJson
 
         if (fields.Object("defaults") is { } defaults)
         {
-            json = json with { Defaults = ReadDefaults(defaults) };
-            defaults.RefuseOthers();
+            json = json with { Defaults = new ModelDefaults(defaults.TakeAll(), path).Over(WanDefaults.Values) };
         }
 
         fields.RefuseOthers();
@@ -88,19 +88,7 @@ public sealed record NablaGenJson
             ["latents_mean"] = List(Vae.LatentsMean),
             ["latents_std"] = List(Vae.LatentsStd),
         };
-        json["defaults"] = new JsonObject
-        {
-            ["width"] = Defaults.Width,
-            ["height"] = Defaults.Height,
-            ["frames"] = Defaults.Frames,
-            ["fps"] = Defaults.Fps,
-            ["steps"] = Defaults.Steps,
-            ["solver"] = Defaults.Solver,
-            ["shift"] = Defaults.Shift,
-            ["guidance"] = Defaults.Guidance,
-            ["attention"] = Defaults.Attention,
-            ["negative_prompt"] = Defaults.NegativePrompt,
-        };
+        json["defaults"] = new JsonObject(Defaults.Values.Select(value => KeyValuePair.Create(value.Key, JsonSerializer.SerializeToNode(value.Value))));
         // Relaxed: Chinese is written as it is, not as \u escapes.
         var options = new JsonSerializerOptions { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
         OutputFile.Write(path, stream =>
@@ -108,30 +96,6 @@ public sealed record NablaGenJson
             using var writer = new StreamWriter(stream, leaveOpen: true) { NewLine = "\n" };
             writer.WriteLine(json.ToJsonString(options).ReplaceLineEndings("\n"));
         });
-    }
-
-    private static GenerationDefaults ReadDefaults(JsonFields fields)
-    {
-        var wan = new GenerationDefaults();
-        var defaults = new GenerationDefaults
-        {
-            Width = fields.Int("width", wan.Width),
-            Height = fields.Int("height", wan.Height),
-            Frames = fields.Int("frames", wan.Frames),
-            Fps = fields.Int("fps", wan.Fps),
-            Steps = fields.Int("steps", wan.Steps),
-            Solver = fields.String("solver") ?? wan.Solver,
-            Shift = fields.Double("shift", wan.Shift),
-            Guidance = fields.Double("guidance", wan.Guidance),
-            Attention = fields.String("attention") ?? wan.Attention,
-            NegativePrompt = fields.String("negative_prompt") ?? wan.NegativePrompt,
-        };
-        if (defaults.Frames % 4 != 1)
-        {
-            throw fields.Error("frames", "4n + 1, such as 81", $"{defaults.Frames}");
-        }
-
-        return defaults.Shift > 0 ? defaults : throw fields.Error("shift", "a number above 0", $"{defaults.Shift}");
     }
 
     private static JsonArray List<T>(IEnumerable<T> values) => new([.. values.Select(value => (JsonNode?)JsonValue.Create(value))]);

@@ -43,8 +43,7 @@ public sealed class WanVideoModel : VideoModel
         Name = json.Name ?? IOPath.GetFileName(IOPath.TrimEndingDirectorySeparator(IOPath.GetFullPath(path)));
         TextEncoderConfig = json.TextEncoder;
         VaeConfig = json.Vae;
-        // A file of thresholds that the folder brings along is named from there.
-        Defaults = json.Defaults with { Attention = AttentionExpression.InFolder(json.Defaults.Attention, path) };
+        Defaults = json.Defaults;
         CheckFit(File.Exists(own) ? own : "Wan2.1's own sizes (there is no nablagen.json)");
     }
 
@@ -87,7 +86,7 @@ public sealed class WanVideoModel : VideoModel
     public VaeConfig VaeConfig { get; }
 
     /// <inheritdoc/>
-    public override GenerationDefaults Defaults { get; }
+    public override ModelDefaults Defaults { get; }
 
     /// <inheritdoc/>
     public override TransformerTraits Transformer => DitConfig.Traits;

@@ -5,27 +5,10 @@ namespace NablaGen.Tests.Jobs.Batch;
 
 public sealed class BatchManifestTests : IDisposable
 {
-    private static readonly Recipe Recipe = new()
-    {
-        Prompt = "猫 \"x\"",
-        Seed = 1,
-        Attention = "dense",
-        DenseSteps = 0,
-        DenseLayers = 0,
-        Steps = 1,
-        Solver = "euler",
-        Shift = 5,
-        Guidance = 1,
-        Width = 16,
-        Height = 16,
-        Frames = 1,
-        Fps = 8,
-        Model = "m",
-        ModelHash = "0123",
-        Device = "cpu",
-        Dtype = "float32",
-        Version = "1",
-    };
+    private static readonly Recipe Recipe = Recipe.Of(
+        new PartialRequest { Prompt = "猫 \"x\"", Seed = 1, Steps = 1, Solver = "euler", Guidance = 1, Width = 16, Height = 16, Frames = 1, Fps = 8 }
+            .ToRequest(GenerationDefaults.Wan),
+        "m", "0123", "cpu", "float32");
 
     private readonly TempFolder _folder = new();
 
@@ -80,6 +63,21 @@ public sealed class BatchManifestTests : IDisposable
         var all = new BatchManifest(_folder.Path, Shard.Whole);
         Assert.All(Enumerable.Range(0, 4 * Each), i => Assert.NotNull(all.Find($"{i / Each}-{i % Each}")));
         Assert.Equal(4 * Each, File.ReadLines(all.Path).Count());
+    }
+
+    [Theory]
+    [InlineData("\"recipe\":{", "\"recipe\":null,\"other\":{")]
+    [InlineData("\"name\":\"a\"", "\"name\":null")]
+    [InlineData("\"steps\":1", "\"steps\":null")]
+    [InlineData("\"attention\":\"dense\"", "\"attention\":\"nabla-/no/file\"")]
+    public void A_line_that_lacks_what_it_must_have_is_passed_over(string good, string bad)
+    {
+        var manifest = new BatchManifest(_folder.Path, Shard.Whole);
+        manifest.Add(Entry("a", 1, RowState.Done));
+        var line = File.ReadAllText(manifest.Path);
+        Assert.Contains(good, line);
+        File.WriteAllText(manifest.Path, line.Replace(good, bad));
+        Assert.Null(new BatchManifest(_folder.Path, Shard.Whole).Find("a"));
     }
 
     [Fact]

@@ -1,7 +1,6 @@
 using NablaGen.Attention;
 using NablaGen.Generation;
 using NablaGen.Jobs.Calibration;
-using NablaGen.Models;
 using NablaGen.Models.Wan.Dit;
 using NablaGen.Models.Wan.Vae;
 
@@ -114,7 +113,7 @@ public sealed class CalibrationFileTests : IDisposable
 
         // Of a recipe: the file need not be there.
         File.Delete(path);
-        Assert.Equal(expression, AttentionExpression.Parse(expression.ToString(), Found.Thresholds));
+        Assert.Equal(expression, AttentionExpression.ParseRecipe(expression.ToString(), Found.Thresholds));
         var error = Assert.Throws<InvalidRequestException>(() => ThresholdFile.ParseExpression($"nabla-{path}{window}"));
         Assert.Contains($"'{path}' is neither a threshold such as 0.7 nor a file", error.Message);
     }
@@ -150,12 +149,12 @@ public sealed class CalibrationFileTests : IDisposable
     {
         var attention = AttentionExpression.Nabla(Found.Thresholds, "x.json");
         var dit = new DitConfig { Dim = 96, FfnDim = 128, NumHeads = 3, NumLayers = 2 };
-        var request = new PartialRequest { Prompt = "x", Attention = attention }.ToRequest(new GenerationDefaults());
+        var request = new PartialRequest { Prompt = "x", Attention = attention }.ToRequest(GenerationDefaults.Wan);
         request.Check(dit.Traits, VaeConfig.Wan21.Traits);
         Assert.Contains("has thresholds for 2 layers of 3 heads, and the model has 30 layers of 12",
             Assert.Throws<InvalidRequestException>(() => request.Check(DitConfig.Wan1_3B.Traits, VaeConfig.Wan21.Traits)).Message);
         Assert.Contains("one for each: calibrate for that density instead", Assert.Throws<InvalidRequestException>(() =>
-            new PartialRequest { Prompt = "x", Attention = attention, TargetDensity = 0.2 }.ToRequest(new GenerationDefaults())).Message);
+            new PartialRequest { Prompt = "x", Attention = attention, TargetDensity = 0.2 }.ToRequest(GenerationDefaults.Wan)).Message);
         Assert.Contains("has one for each head", Assert.Throws<InvalidRequestException>(() =>
             (request with { TargetDensity = 0.2 }).Check(dit.Traits, VaeConfig.Wan21.Traits)).Message);
     }
@@ -164,15 +163,18 @@ public sealed class CalibrationFileTests : IDisposable
     public void A_recipe_carries_the_thresholds_and_tells_changed_ones()
     {
         Recipe Of(HeadThresholds thresholds) => Recipe.Of(
-            new PartialRequest { Prompt = "x", Seed = 1, Attention = AttentionExpression.Nabla(thresholds, "x.json") }.ToRequest(new GenerationDefaults()), "m", "h", "cpu", "float32");
+            new PartialRequest { Prompt = "x", Seed = 1, Attention = AttentionExpression.Nabla(thresholds, "x.json") }.ToRequest(GenerationDefaults.Wan), "m", "h", "cpu", "float32");
         var recipe = Of(Found.Thresholds);
         var read = Recipe.Parse(recipe.ToJson(), "here");
         Assert.Equal(recipe, read);
         Assert.Equal(("nabla-x.json", Found.Thresholds), (read.Attention, read.HeadThresholds));
         Assert.Equal(Found.Thresholds, PartialRequest.Of(read).Attention!.HeadThresholds);
         Assert.NotEqual(recipe, Of(new HeadThresholds([[0.2, 0.9, 0.5], [1, 0.05, 0.7]])));
-        Assert.Null(Recipe.Parse(recipe.ToJson().Replace("head_thresholds", "unknown"), "here").HeadThresholds);
-        Assert.Throws<NablaGenException>(() => Recipe.Parse(recipe.ToJson().Replace("0.7123", "7"), "here"));
+        Assert.Equal(
+            "here: the recipe's \"attention\": attention 'nabla-x.json' names the file 'x.json', and the recipe lacks the thresholds that were in it (head_thresholds)",
+            Assert.Throws<NablaGenException>(() => Recipe.Parse(recipe.ToJson().Replace("head_thresholds", "unknown"), "here")).Message);
+        Assert.Equal("here: the recipe's \"head_thresholds\": the threshold of layer 1, head 2 must be above 0 and at most 1, found 7",
+            Assert.Throws<NablaGenException>(() => Recipe.Parse(recipe.ToJson().Replace("0.7123", "7"), "here")).Message);
     }
 
     public void Dispose() => _folder.Dispose();

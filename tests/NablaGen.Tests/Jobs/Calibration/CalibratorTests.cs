@@ -91,7 +91,7 @@ public sealed class CalibratorTests : IDisposable
 
     private GenerationRequest[] Requests(int count) => [.. CalibrationPrompts.Default.Take(count).Select((prompt, i) => Request(prompt, i))];
 
-    private GenerationRequest Request(string prompt, long seed) => new PartialRequest { Prompt = prompt, Seed = seed }.ToRequest(_folder.Defaults);
+    private GenerationRequest Request(string prompt, long seed) => new PartialRequest { Prompt = prompt, Seed = seed }.ToRequest(GenerationDefaults.Of(_folder.Defaults));
 
     private Tensor Sample(GenerationRequest request, AttentionExpression attention, out double density)
     {

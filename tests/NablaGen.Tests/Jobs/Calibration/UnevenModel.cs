@@ -1,5 +1,4 @@
 using NablaGen.Jobs.Benchmarks;
-using NablaGen.Models;
 using NablaGen.Models.Wan;
 using NablaGen.Models.Wan.Dit;
 using NablaGen.Models.Wan.Text;
@@ -22,7 +21,8 @@ internal static class UnevenModel
             Name = "uneven",
             TextEncoder = new TextEncoderConfig { Vocab = 1, Dim = 32, DimAttn = 32, DimFfn = 64, NumHeads = 1, NumLayers = 1 },
             Vae = new VaeConfig { Dim = 8, ZDim = 4, NumResBlocks = 1, DimMult = [1, 2, 2, 2], LatentsMean = new float[4], LatentsStd = [1, 1, 1, 1] },
-            Defaults = new GenerationDefaults { Width = 256, Height = 256, Frames = 9, Fps = 8, Steps = 6, Shift = 3, Guidance = 2, NegativePrompt = "" },
+            Defaults = WanDefaults.Values.With(
+                ("width", 256), ("height", 256), ("frames", 9), ("fps", 8), ("steps", 6), ("shift", 3), ("guidance", 2), ("negative_prompt", "")),
         });
 
     public static void Assemble(string path, ModelSizes sizes)

@@ -1,6 +1,6 @@
 using System.Text.Json;
 using NablaGen.Generation;
-using NablaGen.Models;
+using NablaGen.Models.Wan;
 using NablaGen.Training.Evaluation;
 using NablaGen.Training.Evaluation.Results;
 using NablaGen.Training.Evaluation.Running;
@@ -158,7 +158,8 @@ public sealed class EvaluationRunnerTests : IDisposable
         Seeds = [1, 2],
         Attentions = EvaluationPlan.Parse(["nabla-0.6", "nabla-0.2", "sta-3-3-3"]),
         Shared = new PartialRequest { Steps = steps },
-        Defaults = new GenerationDefaults { Width = RenderedClips.Size.Width, Height = RenderedClips.Size.Height, Frames = RenderedClips.Size.Frames, Guidance = 1 },
+        Defaults = GenerationDefaults.Of(WanDefaults.Values.With(
+            ("width", RenderedClips.Size.Width), ("height", RenderedClips.Size.Height), ("frames", RenderedClips.Size.Frames), ("guidance", 1))),
     };
 
     private EvaluationReport Run(int steps = 16, KeptClips? kept = null, CancellationToken cancellation = default)

@@ -50,7 +50,7 @@ public sealed class ModelClipGeneratorTests : IDisposable
             Steps = 2,
             Width = 256,
             Height = 128,
-        }.ToRequest(sizes.Others.Defaults);
+        }.ToRequest(sizes.Defaults);
     }
 
     [Theory, Trait("gpu", "true")]
@@ -72,7 +72,7 @@ public sealed class ModelClipGeneratorTests : IDisposable
             Attention = AttentionExpression.Parse(attention),
             DenseSteps = attention == "dense" ? null : 0,
             Steps = 3,
-        }.ToRequest(sizes.Others.Defaults))];
+        }.ToRequest(sizes.Defaults))];
         generator.Prepare(requests, default);
         var batch = generator.Generate(requests, default);
         foreach (int i in new[] { 0, 5, 8 })
@@ -89,7 +89,7 @@ public sealed class ModelClipGeneratorTests : IDisposable
     {
         RandomModel.Save(_folder[""], Toys.Sizes());
         var folder = WanVideoModel.Open(_folder[""]);
-        var request = new PartialRequest { Prompt = "a b", Seed = 5, Frames = 1, Steps = 2 }.ToRequest(folder.Defaults);
+        var request = new PartialRequest { Prompt = "a b", Seed = 5, Frames = 1, Steps = 2 }.ToRequest(GenerationDefaults.Of(folder.Defaults));
         using var pipeline = new TextToVideo(folder, CPU, ScalarType.Float32);
         pipeline.Generate(request, _folder["a.png"]);
         using var generator = new ModelClipGenerator(folder, CPU, ScalarType.Float32);

@@ -5,12 +5,15 @@ using NablaGen.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace NablaGen.Cli;
+namespace NablaGen.Generation;
 
-/// <summary>What <c>--device</c> and <c>--dtype</c> mean on this machine.</summary>
-internal static class DeviceChoice
+/// <summary>What the names of devices and types mean on this machine.</summary>
+public static class DeviceChoice
 {
     /// <summary>The device of <c>auto</c>, <c>cpu</c>, <c>cuda</c> or <c>cuda:n</c>. libtorch is loaded by now.</summary>
+    /// <param name="text">The name.</param>
+    /// <exception cref="InvalidRequestException">It is none of these.</exception>
+    /// <exception cref="NablaGenException">There is no such device; the line says why.</exception>
     public static Device Resolve(string text)
     {
         switch (text.Split(':'))
@@ -28,7 +31,10 @@ internal static class DeviceChoice
         }
     }
 
-    /// <summary>The type of <c>auto</c>, <c>float32</c> or <c>bfloat16</c>.</summary>
+    /// <summary>The type of <c>auto</c> (float32 on the CPU, bfloat16 on CUDA), <c>float32</c> or <c>bfloat16</c>.</summary>
+    /// <param name="text">The name.</param>
+    /// <param name="device">Where the type is used.</param>
+    /// <exception cref="InvalidRequestException">It is none of these.</exception>
     public static ScalarType ResolveDtype(string text, Device device) => text switch
     {
         "auto" => device.type == DeviceType.CPU ? ScalarType.Float32 : ScalarType.BFloat16,
@@ -37,7 +43,10 @@ internal static class DeviceChoice
         _ => throw new InvalidRequestException($"dtype '{text}' is not known: use auto, float32 or bfloat16"),
     };
 
-    /// <summary>The bytes of <c>--vram</c>; null where it is not given.</summary>
+    /// <summary>The bytes of an amount of device memory, such as <c>8GB</c>; null for null.</summary>
+    /// <param name="text">The amount, as <c>--vram</c> takes it.</param>
+    /// <param name="device">Where the memory is.</param>
+    /// <exception cref="InvalidRequestException">It is no amount, or the device has no such limit.</exception>
     public static long? ResolveVram(string? text, Device device) => text is null
         ? null
         : device.type == DeviceType.CUDA

@@ -1,0 +1,187 @@
+using NablaGen.Attention;
+using NablaGen.Denoising;
+
+namespace NablaGen.Generation.Fields;
+
+/// <summary>
+/// The options of a request. A new one is an entry here and in <see cref="Table"/>; what uses it asks
+/// <see cref="GenerationRequest.Get"/> for its value.
+/// </summary>
+public static class RequestFields
+{
+    private const FieldPlaces Words = FieldPlaces.CommandLine | FieldPlaces.Row | FieldPlaces.Preset;
+
+    /// <summary>What to show.</summary>
+    public static RequestField<string?> Prompt { get; } = new("prompt", FieldKinds.Text)
+    {
+        Aliases = ["-p"],
+        HelpName = "TEXT",
+        Help = "What to show",
+        Details = "`batch` has it in its file; a note says where it is longer than the model reads (Wan2.1: 512 tokens, the model in the box: 64)",
+        Places = FieldPlaces.CommandLine | FieldPlaces.Row | FieldPlaces.Recipe,
+        IsInEveryRecipe = true,
+        RecipeOrder = 0,
+    };
+
+    /// <summary>What not to show.</summary>
+    public static RequestField<string?> NegativePrompt { get; } = new("negative-prompt", FieldKinds.Text)
+    {
+        HelpName = "TEXT",
+        Help = "What not to show",
+        DefaultText = "the model's",
+        RecipeOrder = 1,
+    };
+
+    /// <summary>The self-attention.</summary>
+    public static RequestField<AttentionExpression?> Attention { get; } = new("attention", FieldKinds.Attention)
+    {
+        HelpName = "EXPR",
+        Help = "dense, nabla-<threshold>, sta-<t>-<h>-<w>, nabla-<threshold>_sta-<t>-<h>-<w>, or nabla-<file> with thresholds from calibrate",
+        Details = "`sta-11-3-3` is a sliding window, in blocks",
+        Suggestions = ["dense", "nabla-0.7", "nabla-0.6_sta-11-3-3", "sta-11-3-3"],
+        IsInEveryRecipe = true,
+        RecipeOrder = 3,
+        OpensFile = true,
+    };
+
+    /// <summary>A short form of the attention.</summary>
+    public static RequestField<double?> Threshold { get; } = new("threshold", FieldKinds.Number(NumberRange.AboveTo(0, 1)))
+    {
+        Label = "NABLA's threshold",
+        HelpName = "0-1",
+        Help = "NABLA's threshold, short for --attention nabla-<threshold>",
+        Places = Words,
+    };
+
+    /// <summary>The mean density to hold.</summary>
+    public static RequestField<double?> TargetDensity { get; } = new("target-density", FieldKinds.Number(NumberRange.Between(0, 1)))
+    {
+        HelpName = "0-1",
+        Help = "Hold this mean density by adapting NABLA's threshold between steps; a threshold in --attention is the first step's",
+        Places = Words | FieldPlaces.Recipe,
+        RecipeOrder = 4,
+    };
+
+    /// <summary>The threshold of each step that held the target density; a recipe says what sampling found. [steps]</summary>
+    public static RequestField<IReadOnlyList<double>?> Thresholds { get; } = new("thresholds", FieldKinds.Numbers(NumberRange.AboveTo(0, 1)))
+    {
+        HelpName = "LIST",
+        Help = "The threshold of each step that held the target density",
+        Places = FieldPlaces.Recipe,
+        RecipeOrder = 5,
+    };
+
+    /// <summary>First steps to keep dense.</summary>
+    public static RequestField<int?> DenseSteps { get; } = new("dense-steps", FieldKinds.Whole(NumberRange.FromTo(0, FlowSchedule.TrainTimesteps)))
+    {
+        HelpName = "N",
+        Help = "Keep the first N steps dense",
+        DefaultText = $"{AttentionExpression.StaDenseSteps} for sta-* alone, otherwise 0",
+        Places = Words | FieldPlaces.Recipe,
+        IsInEveryRecipe = true,
+        RecipeOrder = 6,
+    };
+
+    /// <summary>First layers to keep dense.</summary>
+    public static RequestField<int?> DenseLayers { get; } = new("dense-layers", FieldKinds.Whole(NumberRange.FromTo(0, 10_000)))
+    {
+        HelpName = "N",
+        Help = "Keep the first N layers dense",
+        DefaultValue = 0,
+        Places = Words | FieldPlaces.Recipe,
+        IsInEveryRecipe = true,
+        RecipeOrder = 7,
+    };
+
+    /// <summary>Width of the video in pixels.</summary>
+    public static RequestField<int?> Width { get; } = Side("width", 12);
+
+    /// <summary>Height of the video in pixels.</summary>
+    public static RequestField<int?> Height { get; } = Side("height", 13);
+
+    /// <summary>Frames, 4n + 1.</summary>
+    public static RequestField<int?> Frames { get; } = new("frames", FieldKinds.Whole(NumberRange.FromTo(1, 4097)))
+    {
+        Aliases = ["-f"],
+        HelpName = "N",
+        Help = "Frames, 4n + 1",
+        IsInEveryRecipe = true,
+        RecipeOrder = 14,
+    };
+
+    /// <summary>Frames a second.</summary>
+    public static RequestField<int?> Fps { get; } = new("fps", FieldKinds.Whole(NumberRange.FromTo(1, 240)))
+    {
+        HelpName = "N",
+        Help = "Frames a second",
+        IsInEveryRecipe = true,
+        RecipeOrder = 15,
+        ChangesLatents = false,
+    };
+
+    /// <summary>Solver steps.</summary>
+    public static RequestField<int?> Steps { get; } = new("steps", FieldKinds.Whole(NumberRange.FromTo(1, FlowSchedule.TrainTimesteps)))
+    {
+        Aliases = ["-s"],
+        HelpName = "N",
+        Help = "Solver steps",
+        IsInEveryRecipe = true,
+        RecipeOrder = 8,
+    };
+
+    /// <summary>The solver's name.</summary>
+    public static RequestField<string?> Solver { get; } = new("solver", FieldKinds.OneOf(Solvers.Names))
+    {
+        HelpName = "NAME",
+        Help = string.Join(", ", Solvers.Names),
+        Suggestions = Solvers.Names,
+        IsInEveryRecipe = true,
+        RecipeOrder = 9,
+    };
+
+    /// <summary>The schedule's shift.</summary>
+    public static RequestField<double?> Shift { get; } = new("shift", FieldKinds.Number(NumberRange.Above(0)))
+    {
+        HelpName = "X",
+        Help = "Shift of the noise schedule",
+        IsInEveryRecipe = true,
+        RecipeOrder = 10,
+    };
+
+    /// <summary>Scale of classifier-free guidance.</summary>
+    public static RequestField<double?> Guidance { get; } = new("guidance", FieldKinds.Number(NumberRange.AtLeast(0)))
+    {
+        Aliases = ["-g"],
+        HelpName = "X",
+        Help = "Guidance scale; 1 skips the pass without the prompt",
+        IsInEveryRecipe = true,
+        RecipeOrder = 11,
+    };
+
+    /// <summary>Seed of the noise.</summary>
+    public static RequestField<long?> Seed { get; } = new("seed", FieldKinds.Long(NumberRange.FromTo(0, long.MaxValue)))
+    {
+        HelpName = "N",
+        Help = "Seed of the noise",
+        Details = "the same noise on every device",
+        DefaultText = "a random one, shown afterwards",
+        Places = FieldPlaces.CommandLine | FieldPlaces.Row | FieldPlaces.Recipe,
+        IsInEveryRecipe = true,
+        RecipeOrder = 2,
+    };
+
+    /// <summary>All of them, in the help's order.</summary>
+    public static RequestFieldTable Table { get; } = new(
+    [
+        Prompt, NegativePrompt, Attention, Threshold, TargetDensity, Thresholds, DenseSteps, DenseLayers, Width, Height, Frames, Fps, Steps, Solver, Shift,
+        Guidance, Seed,
+    ]);
+
+    private static RequestField<int?> Side(string name, int order) => new(name, FieldKinds.Whole(NumberRange.FromTo(1, 16384, "the most that H.264 takes")))
+    {
+        HelpName = "N",
+        Help = "Pixels, a multiple of 16",
+        IsInEveryRecipe = true,
+        RecipeOrder = order,
+    };
+}
