@@ -9,6 +9,9 @@ namespace NablaGen.Tensors;
 /// <param name="Dtype">The type of the large matrix products. docs/numerics.md says what stays float32 whatever this is.</param>
 public sealed record ModuleOptions(Device Device, ScalarType Dtype)
 {
+    /// <summary>Where the module is.</summary>
+    public Device Device { get; init; } = Ready(Device);
+
     /// <summary>float32 on the CPU.</summary>
     public static ModuleOptions Cpu { get; } = new(CPU, ScalarType.Float32);
 
@@ -30,5 +33,12 @@ public sealed record ModuleOptions(Device Device, ScalarType Dtype)
         var parameter = new Parameter(Pool?.Take(shape, Dtype) ?? empty(shape, Dtype, Device), requires_grad: false);
         parameter.DetachFromDisposeScope();
         return parameter;
+    }
+
+    // Every model is made with options, so here libtorch gets its settings before any of them computes.
+    private static Device Ready(Device device)
+    {
+        TorchRuntime.Load();
+        return device;
     }
 }
