@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.IO.Compression;
 using System.Runtime.CompilerServices;
-using System.Text.Json;
+using System.Text.Json.Nodes;
 
 namespace NablaGen.Tests.Build;
 
@@ -105,8 +105,10 @@ public class PackageTests
     {
         var place = Directory.CreateDirectory(folder[culture]).FullName;
         var output = Dotnet(place, [("LC_ALL", culture == "C" ? culture : culture + ".UTF-8")], Path.Combine(folder["bin"], "app.dll"), Model);
-        using var result = JsonDocument.Parse(File.ReadAllText(Path.Combine(place, "meadow.json")));
-        return (output, result.RootElement.GetProperty("recipe").GetRawText(), File.ReadAllBytes(Path.Combine(place, "meadow.mp4")));
+        // The result holds seconds and memory, which differ from run to run.
+        var recipe = JsonNode.Parse(File.ReadAllText(Path.Combine(place, "meadow.json")))!.AsObject();
+        Assert.True(recipe.Remove("result"));
+        return (output, recipe.ToJsonString(), File.ReadAllBytes(Path.Combine(place, "meadow.mp4")));
     }
 
     private static string Dotnet(string place, (string Name, string Value)[] environment, params string[] arguments) => Dotnet(place, environment, false, arguments);
