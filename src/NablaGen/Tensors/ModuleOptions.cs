@@ -7,6 +7,7 @@ namespace NablaGen.Tensors;
 /// <summary>Where and in which type a model's parameters are made.</summary>
 /// <param name="Device">The device; <c>meta</c> makes shapes without memory.</param>
 /// <param name="Dtype">The type of the large matrix products. docs/numerics.md says what stays float32 whatever this is.</param>
+/// <remarks>Immutable. The first one loads libtorch.</remarks>
 public sealed record ModuleOptions(Device Device, ScalarType Dtype)
 {
     /// <summary>Where the module is.</summary>

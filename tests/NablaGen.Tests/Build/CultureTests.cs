@@ -22,8 +22,11 @@ public class CultureTests
     [Theory]
     [InlineData(typeof(TorchRuntime))]
     [InlineData(typeof(CudaDevice))]
-    public void The_library_does_not_ask_for_the_culture(Type one) =>
-        Assert.Equal([], one.Assembly.GetTypes().SelectMany(Methods).SelectMany(Sensitive).Distinct().Order(StringComparer.Ordinal));
+    public void The_library_does_not_ask_for_the_culture(Type one)
+    {
+        var found = one.Assembly.GetTypes().SelectMany(Methods).SelectMany(Sensitive).Distinct().Order(StringComparer.Ordinal).ToArray();
+        Assert.True(found.Length == 0, "these depend on the culture of the program's user:\n" + string.Join('\n', found));
+    }
 
     [Fact]
     public void Each_way_of_asking_is_found() =>
@@ -123,7 +126,7 @@ public class CultureTests
             "ToDouble" or "ToSingle" => type == typeof(Convert) && parameters[0] == typeof(string),
             "Order" or "OrderDescending" => HasString(generic[0]),
             "OrderBy" or "OrderByDescending" or "ThenBy" or "ThenByDescending" => type == typeof(Enumerable) && HasString(generic[1]),
-            "Max" or "Min" => type == typeof(Enumerable) && generic.Any(HasString),
+            "Max" or "Min" => type == typeof(Enumerable) && generic.TakeLast(1).Any(HasString),
             "Sort" => generic.Take(1).Any(HasString) || (type.IsGenericType && parameters.Length == 0 && HasString(type.GetGenericArguments()[0])),
             "get_CurrentCulture" or "get_CurrentUICulture" => type == typeof(CultureInfo),
             _ => false,
@@ -171,7 +174,7 @@ public class CultureTests
 
         public static StringBuilder AppendedText(double x) => new StringBuilder().Append($"{x}");
 
-        public static bool Begins(string x) => x.StartsWith("i");
+        public static bool Begins(string x) => x.StartsWith("ij");
 
         public static string Lower(string x) => x.ToLower();
 
