@@ -115,7 +115,7 @@ internal static class NativeSearch
             return;
         }
 
-        foreach (var package in Directory.EnumerateDirectories(root).OrderDescending())
+        foreach (var package in Directory.EnumerateDirectories(root).OrderDescending(StringComparer.Ordinal))
         {
             add(Path.Combine(package, "lib"));
             add(Path.Combine(package, "bin"));

@@ -126,7 +126,7 @@ public class CultureTests
             "ToDouble" or "ToSingle" => type == typeof(Convert) && parameters[0] == typeof(string),
             "Order" or "OrderDescending" => HasString(generic[0]),
             "OrderBy" or "OrderByDescending" or "ThenBy" or "ThenByDescending" => type == typeof(Enumerable) && HasString(generic[1]),
-            "Max" or "Min" => type == typeof(Enumerable) && generic.TakeLast(1).Any(HasString),
+            "Max" or "Min" => type == typeof(Enumerable) && (parameters.Length == 1 ? generic : generic.Skip(1)).Any(HasString),
             "Sort" => generic.Take(1).Any(HasString) || (type.IsGenericType && parameters.Length == 0 && HasString(type.GetGenericArguments()[0])),
             "get_CurrentCulture" or "get_CurrentUICulture" => type == typeof(CultureInfo),
             _ => false,

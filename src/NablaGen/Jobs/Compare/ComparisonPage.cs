@@ -129,7 +129,7 @@ public static partial class ComparisonPage
     {
         null => "\u2013",
         double.PositiveInfinity => "\u221e",
-        { } number => number.ToString(format),
+        { } number => number.ToString(format, CultureInfo.InvariantCulture),
     };
 
     private static string Part(string name)

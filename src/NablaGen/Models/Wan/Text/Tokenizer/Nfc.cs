@@ -65,7 +65,7 @@ internal static class Nfc
         var result = new StringBuilder(text.Length);
         foreach (int code in Compose(codes))
         {
-            result.Append(new Rune(code));
+            result.Append(new Rune(code).ToString());
         }
 
         return result.ToString();
