@@ -91,8 +91,8 @@ public class PackageTests
         var lines = ReadmeLines("README.md");
         Assert.InRange(lines.Length, 5, 12);
         Assert.Equal(lines, ReadmeLines("src/NablaGen/PACKAGE.md"));
-        var small = string.Join('\n', lines).Replace("Frames = 17", "Frames = 5").Replace("Steps = 20", "Steps = 2");
-        Assert.Contains("Frames = 5, Steps = 2", small);
+        var small = string.Join('\n', lines).Replace("Frames = 17", "Frames = 5").Replace("Steps = 20", "Steps = 2, Seed = 1");
+        Assert.Contains("Frames = 5, Steps = 2, Seed = 1", small);
         File.WriteAllText(Path.Combine(folder["app"], "Program.cs"), small + "\nConsole.WriteLine($\"half is {0.5}\");\n");
     }
 
