@@ -60,6 +60,6 @@ internal static unsafe partial class Driver
 
         var name = cuGetErrorName(result, out var at) == 0 ? Marshal.PtrToStringUTF8(at) : null;
         var text = cuGetErrorString(result, out at) == 0 ? Marshal.PtrToStringUTF8(at) : null;
-        throw new CudaException($"{call} failed: {name ?? "error " + result} ({text ?? "no text"}).", result);
+        throw new CudaException($"{call} failed: {name ?? $"error {result}"} ({text ?? "no text"}).", result);
     }
 }

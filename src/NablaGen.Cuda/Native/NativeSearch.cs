@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Runtime.InteropServices;
 
 namespace NablaGen.Cuda.Native;
@@ -84,7 +85,7 @@ internal static class NativeSearch
         if (name.EndsWith(".dll", StringComparison.OrdinalIgnoreCase))
         {
             var parts = name.Split('_');
-            return parts.Length > 1 && int.TryParse(parts[1], out var number) ? number : 0;
+            return parts.Length > 1 && int.TryParse(parts[1], CultureInfo.InvariantCulture, out var number) ? number : 0;
         }
 
         var at = name.IndexOf(".so.", StringComparison.Ordinal);
@@ -94,8 +95,8 @@ internal static class NativeSearch
         }
 
         var numbers = name[(at + 4)..].Split('.');
-        var major = int.TryParse(numbers[0], out var m) ? m : 0;
-        var minor = numbers.Length > 1 && int.TryParse(numbers[1], out var n) ? n : 0;
+        var major = int.TryParse(numbers[0], CultureInfo.InvariantCulture, out var m) ? m : 0;
+        var minor = numbers.Length > 1 && int.TryParse(numbers[1], CultureInfo.InvariantCulture, out var n) ? n : 0;
         return major * 10 + minor;
     }
 
@@ -114,7 +115,7 @@ internal static class NativeSearch
             return;
         }
 
-        foreach (var package in Directory.EnumerateDirectories(root).OrderDescending())
+        foreach (var package in Directory.EnumerateDirectories(root).OrderDescending(StringComparer.Ordinal))
         {
             add(Path.Combine(package, "lib"));
             add(Path.Combine(package, "bin"));

@@ -26,5 +26,5 @@ internal static class Line
     public static string More(int count) => count == 0 ? "" : $" and {count} more";
 
     /// <summary>A shape as <c>[2, 3]</c>.</summary>
-    public static string Shape(IEnumerable<long> shape) => $"[{string.Join(", ", shape)}]";
+    public static string Shape(IEnumerable<long> shape) => $"[{string.Join(", ", shape.Select(side => $"{side}"))}]";
 }

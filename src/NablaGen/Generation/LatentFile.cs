@@ -1,3 +1,4 @@
+using NablaGen.Files;
 using NablaGen.Models;
 using NablaGen.Weights;
 using static TorchSharp.torch;
@@ -39,7 +40,7 @@ public static class LatentFile
         if (entry.Shape.Length != 4 || !entry.Type.IsFloating())
         {
             throw new NablaGenException(
-                $"{path}: tensor \"{TensorName}\": expected real numbers [channels, frames, height, width], found {entry.Type} [{string.Join(", ", entry.Shape)}]");
+                $"{path}: tensor \"{TensorName}\": expected real numbers [channels, frames, height, width], found {entry.Type} {Line.Shape(entry.Shape)}");
         }
 
         using var scope = NewDisposeScope();

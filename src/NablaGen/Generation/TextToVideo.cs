@@ -15,6 +15,7 @@ namespace NablaGen.Generation;
 /// Text → video with one model, stage by stage. Everything is checked before the first matrix is multiplied. The text encoder is in
 /// memory only while it encodes; the transformer and the VAE only during their stages, or from their first use on.
 /// </summary>
+/// <remarks>Not thread-safe: one call at a time, from any thread. Two videos at once need two of it; they may share the model.</remarks>
 /// <param name="model">The model.</param>
 /// <param name="device">Where it runs.</param>
 /// <param name="dtype">The type of the large matrix products.</param>

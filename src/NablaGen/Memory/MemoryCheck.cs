@@ -1,3 +1,4 @@
+using System.Globalization;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -33,5 +34,5 @@ internal static class MemoryCheck
         }
     }
 
-    private static string GiB(long bytes) => (bytes / (double)(1L << 30)).ToString("0.0");
+    private static string GiB(long bytes) => (bytes / (double)(1L << 30)).ToString("0.0", CultureInfo.InvariantCulture);
 }

@@ -7,8 +7,12 @@ namespace NablaGen.Tensors;
 /// <summary>Where and in which type a model's parameters are made.</summary>
 /// <param name="Device">The device; <c>meta</c> makes shapes without memory.</param>
 /// <param name="Dtype">The type of the large matrix products. docs/numerics.md says what stays float32 whatever this is.</param>
+/// <remarks>Immutable. The first one loads libtorch.</remarks>
 public sealed record ModuleOptions(Device Device, ScalarType Dtype)
 {
+    /// <summary>Where the module is.</summary>
+    public Device Device { get; init; } = Ready(Device);
+
     /// <summary>float32 on the CPU.</summary>
     public static ModuleOptions Cpu { get; } = new(CPU, ScalarType.Float32);
 
@@ -33,5 +37,12 @@ public sealed record ModuleOptions(Device Device, ScalarType Dtype)
         var parameter = new Parameter(Pool?.Take(shape, Dtype) ?? empty(shape, Dtype, Device), requires_grad: false);
         parameter.DetachFromDisposeScope();
         return parameter;
+    }
+
+    // Every model is made with options, so here libtorch gets its settings before any of them computes.
+    private static Device Ready(Device device)
+    {
+        TorchRuntime.Load();
+        return device;
     }
 }

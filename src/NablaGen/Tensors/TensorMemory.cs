@@ -15,7 +15,7 @@ internal static unsafe partial class TensorMemory
     {
         if (!tensor.is_contiguous())
         {
-            throw new ArgumentException($"a tensor of shape [{string.Join(", ", tensor.shape)}] is not contiguous", nameof(tensor));
+            throw new ArgumentException($"a tensor of shape [{string.Join(", ", tensor.shape.Select(side => $"{side}"))}] is not contiguous", nameof(tensor));
         }
 
         return (void*)THSTensor_data(tensor.Handle);

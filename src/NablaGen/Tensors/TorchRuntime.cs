@@ -1,12 +1,17 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Reflection;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Loader;
 using TorchSharp;
 
 namespace NablaGen.Tensors;
 
-/// <summary>Loads libtorch: the one that came along, or the one in the folder that NABLAGEN_LIBTORCH names.</summary>
+/// <summary>Finds and loads libtorch: the one that came along, or the one in the folder that NABLAGEN_LIBTORCH names.</summary>
 /// <remarks>
-/// A program calls <see cref="Load"/> before it touches TorchSharp. The folder may be a PyTorch installation's <c>torch/lib</c>; with CUDA
-/// libraries in it, CUDA works.
+/// Nobody needs to call anything: libtorch is loaded when the first model or the first tensor is made. <see cref="Load"/> does it at once, so
+/// that what is wrong with it is said before other work. The folder may be a PyTorch installation's <c>torch/lib</c>; with CUDA libraries in
+/// it, CUDA works. All members may be called from any thread.
 /// </remarks>
 public static class TorchRuntime
 {
@@ -16,38 +21,41 @@ public static class TorchRuntime
     // In this order each finds those it needs already there.
     private static readonly string[] Libraries = ["c10", "torch_cpu", "c10_cuda", "torch_cuda", "torch"];
 
-    private static readonly Lock Gate = new();
+    // Two, for TorchSharp's static constructor asks for the libraries: who holds the libraries' lock must not wait for that constructor.
+    private static readonly Lock LoadGate = new();
+    private static readonly Lock LibrariesGate = new();
+    private static bool _librariesAreLoaded;
     private static bool _loaded;
+    private static bool _resolves;
 
     /// <summary>The folder libtorch came from; null before <see cref="Load"/> or where TorchSharp finds it by itself (Windows).</summary>
     public static string? Folder { get; private set; }
 
     /// <summary>Whether libtorch's CUDA part was loaded and a device answers.</summary>
-    public static bool HasCuda => torch.cuda.is_available();
+    /// <exception cref="NablaGenException">libtorch or TorchSharp is not there, or does not load.</exception>
+    public static bool HasCuda
+    {
+        get
+        {
+            Load();
+            return torch.cuda.is_available();
+        }
+    }
 
-    /// <summary>Loads libtorch; further calls do nothing.</summary>
-    /// <exception cref="NablaGenException">It is not there, or does not load.</exception>
+    /// <summary>Loads libtorch and TorchSharp; further calls do nothing.</summary>
+    /// <exception cref="NablaGenException">libtorch or TorchSharp is not there, or does not load.</exception>
     public static void Load()
     {
-        lock (Gate)
+        lock (LoadGate)
         {
             if (_loaded)
             {
                 return;
             }
 
-            NativeHeap.ReturnLargeBlocks();
-            OpenMp.WaitPassively();
-            CudaAllocator.LetSegmentsGrow();
-            var named = Environment.GetEnvironmentVariable(Variable);
-            var bundled = Path.Combine(AppContext.BaseDirectory, "libtorch");
-            if (!string.IsNullOrEmpty(named))
+            lock (LibrariesGate)
             {
-                LoadFrom(named, $"{Variable} names");
-            }
-            else if (!HasOwnLibTorch)
-            {
-                LoadFrom(bundled, "the build puts it in");
+                LoadLibraries();
             }
 
             try
@@ -65,15 +73,73 @@ public static class TorchRuntime
         }
     }
 
-    // Windows, or a program that references TorchSharp-cpu: TorchSharp loads what lies beside the program. Two copies in one process
-    // end it.
-    private static bool HasOwnLibTorch => OperatingSystem.IsWindows() || File.Exists(FileOf(AppContext.BaseDirectory, "torch_cpu"));
+    // Runs before anything else of this assembly. TorchSharp asks the runtime for its libraries by name; the runtime asks here when it
+    // does not find them, and only then are 400 MB read.
+    [ModuleInitializer]
+    [SuppressMessage("Usage", "CA2255", Justification = "A library that is to work without a call has no other place.")]
+    internal static void AnswerTorchSharp() =>
+        AssemblyLoadContext.GetLoadContext(typeof(TorchRuntime).Assembly)!.ResolvingUnmanagedDll += Resolve;
+
+    private static nint Resolve(Assembly assembly, string name)
+    {
+        if (assembly.GetName().Name != "TorchSharp")
+        {
+            return 0;
+        }
+
+        lock (LibrariesGate)
+        {
+            if (_librariesAreLoaded || _resolves)
+            {
+                return 0;
+            }
+
+            // Asked for again below, and within: the runtime's own search finds the library once those that it needs are in memory.
+            _resolves = true;
+            try
+            {
+                LoadLibraries();
+                return NativeLibrary.TryLoad(name, assembly, null, out var library) ? library : 0;
+            }
+            finally
+            {
+                _resolves = false;
+            }
+        }
+    }
+
+    private static void LoadLibraries()
+    {
+        if (_librariesAreLoaded)
+        {
+            return;
+        }
+
+        NativeHeap.ReturnLargeBlocks();
+        OpenMp.WaitPassively();
+        CudaAllocator.LetSegmentsGrow();
+        var named = Environment.GetEnvironmentVariable(Variable);
+        if (!string.IsNullOrEmpty(named))
+        {
+            LoadFrom(named, $"{Variable} names");
+        }
+        else if (!OperatingSystem.IsWindows() && OwnLibTorch is null)
+        {
+            LoadFrom(Path.Combine(AppContext.BaseDirectory, "libtorch"), "the build puts it in");
+        }
+
+        _librariesAreLoaded = true;
+    }
+
+    // What TorchSharp loads by itself: of a program that references TorchSharp-cpu, or on Windows. Two copies in one process end it.
+    private static string? OwnLibTorch => (AppContext.GetData("NATIVE_DLL_SEARCH_DIRECTORIES") as string ?? "").Split(Path.PathSeparator)
+        .Append(AppContext.BaseDirectory).Where(folder => folder.Length > 0).Select(folder => FileOf(folder, "torch_cpu")).FirstOrDefault(File.Exists);
 
     private static void LoadFrom(string folder, string why)
     {
-        if (File.Exists(FileOf(AppContext.BaseDirectory, "torch_cpu")))
+        if (OwnLibTorch is { } own)
         {
-            throw new NablaGenException($"{Variable} is set, but {FileOf(AppContext.BaseDirectory, "torch_cpu")} would be loaded as well: build with -p:Torch=none, or unset it");
+            throw new NablaGenException($"{Variable} is set, but {own} would be loaded as well: build without that libtorch (-p:NablaGenTorch=none; in NablaGen's own sources -p:Torch=none), or unset the variable");
         }
 
         if (!File.Exists(FileOf(folder, "torch_cpu")))

@@ -20,7 +20,7 @@ public static class FrameConversion
         if (frames.dim() != 4 || frames.shape[0] != 3 || !frames.is_floating_point())
         {
             throw new ArgumentException(
-                $"Expected float frames [3, T, H, W], found {frames.dtype} [{string.Join(", ", frames.shape)}].", nameof(frames));
+                $"Expected float frames [3, T, H, W], found {frames.dtype} [{string.Join(", ", frames.shape.Select(side => $"{side}"))}].", nameof(frames));
         }
 
         using var scope = NewDisposeScope();

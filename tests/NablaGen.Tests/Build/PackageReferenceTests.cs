@@ -16,7 +16,7 @@ public class PackageReferenceTests
     public void One_libtorch_comes_along(string? expected, params string[] properties)
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "the cases are a Linux machine's");
-        var project = Path.GetFullPath(Path.Combine(Folder(), "../../../src/NablaGen/NablaGen.csproj"));
+        var project = Path.GetFullPath(Path.Combine(Folder(), "../../../src/NablaGen.Cli/NablaGen.Cli.csproj"));
         Assert.SkipUnless(File.Exists(project) && Sdks().Length > 0, "needs the sources and the .NET SDK");
 
         var items = JsonDocument.Parse(Run(["msbuild", project, "-getItem:PackageReference", .. properties])).RootElement.GetProperty("Items");

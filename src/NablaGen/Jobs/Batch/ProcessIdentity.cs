@@ -1,5 +1,6 @@
 using System.ComponentModel;
 using System.Diagnostics;
+using System.Globalization;
 
 namespace NablaGen.Jobs.Batch;
 
@@ -40,7 +41,7 @@ internal sealed record ProcessIdentity(string Host, string Space, int Id, long S
                 // computes a clock time from it, which wavers.
                 var stat = File.ReadAllText($"/proc/{id}/stat");
                 var fields = stat[(stat.LastIndexOf(')') + 2)..].Split(' ');
-                return fields[0] is "Z" or "X" ? null : long.Parse(fields[19]);
+                return fields[0] is "Z" or "X" ? null : long.Parse(fields[19], CultureInfo.InvariantCulture);
             }
 
             using var process = Process.GetProcessById(id);

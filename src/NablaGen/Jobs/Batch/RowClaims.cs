@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Text.Json;
 
 namespace NablaGen.Jobs.Batch;
@@ -106,7 +107,7 @@ internal sealed class RowClaims : IDisposable
     private IEnumerable<int> Files(string name) => !Directory.Exists(_folder)
         ? []
         : Directory.GetFiles(_folder, $"{name}.*{Ending}")
-            .Select(path => int.TryParse(Path.GetFileName(path)[(name.Length + 1)..^Ending.Length], out var number) ? number : 0);
+            .Select(path => int.TryParse(Path.GetFileName(path)[(name.Length + 1)..^Ending.Length], CultureInfo.InvariantCulture, out var number) ? number : 0);
 
     private string PathOf(string name, int number) => Path.Combine(_folder, $"{name}.{number}{Ending}");
 

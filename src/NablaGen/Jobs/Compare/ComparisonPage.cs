@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using System.Text;
 using System.Text.RegularExpressions;
@@ -90,7 +91,7 @@ public static partial class ComparisonPage
 
     private static string Row(ComparedExpression one, int index)
     {
-        var cosine = one.LatentCosineByStep is { Count: > 0 } steps ? steps[^1].ToString("0.0000") : "\u2013";
+        var cosine = one.LatentCosineByStep is { Count: > 0 } steps ? steps[^1].ToString("0.0000", CultureInfo.InvariantCulture) : "\u2013";
         string[] cells =
         [
             $"{one.Density:0.000}", Seconds(one.SamplingSeconds), $"{one.SpeedUp:0.00}\u00d7",
@@ -128,7 +129,7 @@ public static partial class ComparisonPage
     {
         null => "\u2013",
         double.PositiveInfinity => "\u221e",
-        { } number => number.ToString(format),
+        { } number => number.ToString(format, CultureInfo.InvariantCulture),
     };
 
     private static string Part(string name)

@@ -59,7 +59,7 @@ public static class ModelConfigs
 
         if (fields.Ints("window_size", min: -1) is { } window && !window.All(size => size == -1))
         {
-            throw fields.Error("window_size", "[-1, -1] (no window)", $"[{string.Join(", ", window)}]");
+            throw fields.Error("window_size", "[-1, -1] (no window)", $"[{string.Join(", ", window.Select(size => $"{size}"))}]");
         }
 
         var config = new DitConfig

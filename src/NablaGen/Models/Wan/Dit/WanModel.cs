@@ -14,6 +14,7 @@ namespace NablaGen.Models.Wan.Dit;
 /// Wan's text-to-video diffusion transformer: noisy latents, time and prompt → velocity. Port of WanModel, wan/modules/model.py; the
 /// parameters' names are the checkpoint's own.
 /// </summary>
+/// <remarks>Not thread-safe: one call at a time, and no other thread may use its tensors meanwhile.</remarks>
 public sealed class WanModel : Module<Tensor, Tensor, Tensor, DitRun, Tensor>, IVideoTransformer
 {
     private readonly ILayerSource<WanLayer> _source;

@@ -7,6 +7,7 @@ using static TorchSharp.torch.nn;
 namespace NablaGen.Models.Wan.Text;
 
 /// <summary>The umT5 encoder: token ids → hidden states. Port of T5Encoder, wan/modules/t5.py; the parameters' names are the checkpoint's own.</summary>
+/// <remarks>Not thread-safe: one call at a time, and no other thread may use its tensors meanwhile.</remarks>
 public sealed class T5Encoder : Module<Tensor, Tensor?, Tensor>, ITextEncoder
 {
     [ComponentName(Name = "token_embedding")]

@@ -9,6 +9,7 @@ namespace NablaGen.Models.Wan.Vae;
 /// Wan's causal video VAE, frame by frame with cached features. Port of WanVAE_ and WanVAE, wan/modules/vae.py; the parameters' names
 /// are the checkpoint's own.
 /// </summary>
+/// <remarks>Not thread-safe: one call at a time, and no other thread may use its tensors meanwhile.</remarks>
 public sealed class WanVae : Module, IVideoAutoencoder
 {
     private readonly ScalarType _dtype;

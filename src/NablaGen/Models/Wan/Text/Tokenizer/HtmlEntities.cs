@@ -32,7 +32,7 @@ internal static partial class HtmlEntities
         }
 
         static string Characters(string codes) =>
-            string.Concat(codes.Split('+').Select(code => char.ConvertFromUtf32(int.Parse(code, NumberStyles.HexNumber))));
+            string.Concat(codes.Split('+').Select(code => char.ConvertFromUtf32(int.Parse(code, NumberStyles.HexNumber, CultureInfo.InvariantCulture))));
     }
 
     /// <summary>

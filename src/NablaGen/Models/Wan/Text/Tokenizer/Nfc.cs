@@ -27,7 +27,7 @@ internal static class Nfc
                     string[] ends = range.Split('-');
                     for (int code = Hex(ends[0]); code <= Hex(ends[^1]); code++)
                     {
-                        CombiningClasses[code] = int.Parse(row[1]);
+                        CombiningClasses[code] = int.Parse(row[1], CultureInfo.InvariantCulture);
                     }
                 }
 
@@ -43,7 +43,7 @@ internal static class Nfc
             }
         }
 
-        static int Hex(string code) => int.Parse(code, NumberStyles.HexNumber);
+        static int Hex(string code) => int.Parse(code, NumberStyles.HexNumber, CultureInfo.InvariantCulture);
     }
 
     /// <summary>The text in form C. A lone surrogate becomes U+FFFD.</summary>
@@ -65,7 +65,7 @@ internal static class Nfc
         var result = new StringBuilder(text.Length);
         foreach (int code in Compose(codes))
         {
-            result.Append(new Rune(code));
+            result.Append(new Rune(code).ToString());
         }
 
         return result.ToString();

@@ -121,7 +121,7 @@ internal static partial class TextRepair
         foreach (Rune rune in text.EnumerateRunes())
         {
             // EnumerateRunes gives U+FFFD for a lone surrogate.
-            result.Append(rune);
+            result.Append(rune.ToString());
         }
 
         return result.ToString();
