@@ -24,7 +24,7 @@ internal sealed class CalibrateCommand
 
     private readonly Option<string?> _prompts = new("--prompts")
     {
-        Description = $"What to measure on: a .txt with a prompt a line, or a .jsonl or .csv, as for batch [default: {CalibrationPrompts.Default.Count} of its own]",
+        Description = $"Prompts to measure on: a .txt with a prompt a line, or a .jsonl or .csv, as for batch [default: {CalibrationPrompts.Default.Count} of its own]",
         HelpName = "FILE",
     };
 
@@ -115,7 +115,7 @@ internal sealed class CalibrateCommand
         if (own.Attention is not null || own.TargetDensity is not null || own.DenseSteps is not null || own.DenseLayers is not null)
         {
             throw new InvalidRequestException($"{row.Where}: a row's attention, threshold, target density or dense parts have no effect: "
-                + "what is measured is sampled with dense attention");
+                + "calibrate samples with dense attention");
         }
 
         return own.Over(flags, model.Defaults).ToRequest(model.Defaults);

@@ -59,7 +59,7 @@ internal sealed unsafe class MappedFile : IDisposable
                 var count = RandomAccess.Read(_stream.SafeFileHandle, target, offset);
                 if (count == 0)
                 {
-                    throw new NablaGenException($"{Path}: ends at byte {offset}; it had {Length} bytes when it was opened.");
+                    throw new NablaGenException($"{Path}: was truncated while in use: expected {Length} bytes, found {offset}.");
                 }
 
                 target = target[count..];
@@ -81,7 +81,7 @@ internal sealed unsafe class MappedFile : IDisposable
         var length = RandomAccess.GetLength(_stream.SafeFileHandle);
         if (length < offset + count)
         {
-            throw new NablaGenException($"{Path}: became shorter while in use: expected {Length} bytes, found {length}.");
+            throw new NablaGenException($"{Path}: was truncated while in use: expected {Length} bytes, found {length}.");
         }
 
         try

@@ -56,7 +56,7 @@ internal sealed class GenerationMemory(
     {
         var needs = MemoryEstimate.Decoding(model, Sizes, latent, device);
         return Plan(needs, Budget) ?? throw new NablaGenException(
-            $"decoding latents of {latent[3]}x{latent[2]} takes at least {ByteSize.Text(MemoryPlanner.LeastBudget(needs))} and {Limit()}");
+            $"decoding latents of {latent[3]}x{latent[2]} needs at least {ByteSize.Text(MemoryPlanner.LeastBudget(needs))}, and {Limit()}");
     }
 
     /// <summary>Runs work, and says in one line what can be done where memory or the device fails.</summary>
@@ -99,7 +99,7 @@ internal sealed class GenerationMemory(
         var (_, free, total) = look();
         if (vram > total)
         {
-            throw new InvalidRequestException($"--vram {ByteSize.Option(vram.Value)}: {device} has {ByteSize.Text(total)}");
+            throw new InvalidRequestException($"--vram {ByteSize.Option(vram.Value)} is more than {device} has: expected at most {ByteSize.Option(total)}");
         }
 
         return new MemoryBudget(Math.Min(vram ?? total, Math.Min(free + Context, total)), host);
@@ -129,7 +129,7 @@ internal sealed class GenerationMemory(
             : needs.Runtime + new[] { needs.TextEncoderWeights + needs.TextEncoderWork, needs.AllDitWeights + needs.DitWork, needs.VaeWeights + needs.Vae.Min(choice => choice.Bytes) }.Max();
         if (IsCuda && least <= Budget.Device)
         {
-            return $"{Size(request)} needs {ByteSize.Text(needs.LayerWeights * needs.Layers)} of the machine's memory for weights that {device} has no room for, and it has {ByteSize.Text(Budget.Host)}";
+            return $"{Size(request)} needs up to {ByteSize.Text(needs.LayerWeights * needs.Layers)} of the machine's memory for layers that do not fit on {device}, and the machine has {ByteSize.Text(Budget.Host)}";
         }
 
         var choices = Smaller(request, Budget);
@@ -138,7 +138,7 @@ internal sealed class GenerationMemory(
             choices = [$"--vram {ByteSize.Option(least)}", .. choices];
         }
 
-        return $"{Size(request)} takes at least {ByteSize.Text(least)} and {Limit()}: {MemoryAdvice.Of(choices)}";
+        return $"{Size(request)} needs at least {ByteSize.Text(least)}, and {Limit()}: {MemoryAdvice.Of(choices)}";
     }
 
     // What fits into a good deal less than what was expected.
@@ -156,8 +156,8 @@ internal sealed class GenerationMemory(
     }
 
     private static string Difference(MemoryPlan plan, MemoryPlan smaller) => smaller.ResidentLayers < plan.ResidentLayers
-        ? $"leaves {smaller.ResidentLayers} of {smaller.Layers} transformer layers there"
-        : smaller.Vae.Tiling != plan.Vae.Tiling ? $"decodes by {smaller.Vae.Name}" : "leaves more room";
+        ? $"keeps {smaller.ResidentLayers} of {smaller.Layers} transformer layers there"
+        : smaller.Vae.Tiling != plan.Vae.Tiling ? $"decodes in {smaller.Vae.Name}" : "leaves more room";
 
     private IReadOnlyList<string> Smaller(GenerationRequest request, MemoryBudget budget)
     {
@@ -167,7 +167,7 @@ internal sealed class GenerationMemory(
     }
 
     private string Limit() => IsCuda
-        ? $"{device} has {ByteSize.Text(Budget.Device)} {(vram is null ? "free" : "for it (--vram, and what is free)")}"
+        ? $"{device} has {ByteSize.Text(Budget.Device)} {(vram is null ? "free" : "available (the least of --vram and free memory)")}"
         : $"this machine has {ByteSize.Text(Budget.Host)}";
 
     private static string Size(GenerationRequest request) =>

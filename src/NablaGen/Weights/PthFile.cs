@@ -104,7 +104,7 @@ public sealed class PthFile : ITensorSource
         var root = pickles[0].FullName[..^"data.pkl".Length];
         if (_archive.GetEntry(root + "byteorder") is { } byteOrder && !ReadWhole(byteOrder).AsSpan().SequenceEqual("little"u8))
         {
-            throw new FormatException("byteorder: expected little, found another");
+            throw new FormatException("byteorder: expected little-endian data");
         }
 
         foreach (var (key, tensor) in StateDict.Read(ReadWhole(pickles[0])))
@@ -209,7 +209,7 @@ public sealed class PthFile : ITensorSource
 
     private static NablaGenException Bad(string path, Exception e) => new(
         Line.Of(e is FormatException
-            ? $"{path}: is no state_dict that can be read: {e.Message}."
-            : $"{path}: is no whole zip archive, as PyTorch 1.6 and newer write: {e.Message}"),
+            ? $"{path}: is not a readable state_dict: {e.Message}."
+            : $"{path}: is not a complete zip archive, the format that PyTorch 1.6 and newer write: {e.Message}"),
         e);
 }

@@ -40,7 +40,7 @@ internal sealed class SafetensorsHeader
     {
         if (file.Length < 8)
         {
-            throw new NablaGenException($"{file.Path}: is no safetensors file: expected at least 8 bytes, found {file.Length}.");
+            throw new NablaGenException($"{file.Path}: is not a safetensors file: expected at least 8 bytes, found {file.Length}.");
         }
 
         Span<byte> head = stackalloc byte[8];
@@ -49,7 +49,7 @@ internal sealed class SafetensorsHeader
         if (length > (ulong)(file.Length - 8))
         {
             throw new NablaGenException($"{file.Path}: the header is longer than the file: expected {length} bytes after the first 8, "
-                + $"found {file.Length - 8}; the file is truncated or is no safetensors file.");
+                + $"found {file.Length - 8}; the file is truncated or not a safetensors file.");
         }
 
         if (length > LongestHeader)
@@ -228,7 +228,7 @@ internal sealed class SafetensorsHeader
 
             if (entry.Offset > end)
             {
-                throw Bad($"tensor {Line.Key(entry.Name)} leaves a hole: expected it to start at byte {end} of the data, "
+                throw Bad($"tensor {Line.Key(entry.Name)} leaves a gap before it: expected it to start at byte {end} of the data, "
                     + $"found {entry.Offset}");
             }
 
@@ -246,7 +246,7 @@ internal sealed class SafetensorsHeader
         if (end < _dataBytes)
         {
             throw new NablaGenException(
-                $"{_path}: has data that no tensor owns: expected {end} bytes after the header, found {_dataBytes}.");
+                $"{_path}: has data that belongs to no tensor: expected {end} bytes after the header, found {_dataBytes}.");
         }
 
         foreach (var entry in ordered)

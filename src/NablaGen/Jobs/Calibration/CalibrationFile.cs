@@ -40,7 +40,7 @@ public static class CalibrationFile
         if (root.ValueKind != JsonValueKind.Object || !root.TryGetProperty("format", out var format)
             || format.ValueKind != JsonValueKind.String || format.GetString() != Format)
         {
-            throw new NablaGenException($"{path}: is no file of thresholds: nablagen calibrate makes one");
+            throw new NablaGenException($"{path}: is not a file of thresholds: expected one that nablagen calibrate wrote");
         }
 
         var version = root.TryGetProperty("format_version", out var found) ? found.GetRawText() : "none";
@@ -55,8 +55,8 @@ public static class CalibrationFile
             var thresholds = read.Thresholds;
             return thresholds is not null && (thresholds.Layers, thresholds.Heads) == (read.Layers, read.Heads)
                 ? read
-                : throw new NablaGenException($"{path}: is for {read.Layers} layers of {read.Heads} heads, "
-                    + $"and has thresholds for {thresholds?.Layers ?? 0} layers of {thresholds?.Heads ?? 0}");
+                : throw new NablaGenException($"{path}: says that it is for {read.Layers} layers of {read.Heads} heads, "
+                    + $"and it has thresholds for {thresholds?.Layers ?? 0} layers of {thresholds?.Heads ?? 0}");
         }
         catch (JsonException error)
         {

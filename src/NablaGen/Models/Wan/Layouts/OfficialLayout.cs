@@ -41,6 +41,6 @@ internal sealed class OfficialLayout : IWanLayout
             .ToList();
         return missing.Count == 0
             ? new WanFiles(found[0]!, new WeightFile(found[1]!), new WeightFile(found[2]!), new WeightFile(found[3]!), found[4]!)
-            : throw new NablaGenException($"{path}: the model folder is not complete: it lacks {string.Join(", ", missing)}.");
+            : throw new NablaGenException($"{path}: the model folder is incomplete: it lacks {string.Join(", ", missing)}.");
     }
 }

@@ -45,7 +45,7 @@ internal sealed class SentencePieceModel
         }
         catch (InvalidProtocolBufferException e)
         {
-            throw new NablaGenException(Unfit("its bytes are no protocol buffer"), e);
+            throw new NablaGenException(Unfit("it is not a protocol buffer"), e);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -57,7 +57,7 @@ internal sealed class SentencePieceModel
 
         string Unfit(string why) => model._pieces.Count == 0
             ? $"{path}: not a SentencePiece model ({why})."
-            : $"{path}: a SentencePiece model cut off or damaged after {model._pieces.Count} pieces ({why}).";
+            : $"{path}: a SentencePiece model that is truncated or damaged after {model._pieces.Count} pieces ({why}).";
     }
 
     /// <summary>The id of a piece, or -1.</summary>
