@@ -77,7 +77,7 @@ internal sealed unsafe class MappedFile : IDisposable
     /// </summary>
     public void Map(long offset, long count, TensorReader.PieceUser user)
     {
-        // Reading a map past the end of its file kills the process, so see that the file is still whole.
+        // Reading a map past the end of its file kills the process, so check that the file still has its length.
         var length = RandomAccess.GetLength(_stream.SafeFileHandle);
         if (length < offset + count)
         {

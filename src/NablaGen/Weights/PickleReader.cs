@@ -35,7 +35,7 @@ internal sealed class PickleReader(byte[] bytes, Func<PickleGlobal, List<object?
     private int _position;
 
     /// <summary>The value of the pickle.</summary>
-    /// <exception cref="FormatException">It is cut short, malformed, or uses what a state_dict does not.</exception>
+    /// <exception cref="FormatException">It is truncated, malformed, or uses what a state_dict does not.</exception>
     public object? Read()
     {
         while (true)

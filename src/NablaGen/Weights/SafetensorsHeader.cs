@@ -6,11 +6,11 @@ namespace NablaGen.Weights;
 
 /// <summary>
 /// The directory at the head of a safetensors file: 8 bytes of length, then JSON that gives each tensor's type, shape and
-/// place in the data that follow. Verified wholly, so that a read can't go wrong later.
+/// place in the data that follow. All of it is verified, so that no later read can fail because of it.
 /// </summary>
 internal sealed class SafetensorsHeader
 {
-    // As in the format's own library: larger ones are attacks or rubbish.
+    // The limit of the format's own library: a longer header is an attack or garbage.
     private const long LongestHeader = 100_000_000;
 
     private const string MetadataKey = "__metadata__";
@@ -35,7 +35,7 @@ internal sealed class SafetensorsHeader
     public Dictionary<string, string> Metadata { get; } = new(StringComparer.Ordinal);
 
     /// <summary>Reads and verifies the header of a file.</summary>
-    /// <exception cref="NablaGenException">The file is not a whole, well-formed safetensors file.</exception>
+    /// <exception cref="NablaGenException">The file is truncated or malformed.</exception>
     public static SafetensorsHeader Read(MappedFile file)
     {
         if (file.Length < 8)
@@ -206,7 +206,7 @@ internal sealed class SafetensorsHeader
                     + $"found {Line.Key(item.GetRawText())}"))];
     }
 
-    // The data must be covered exactly: no overlap, no hole, nothing outside, nothing left over.
+    // The tensors must cover the data exactly: no overlap, no gap, nothing outside, nothing left over.
     private void CheckPlaces()
     {
         var ordered = Entries.Values.OrderBy(entry => entry.Offset).ThenBy(entry => entry.ByteCount).ToList();

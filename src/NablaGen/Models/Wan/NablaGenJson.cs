@@ -9,7 +9,7 @@ namespace NablaGen.Models.Wan;
 
 /// <summary>
 /// A model folder's <c>nablagen.json</c>: what the official layout has no place for. The file and every key in it are
-/// optional; what it does not say is Wan2.1's. An unknown key is an error, so that a misspelt one is not passed over.
+/// optional; what it does not say is Wan2.1's. An unknown key is an error, so that a misspelt one is noticed.
 /// </summary>
 public sealed record NablaGenJson
 {

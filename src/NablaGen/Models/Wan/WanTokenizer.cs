@@ -2,7 +2,7 @@ using NablaGen.Models.Wan.Text.Tokenizer;
 
 namespace NablaGen.Models.Wan;
 
-/// <summary>A Wan model's tokenizer, which sees that the text encoder knows its tokens.</summary>
+/// <summary>A Wan model's tokenizer, which checks that the text encoder has its tokens.</summary>
 internal sealed class WanTokenizer(WanVideoModel model) : IPromptTokenizer
 {
     private readonly UmT5Tokenizer _tokenizer = UmT5Tokenizer.Load(model.TokenizerPath);

@@ -43,7 +43,7 @@ public sealed class WanVideoModel : VideoModel
         Name = json.Name ?? IOPath.GetFileName(IOPath.TrimEndingDirectorySeparator(IOPath.GetFullPath(path)));
         TextEncoderConfig = json.TextEncoder;
         VaeConfig = json.Vae;
-        // A file of thresholds that the folder brings along is named from there.
+        // A file of thresholds in the folder is named relative to the folder.
         Defaults = json.Defaults with { Attention = AttentionExpression.InFolder(json.Defaults.Attention, path) };
         CheckFit(File.Exists(own) ? own : "Wan2.1's own sizes (there is no nablagen.json)");
     }
@@ -139,11 +139,11 @@ public sealed class WanVideoModel : VideoModel
     public override ITensorSource OpenTransformer() => _files.Transformer.Open();
 
     /// <summary>Opens the text encoder's weights and verifies their header.</summary>
-    /// <exception cref="NablaGenException">They are not whole and well-formed.</exception>
+    /// <exception cref="NablaGenException">They are incomplete or malformed.</exception>
     public ITensorSource OpenTextEncoder() => _files.TextEncoder.Open();
 
     /// <summary>Opens the VAE's weights and verifies their header.</summary>
-    /// <exception cref="NablaGenException">They are not whole and well-formed.</exception>
+    /// <exception cref="NablaGenException">They are incomplete or malformed.</exception>
     public ITensorSource OpenVae() => _files.Vae.Open();
 
     /// <inheritdoc/>
@@ -265,7 +265,7 @@ public sealed class WanVideoModel : VideoModel
     private static long Count(IReadOnlyDictionary<string, long[]> shapes) =>
         shapes.Values.Sum(shape => shape.Aggregate(1L, (product, side) => product * side));
 
-    // The three models were made for one another.
+    // The three models must belong together.
     private void CheckFit(string others)
     {
         if (DitConfig.TextDim != TextEncoderConfig.Dim)

@@ -9,8 +9,8 @@ namespace NablaGen.Models.Wan.Layouts;
 /// Wan2.1_VAE.safetensors or .pth                     the VAE
 /// google/umt5-xxl/spiece.model                       the tokenizer
 /// </code>
-/// The <c>.safetensors</c> forms of the text encoder and the VAE hold the same keys as the <c>.pth</c> files, and are taken
-/// first where both are there.
+/// The <c>.safetensors</c> forms of the text encoder and the VAE hold the same keys as the <c>.pth</c> files, and are preferred
+/// where both are there.
 /// </summary>
 internal sealed class OfficialLayout : IWanLayout
 {

@@ -27,8 +27,8 @@ internal sealed class SentencePieceModel
     /// <summary>The normaliser's settings as the file has them, a NormalizerSpec message.</summary>
     public ByteString Normalizer => _normalizer ?? ByteString.Empty;
 
-    /// <summary>Reads a file whole.</summary>
-    /// <exception cref="NablaGenException">The file is missing, unreadable, cut off or no SentencePiece model.</exception>
+    /// <summary>Reads a file.</summary>
+    /// <exception cref="NablaGenException">The file is missing, unreadable, truncated or not a SentencePiece model.</exception>
     public static SentencePieceModel Read(string path)
     {
         if (!File.Exists(path))
