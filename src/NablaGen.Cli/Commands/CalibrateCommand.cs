@@ -18,9 +18,9 @@ internal sealed class CalibrateCommand
 
     private readonly GenerationOptions _options = new();
     private readonly ModelOptions _model = new();
-    private readonly Option<double?> _density = SharedOptions.Number("Mean density to meet, at the least error", "0-1", "--target-density");
+    private readonly Option<double?> _density = SharedOptions.Number("Mean density to meet with the least error", "0-1", "--target-density");
     private readonly Option<double?> _error = SharedOptions.Number(
-        "Relative error of the attentions' outputs to meet, at the least density", "0-1", "--target-error");
+        "Relative error of the attentions' outputs to meet with the least density", "0-1", "--target-error");
 
     private readonly Option<string?> _prompts = new("--prompts")
     {

@@ -11,9 +11,9 @@ namespace NablaGen.Generation;
 /// <param name="dtype">The type of the large matrix products.</param>
 /// <param name="keepLoaded">Whether models may stay for the next video.</param>
 /// <param name="vram">The most device memory to take, in bytes; null for what is free.</param>
-/// <param name="look">Looks at the memory of a CUDA device; null on the CPU.</param>
+/// <param name="probe">Reads the memory of a CUDA device; null on the CPU.</param>
 internal sealed class GenerationMemory(
-    VideoModel model, Device device, ScalarType dtype, bool keepLoaded, long? vram, Func<MemoryProbe>? look)
+    VideoModel model, Device device, ScalarType dtype, bool keepLoaded, long? vram, Func<MemoryProbe>? probe)
 {
     // What this process's CUDA context holds by the time the free memory is asked for: it is part of the plan, too.
     private const long Context = 400L << 20;
@@ -24,12 +24,12 @@ internal sealed class GenerationMemory(
     /// <summary>The most device memory in use so far, all programs' together; null on the CPU.</summary>
     public long? PeakDeviceBytes { get; private set; }
 
-    private bool IsCuda => look is not null;
+    private bool IsCuda => probe is not null;
 
-    /// <summary>Looks at how much of the device's memory is in use now.</summary>
+    /// <summary>Reads how much of the device's memory is in use now.</summary>
     public void Sample()
     {
-        if (look?.Invoke() is { } now)
+        if (probe?.Invoke() is { } now)
         {
             PeakDeviceBytes = Math.Max(PeakDeviceBytes ?? 0, now.Total - now.Free);
         }
@@ -91,12 +91,12 @@ internal sealed class GenerationMemory(
     private MemoryBudget FindBudget()
     {
         var host = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
-        if (look is null)
+        if (probe is null)
         {
             return new MemoryBudget(host, host);
         }
 
-        var (_, free, total) = look();
+        var (_, free, total) = probe();
         if (vram > total)
         {
             throw new InvalidRequestException($"--vram {ByteSize.Option(vram.Value)} is more than {device} has: expected at most {ByteSize.Option(total)}");
@@ -133,7 +133,7 @@ internal sealed class GenerationMemory(
         }
 
         var choices = Smaller(request, Budget);
-        if (vram is not null && least <= look?.Invoke().Total)
+        if (vram is not null && least <= probe?.Invoke().Total)
         {
             choices = [$"--vram {ByteSize.Option(least)}", .. choices];
         }
@@ -175,12 +175,12 @@ internal sealed class GenerationMemory(
 
     private TimeSpan? Time(IReadOnlyList<GenerationRequest> requests)
     {
-        if (look is null)
+        if (probe is null)
         {
             return null;
         }
 
-        var name = look().Name;
+        var name = probe().Name;
         var times = requests.Select(request => SamplingTime.AtMost(
             model.Transformer, Tokens(request), request.Steps * (request.IsGuided ? 2 : 1), name)).ToArray();
         return times.Any(time => time is null) ? null : times.Aggregate(TimeSpan.Zero, (sum, time) => sum + time!.Value);
