@@ -14,7 +14,7 @@ internal sealed class BatchCommand
     private readonly Argument<string> _file = new("FILE")
     {
         Description = "Prompts: .txt (one a line, # comments), or .jsonl or .csv with prompt and any option below from --negative-prompt to --seed as a key or "
-            + "column; what a row says itself comes before the command line; - is standard input",
+            + "column; a row's own values override the command line; - is standard input",
     };
 
     private readonly Option<string> _outputDir = new("--output-dir", "-o")
@@ -36,10 +36,10 @@ internal sealed class BatchCommand
         HelpName = "N",
     };
 
-    private readonly Option<bool> _retryFailed = new("--retry-failed") { Description = "Make rows again that failed in an earlier run" };
+    private readonly Option<bool> _retryFailed = new("--retry-failed") { Description = "Make again the rows that failed in an earlier run" };
     private readonly Option<bool> _failFast = new("--fail-fast") { Description = "Stop at the first row that fails" };
     private readonly Option<bool> _verify = new("--verify") { Description = "Compare the hash of finished videos, not only their size" };
-    private readonly Option<bool> _discardLatents = new("--discard-latents") { Description = "Remove a row's latents once its video is there" };
+    private readonly Option<bool> _discardLatents = new("--discard-latents") { Description = "Remove a row's latents once its video is made" };
     private readonly Option<string?> _shard = new("--shard")
     {
         Description = "Make part i of n [default: from SLURM_ARRAY_TASK_ID, or JOB_COMPLETION_INDEX with NABLAGEN_SHARD_COUNT; otherwise all]",
@@ -55,7 +55,7 @@ internal sealed class BatchCommand
     {
         var self = new BatchCommand();
         self._options[RequestFields.Seed].Description = "Seed of every row that has none [default: derived from the prompt, the same each time]";
-        var command = new Command("batch", "Make a video of each row of a file; run again, what is missing.")
+        var command = new Command("batch", "Make a video of each row of a file; run again, it makes what is missing.")
         {
             self._file, self._outputDir, self._seeds, self._repeat, self._shard, self._retryFailed, self._failFast, self._verify,
             self._discardLatents, self._json, self._model.Model,

@@ -19,13 +19,13 @@ internal sealed class CalibrateCommand
 
     private readonly GenerationOptions _options = new();
     private readonly ModelOptions _model = new();
-    private readonly Option<double?> _density = SharedOptions.Number("Mean density to meet, at the least error", "0-1", "--target-density");
+    private readonly Option<double?> _density = SharedOptions.Number("Mean density to meet with the least error", "0-1", "--target-density");
     private readonly Option<double?> _error = SharedOptions.Number(
-        "Relative error of the attentions' outputs to meet, at the least density", "0-1", "--target-error");
+        "Relative error of the attentions' outputs to meet with the least density", "0-1", "--target-error");
 
     private readonly Option<string?> _prompts = new("--prompts")
     {
-        Description = $"What to measure on: a .txt with a prompt a line, or a .jsonl or .csv, as for batch [default: {CalibrationPrompts.Default.Count} of its own]",
+        Description = $"Prompts to measure on: a .txt with a prompt a line, or a .jsonl or .csv, as for batch [default: {CalibrationPrompts.Default.Count} of its own]",
         HelpName = "FILE",
     };
 
@@ -118,7 +118,7 @@ internal sealed class CalibrateCommand
         if (own.Attention is not null || own.TargetDensity is not null || own.DenseSteps is not null || own.DenseLayers is not null)
         {
             throw new InvalidRequestException($"{row.Where}: a row's attention, threshold, target density or dense parts have no effect: "
-                + "what is measured is sampled with dense attention");
+                + "calibrate samples with dense attention");
         }
 
         return own.Over(flags, defaults).ToRequest(defaults);

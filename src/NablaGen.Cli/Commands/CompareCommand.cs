@@ -28,7 +28,7 @@ internal sealed class CompareCommand
 
     private readonly Option<string[]> _attention = new("--attention")
     {
-        Description = $"Two expressions or more, as for generate; the first is what the others are compared with [default: {string.Join(' ', DefaultAttention)}]",
+        Description = $"Two or more expressions, as for generate; the others are compared with the first [default: {string.Join(' ', DefaultAttention)}]",
         HelpName = "EXPR",
         AllowMultipleArgumentsPerToken = true,
         CompletionSources = { "dense", "nabla-0.7", "nabla-0.6_sta-11-3-3", "sta-11-3-3" },
@@ -43,7 +43,7 @@ internal sealed class CompareCommand
     public static Command Create()
     {
         var self = new CompareCommand();
-        var command = new Command("compare", "Make a video with several attentions from the same noise, and a page that shows them beside one another.");
+        var command = new Command("compare", "Make a video with several attentions from the same noise, and a page that shows them side by side.");
         command.Add(self._options[RequestFields.Prompt]);
         command.Add(self._prompts);
         command.Add(self._model.Model);
@@ -106,7 +106,7 @@ internal sealed class CompareCommand
         switch (parsed.GetValue(_options[RequestFields.Prompt]), parsed.GetValue(_prompts))
         {
             case (null, null):
-                throw new InvalidRequestException("there is nothing to make: give --prompt, or --prompts with a file");
+                throw new InvalidRequestException("no prompt: give --prompt, or --prompts with a file");
             case (not null, not null):
                 throw new InvalidRequestException("--prompt and --prompts both say what to show: give one of them");
         }

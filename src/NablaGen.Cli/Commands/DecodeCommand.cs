@@ -18,7 +18,7 @@ internal static class DecodeCommand
         var device = SharedOptions.Device();
         var vram = SharedOptions.Vram();
         var output = SharedOptions.Output();
-        var command = new Command("decode", "Make the video of saved latents, as when a run was cut off while decoding.")
+        var command = new Command("decode", "Make the video of saved latents, for example after a run that was stopped while decoding.")
         {
             latents, model, device, vram, output,
         };

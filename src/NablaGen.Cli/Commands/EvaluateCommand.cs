@@ -25,7 +25,7 @@ internal sealed class EvaluateCommand
     private readonly Option<string> _dtype = SharedOptions.Dtype();
     private readonly Option<string[]> _attention = new("--attention")
     {
-        Description = "Expressions, as for generate; dense is always measured, for the others are compared with it",
+        Description = "Expressions, as for generate; dense is always measured, because the others are compared with it",
         HelpName = "EXPR",
         AllowMultipleArgumentsPerToken = true,
         DefaultValueFactory = _ => [.. EvaluationPlan.DefaultAttentions],
@@ -41,13 +41,13 @@ internal sealed class EvaluateCommand
 
     private readonly Option<int?> _prompts = new("--prompts")
     {
-        Description = "Only N prompts of the suite, evenly chosen, so that seen and held-out ones keep their shares [default: all]",
+        Description = "Use only N prompts of the suite, chosen evenly, so that seen and held-out ones keep their shares [default: all]",
         HelpName = "N",
     };
 
     private readonly Option<string> _outputDir = new("--output-dir", "-o")
     {
-        Description = "Folder for rows.jsonl, results.json, results.md and the plot; videos that its rows know are not made again",
+        Description = "Folder for rows.jsonl, results.json, results.md and the plot; videos that are in rows.jsonl are not made again",
         HelpName = "DIR",
         DefaultValueFactory = _ => "evaluation",
     };

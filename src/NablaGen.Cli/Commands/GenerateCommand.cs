@@ -21,7 +21,7 @@ internal sealed class GenerateCommand
     private readonly Option<string?> _output = SharedOptions.Output();
     private readonly Option<string?> _latents = new("--latents")
     {
-        Description = "Where the latents go before decoding [default: beside the video, NAME.latents.safetensors]",
+        Description = "Where to save the latents before decoding [default: beside the video, NAME.latents.safetensors]",
         HelpName = "FILE",
     };
 
@@ -33,7 +33,7 @@ internal sealed class GenerateCommand
 
     private readonly Option<string?> _preview = new("--preview")
     {
-        Description = "Write a small animated .gif of the video to come every few steps [default file: beside the video, NAME.preview.gif]",
+        Description = "Write a small animated .gif of the expected video every few steps [default file: beside the video, NAME.preview.gif]",
         HelpName = "FILE",
         Arity = ArgumentArity.ZeroOrOne,
     };
@@ -131,7 +131,7 @@ internal sealed class GenerateCommand
         }
         catch (Exception) when (File.Exists(latents) && File.GetLastWriteTimeUtc(latents) >= start)
         {
-            CommandRunner.Warn($"the latents are saved, this makes their video: nablagen decode {LongJob.Quoted(latents)}");
+            CommandRunner.Warn($"the latents are saved; this command makes the video from them: nablagen decode {LongJob.Quoted(latents)}");
             throw;
         }
     }

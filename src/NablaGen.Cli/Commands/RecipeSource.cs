@@ -15,7 +15,7 @@ internal sealed class RecipeSource
 
     public static Option<string?> Option() => new("--from")
     {
-        Description = "Make a video again by the recipe in it: a .mp4, .png, .json or .latents.safetensors of ours; flags given override",
+        Description = "Make a video again from the recipe in a .mp4, .png, .json or .latents.safetensors that NablaGen wrote; options given override the recipe",
         HelpName = "FILE",
     };
 
@@ -39,16 +39,16 @@ internal sealed class RecipeSource
             var line = $"{_path} was made with the model '{Recipe.Model}' ({Recipe.ModelHash}), and {model.Path} holds '{now.Model}' ({now.ModelHash})";
             if (!modelNamed)
             {
-                throw new NablaGenException($"{line}: name the right one, or this one, with --model");
+                throw new NablaGenException($"{line}: name the right model with --model, or name this one to use it anyway");
             }
 
-            CommandRunner.Warn($"warning: {line}: the video will be another");
+            CommandRunner.Warn($"warning: {line}: the video will differ");
         }
 
         if ((now.Device, now.Dtype, now.Version) != (Recipe.Device, Recipe.Dtype, Recipe.Version))
         {
             CommandRunner.Warn($"note: {_path} was made by NablaGen {Recipe.Version} on {Recipe.Device} in {Recipe.Dtype}, "
-                + $"this is {now.Version} on {now.Device} in {now.Dtype}: small differences are to be expected");
+                + $"this is {now.Version} on {now.Device} in {now.Dtype}: expect small differences");
         }
     }
 }

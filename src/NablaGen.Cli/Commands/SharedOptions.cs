@@ -30,7 +30,7 @@ internal static class SharedOptions
 
     public static Option<string?> Vram() => new("--vram")
     {
-        Description = "Most memory to take on the GPU, such as 8GB or 7.5GiB; what does not fit comes from the host as it is needed [default: what is free]",
+        Description = "Most GPU memory to use, such as 8GB or 7.5GiB; layers that do not fit are streamed from the host [default: what is free]",
         HelpName = "SIZE",
     };
 

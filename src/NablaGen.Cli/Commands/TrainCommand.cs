@@ -24,32 +24,32 @@ internal sealed class TrainCommand
 
     private readonly Option<string> _output = new("--output", "-o")
     {
-        Description = "Model folder to make; what the training itself keeps goes to its folder training",
+        Description = "Model folder to write; the state of the training goes to its folder training",
         HelpName = "DIR",
         Required = true,
     };
 
-    private readonly Option<bool> _resume = new("--resume") { Description = "Go on from the state in the output; flags not given are as before" };
-    private readonly Option<string?> _from = new("--from") { Description = "Begin with the weights of this model folder, of whose sizes the model then is, instead of drawn ones", HelpName = "DIR" };
+    private readonly Option<bool> _resume = new("--resume") { Description = "Continue from the state in the output; options that are not given are as before" };
+    private readonly Option<string?> _from = new("--from") { Description = "Start from the weights and sizes of this model folder, instead of random weights", HelpName = "DIR" };
     private readonly Option<string?> _preset = new("--preset")
     {
         Description = "Sizes of the model: tiny, toy, or a folder with config.json and nablagen.json [default: the output's, or tiny]",
         HelpName = "NAME",
     };
 
-    private readonly Option<double?> _minutes = SharedOptions.Number("Stop this run after so many minutes, what comes before the first step included; saving comes on top", "M", "--minutes");
-    private readonly Option<bool> _anneal = new("--anneal") { Description = "Let the learning rate fall to its end within this run's minutes, however many steps they are: for the last run" };
+    private readonly Option<double?> _minutes = SharedOptions.Number("Stop this run after so many minutes, counted from the start of the command; saving comes after that", "M", "--minutes");
+    private readonly Option<bool> _anneal = new("--anneal") { Description = "Let the learning rate fall to its end within this run's minutes, whatever the number of steps; for the last run" };
     private readonly Option<int?> _steps = new("--steps") { Description = "Steps of the whole training, over all runs: the learning rate falls by then [default: the preset's]", HelpName = "N" };
     private readonly Option<int?> _batch = new("--batch") { Description = "Clips a step [default: the preset's]", HelpName = "N" };
     private readonly Option<double?> _rate = SharedOptions.Number("The highest learning rate [default: the preset's]", "X", "--learning-rate");
     // Not an enumeration's option: it would take numbers too.
-    private readonly Option<string?> _optimizer = new Option<string?>("--optimizer") { Description = "What moves the matrices inside the model: adamw or muon [default: the preset's]", HelpName = "NAME" }
+    private readonly Option<string?> _optimizer = new Option<string?>("--optimizer") { Description = "Optimiser of the matrices inside the model: adamw or muon [default: the preset's]", HelpName = "NAME" }
         .AcceptOnlyFromAmong("adamw", "muon");
     private readonly Option<int?> _width = new("--width") { Description = "Width of the clips [default: the preset's]", HelpName = "N" };
     private readonly Option<int?> _height = new("--height") { Description = "Height of the clips [default: the preset's]", HelpName = "N" };
     private readonly Option<int?> _frames = new("--frames", "-f") { Description = "Frames of the clips, 4n + 1 [default: the preset's]", HelpName = "N" };
     private readonly Option<int?> _pool = new("--pool") { Description = "Clips held in memory [default: the preset's]", HelpName = "N" };
-    private readonly Option<int?> _fresh = new("--fresh") { Description = "Clips of these that are made anew every few steps, together; more of them show more scenes and cost time [default: the preset's]", HelpName = "N" };
+    private readonly Option<int?> _fresh = new("--fresh") { Description = "Clips of the pool that are replaced at once, every few steps; more of them show more scenes and take more time [default: the preset's]", HelpName = "N" };
     private readonly Option<int> _pictures = new("--pictures") { Description = "Steps from one picture to the next; 0: only the last", HelpName = "N", DefaultValueFactory = _ => 1000 };
     private readonly Option<long?> _seed = new("--seed") { Description = "Seed of weights, scenes and draws [default: 1]", HelpName = "N" };
     private readonly Option<string> _device = SharedOptions.Device();
@@ -67,7 +67,7 @@ internal sealed class TrainCommand
     // The transformer's alone.
     private readonly Option<string[]> _attention = new("--attention")
     {
-        Description = "Self-attention in training: dense, nabla-<threshold>, ...; of several each step takes one [default: the model's]",
+        Description = "Self-attention in training: dense, nabla-<threshold>, ...; of several, each step draws one [default: the model's]",
         HelpName = "EXPR",
         AllowMultipleArgumentsPerToken = true,
     };
@@ -76,12 +76,12 @@ internal sealed class TrainCommand
     {
         var vae = new TrainCommand();
         vae._freeze.Description = "Train the decoder alone: a transformer that was trained on the encoder's latents still fits";
-        var vaeCommand = new Command("vae", "Train the VAE: the first thing to do.") { vae._crop, vae._freeze };
+        var vaeCommand = new Command("vae", "Train the VAE, which comes first.") { vae._crop, vae._freeze };
         Add(vaeCommand, vae.Shared, vae.OfClips);
         vaeCommand.SetAction((parsed, cancellation) => Task.FromResult(vae.RunVae(parsed, cancellation)));
 
         var text = new TrainCommand();
-        var textCommand = new Command("text", "Train the text encoder, on captions alone: what of them belongs to which object.") { text._tokenizer };
+        var textCommand = new Command("text", "Train the text encoder on captions alone: which shape, colour and motion belong to which object.") { text._tokenizer };
         Add(textCommand, text.Shared);
         textCommand.SetAction((parsed, cancellation) => Task.FromResult(text.RunText(parsed, cancellation)));
 
@@ -147,7 +147,7 @@ internal sealed class TrainCommand
         plan.Check(sizes);
         if (parsed.GetValue(_from) is null && !parsed.GetValue(_resume) && File.Exists(new TrainingFolder(folder, "text").State))
         {
-            throw new InvalidRequestException($"{folder} has a text encoder that train text taught, which this would draw anew: train dit --from {folder} --output ANOTHER");
+            throw new InvalidRequestException($"{folder} has a text encoder that train text trained, and this would start it from random weights: use train dit --from {folder} --output ANOTHER");
         }
 
         var start = Start(parsed, plan, folder);
@@ -170,7 +170,7 @@ internal sealed class TrainCommand
         parsed.GetValue(_from) is { } from ? from
         : !plan.FrozenEncoder ? null
         : parsed.GetValue(_resume) ? folder
-        : throw new InvalidRequestException("--freeze-encoder goes with --from: there is no encoder yet");
+        : throw new InvalidRequestException("--freeze-encoder needs --from: there is no encoder yet");
 
     // The vocabulary is that of the weights to begin with.
     private UmT5Tokenizer PlaceTokenizer(ParseResult parsed, string folder) => ModelFiles.PlaceTokenizer(
@@ -211,7 +211,7 @@ internal sealed class TrainCommand
         });
         return File.Exists(files.State)
             ? ExitCode.Done
-            : throw new NablaGenException("no step was made: the time was over before the first one; give it more --minutes");
+            : throw new NablaGenException("no step was made, because the time was over before the first one: give more --minutes");
     }
 
     // The output's own once there are any: the parts of a model are made for one another.
@@ -222,7 +222,7 @@ internal sealed class TrainCommand
         {
             return named is null && !parsed.GetValue(_resume)
                 ? ModelSizes.Open(ModelSizes.IsIn(folder) ? folder : from)
-                : throw new InvalidRequestException("--from goes without --preset and --resume: weights and sizes are the folder's");
+                : throw new InvalidRequestException("--from has no effect with --preset or --resume: weights and sizes are the folder's");
         }
 
         if (!ModelSizes.IsIn(folder))
@@ -232,7 +232,7 @@ internal sealed class TrainCommand
 
         return named is null
             ? ModelSizes.Open(folder)
-            : throw new InvalidRequestException($"{folder} has its sizes already: --preset goes with a new --output");
+            : throw new InvalidRequestException($"{folder} has its sizes already: use --preset with a new --output");
     }
 
     private TrainingPlan Plan(ParseResult parsed, TrainingFolder files, TrainingPlan preset)
@@ -241,23 +241,23 @@ internal sealed class TrainCommand
         if (resume != File.Exists(files.State))
         {
             throw new InvalidRequestException(resume
-                ? $"{files.State} is not there: leave out --resume to begin"
-                : $"{files.State} is there already: go on from it with --resume, or name another --output");
+                ? $"{files.State} does not exist: leave out --resume to start a training"
+                : $"{files.State} exists already: continue from it with --resume, or name another --output");
         }
 
         if (parsed.GetValue(_anneal) && (parsed.GetValue(_minutes) is null || parsed.GetValue(_steps) is not null))
         {
-            throw new InvalidRequestException("--anneal goes with --minutes and without --steps");
+            throw new InvalidRequestException("--anneal needs --minutes, and no --steps");
         }
 
         if (resume && parsed.GetResult(_seed) is not null)
         {
-            throw new InvalidRequestException("--seed has no effect with --resume: the training has its seed");
+            throw new InvalidRequestException("--seed has no effect with --resume: the training already has a seed");
         }
 
         if (resume && parsed.GetValue(_freeze))
         {
-            throw new InvalidRequestException("--freeze-encoder has no effect with --resume: the training goes on as it began");
+            throw new InvalidRequestException("--freeze-encoder has no effect with --resume: the training continues as it began");
         }
 
         var plan = resume ? TrainingPlan.Open(files.Plan) : preset;

@@ -6,7 +6,7 @@ namespace NablaGen.Cli.Output;
 internal static class EvaluationText
 {
     public static string Start(int videos, int done) =>
-        $"{videos} videos{(done == 0 ? "" : $", {done} of them done before")}{(done == videos ? "" : "; reading the model, encoding the prompts")}";
+        $"{videos} videos{(done == 0 ? "" : $", {done} of them made before")}{(done == videos ? "" : "; reading the model, encoding the prompts")}";
 
     public static string Rows(IReadOnlyList<EvaluationRow> rows, int done, int videos, TimeSpan left)
     {

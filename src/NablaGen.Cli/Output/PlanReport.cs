@@ -18,15 +18,15 @@ internal static class PlanReport
         }
 
         yield return $"plan: {ByteSize.Text(plan.Peak)} expected at most, {ProgressReport.Name(plan.LargestStage)}, of {ByteSize.Text(plan.Budget)}; "
-            + (plan.HostBytes > 0 ? $"{ByteSize.Text(plan.HostBytes)} of the machine's own; " : "")
+            + (plan.HostBytes > 0 ? $"{ByteSize.Text(plan.HostBytes)} of the machine's memory; " : "")
             + (plan.SamplingTime is { } time ? $"sampling takes at most {ProgressReport.Time(time)}" : "the first steps show the time");
     }
 
-    private static string Text(MemoryPlan plan) => plan.IsTextEncoderOnDevice ? "the text encoder first and then gone" : "the text encoder on the CPU";
+    private static string Text(MemoryPlan plan) => plan.IsTextEncoderOnDevice ? "the text encoder first, freed afterwards" : "the text encoder on the CPU";
 
     private static string Transformer(MemoryPlan plan) => plan.StreamedLayers == 0
         ? $"the transformer with all {plan.Layers} layers"
-        : $"the transformer with {plan.ResidentLayers} of {plan.Layers} layers, the others coming from the host";
+        : $"the transformer with {plan.ResidentLayers} of {plan.Layers} layers, the others streamed from the host";
 
-    private static string Vae(MemoryPlan plan) => $"the VAE by {plan.Vae.Name}{(plan.KeepsBoth ? " beside it" : "")}";
+    private static string Vae(MemoryPlan plan) => $"the VAE in {plan.Vae.Name}{(plan.KeepsBoth ? " beside it" : "")}";
 }

@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 namespace NablaGen.Training.Autograd;
 
 /// <summary>
-/// Hands gradients from a backward pass of ours to libtorch, which copies their handles after the pass has returned and does not free ours:
-/// they live until this thread's next one.
+/// Hands gradients from one of our backward passes to libtorch, which copies their handles after the pass has returned and does not free ours.
+/// So ours live until this thread's next backward pass.
 /// </summary>
 internal static class GradientHandover
 {

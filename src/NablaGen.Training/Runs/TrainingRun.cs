@@ -19,7 +19,7 @@ public sealed class TrainingRun(ITrainer trainer, string folder, ITrainingProgre
     /// <param name="limits">How long.</param>
     /// <param name="cancellation">Stops after the step in work; what was learnt is saved.</param>
     /// <exception cref="OperationCanceledException">It was cancelled; the checkpoint is written.</exception>
-    /// <exception cref="NablaGenException">The loss is no number any more, or a file can't be written.</exception>
+    /// <exception cref="NablaGenException">The loss is NaN or infinite, or a file can't be written.</exception>
     public void Train(RunLimits limits, CancellationToken cancellation)
     {
         var log = new LossLog(_files.Log, trainer.Step);
@@ -83,7 +83,7 @@ public sealed class TrainingRun(ITrainer trainer, string folder, ITrainingProgre
             trainer.Step, trainer.Measures.Zip(values).ToDictionary(pair => pair.First, pair => (double)pair.Second), rate, perSecond, perSecond * trainer.Batch);
         if (!values.All(float.IsFinite))
         {
-            throw new NablaGenException($"the loss is no number any more (step {trainer.Step}): resume from {_files.State} with a lower --learning-rate");
+            throw new NablaGenException($"the loss is NaN or infinite at step {trainer.Step}: resume from {_files.State} with a lower --learning-rate");
         }
 
         log.Add(record);

@@ -22,7 +22,7 @@ public sealed class HeadThresholds : IEquatable<HeadThresholds>
     {
         if (values.Count == 0 || values[0].Count == 0)
         {
-            throw new NablaGenException("there are no thresholds");
+            throw new NablaGenException("found no thresholds, expected one for each layer and head");
         }
 
         _values = new double[values.Count][];

@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 namespace NablaGen.Denoising;
 
 /// <summary>
-/// The guided velocity of a run's steps: a transformer, what it is told, and how its passes with and without the prompt are made and
-/// combined. Solvers ask it for one velocity a step.
+/// Computes the guided velocity of each step of a run: it makes the transformer's passes with and without the prompt and combines them.
+/// Solvers ask it for one velocity a step.
 /// </summary>
 public sealed class Denoiser : IDisposable
 {

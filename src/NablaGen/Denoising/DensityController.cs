@@ -10,9 +10,9 @@ namespace NablaGen.Denoising;
 /// thresholds.
 /// </summary>
 /// <remarks>
-/// Threshold and density are compared by their log-odds, in which the one follows the other in about a straight line whatever the model:
-/// each step puts the next threshold where the line through this step, as steep as it was found to be, meets the target,
-/// and a little of what small moves kept missing is added up, so that a density that drifts steadily does not stay beside the target.
+/// Threshold and density are compared by their log-odds, because for any model these depend on each other nearly linearly. Each step sets the
+/// next threshold to where the line through this step, with the slope estimated so far, meets the target. A small integral term
+/// adds up what is missed, so that a density that drifts steadily does not stay beside the target.
 /// </remarks>
 public sealed class DensityController : ISamplingObserver
 {
@@ -21,12 +21,12 @@ public sealed class DensityController : ISamplingObserver
     private const double LargestSlope = 3;
     private const double Limit = 9;
 
-    // After a smaller move the difference in density is the drift of a video that takes shape, not the slope.
+    // After a smaller move the difference in density comes from the drift of the forming video, not from the slope.
     private const double SmallMove = 0.2;
 
     private const double DriftGain = 0.3;
 
-    // What a typical model's density is below its threshold: nabla-0.7 keeps some 0.45.
+    // How far a typical model's density lies below its threshold: nabla-0.7 keeps about 0.45.
     private const double TypicalShift = 1;
 
     private readonly double _target;
@@ -41,7 +41,7 @@ public sealed class DensityController : ISamplingObserver
     /// <summary>A controller for one run.</summary>
     /// <param name="target">The mean density to hold over all layers and heads of a sparse step, above <see cref="Floor"/> and below 1.</param>
     /// <param name="firstThreshold">The threshold of the first step, in (0, 1].</param>
-    /// <param name="floor">The density that no threshold gets below; see <see cref="Floor"/>.</param>
+    /// <param name="floor">The least density at any threshold; see <see cref="Floor"/>.</param>
     /// <param name="layers">Layers of the transformer.</param>
     /// <param name="denseLayers">How many of them are dense.</param>
     public DensityController(double target, double firstThreshold, double floor, int layers, int denseLayers)
@@ -60,10 +60,10 @@ public sealed class DensityController : ISamplingObserver
                 target, first, Floor(settings.Attention, model.LayoutOf(latents), model.Layers, settings.DenseLayers), model.Layers, settings.DenseLayers)
             : null;
 
-    /// <summary>The threshold of the step in work.</summary>
+    /// <summary>The threshold of the current step.</summary>
     public double Threshold { get; private set; }
 
-    /// <summary>A threshold to begin with where nothing is known of the model.</summary>
+    /// <summary>The first threshold, where nothing is known of the model.</summary>
     public static double FirstThreshold(double target) => Math.Round(FromLogOdds(LogOdds(target) + TypicalShift), 2);
 
     /// <summary>The mean density that is left when NABLA keeps as little as it can: one block a row, the window, the dense layers.</summary>
@@ -100,7 +100,7 @@ public sealed class DensityController : ISamplingObserver
         Adapt(density);
     }
 
-    /// <summary>Takes what a step's density was and sets the next step's threshold.</summary>
+    /// <summary>Takes a step's density and sets the next step's threshold.</summary>
     internal void Adapt(double density)
     {
         var (threshold, found) = (LogOdds(Threshold), LogOdds(AboveFloor(density)));
@@ -110,7 +110,7 @@ public sealed class DensityController : ISamplingObserver
             var move = threshold - before.Threshold;
             if (Math.Abs(move) > SmallMove)
             {
-                // The further the move, the more of the difference is the slope's.
+                // The larger the move, the more of the difference comes from the slope.
                 var weight = Math.Min(Math.Abs(move), 1);
                 var slope = Math.Clamp((found - before.Density) / move, SmallestSlope, LargestSlope);
                 _slope = Math.Pow(slope, weight) * Math.Pow(_slope, 1 - weight);

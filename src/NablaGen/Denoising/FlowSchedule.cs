@@ -5,7 +5,7 @@ namespace NablaGen.Denoising;
 /// (1 − σ) · video + σ · noise.
 /// </summary>
 /// <param name="Sigmas">Noise level before each step, and 0 at the end. [steps + 1]</param>
-/// <param name="Timesteps">1000 σ, cut to a whole number. [steps]</param>
+/// <param name="Timesteps">1000 σ, truncated to a whole number. [steps]</param>
 public sealed record FlowSchedule(IReadOnlyList<float> Sigmas, IReadOnlyList<long> Timesteps)
 {
     /// <summary>Timesteps of the training schedule.</summary>

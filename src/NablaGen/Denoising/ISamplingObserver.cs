@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace NablaGen.Denoising;
 
-/// <summary>Sees a sampling run: what each attention kept, and the latents after each step.</summary>
+/// <summary>Observes a sampling run: which blocks each attention kept, and the latents after each step.</summary>
 public interface ISamplingObserver : IAttentionObserver
 {
     /// <summary>Sampling begins: the transformer is in memory.</summary>
@@ -19,7 +19,7 @@ public interface ISamplingObserver : IAttentionObserver
     {
     }
 
-    /// <summary>What the model takes the video to be, seen from this step's noisy latents: x − σ v. Comes before <see cref="OnStep"/>.</summary>
+    /// <summary>The model's prediction of the final latents from this step's noisy ones: x − σ v. Called before <see cref="OnStep"/>.</summary>
     /// <param name="step">The step, from 0.</param>
     /// <param name="clean">The predicted latents, on the model's device; the caller's. [B, C, T', h, w], B = 1 unless it samples several videos at once</param>
     void OnPrediction(int step, Tensor clean)

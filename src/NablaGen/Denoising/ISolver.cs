@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace NablaGen.Denoising;
 
-/// <summary>Takes latents down the schedule, one model output a step. It keeps what it needs of earlier steps.</summary>
+/// <summary>Takes latents down the schedule, with one model output a step, and keeps what it needs from earlier steps.</summary>
 public interface ISolver : IDisposable
 {
     /// <summary>Levels and timesteps.</summary>

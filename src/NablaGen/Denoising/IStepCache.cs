@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace NablaGen.Denoising;
 
 /// <summary>
-/// Decides how a pass of a step is made: in full, or in part from what earlier steps left. One cache a pass of the step (with the prompt,
-/// without it, or both as one batch), for a run's steps in order.
+/// Decides how a pass of a step is computed: in full, or partly from results of earlier steps. Each pass of a step (with the prompt,
+/// without it, or both as one batch) has its own cache, which sees a run's steps in order.
 /// </summary>
 public interface IStepCache : IDisposable
 {
@@ -16,14 +16,14 @@ public interface IStepCache : IDisposable
     Tensor Velocity(Tensor latents, TransformerPass pass);
 }
 
-/// <summary>One forward pass, not made yet.</summary>
+/// <summary>One forward pass that is not computed yet.</summary>
 /// <param name="Run">The transformer; <see cref="ITransformerRun.Step"/> is the step.</param>
 /// <param name="Latents">Noisy latents. [B, C, T', h, w]</param>
 /// <param name="Time">Timestep. [B]</param>
 /// <param name="Conditioning">What <see cref="ITransformerRun.Prepare"/> made of the conditioning.</param>
 public readonly record struct TransformerPass(ITransformerRun Run, Tensor Latents, Tensor Time, IPreparedConditioning Conditioning)
 {
-    /// <summary>What comes before the layers.</summary>
+    /// <summary>The part before the layers.</summary>
     public EmbeddedStep Embed() => Run.Embed(Latents, Time, Conditioning);
 
     /// <summary>The layers. [B, L, C]</summary>
@@ -33,7 +33,7 @@ public readonly record struct TransformerPass(ITransformerRun Run, Tensor Latent
     public Tensor Head(Tensor tokens, EmbeddedStep embedded) => Run.RunHead(tokens, embedded);
 }
 
-/// <summary>Makes every pass in full.</summary>
+/// <summary>Computes every pass in full.</summary>
 public sealed class NoStepCache : IStepCache
 {
     /// <inheritdoc/>

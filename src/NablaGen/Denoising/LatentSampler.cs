@@ -5,17 +5,17 @@ using static TorchSharp.torch;
 
 namespace NablaGen.Denoising;
 
-/// <summary>Noise → latents: a transformer, in memory until disposed of, and a solver a run.</summary>
-/// <param name="model">The transformer, its weights read; the sampler's own from now on.</param>
+/// <summary>Turns noise into latents with a transformer, which stays in memory until disposal, and a new solver for each run.</summary>
+/// <param name="model">The transformer with its weights; the sampler owns it from now on.</param>
 public sealed class LatentSampler(IVideoTransformer model) : IDisposable
 {
     /// <summary>The transformer.</summary>
     public IVideoTransformer Model => model;
 
-    /// <summary>Whether the prompt's keys and values are kept from step to step: more memory and less work, to the same bits.</summary>
+    /// <summary>Whether the prompt's keys and values are kept from step to step: more memory, less work, the same bits.</summary>
     public bool KeepsPrompt { get; init; } = true;
 
-    /// <summary>Standard normal noise from a seed, made on the CPU so that it is the same whatever the device.</summary>
+    /// <summary>Standard normal noise from a seed. It is made on the CPU, so that it is the same for every device.</summary>
     /// <param name="shape">[C, T', h, w]</param>
     /// <param name="seed">The seed.</param>
     public static Tensor Noise(long[] shape, long seed)

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace NablaGen.Denoising;
 
-/// <summary>Several observers as one, told in order.</summary>
+/// <summary>Several observers as one, called in order.</summary>
 /// <param name="observers">Those to tell; nulls are left out.</param>
 public sealed class SamplingObservers(params IReadOnlyList<ISamplingObserver?> observers) : ISamplingObserver
 {

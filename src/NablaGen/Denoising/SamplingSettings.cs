@@ -2,7 +2,7 @@ using NablaGen.Attention;
 
 namespace NablaGen.Denoising;
 
-/// <summary>How noise becomes latents: schedule, guidance and attention. Nothing of prompts and sizes.</summary>
+/// <summary>How noise becomes latents: schedule, guidance and attention, without prompts and sizes.</summary>
 public sealed record SamplingSettings
 {
     /// <summary>The self-attention.</summary>
@@ -14,7 +14,7 @@ public sealed record SamplingSettings
     /// </summary>
     public double? TargetDensity { get; init; }
 
-    /// <summary>With a target density, the thresholds to use instead of looking for them. [steps]</summary>
+    /// <summary>With a target density, known thresholds to use instead of adapting them. [steps]</summary>
     public IReadOnlyList<double>? Thresholds { get; init; }
 
     /// <summary>First steps to keep dense.</summary>

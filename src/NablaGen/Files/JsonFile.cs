@@ -15,7 +15,7 @@ internal static class JsonFile
         using var file = MappedFile.Open(path);
         if (file.Length > LongestFile)
         {
-            throw new NablaGenException($"{path}: is too long for JSON: expected at most {LongestFile} bytes, found {file.Length}.");
+            throw new NablaGenException($"{path}: is too large for a JSON file of a model: expected at most {LongestFile} bytes, found {file.Length}.");
         }
 
         var bytes = new byte[file.Length];

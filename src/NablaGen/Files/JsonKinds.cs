@@ -2,7 +2,7 @@ using System.Text.Json;
 
 namespace NablaGen.Files;
 
-/// <summary>What a user calls the kinds of JSON values.</summary>
+/// <summary>The names of the kinds of JSON values in messages.</summary>
 internal static class JsonKinds
 {
     /// <summary>The kind with its article, for "found …".</summary>

@@ -64,7 +64,7 @@ internal sealed unsafe class MappedFile : IDisposable
                 var count = RandomAccess.Read(_stream.SafeFileHandle, target, offset);
                 if (count == 0)
                 {
-                    throw new NablaGenException($"{Path}: ends at byte {offset}; it had {Length} bytes when it was opened.");
+                    throw new NablaGenException($"{Path}: was truncated while in use: expected {Length} bytes, found {offset}.");
                 }
 
                 target = target[count..];
@@ -82,11 +82,11 @@ internal sealed unsafe class MappedFile : IDisposable
     /// </summary>
     public void Map(long offset, long count, PieceUser user)
     {
-        // Reading a map past the end of its file kills the process, so see that the file is still whole.
+        // Reading a map past the end of its file kills the process, so check that the file still has its length.
         var length = RandomAccess.GetLength(_stream.SafeFileHandle);
         if (length < offset + count)
         {
-            throw new NablaGenException($"{Path}: became shorter while in use: expected {Length} bytes, found {length}.");
+            throw new NablaGenException($"{Path}: was truncated while in use: expected {Length} bytes, found {length}.");
         }
 
         try

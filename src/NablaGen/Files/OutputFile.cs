@@ -3,7 +3,7 @@ namespace NablaGen.Files;
 /// <summary>A file to be written: checked before the work, written aside, renamed at the end, so that no half file bears a final name.</summary>
 internal static class OutputFile
 {
-    /// <summary>Checks the ending, makes the folder and sees that a file can be made in it. Returns the full path.</summary>
+    /// <summary>Checks the ending, creates the folder and checks that a file can be created in it. Returns the full path.</summary>
     /// <exception cref="NablaGenException">The ending is another, the path is a folder, or nothing can be written there.</exception>
     public static string Prepare(string path, string extension)
     {

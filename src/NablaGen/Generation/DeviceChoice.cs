@@ -60,7 +60,7 @@ public static class DeviceChoice
             // Without a driver no libtorch would do.
             throw new NablaGenException(CudaDevice.IsAvailable(out var reason)
                 ? $"device '{text}': no CUDA device answers through libtorch in {TorchRuntime.Folder ?? AppContext.BaseDirectory}; "
-                    + $"a libtorch with CUDA comes with a build with -p:Torch=cuda, or from a PyTorch that {TorchRuntime.Variable} names"
+                    + $"build with -p:Torch=cuda, or let {TorchRuntime.Variable} name the lib folder of a PyTorch with CUDA"
                 : $"device '{text}': {reason}");
         }
 

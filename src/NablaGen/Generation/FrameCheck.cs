@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace NablaGen.Generation;
 
-/// <summary>Looks at decoded frames for what no video should be: numbers that are none, and frames of a single colour.</summary>
+/// <summary>Checks decoded frames for NaN and infinity, and for frames of a single colour.</summary>
 /// <param name="what">What decoded them, for the message.</param>
 internal sealed class FrameCheck(string what)
 {
@@ -33,7 +33,7 @@ internal sealed class FrameCheck(string what)
         {
             if (!finite[i].item<bool>())
             {
-                throw new NablaGenException($"frame {Count} holds numbers that are none (NaN or infinite) after decoding with {what}; no video is made of it");
+                throw new NablaGenException($"frame {Count} contains NaN or infinity after decoding with {what}, so no video was made");
             }
 
             if (flat[i].item<bool>())
@@ -50,7 +50,7 @@ internal sealed class FrameCheck(string what)
         if (Count > 0 && _flat.Count == Count)
         {
             throw new NablaGenException(
-                $"{(Count == 1 ? "the frame is" : $"all {Count} frames are")} of a single colour after decoding with {what}; no video is made of that");
+                $"{(Count == 1 ? "the frame is" : $"all {Count} frames are")} of a single colour after decoding with {what}, so no video was made");
         }
     }
 }

@@ -11,9 +11,9 @@ namespace NablaGen.Generation;
 /// <param name="dtype">The type of the large matrix products.</param>
 /// <param name="keepLoaded">Whether models may stay for the next video.</param>
 /// <param name="vram">The most device memory to take, in bytes; null for what is free.</param>
-/// <param name="look">Looks at the memory of a CUDA device; null on the CPU.</param>
+/// <param name="probe">Reads the memory of a CUDA device; null on the CPU.</param>
 internal sealed class GenerationMemory(
-    VideoModel model, Device device, ScalarType dtype, bool keepLoaded, long? vram, Func<MemoryProbe>? look)
+    VideoModel model, Device device, ScalarType dtype, bool keepLoaded, long? vram, Func<MemoryProbe>? probe)
 {
     // What this process's CUDA context holds by the time the free memory is asked for: it is part of the plan, too.
     private const long Context = 400L << 20;
@@ -24,12 +24,12 @@ internal sealed class GenerationMemory(
     /// <summary>The most device memory in use so far, all programs' together; null on the CPU.</summary>
     public long? PeakDeviceBytes { get; private set; }
 
-    private bool IsCuda => look is not null;
+    private bool IsCuda => probe is not null;
 
-    /// <summary>Looks at how much of the device's memory is in use now.</summary>
+    /// <summary>Reads how much of the device's memory is in use now.</summary>
     public void Sample()
     {
-        if (look?.Invoke() is { } now)
+        if (probe?.Invoke() is { } now)
         {
             PeakDeviceBytes = Math.Max(PeakDeviceBytes ?? 0, now.Total - now.Free);
         }
@@ -56,7 +56,7 @@ internal sealed class GenerationMemory(
     {
         var needs = MemoryEstimate.Decoding(model, Sizes, latent, device);
         return Plan(needs, Budget) ?? throw new NablaGenException(
-            $"decoding latents of {latent[3]}x{latent[2]} takes at least {ByteSize.Text(MemoryPlanner.LeastBudget(needs))} and {Limit()}");
+            $"decoding latents of {latent[3]}x{latent[2]} needs at least {ByteSize.Text(MemoryPlanner.LeastBudget(needs))}, and {Limit()}");
     }
 
     /// <summary>Runs work, and says in one line what can be done where memory or the device fails.</summary>
@@ -91,15 +91,15 @@ internal sealed class GenerationMemory(
     private MemoryBudget FindBudget()
     {
         var host = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
-        if (look is null)
+        if (probe is null)
         {
             return new MemoryBudget(host, host);
         }
 
-        var (_, free, total) = look();
+        var (_, free, total) = probe();
         if (vram > total)
         {
-            throw new InvalidRequestException($"--vram {ByteSize.Option(vram.Value)}: {device} has {ByteSize.Text(total)}");
+            throw new InvalidRequestException($"--vram {ByteSize.Option(vram.Value)} is more than {device} has: expected at most {ByteSize.Option(total)}");
         }
 
         return new MemoryBudget(Math.Min(vram ?? total, Math.Min(free + Context, total)), host);
@@ -129,16 +129,16 @@ internal sealed class GenerationMemory(
             : needs.Runtime + new[] { needs.TextEncoderWeights + needs.TextEncoderWork, needs.AllDitWeights + needs.DitWork, needs.VaeWeights + needs.Vae.Min(choice => choice.Bytes) }.Max();
         if (IsCuda && least <= Budget.Device)
         {
-            return $"{Size(request)} needs {ByteSize.Text(needs.LayerWeights * needs.Layers)} of the machine's memory for weights that {device} has no room for, and it has {ByteSize.Text(Budget.Host)}";
+            return $"{Size(request)} needs up to {ByteSize.Text(needs.LayerWeights * needs.Layers)} of the machine's memory for layers that do not fit on {device}, and the machine has {ByteSize.Text(Budget.Host)}";
         }
 
         var choices = Smaller(request, Budget);
-        if (vram is not null && least <= look?.Invoke().Total)
+        if (vram is not null && least <= probe?.Invoke().Total)
         {
             choices = [$"--vram {ByteSize.Option(least)}", .. choices];
         }
 
-        return $"{Size(request)} takes at least {ByteSize.Text(least)} and {Limit()}: {MemoryAdvice.Of(choices)}";
+        return $"{Size(request)} needs at least {ByteSize.Text(least)}, and {Limit()}: {MemoryAdvice.Of(choices)}";
     }
 
     // What fits into a good deal less than what was expected.
@@ -156,8 +156,8 @@ internal sealed class GenerationMemory(
     }
 
     private static string Difference(MemoryPlan plan, MemoryPlan smaller) => smaller.ResidentLayers < plan.ResidentLayers
-        ? $"leaves {smaller.ResidentLayers} of {smaller.Layers} transformer layers there"
-        : smaller.Vae.Tiling != plan.Vae.Tiling ? $"decodes by {smaller.Vae.Name}" : "leaves more room";
+        ? $"keeps {smaller.ResidentLayers} of {smaller.Layers} transformer layers there"
+        : smaller.Vae.Tiling != plan.Vae.Tiling ? $"decodes in {smaller.Vae.Name}" : "leaves more room";
 
     private IReadOnlyList<string> Smaller(GenerationRequest request, MemoryBudget budget)
     {
@@ -167,7 +167,7 @@ internal sealed class GenerationMemory(
     }
 
     private string Limit() => IsCuda
-        ? $"{device} has {ByteSize.Text(Budget.Device)} {(vram is null ? "free" : "for it (--vram, and what is free)")}"
+        ? $"{device} has {ByteSize.Text(Budget.Device)} {(vram is null ? "free" : "available (the least of --vram and free memory)")}"
         : $"this machine has {ByteSize.Text(Budget.Host)}";
 
     private static string Size(GenerationRequest request) =>
@@ -175,12 +175,12 @@ internal sealed class GenerationMemory(
 
     private TimeSpan? Time(IReadOnlyList<GenerationRequest> requests)
     {
-        if (look is null)
+        if (probe is null)
         {
             return null;
         }
 
-        var name = look().Name;
+        var name = probe().Name;
         var times = requests.Select(request => SamplingTime.AtMost(
             model.Transformer, Tokens(request), request.Steps * (request.IsGuided ? 2 : 1), name)).ToArray();
         return times.Any(time => time is null) ? null : times.Aggregate(TimeSpan.Zero, (sum, time) => sum + time!.Value);

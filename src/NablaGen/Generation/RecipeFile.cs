@@ -26,7 +26,7 @@ public static class RecipeFile
         };
         return json is not null && IsRecipe(json)
             ? Recipe.Parse(json, path)
-            : throw new NablaGenException($"{path}: carries no recipe of NablaGen");
+            : throw new NablaGenException($"{path}: holds no recipe: expected a .mp4, .png, .json or .latents.safetensors that NablaGen wrote");
     }
 
     // Tags come in any case.

@@ -280,8 +280,8 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
             var latents = sampler.Sample(request.Sampling, noise, prepared.Conditioning, observer, plan.BatchesGuidance, cancellation);
             return latents.isfinite().all().item<bool>()
                 ? latents
-                : throw new NablaGenException($"the latents are not numbers (NaN or infinite) after sampling with {request.Solver}, {request.Steps} steps "
-                    + $"and guidance {request.Guidance} in {DtypeName(dtype)}; no video is made of them");
+                : throw new NablaGenException($"the latents contain NaN or infinity after sampling with {request.Solver}, {request.Steps} steps and guidance {request.Guidance} in "
+                    + $"{DtypeName(dtype)}, so no video was made: try {(dtype == ScalarType.Float32 ? "a lower --guidance or more --steps" : "--dtype float32")}");
         }
         finally
         {

@@ -31,7 +31,7 @@ public static class ThresholdFile
         if (root.ValueKind != JsonValueKind.Object || !root.TryGetProperty("format", out var format)
             || format.ValueKind != JsonValueKind.String || format.GetString() != Format)
         {
-            throw new NablaGenException($"{path}: is no file of thresholds: nablagen calibrate makes one");
+            throw new NablaGenException($"{path}: is not a file of thresholds: expected one that nablagen calibrate wrote");
         }
 
         var version = root.TryGetProperty("format_version", out var found) ? found.GetRawText() : "none";
@@ -46,8 +46,8 @@ public static class ThresholdFile
             var (layers, heads, thresholds) = sizes(read);
             return thresholds is not null && (thresholds.Layers, thresholds.Heads) == (layers, heads)
                 ? read
-                : throw new NablaGenException($"{path}: is for {layers} layers of {heads} heads, "
-                    + $"and has thresholds for {thresholds?.Layers ?? 0} layers of {thresholds?.Heads ?? 0}");
+                : throw new NablaGenException($"{path}: says that it is for {layers} layers of {heads} heads, "
+                    + $"and it has thresholds for {thresholds?.Layers ?? 0} layers of {thresholds?.Heads ?? 0}");
         }
         catch (JsonException error)
         {

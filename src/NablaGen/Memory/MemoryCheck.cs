@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace NablaGen.Memory;
 
-/// <summary>Sees before the work that each model fits into the machine's memory; only one is there at a time.</summary>
+/// <summary>Checks before the work that each model fits into the machine's memory. Only one is loaded at a time.</summary>
 internal static class MemoryCheck
 {
     /// <summary>Refuses a model whose weights alone are more than the machine, or the container, has.</summary>
@@ -27,9 +27,9 @@ internal static class MemoryCheck
             var bytes = weights * dtype.ElementSize();
             if (bytes > memory)
             {
-                var advice = dtype == ScalarType.Float32 && weights * 2 < memory ? "; --dtype bfloat16 takes half of that" : "";
+                var advice = dtype == ScalarType.Float32 && weights * 2 < memory ? "; --dtype bfloat16 needs half of that" : "";
                 throw new NablaGenException(
-                    $"{file}: its weights take {GiB(bytes)} GiB in {dtype.ToString().ToLowerInvariant()} and this machine has {GiB(memory)} GiB{advice}");
+                    $"{file}: its weights need {GiB(bytes)} GiB in {dtype.ToString().ToLowerInvariant()}, and this machine has {GiB(memory)} GiB{advice}");
             }
         }
     }

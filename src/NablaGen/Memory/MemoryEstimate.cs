@@ -7,16 +7,16 @@ using static TorchSharp.torch;
 namespace NablaGen.Memory;
 
 /// <summary>
-/// What each stage takes: the tensors that the model says are alive at once, and what the device's allocator holds for them. docs/memory.md
-/// compares it with what was measured.
+/// How much memory each stage takes: the tensors that are alive at once, by the model, and what the device's allocator holds for them.
+/// docs/memory.md compares it with measurements.
 /// </summary>
 public static class MemoryEstimate
 {
     /// <summary>The CUDA context and the libraries' workspaces.</summary>
     public const long CudaRuntime = 717L << 20;
 
-    // What libtorch's allocator holds for each byte that is alive: pieces it cannot join, fewer where they can grow. Fitted, with Runtime,
-    // to the peaks in docs/performance.md.
+    // What libtorch's allocator holds for each live byte: it cannot join all its pieces, and loses less where segments grow. Fitted, together
+    // with CudaRuntime, to the peaks in docs/performance.md.
     private const double HeldByGrowing = 1.34, HeldByFixed = 1.85, HeldInVae = 1.6;
 
     // The program itself, libtorch included.
@@ -59,7 +59,7 @@ public static class MemoryEstimate
     public static long Held(long alive, DeviceType device, bool? growing = null) =>
         device == DeviceType.CUDA ? (long)(alive * (growing ?? CudaAllocator.SegmentsGrow ? HeldByGrowing : HeldByFixed)) : alive;
 
-    // From fast to small. The least tile still sees so much around it that smaller ones save little.
+    // From fast to small. The margin around the smallest tile is so large that smaller tiles save little.
     private static IReadOnlyList<VaeChoice> VaeChoices(VideoModel model, long[] latents, Device device)
     {
         var (_, height, width) = model.Latents.VideoOf(latents);
@@ -79,7 +79,7 @@ public static class MemoryEstimate
     }
 }
 
-/// <summary>What of a video decides on its memory.</summary>
+/// <summary>The properties of a video that determine its memory.</summary>
 /// <param name="Latents">The latents' shape. [C, T', h, w]</param>
 /// <param name="Attention">The self-attention.</param>
 /// <param name="Prompts">Prompts that the transformer is told: two with guidance.</param>

@@ -3,7 +3,7 @@ using NablaGen.Cuda;
 
 namespace NablaGen.Memory;
 
-/// <summary>Tells errors of memory and of the device from all others, whoever raised them.</summary>
+/// <summary>Tells out-of-memory errors and device errors from all others, from whichever library.</summary>
 internal static class MemoryFault
 {
     // What libtorch says: CUDACachingAllocator, cudaMalloc, cuBLAS, cuDNN; the CPU's allocator.

@@ -2,17 +2,17 @@ using NablaGen.Models;
 
 namespace NablaGen.Memory;
 
-/// <summary>What a generation needs, stage by stage, in bytes: the planner's only knowledge of models and videos. Decoding alone has
+/// <summary>What a generation needs, stage by stage, in bytes: all that the planner knows of models and videos. Decoding alone has
 /// nothing of text encoder and transformer.</summary>
 public sealed record MemoryNeeds
 {
-    /// <summary>What the device's runtime and libraries hold whatever runs.</summary>
+    /// <summary>What the device's runtime and libraries hold at all times.</summary>
     public long Runtime { get; init; }
 
     /// <summary>The text encoder's weights.</summary>
     public long TextEncoderWeights { get; init; }
 
-    /// <summary>What encoding the longest prompt takes beside them.</summary>
+    /// <summary>What encoding the longest prompt takes in addition to them.</summary>
     public long TextEncoderWork { get; init; }
 
     /// <summary>The transformer's weights outside its layers.</summary>
@@ -50,10 +50,10 @@ public sealed record MemoryNeeds
 }
 
 /// <summary>One way to decode, and what it takes beside the weights.</summary>
-/// <param name="Tiling">How it is cut up.</param>
+/// <param name="Tiling">Its tiles and frames at once.</param>
 /// <param name="Bytes">Memory at its peak.</param>
 public sealed record VaeChoice(VaeTiling Tiling, long Bytes)
 {
-    /// <summary>What it is called on the screen.</summary>
+    /// <summary>Its name for the user, after "in".</summary>
     public string Name => Tiling.Height == 0 && Tiling.Width == 0 ? "whole frames" : $"tiles of {Tiling.Width}x{Tiling.Height}";
 }

@@ -2,28 +2,28 @@ using NablaGen.Models.Streaming;
 
 namespace NablaGen.Memory;
 
-/// <summary>What lives where during a generation, and what that takes at most.</summary>
+/// <summary>What is kept where during a generation, and how much memory that takes at most.</summary>
 public sealed record MemoryPlan
 {
     /// <summary>The memory it may take, in bytes.</summary>
     public required long Budget { get; init; }
 
-    /// <summary>Whether the text encoder is on the device; else it runs on the CPU. It is gone before the transformer comes.</summary>
+    /// <summary>Whether the text encoder is on the device; otherwise it runs on the CPU. It is freed before the transformer is loaded.</summary>
     public required bool IsTextEncoderOnDevice { get; init; }
 
     /// <summary>The transformer's layers.</summary>
     public required int Layers { get; init; }
 
-    /// <summary>The layers that stay on the device; the others come from the host's memory as they are needed.</summary>
+    /// <summary>The layers that stay on the device; the others are streamed from the host's memory.</summary>
     public required int ResidentLayers { get; init; }
 
-    /// <summary>Places on the device for layers that come and go; 0 where all stay.</summary>
+    /// <summary>Slots on the device for streamed layers; 0 where all stay.</summary>
     public required int Slots { get; init; }
 
     /// <summary>Whether transformer and VAE may be on the device at once, from one video to the next.</summary>
     public required bool KeepsBoth { get; init; }
 
-    /// <summary>Whether the text encoder may come while both are there; else they leave before it comes again.</summary>
+    /// <summary>Whether the text encoder may be loaded beside both; otherwise they are freed before it is loaded again.</summary>
     public required bool KeepsAll { get; init; }
 
     /// <summary>Whether the prompt's keys and values of all layers are kept from step to step.</summary>
@@ -44,13 +44,13 @@ public sealed record MemoryPlan
     /// <summary>Whether both guidance passes go through the transformer as one batch.</summary>
     public bool BatchesGuidance { get; init; }
 
-    /// <summary>Layers that come and go.</summary>
+    /// <summary>Streamed layers.</summary>
     public int StreamedLayers => Layers - ResidentLayers;
 
     /// <summary>Which layers stay on the device; null where all do.</summary>
     public LayerPlacement? Placement => StreamedLayers > 0 ? new LayerPlacement(ResidentLayers, Slots) : null;
 
-    /// <summary>The stage that takes most.</summary>
+    /// <summary>The stage that takes the most memory.</summary>
     public GenerationStage LargestStage => Peaks.MaxBy(stage => stage.Value).Key;
 
     /// <summary>The expected peak.</summary>

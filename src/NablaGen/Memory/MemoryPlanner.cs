@@ -3,21 +3,21 @@ using NablaGen.Models.Streaming;
 namespace NablaGen.Memory;
 
 /// <summary>
-/// Decides what lives where, so that a generation fits into the device's memory at the least cost. A pure function of needs and budget.
+/// Decides what is kept where, so that a generation fits into the device's memory at the least cost. A pure function of needs and budget.
 /// </summary>
 /// <remarks>
-/// In order of their cost: all stays; the transformer leaves before the VAE comes; the VAE works in tiles; the text encoder runs on the
-/// CPU; layers of the transformer come from the host's memory as they are needed, as few as must.
+/// In order of cost: all models stay; the transformer is freed before the VAE is loaded; the VAE decodes in tiles; the text encoder runs on the
+/// CPU; layers of the transformer are streamed from the host's memory, as few as possible.
 /// </remarks>
 public static class MemoryPlanner
 {
-    /// <summary>The share of the budget that a plan leaves free: the expectations are that uncertain (docs/memory.md).</summary>
+    /// <summary>The share of the budget that a plan leaves free, because estimates are that uncertain (docs/memory.md).</summary>
     public const double Margin = 0.05;
 
-    /// <summary>Places for streamed layers: one computes, one is filled.</summary>
+    /// <summary>Slots for streamed layers: one computes, one is filled.</summary>
     public const int Slots = LayerPlacement.DefaultSlots;
 
-    // Pinned memory cannot be paged out: the rest of the system needs some, too.
+    // Pinned memory cannot be paged out, and the rest of the system needs memory too.
     private const double MostOfHost = 0.9;
 
     /// <summary>The cheapest plan that fits; null if none does.</summary>
@@ -35,7 +35,7 @@ public static class MemoryPlanner
         }
 
         var isAllResident = resident == needs.Layers;
-        // To make them anew each step costs next to nothing: never at the price of a streamed layer.
+        // Computing them again each step costs next to nothing, so they are never kept at the price of a streamed layer.
         var keepsPrompt = isAllResident && needs.AllDitWeights + needs.DitWork + needs.PromptMemory <= room;
         var ditWork = needs.DitWork + (keepsPrompt ? needs.PromptMemory : 0);
         var both = needs.AllDitWeights + needs.VaeWeights;
@@ -101,7 +101,7 @@ public static class MemoryPlanner
     }
 }
 
-/// <summary>The memory a plan has to do with.</summary>
+/// <summary>The memory that a plan may use.</summary>
 /// <param name="Device">Bytes on the device, those in use by this process included.</param>
 /// <param name="Host">Bytes of the host's memory.</param>
 public sealed record MemoryBudget(long Device, long Host);

@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 namespace NablaGen.Models;
 
 /// <summary>
-/// What a model is told beside the noisy latents and the time, as named tensors. Whoever makes a part and the model that reads it share its
-/// name (<see cref="Text"/>); solvers and samplers pass all of them on unread.
+/// What a model is told in addition to the noisy latents and the time, as named tensors. The conditioner that makes a part and the model that reads
+/// it share its name (<see cref="Text"/>). Solvers and samplers pass all parts on unread.
 /// </summary>
 public sealed class Conditioning : IDisposable
 {
@@ -18,7 +18,7 @@ public sealed class Conditioning : IDisposable
     {
     }
 
-    /// <summary>A conditioning by a prompt alone.</summary>
+    /// <summary>A conditioning that is a prompt alone.</summary>
     /// <param name="text">The prompt's encoding, the conditioning's own from now on. [B, tokens, width of the text encoder]</param>
     public Conditioning(Tensor text) => Add(Text, text);
 
@@ -43,7 +43,7 @@ public sealed class Conditioning : IDisposable
     /// <summary>The same parts, without a copy.</summary>
     public Conditioning Alias() => Each(part => part.alias());
 
-    /// <summary>Several conditionings as one of a larger batch: sequences that are shorter than the longest are ended with zeros.</summary>
+    /// <summary>Several conditionings as one of a larger batch: shorter sequences are padded with zeros.</summary>
     /// <param name="all">Conditionings of the same parts.</param>
     public static Conditioning Stack(IReadOnlyList<Conditioning> all)
     {

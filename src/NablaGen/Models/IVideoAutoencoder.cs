@@ -11,7 +11,7 @@ public interface IVideoAutoencoder : IDisposable
     /// <summary>Decodes one latent frame after another and hands each one's frames over.</summary>
     /// <param name="latents">Normalised latents, float32. [B, C, T', h, w]</param>
     /// <param name="onFrames">Takes [B, 3, n, H, W], float32, not yet clamped to [−1, 1]; the tensor is disposed of afterwards.</param>
-    /// <param name="tiling">How to cut it up; null for not at all.</param>
+    /// <param name="tiling">How to divide the decoding; null for not at all.</param>
     /// <param name="cancellation">Stops between latent frames.</param>
     void Decode(Tensor latents, Action<Tensor> onFrames, VaeTiling? tiling = null, CancellationToken cancellation = default);
 }

@@ -24,20 +24,20 @@ public interface IVideoTransformer : IDisposable
 }
 
 /// <summary>
-/// A transformer in use for latents of one size, its forward pass in three parts: what comes before the layers, the layers, and the head.
-/// Whoever wants to answer a step from memory (<c>IStepCache</c>) sees them apart.
+/// A transformer in use for latents of one size. Its forward pass has three parts (embedding, layers, head), which a step cache
+/// (<c>IStepCache</c>) calls separately.
 /// </summary>
 public interface ITransformerRun : IDisposable
 {
-    /// <summary>The solver step in work, from 0; the caller sets it.</summary>
+    /// <summary>The current solver step, from 0; the caller sets it.</summary>
     int Step { get; set; }
 
     /// <summary>The tokens' order in the layers.</summary>
     BlockLayout Layout { get; }
 
-    /// <summary>What of the passes depends on the conditioning alone.</summary>
+    /// <summary>Computes what depends on the conditioning alone.</summary>
     /// <param name="conditioning">What the model is told, on the model's device.</param>
-    /// <param name="keep">Whether what each layer makes of it is kept for the next step; else it is made again each time, to the same bits.</param>
+    /// <param name="keep">Whether what each layer computes from it is kept for the next step; otherwise it is computed again each time, to the same bits.</param>
     /// <returns>The caller's; valid as long as this run.</returns>
     IPreparedConditioning Prepare(Conditioning conditioning, bool keep);
 
@@ -65,5 +65,5 @@ public interface ITransformerRun : IDisposable
 /// <param name="Modulation">The time's modulation of a layer, before the layer's own is added, float32. [B, 6, C]</param>
 public readonly record struct EmbeddedStep(Tensor Tokens, Tensor Time, Tensor Modulation);
 
-/// <summary>What of a model's passes depends on the conditioning alone; only its model can read it.</summary>
+/// <summary>The part of a model's passes that depends on the conditioning alone; only its model can read it.</summary>
 public interface IPreparedConditioning : IDisposable;

@@ -2,14 +2,14 @@ using NablaGen.Models.Wan;
 
 namespace NablaGen.Models;
 
-/// <summary>The families that there are.</summary>
+/// <summary>The known model families.</summary>
 public static class ModelFamilies
 {
-    /// <summary>All of them. The first takes what none recognizes, and says what it lacks.</summary>
+    /// <summary>All of them. The first one opens what none recognizes, and reports what is missing.</summary>
     public static IReadOnlyList<ModelFamily> All { get; } = [new WanFamily()];
 
     /// <summary>Opens a model by the family that recognizes it.</summary>
-    /// <exception cref="NablaGenException">There is no such folder, or its model is not whole.</exception>
+    /// <exception cref="NablaGenException">There is no such folder, or its model is incomplete.</exception>
     public static VideoModel Open(string path) =>
         !Path.Exists(path)
             ? throw new NablaGenException($"{path}: no such model folder.")

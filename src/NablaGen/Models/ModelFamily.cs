@@ -3,10 +3,10 @@ namespace NablaGen.Models;
 /// <summary>A kind of model: knows its layouts on disk and builds its models.</summary>
 public abstract class ModelFamily
 {
-    /// <summary>What the family is called, as in "Wan".</summary>
+    /// <summary>The family's name, such as "Wan".</summary>
     public abstract string Name { get; }
 
-    /// <summary>Whether a path looks like one of its models, whole or not; reads names of files at most.</summary>
+    /// <summary>Whether a path looks like one of its models, complete or not; looks at file names only.</summary>
     public abstract bool Recognizes(string path);
 
     /// <summary>Finds the pieces of a model and reads its configuration; no weights are opened.</summary>

@@ -2,7 +2,7 @@ using NablaGen.Attention;
 
 namespace NablaGen.Models;
 
-/// <summary>What everybody but the model itself has to know of a video diffusion transformer.</summary>
+/// <summary>The properties of a video diffusion transformer that the code outside its model family uses.</summary>
 public sealed record TransformerTraits
 {
     /// <summary>Layers.</summary>

@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace NablaGen.Models;
 
 /// <summary>
-/// How decoding is cut up so that it needs less memory. The video is the same but for its last bits: tiles see as much around them as
-/// reaches them, and the layers with attention see whole frames.
+/// How decoding is divided so that it needs less memory. The video is the same but for its last bits: tiles include all pixels around them
+/// that influence them, and the layers with attention see whole frames.
 /// </summary>
 /// <param name="Height">The most rows of a tile, in the video's pixels; 0 for whole frames.</param>
 /// <param name="Width">The most columns of a tile, in the video's pixels; 0 for whole frames.</param>

@@ -8,8 +8,8 @@ using static TorchSharp.torch;
 namespace NablaGen.Models;
 
 /// <summary>
-/// A model on disk: a transformer, a text encoder, a VAE and a tokenizer. Its configuration is read, its weights are not; what it loads is
-/// the caller's. Immutable, and safe to use from several threads.
+/// A model on disk: a transformer, a text encoder, a VAE and a tokenizer. Only its configuration is read, not its weights. The caller
+/// owns what it loads. Immutable, and safe to use from several threads.
 /// </summary>
 public abstract class VideoModel
 {
@@ -79,7 +79,7 @@ public abstract class VideoModel
     /// <summary>Bytes of tensors that are alive at once while latents are decoded, beside the weights.</summary>
     /// <param name="latents">The latents' shape. [C, T', h, w]</param>
     /// <param name="dtype">The VAE's type.</param>
-    /// <param name="tiling">How decoding is cut up.</param>
+    /// <param name="tiling">How decoding is divided.</param>
     public abstract long VaeWork(long[] latents, ScalarType dtype, VaeTiling tiling);
 
     /// <summary>Reads the tokenizer.</summary>
@@ -102,14 +102,14 @@ public abstract class VideoModel
     public abstract IVideoAutoencoder LoadVae(ModuleOptions options);
 
     /// <summary>Opens the transformer's weights and verifies their headers.</summary>
-    /// <exception cref="NablaGenException">They are not whole and well-formed.</exception>
+    /// <exception cref="NablaGenException">They are incomplete or malformed.</exception>
     public abstract ITensorSource OpenTransformer();
 
     /// <summary>The key of a layer's projection of the self-attention's output, in <see cref="OpenTransformer"/>'s names. [C, C]</summary>
     /// <param name="layer">The layer, from 0.</param>
     public abstract string AttentionOutputKey(int layer);
 
-    /// <summary>The type that the VAE has unless it is to be float32: bfloat16 on CUDA, which docs/numerics.md says is near enough.</summary>
+    /// <summary>The type of the VAE unless float32 is asked for: bfloat16 on CUDA, whose error docs/numerics.md states.</summary>
     public static ScalarType DefaultVaeDtype(Device device) => device.type == DeviceType.CUDA ? ScalarType.BFloat16 : ScalarType.Float32;
 }
 

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace NablaGen.Tensors;
 
-/// <summary>TorchSharp's devices and types as our CUDA floor knows them.</summary>
+/// <summary>TorchSharp's devices and types as NablaGen.Cuda names them.</summary>
 internal static class CudaDevices
 {
     /// <summary>Our handle of a CUDA device.</summary>
@@ -38,7 +38,7 @@ internal static class CudaDevices
         return fits ? converted : converted.contiguous();
     }
 
-    /// <summary>An attention's output [B, H, L, D], in memory [B, L, H, D]: what the linear layers around take without a copy.</summary>
+    /// <summary>An attention's output [B, H, L, D], in memory [B, L, H, D], as the next linear layer reads it without a copy.</summary>
     public static Tensor EmptyLike(Tensor x) => empty([x.shape[0], x.shape[2], x.shape[1], x.shape[3]], x.dtype, x.device).transpose(1, 2);
 
     /// <summary>A tensor [B, H, L, D] of any strides whose last axis is contiguous, for the attention kernels.</summary>

@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace NablaGen.Tensors;
 
-/// <summary>Keeps the resident memory of a long run flat: what is freed goes back to the system.</summary>
+/// <summary>Keeps the resident memory of a long run constant: freed memory goes back to the system.</summary>
 /// <remarks>
 /// Two things more than doubled it over 20 small steps with no tensor leaked. glibc learns to keep blocks of up to 32 MiB in its heap, where
 /// tensors of changing sizes leave holes. And each number that meets a tensor is a native object (TorchSharp's Scalar) that only the
@@ -17,14 +17,14 @@ internal static partial class NativeHeap
     // processor time of a video by the model in the box.
     private const int Bytes = 8 << 20;
 
-    /// <summary>Frees what waits for the garbage collector; for the end of a step, which takes far longer than this (milliseconds).</summary>
+    /// <summary>Frees what waits for the garbage collector. It takes milliseconds; call it at the end of a step, which takes far longer.</summary>
     public static void Collect()
     {
         GC.Collect();
         GC.WaitForPendingFinalizers();
     }
 
-    /// <summary>Has blocks of 8 MiB and more come from the system and go back when freed. Does nothing where the C library is not glibc.</summary>
+    /// <summary>Makes glibc take blocks of 8 MiB and more from the system and return them when freed. Does nothing with another C library.</summary>
     public static void ReturnLargeBlocks()
     {
         if (!OperatingSystem.IsLinux())

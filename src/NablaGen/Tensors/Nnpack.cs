@@ -13,7 +13,7 @@ internal static unsafe class Nnpack
     private const string GlobalContext = "_ZN2at13globalContextEv";
     private const string SetEnabled = "_ZN2at7Context20setUserEnabledNNPACKEb";
 
-    /// <summary>Has libtorch leave NNPACK alone. Does nothing where libtorch's functions have other names.</summary>
+    /// <summary>Makes libtorch not use NNPACK. Does nothing where libtorch's functions have other names.</summary>
     /// <param name="library">libtorch_cpu's handle.</param>
     public static void Disable(nint library)
     {

@@ -1,6 +1,6 @@
 namespace NablaGen.Tensors;
 
-/// <summary>How libtorch's threads on the CPU wait for one another.</summary>
+/// <summary>How libtorch's CPU threads wait for one another.</summary>
 /// <remarks>
 /// libgomp's threads spin for milliseconds at the end of each parallel loop, in the hope that the next loop comes soon. Where other
 /// programs want the cores, a thread that spins keeps the one it waits for from running: of 1,280 tokens through the small transformer
@@ -12,7 +12,7 @@ internal static class OpenMp
     private const string Variable = "OMP_WAIT_POLICY";
 
     /// <summary>
-    /// Has threads sleep while they wait, unless the user says otherwise. Only before libgomp is loaded, which reads its variables then.
+    /// Makes threads sleep while they wait, unless the user has set it otherwise. Only before libgomp is loaded, which reads its variables then.
     /// </summary>
     public static void WaitPassively()
     {

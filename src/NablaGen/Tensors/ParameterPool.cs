@@ -18,7 +18,7 @@ internal sealed class ParameterPool : IDisposable
     }
 
     /// <summary>A pool as large as a module's parameters.</summary>
-    /// <param name="module">A module of those sizes and types; on the meta device will do.</param>
+    /// <param name="module">A module of those sizes and types; it may be on the meta device.</param>
     /// <param name="device">Where the memory is. On the CPU each piece has pages of its own, so that it can be pinned.</param>
     public static ParameterPool For(nn.Module module, Device device)
     {
@@ -55,7 +55,7 @@ internal sealed class ParameterPool : IDisposable
     /// <summary>The next parameter's place, unfilled. Valid as long as the pool.</summary>
     public Tensor Take(long[] shape, ScalarType type) => _pieces[type].Take(shape);
 
-    /// <summary>Frees the memory; modules on it must be gone, or not used again.</summary>
+    /// <summary>Frees the memory; modules in it must be disposed of, or not used again.</summary>
     public void Dispose()
     {
         foreach (var piece in _pieces.Values)

@@ -1,6 +1,6 @@
 namespace NablaGen.Weights;
 
-/// <summary>Sizes from shapes that a file claims, which may be absurd.</summary>
+/// <summary>Sizes of shapes that a file declares, which may be absurd.</summary>
 internal static class ByteCounts
 {
     /// <summary>The bytes of a tensor; false if they don't fit in a long.</summary>

@@ -52,7 +52,7 @@ public static class CheckpointLoader
 
     /// <summary>
     /// Checks, then reads each tensor into the module's parameter of that name, one at a time, converted to the parameter's
-    /// type and device on the way. Beside the module it needs a few megabytes.
+    /// type and device on the way. In addition to the module it needs a few megabytes.
     /// </summary>
     /// <param name="source">The checkpoint.</param>
     /// <param name="module">The module, whose parameters have memory (not on the meta device).</param>

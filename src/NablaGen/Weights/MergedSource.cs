@@ -22,7 +22,7 @@ public sealed class MergedSource : ITensorSource
             {
                 if (!_owners.TryAdd(key, source))
                 {
-                    throw new NablaGenException($"{source.FileOf(key)}: has the tensor {NablaGen.Files.Line.Key(key)}, which {_owners[key].FileOf(key)} has too.");
+                    throw new NablaGenException($"{source.FileOf(key)}: has the tensor {NablaGen.Files.Line.Key(key)}, which is in {_owners[key].FileOf(key)} too: expected it in one file.");
                 }
 
                 _entries.Add(key, entry);

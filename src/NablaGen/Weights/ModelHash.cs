@@ -5,8 +5,8 @@ using NablaGen.Files;
 namespace NablaGen.Weights;
 
 /// <summary>
-/// A short name for a set of weights, for a video's recipe: the same files give the same hash on every machine, wherever
-/// they lie. It tells models apart; it does not prove that every byte is whole, for of a large file it reads samples only
+/// A short name for a set of weights, for a video's recipe: the same files give the same hash on every machine and in
+/// every folder. It tells models apart; it does not prove that every byte is intact, because it only samples large files
 /// (60 GB take a second, not minutes).
 /// </summary>
 /// <remarks>

@@ -35,7 +35,7 @@ internal sealed class PickleReader(byte[] bytes, Func<PickleGlobal, List<object?
     private int _position;
 
     /// <summary>The value of the pickle.</summary>
-    /// <exception cref="FormatException">It is cut short, malformed, or uses what a state_dict does not.</exception>
+    /// <exception cref="FormatException">It is truncated, malformed, or uses what a state_dict does not.</exception>
     public object? Read()
     {
         while (true)
@@ -157,7 +157,7 @@ internal sealed class PickleReader(byte[] bytes, Func<PickleGlobal, List<object?
                 _stack.Push(persistent(Pop()));
                 break;
             default:
-                throw new FormatException($"pickle opcode 0x{(int)opcode:x2} at byte {_position - 1}, which no state_dict needs");
+                throw new FormatException($"pickle opcode 0x{(int)opcode:x2} at byte {_position - 1}, which a state_dict never uses");
         }
     }
 
@@ -166,7 +166,7 @@ internal sealed class PickleReader(byte[] bytes, Func<PickleGlobal, List<object?
         var dictionary = Top<PickleDict>("a dictionary");
         if (items.Count % 2 != 0)
         {
-            throw new FormatException("a key without a value");
+            throw new FormatException("the pickle has a dictionary key without a value");
         }
 
         for (var i = 0; i < items.Count; i += 2)
@@ -179,7 +179,7 @@ internal sealed class PickleReader(byte[] bytes, Func<PickleGlobal, List<object?
     {
         if (little.Length > 8)
         {
-            throw new FormatException($"a number of {little.Length} bytes");
+            throw new FormatException($"the pickle has a whole number of {little.Length} bytes, expected at most 8");
         }
 
         var value = little.IsEmpty ? 0 : (long)(sbyte)little[^1];
@@ -198,7 +198,7 @@ internal sealed class PickleReader(byte[] bytes, Func<PickleGlobal, List<object?
         if (count > bytes.Length - _position)
         {
             throw new FormatException(
-                $"the pickle is cut short: expected {count} bytes at byte {_position}, found {bytes.Length - _position}");
+                $"the pickle is truncated: expected {count} bytes at byte {_position}, found {bytes.Length - _position}");
         }
 
         _position += (int)count;
@@ -212,7 +212,7 @@ internal sealed class PickleReader(byte[] bytes, Func<PickleGlobal, List<object?
         var length = bytes.AsSpan(_position).IndexOf((byte)'\n');
         if (length < 0)
         {
-            throw new FormatException("the pickle is cut short in a name");
+            throw new FormatException("the pickle is truncated in a name");
         }
 
         var text = Text(length);
@@ -221,7 +221,7 @@ internal sealed class PickleReader(byte[] bytes, Func<PickleGlobal, List<object?
     }
 
     private object? Remembered(long key) =>
-        _memo.TryGetValue(key, out var value) ? value : throw new FormatException($"nothing was remembered as {key}");
+        _memo.TryGetValue(key, out var value) ? value : throw new FormatException($"the pickle reads memo entry {key}, which it never wrote");
 
     private object? Peek() => _stack.TryPeek(out var value) ? value : throw new FormatException("the pickle's stack is empty");
 

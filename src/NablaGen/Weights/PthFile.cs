@@ -6,12 +6,12 @@ using static TorchSharp.torch;
 namespace NablaGen.Weights;
 
 /// <summary>
-/// A <c>.pth</c> file as PyTorch 1.6 and newer write it: a zip archive of a pickled dictionary and one entry a storage. It
-/// spares the users of the official downloads a conversion in Python.
+/// A <c>.pth</c> file as PyTorch 1.6 and newer write it: a zip archive of a pickled dictionary and one entry a storage. So
+/// the official downloads need no conversion in Python.
 /// </summary>
 /// <remarks>
-/// The pickle is read by our own reader, which knows a state_dict's few globals and refuses all others by name, so that a
-/// hostile file can do nothing. A tensor is read from its entry straight through to the target, a small buffer at a time.
+/// Our own reader reads the pickle. It knows a state_dict's few globals and refuses all others by name, so that a
+/// hostile file cannot run anything. A tensor is read from its entry straight through to the target, a small buffer at a time.
 /// </remarks>
 public sealed class PthFile : ITensorSource
 {
@@ -46,7 +46,7 @@ public sealed class PthFile : ITensorSource
 
     /// <summary>Opens a file and verifies its directory and its pickle.</summary>
     /// <exception cref="NablaGenException">
-    /// There is no such file, it is not of that form or not whole, or it holds something other than contiguous tensors.
+    /// There is no such file, it is not of that form, it is truncated, or it holds something other than contiguous tensors.
     /// </exception>
     public static PthFile Open(string path)
     {
@@ -104,7 +104,7 @@ public sealed class PthFile : ITensorSource
         var root = pickles[0].FullName[..^"data.pkl".Length];
         if (_archive.GetEntry(root + "byteorder") is { } byteOrder && !ReadWhole(byteOrder).AsSpan().SequenceEqual("little"u8))
         {
-            throw new FormatException("byteorder: expected little, found another");
+            throw new FormatException("byteorder: expected little-endian data");
         }
 
         foreach (var (key, tensor) in StateDict.Read(ReadWhole(pickles[0])))
@@ -188,7 +188,7 @@ public sealed class PthFile : ITensorSource
         }
     }
 
-    // Entries that are compressed can't be sought in.
+    // Compressed entries cannot be sought in.
     private static void Skip(Stream stream, long count, Span<byte> buffer)
     {
         if (stream.CanSeek)
@@ -209,7 +209,7 @@ public sealed class PthFile : ITensorSource
 
     private static NablaGenException Bad(string path, Exception e) => new(
         Line.Of(e is FormatException
-            ? $"{path}: is no state_dict that can be read: {e.Message}."
-            : $"{path}: is no whole zip archive, as PyTorch 1.6 and newer write: {e.Message}"),
+            ? $"{path}: is not a readable state_dict: {e.Message}."
+            : $"{path}: is not a complete zip archive, the format that PyTorch 1.6 and newer write: {e.Message}"),
         e);
 }

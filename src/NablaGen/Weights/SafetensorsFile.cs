@@ -36,7 +36,7 @@ public sealed class SafetensorsFile : ITensorSource
     public IReadOnlyDictionary<string, string> Metadata => _header.Metadata;
 
     /// <summary>Opens a file and verifies its header.</summary>
-    /// <exception cref="NablaGenException">There is no such file, or it is not a whole, well-formed safetensors file.</exception>
+    /// <exception cref="NablaGenException">There is no such file, or it is truncated or malformed.</exception>
     public static SafetensorsFile Open(string path)
     {
         var file = MappedFile.Open(path);

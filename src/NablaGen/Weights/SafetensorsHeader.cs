@@ -6,11 +6,11 @@ namespace NablaGen.Weights;
 
 /// <summary>
 /// The directory at the head of a safetensors file: 8 bytes of length, then JSON that gives each tensor's type, shape and
-/// place in the data that follow. Verified wholly, so that a read can't go wrong later.
+/// place in the data that follow. All of it is verified, so that no later read can fail because of it.
 /// </summary>
 internal sealed class SafetensorsHeader
 {
-    // As in the format's own library: larger ones are attacks or rubbish.
+    // The limit of the format's own library: a longer header is an attack or garbage.
     private const long LongestHeader = 100_000_000;
 
     private const string MetadataKey = "__metadata__";
@@ -35,12 +35,12 @@ internal sealed class SafetensorsHeader
     public Dictionary<string, string> Metadata { get; } = new(StringComparer.Ordinal);
 
     /// <summary>Reads and verifies the header of a file.</summary>
-    /// <exception cref="NablaGenException">The file is not a whole, well-formed safetensors file.</exception>
+    /// <exception cref="NablaGenException">The file is truncated or malformed.</exception>
     public static SafetensorsHeader Read(MappedFile file)
     {
         if (file.Length < 8)
         {
-            throw new NablaGenException($"{file.Path}: is no safetensors file: expected at least 8 bytes, found {file.Length}.");
+            throw new NablaGenException($"{file.Path}: is not a safetensors file: expected at least 8 bytes, found {file.Length}.");
         }
 
         Span<byte> head = stackalloc byte[8];
@@ -49,7 +49,7 @@ internal sealed class SafetensorsHeader
         if (length > (ulong)(file.Length - 8))
         {
             throw new NablaGenException($"{file.Path}: the header is longer than the file: expected {length} bytes after the first 8, "
-                + $"found {file.Length - 8}; the file is truncated or is no safetensors file.");
+                + $"found {file.Length - 8}; the file is truncated or not a safetensors file.");
         }
 
         if (length > LongestHeader)
@@ -206,7 +206,7 @@ internal sealed class SafetensorsHeader
                     + $"found {Line.Key(item.GetRawText())}"))];
     }
 
-    // The data must be covered exactly: no overlap, no hole, nothing outside, nothing left over.
+    // The tensors must cover the data exactly: no overlap, no gap, nothing outside, nothing left over.
     private void CheckPlaces()
     {
         var ordered = Entries.Values.OrderBy(entry => entry.Offset).ThenBy(entry => entry.ByteCount).ToList();
@@ -228,7 +228,7 @@ internal sealed class SafetensorsHeader
 
             if (entry.Offset > end)
             {
-                throw Bad($"tensor {Line.Key(entry.Name)} leaves a hole: expected it to start at byte {end} of the data, "
+                throw Bad($"tensor {Line.Key(entry.Name)} leaves a gap before it: expected it to start at byte {end} of the data, "
                     + $"found {entry.Offset}");
             }
 
@@ -246,7 +246,7 @@ internal sealed class SafetensorsHeader
         if (end < _dataBytes)
         {
             throw new NablaGenException(
-                $"{_path}: has data that no tensor owns: expected {end} bytes after the header, found {_dataBytes}.");
+                $"{_path}: has data that belongs to no tensor: expected {end} bytes after the header, found {_dataBytes}.");
         }
 
         foreach (var entry in ordered)

@@ -75,7 +75,7 @@ public static unsafe class SafetensorsWriter
             {
                 if (!seen.Add(item.Name))
                 {
-                    throw new NablaGenException($"{path}: can't be written: the key {Line.Key(item.Name)} is taken already.");
+                    throw new NablaGenException($"{path}: cannot be written: two tensors have the key {Line.Key(item.Name)}.");
                 }
 
                 writer.WriteStartObject(item.Name);

@@ -63,30 +63,30 @@ internal static class StateDict
     private static object? Call(PickleGlobal function, List<object?> arguments) => (function.ToString(), arguments) switch
     {
         ("collections.OrderedDict", []) => new PickleDict(),
-        ("collections.OrderedDict", _) => throw new FormatException("an OrderedDict with arguments"),
+        ("collections.OrderedDict", _) => throw new FormatException("found an OrderedDict with arguments, expected one without"),
         ("torch._utils._rebuild_tensor_v2", [Storage storage, long offset, List<object?> shape, List<object?> strides, ..]) =>
             new ViewTensor(storage, offset, Numbers(shape), Numbers(strides)),
-        ("torch._utils._rebuild_tensor_v2", _) => throw new FormatException("a tensor with unknown arguments"),
+        ("torch._utils._rebuild_tensor_v2", _) => throw new FormatException("found a tensor with unknown arguments"),
         ("torch._utils._rebuild_parameter", [ViewTensor tensor, ..]) => tensor,
-        _ => throw new FormatException($"it calls {Line.Key(function.ToString())}, which no state_dict of tensors needs"),
+        _ => throw new FormatException($"the pickle calls {Line.Key(function.ToString())}, which a state_dict of tensors never calls"),
     };
 
     private static Storage Persistent(object? id)
     {
         if (id is not List<object?> parts || parts is not ["storage", PickleGlobal type, string key, _, long count, ..])
         {
-            throw new FormatException("a persistent id that is no storage");
+            throw new FormatException("found a persistent id that is not a storage");
         }
 
         return type.Module == "torch" && Storages.TryGetValue(type.Name, out var stored)
             ? new Storage(key, stored, count)
-            : throw new FormatException($"it names {Line.Key(type.ToString())}: expected one of {string.Join(", ", Storages.Keys)}");
+            : throw new FormatException($"the pickle names {Line.Key(type.ToString())}: expected one of {string.Join(", ", Storages.Keys)}");
     }
 
     private static long[] Numbers(List<object?> values) =>
         [.. values.Select(value => value is long number and >= 0
             ? number
-            : throw new FormatException("a shape that is not whole numbers from 0"))];
+            : throw new FormatException("found a shape that is not a list of whole numbers from 0"))];
 
     private static string Kind(object? value) => value switch
     {

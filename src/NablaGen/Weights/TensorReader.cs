@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace NablaGen.Weights;
 
-/// <summary>What the tensor sources share: from stored bytes to tensors.</summary>
+/// <summary>Turns stored bytes into tensors; shared by the tensor sources.</summary>
 /// <param name="source">The source that it works for.</param>
 /// <param name="bytes">Brings an entry's bytes.</param>
 internal sealed unsafe class TensorReader(ITensorSource source, TensorReader.ByteSource bytes) : IDisposable

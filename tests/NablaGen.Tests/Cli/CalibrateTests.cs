@@ -106,11 +106,11 @@ public sealed class CalibrateTests(CalibrateTests.Calibrated model) : IClassFixt
     }
 
     [Theory]
-    [InlineData(2, "say what to reach: --target-density or --target-error")]
-    [InlineData(2, "--target-density and --target-error: give one of them, the other is what is found", "--target-density", "0.2", "--target-error", "0.1")]
+    [InlineData(2, "give a target: --target-density or --target-error")]
+    [InlineData(2, "--target-density and --target-error: give one of them; calibrate finds the other", "--target-density", "0.2", "--target-error", "0.1")]
     [InlineData(2, "the target density must be above 0 and below 1, found 2", "--target-density", "2")]
     [InlineData(2, "the target density must be above 0.125, one of 8 blocks a row at 144x144x5, found 0.05", "--target-density", "0.05")]
-    [InlineData(2, "the steps to measure must be from 1 to the run's 4, found 9", "--target-density", "0.5", "--measured-steps", "9")]
+    [InlineData(2, "the number of measured steps must be from 1 to the run's 4, found 9", "--target-density", "0.5", "--measured-steps", "9")]
     [InlineData(1, "x.txt: the name of the output must end in .json", "--target-density", "0.5", "--output", "x.txt")]
     [InlineData(1, "none.txt: no such file", "--target-density", "0.5", "--prompts", "none.txt")]
     public void A_wrong_line_is_refused_in_one(int code, string expected, params string[] flags)

@@ -63,7 +63,7 @@ public sealed partial class CompareTests(GoldenModelFixture model) : IClassFixtu
     [InlineData("give --prompt, or --prompts with a file")]
     [InlineData("give one of them", "--prompt", "x", "--prompts", "prompts.txt")]
     [InlineData("the prompt is empty", "--prompt", " ")]
-    [InlineData("two attention expressions or more, found 1", "--prompt", "x", "--attention", "dense")]
+    [InlineData("at least two attention expressions, found 1", "--prompt", "x", "--attention", "dense")]
     [InlineData("attention 'nabla-0.5' is named twice", "--prompt", "x", "--attention", "nabla-0.5", "nabla-0.50")]
     [InlineData("attention 'nabla' is not known", "--prompt", "x", "--attention", "dense", "nabla")]
     [InlineData("width must be a multiple of 16", "--prompt", "x", "--width", "100")]

@@ -124,7 +124,7 @@ public sealed class FaultTests(GoldenModelFixture model) : IClassFixture<GoldenM
         var run = Generate(model.Path, new Dictionary<string, string?> { ["NABLAGEN_FFMPEG"] = _folder.Path });
         Assert.Equal(1, run.ExitCode);
         var lines = run.Error.Trim().Split('\n');
-        Assert.Equal($"nablagen: the latents are saved, this makes their video: nablagen decode {_folder["a.latents.safetensors"]}", lines[0]);
+        Assert.Equal($"nablagen: the latents are saved; this command makes the video from them: nablagen decode {_folder["a.latents.safetensors"]}", lines[0]);
         Assert.Contains("disk full", lines[1]);
         Assert.False(File.Exists(_folder["a.mp4"]));
         Assert.Equal(0, NablaGenProcess.Run(["decode", _folder["a.latents.safetensors"], "--model", model.Path, "--output", _folder["b.mp4"]]).ExitCode);

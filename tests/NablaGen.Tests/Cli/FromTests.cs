@@ -99,7 +99,7 @@ public sealed class FromTests(GoldenModelFixture model) : IClassFixture<GoldenMo
         File.WriteAllText(_folder["text.mp4"], "no video");
         foreach (var (file, expected) in new[]
         {
-            ("foreign.mp4", "carries no recipe of NablaGen"), ("foreign.png", "carries no recipe of NablaGen"), ("foreign.json", "carries no recipe of NablaGen"),
+            ("foreign.mp4", "holds no recipe: expected a .mp4, .png, .json or .latents.safetensors that NablaGen wrote"), ("foreign.png", "holds no recipe: expected a .mp4, .png, .json or .latents.safetensors that NablaGen wrote"), ("foreign.json", "holds no recipe: expected a .mp4, .png, .json or .latents.safetensors that NablaGen wrote"),
             ("text.mp4", "not a video that ffprobe can read"), ("none.mp4", "there is no such file"),
         })
         {

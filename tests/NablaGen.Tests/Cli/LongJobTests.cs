@@ -128,7 +128,7 @@ public sealed class LongJobTests(GoldenModelFixture model) : IClassFixture<Golde
 
         var lines = shown.ToString().ReplaceLineEndings("\n").TrimEnd().Split('\n');
         Assert.Equal(3, lines.Length);
-        Assert.Equal("plan: the VAE by whole frames", lines[0]);
+        Assert.Equal("plan: the VAE in whole frames", lines[0]);
         Assert.StartsWith("note: the model reads the first 64 of this prompt's 70 tokens: \"猫 猫 ", lines[2]);
         Assert.Equal(
             lines.Select(line => line.Split(": ", 2)[1]),

@@ -17,7 +17,7 @@ public class FrameCheckTests
         var frames = rand([3, 4, 4, 6]);
         frames[1, 2, 3, 5] = value;
         var error = Assert.Throws<NablaGenException>(() => check.See(frames));
-        Assert.StartsWith("frame 3 holds numbers that are none", error.Message);
+        Assert.StartsWith("frame 3 contains NaN or infinity", error.Message);
     }
 
     [Theory]

@@ -39,8 +39,8 @@ public sealed class GenerationMemoryTests : IDisposable
         var request = Request() with { Width = 1920, Height = 1088, Frames = 161 };
         var memory = On(free: 10_000, vram: 1_500);
         var message = Assert.Throws<NablaGenException>(() => memory.Plan([Request(), request])).Message;
-        Assert.StartsWith("1920x1088 with 161 frames takes at least ", message);
-        Assert.Contains("cuda:0 has 1.5 GiB for it (--vram, and what is free): use --vram ", message);
+        Assert.StartsWith("1920x1088 with 161 frames needs at least ", message);
+        Assert.Contains("cuda:0 has 1.5 GiB available (the least of --vram and free memory): use --vram ", message);
         Assert.DoesNotContain('\n', message);
 
         // Each piece of advice holds: what it names is planned without complaint.
@@ -110,7 +110,7 @@ public sealed class GenerationMemoryTests : IDisposable
         memory.Sample();
         Assert.Null(memory.PeakDeviceBytes);
         var error = Assert.Throws<NablaGenException>(() => memory.Plan([Request() with { Width = 16_000, Height = 16_000, Frames = 401 }]));
-        Assert.StartsWith("16000x16000 with 401 frames takes at least ", error.Message);
+        Assert.StartsWith("16000x16000 with 401 frames needs at least ", error.Message);
         Assert.Contains("and this machine has ", error.Message);
         Assert.DoesNotContain("--vram", error.Message);
     }

@@ -43,7 +43,7 @@ public sealed class CharacterMapTests : IDisposable
 
         string message = Assert.Throws<NablaGenException>(() => UmT5Tokenizer.Load(_model).Encode("ﬁ")).Message;
 
-        Assert.Equal($"{_model}: a SentencePiece model whose character map is damaged.", message);
+        Assert.Equal($"{_model}: the character map of this SentencePiece model is damaged.", message);
     }
 
     // The map follows the normaliser's name: tag, length (two bytes here), then the array's size.

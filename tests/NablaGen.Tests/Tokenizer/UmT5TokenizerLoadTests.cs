@@ -33,7 +33,7 @@ public sealed class UmT5TokenizerLoadTests : IDisposable
         int checkedLength = model.Length - Identity.Length;
         for (int length = 0; length <= checkedLength; length++)
         {
-            Assert.Matches("not a SentencePiece model|cut off or damaged", LoadError(Write(model[..length])));
+            Assert.Matches("not a SentencePiece model|truncated or damaged", LoadError(Write(model[..length])));
         }
 
         Assert.Contains("after 7 pieces (it ends early)", LoadError(Write(model[..checkedLength])));
@@ -46,7 +46,7 @@ public sealed class UmT5TokenizerLoadTests : IDisposable
     [Fact]
     public void A_damaged_character_map_is_refused() =>
         Assert.Contains(
-            "whose normaliser cannot be read",
+            "the normaliser of this SentencePiece model cannot be read",
             LoadError(Write([.. Pieces(Special), .. Trainer(Unigram), .. Normalizer("nmt_nfkc", [1, 2, 3])])));
 
     [Theory]

@@ -71,7 +71,7 @@ public sealed class TrainCommandTests(TrainCommandTests.Begun begun) : IClassFix
         Assert.NotEqual(File.ReadAllBytes(Path.Combine(first, Encoder)), File.ReadAllBytes(Path.Combine(second, Encoder)));
         Assert.Empty(Directory.GetFiles(Path.Combine(second, "training"), "text.0*.png"));
         var refused = NablaGenProcess.Run(["train", "dit", "--output", second, "--steps", "1"]);
-        Assert.Equal((2, $"nablagen: {second} has a text encoder that train text taught, which this would draw anew: train dit --from {second} --output ANOTHER"),
+        Assert.Equal((2, $"nablagen: {second} has a text encoder that train text trained, and this would start it from random weights: use train dit --from {second} --output ANOTHER"),
             (refused.ExitCode, refused.Error.Split('\n')[0]));
         Run(["generate", "--model", second, "--prompt", "a red ball", "--steps", "2", "--seed", "1", "--output", _folder["a.mp4"]]);
         Run(["train", "dit", "--from", second, "--output", _folder["third"], "--steps", "1", "--pool", "16", .. Few[..2]]);
@@ -80,15 +80,15 @@ public sealed class TrainCommandTests(TrainCommandTests.Begun begun) : IClassFix
     [Theory]
     [InlineData("Unrecognized command or argument '--width'", "text", "--width", "64")]
     [InlineData("Unrecognized command or argument '--pool'", "text", "--pool", "64")]
-    [InlineData("--from goes without --preset and --resume", "text", "--from", "models/tiny", "--preset", "toy")]
-    [InlineData("is not there: leave out --resume to begin", "text", "--resume")]
+    [InlineData("--from has no effect with --preset or --resume", "text", "--from", "models/tiny", "--preset", "toy")]
+    [InlineData("does not exist: leave out --resume to start a training", "text", "--resume")]
     [InlineData("batch must be 1 or more, found 0", "text", "--preset", "toy", "--batch", "0")]
-    [InlineData("--anneal goes with --minutes and without --steps", "vae", "--preset", "toy", "--anneal")]
-    [InlineData("--anneal goes with --minutes and without --steps", "vae", "--preset", "toy", "--anneal", "--minutes", "1", "--steps", "5")]
-    [InlineData("--from goes without --preset and --resume", "vae", "--from", "models/tiny", "--preset", "toy")]
+    [InlineData("--anneal needs --minutes, and no --steps", "vae", "--preset", "toy", "--anneal")]
+    [InlineData("--anneal needs --minutes, and no --steps", "vae", "--preset", "toy", "--anneal", "--minutes", "1", "--steps", "5")]
+    [InlineData("--from has no effect with --preset or --resume", "vae", "--from", "models/tiny", "--preset", "toy")]
     [InlineData("preset 'huge' is not known: use tiny, toy or a folder with config.json and nablagen.json", "vae", "--preset", "huge")]
-    [InlineData("is not there: leave out --resume to begin", "vae", "--resume")]
-    [InlineData("is not there: leave out --resume to begin", "dit", "--resume")]
+    [InlineData("does not exist: leave out --resume to start a training", "vae", "--resume")]
+    [InlineData("does not exist: leave out --resume to start a training", "dit", "--resume")]
     [InlineData("batch must be 1 or more, found 0", "vae", "--batch", "0")]
     [InlineData("width must be a multiple of 16, found 40", "dit", "--width", "40")]
     [InlineData("frames must be 4n + 1, found 4", "dit", "--frames", "4")]
@@ -99,8 +99,8 @@ public sealed class TrainCommandTests(TrainCommandTests.Begun begun) : IClassFix
     [InlineData("fresh must be 1 or more, found 0", "vae", "--preset", "toy", "--fresh", "0")]
     [InlineData("Argument '7' not recognized. Must be one of:", "vae", "--preset", "toy", "--optimizer", "7")]
     [InlineData("attention 'nabla-2': NABLA's threshold must be above 0 and at most 1", "dit", "--attention", "dense", "nabla-2")]
-    [InlineData("--freeze-encoder goes with --from: there is no encoder yet", "vae", "--freeze-encoder")]
-    [InlineData("--freeze-encoder goes with --from: there is no encoder yet", "dit", "--freeze-encoder")]
+    [InlineData("--freeze-encoder needs --from: there is no encoder yet", "vae", "--freeze-encoder")]
+    [InlineData("--freeze-encoder needs --from: there is no encoder yet", "dit", "--freeze-encoder")]
     [InlineData("Unrecognized command or argument '--freeze-encoder'", "text", "--freeze-encoder")]
     [InlineData("Unrecognized command or argument '--attention'", "vae", "--attention", "dense")]
     public void Wrong_flags_are_refused_in_one_line(string line, string kind, params string[] flags)
@@ -134,7 +134,7 @@ public sealed class TrainCommandTests(TrainCommandTests.Begun begun) : IClassFix
     public void A_run_too_short_for_a_step_says_so()
     {
         var run = NablaGenProcess.Run(["train", "vae", "--output", _folder["new"], "--preset", "toy", "--device", "cpu", "--minutes", "0.0001"]);
-        Assert.Equal((1, "nablagen: no step was made: the time was over before the first one; give it more --minutes\n"), (run.ExitCode, run.Error));
+        Assert.Equal((1, "nablagen: no step was made, because the time was over before the first one: give more --minutes\n"), (run.ExitCode, run.Error));
     }
 
     public void Dispose() => _folder.Dispose();

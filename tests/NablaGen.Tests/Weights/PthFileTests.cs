@@ -106,10 +106,10 @@ public sealed class PthFileTests : IDisposable
         Fails(new PickleBuilder().Op("}").Archive(CompressionLevel.NoCompression, ("byteorder", "big"u8.ToArray())), "byteorder: expected little");
 
     [Fact]
-    public void A_file_that_is_no_archive() => Fails([0x80, 0x02, 0x8A], "no whole zip archive");
+    public void A_file_that_is_no_archive() => Fails([0x80, 0x02, 0x8A], "not a complete zip archive");
 
     [Fact]
-    public void A_truncated_archive() => Fails(PthFixtures.Protocol2[..^30], "no whole zip archive");
+    public void A_truncated_archive() => Fails(PthFixtures.Protocol2[..^30], "not a complete zip archive");
 
     [Fact]
     public void An_archive_without_a_pickle()

@@ -18,7 +18,7 @@ internal sealed class BenchDitCommand
     private const double GiB = 1 << 30;
 
     private readonly Option<string> _preset = BenchOptions.Preset();
-    private readonly Option<int?> _layers = new("--layers") { Description = "Blocks [default: the preset's]", HelpName = "N" };
+    private readonly Option<int?> _layers = new("--layers") { Description = "Layers [default: the preset's]", HelpName = "N" };
     private readonly Option<string> _latent = new("--latent")
     {
         Description = "Latent frames, rows and columns: 21x60x104 is 81 frames of 832x480",
@@ -28,10 +28,10 @@ internal sealed class BenchDitCommand
 
     private readonly Option<string[]> _attention = BenchOptions.Attention("dense", "nabla-0.3", "nabla-0.15");
     private readonly Option<int> _repeats = BenchOptions.Repeats(5);
-    private readonly Option<int> _batch = new("--batch") { Description = "Videos in a pass; 2 is guidance's two passes as one", HelpName = "N", DefaultValueFactory = _ => 1 };
-    private readonly Option<int?> _resident = new("--resident") { Description = "Blocks that stay on the GPU, the others being streamed from the host [default: all]", HelpName = "N" };
-    private readonly Option<bool> _profile = new("--profile") { Description = "Time each operation of a block alone against the device's own rates, in place of whole passes" };
-    private readonly Option<bool> _train = new("--train") { Description = "Time a training step: a pass and its gradients" };
+    private readonly Option<int> _batch = new("--batch") { Description = "Videos in a pass; 2 are as many as guidance's two passes in one", HelpName = "N", DefaultValueFactory = _ => 1 };
+    private readonly Option<int?> _resident = new("--resident") { Description = "Layers that stay on the GPU; the others are streamed from the host [default: all]", HelpName = "N" };
+    private readonly Option<bool> _profile = new("--profile") { Description = "Time each operation of a layer alone against the device's own rates, instead of whole passes" };
+    private readonly Option<bool> _train = new("--train") { Description = "Time a training step: a forward pass and its gradients" };
     private readonly Option<string?> _json = BenchOptions.Json();
     private readonly Option<string> _device = SharedOptions.Device();
     private readonly Option<string> _dtype = SharedOptions.Dtype();
@@ -71,12 +71,12 @@ internal sealed class BenchDitCommand
         var options = new ModuleOptions(device, DeviceChoice.ResolveDtype(parsed.GetValue(_dtype)!, device));
         if (resident is { } count && (device.type != DeviceType.CUDA || count < 0 || count >= config.NumLayers))
         {
-            throw new InvalidRequestException($"--resident: only blocks on CUDA can be streamed, and of {config.NumLayers} from 0 to {config.NumLayers - 1} can stay; found {count} on {device}");
+            throw new InvalidRequestException($"--resident: expected 0 to {config.NumLayers - 1} of the {config.NumLayers} layers, on a CUDA device; found {count} on {device}");
         }
 
         if (training && resident is not null)
         {
-            throw new InvalidRequestException("--resident has no effect with --train: training keeps every block on the device");
+            throw new InvalidRequestException("--resident has no effect with --train: training keeps every layer on the device");
         }
 
         if (profile)
@@ -98,7 +98,7 @@ internal sealed class BenchDitCommand
                 $"{timing.Attention,-22}{timing.Tokens,8}{timing.Density,9:0.000}{timing.Milliseconds,11:0.0}{timing.Fastest,9:0.0}{timing.Slowest,9:0.0}{timing.MemoryBytes / GiB,7:0.0}{(timing.MemoryBytes - timing.BytesBefore) / GiB,7:0.0}");
         }
 
-        report.Line("GiB: in use at the peak. model: without what was in use before there was one, such as the device's context.");
+        report.Line("GiB: in use on the device at the peak. model: without what was in use before the model was made, such as the device's context.");
         report.Complete(measured);
         return ExitCode.Done;
     }

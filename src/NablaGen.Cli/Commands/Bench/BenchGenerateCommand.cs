@@ -86,8 +86,8 @@ internal sealed class BenchGenerateCommand
             report.Line(Row(timing));
         }
 
-        report.Line("load: drawing the transformer's weights. CPU: its time to launch a step. ahead: how far it is before the device at a step's end.");
-        report.Line("GiB: the most in use after any step or stage. +MiB: what the last step has more than the second.");
+        report.Line("load: making the transformer's random weights. CPU: its time to launch a step. ahead: how far it is ahead of the device at a step's end.");
+        report.Line("GiB: the most in use after any step or stage. +MiB: what the last step uses more than the second.");
         foreach (var bound in measured.Where(timing => timing.IsLaunchBound == true))
         {
             report.Line($"{bound.Attention} is launch-bound: the device waits for the CPU, which takes {bound.LaunchMilliseconds:0.0} ms a step");

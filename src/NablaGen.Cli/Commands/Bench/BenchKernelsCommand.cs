@@ -15,13 +15,13 @@ internal sealed class BenchKernelsCommand
     private readonly Option<string?> _only = new("--only") { Description = "One kernel [default: all]", HelpName = "NAME" };
     private readonly Option<string[]> _preset = new("--preset")
     {
-        Description = "Whose sizes: 14B (40 heads, 1,050 blocks of 64 tokens), 1.3B (12 heads, 378 blocks)",
+        Description = "Model whose sizes to use: 14B (40 heads, 1,050 blocks of 64 tokens), 1.3B (12 heads, 378 blocks)",
         HelpName = "NAME",
         AllowMultipleArgumentsPerToken = true,
         DefaultValueFactory = _ => [.. Shapes.Select(shape => shape.Name)],
     };
 
-    private readonly Option<string?> _masks = new("--masks") { Description = "Also write the masks there, as NumPy arrays [heads, blocks, blocks]: for another program to time the same", HelpName = "DIR" };
+    private readonly Option<string?> _masks = new("--masks") { Description = "Also write the masks into this folder, as NumPy arrays [heads, blocks, blocks], so that another program can time the same masks", HelpName = "DIR" };
     private readonly Option<int> _repeats = BenchOptions.Repeats(5);
     private readonly Option<string?> _json = BenchOptions.Json();
 
@@ -30,7 +30,7 @@ internal sealed class BenchKernelsCommand
     public static Command Create()
     {
         var self = new BenchKernelsCommand();
-        var kernels = new Command("kernels", "Time each CUDA kernel against what the device does at best.")
+        var kernels = new Command("kernels", "Time each CUDA kernel against the best that the device can do.")
         {
             self._only, self._preset, self._masks, self._repeats, self._json,
         };
@@ -100,7 +100,7 @@ internal sealed class BenchKernelsCommand
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            throw new NablaGenException($"{path}: the folder can't be made: {error.Message}", error);
+            throw new NablaGenException($"{path}: the folder cannot be made: {error.Message}", error);
         }
     }
 

@@ -10,7 +10,7 @@ internal static class BenchOptions
 {
     public static Option<int> Repeats(int repeats) => new("--repeats")
     {
-        Description = "Timed passes; the median counts",
+        Description = "Timed passes; the median is reported",
         HelpName = "N",
         DefaultValueFactory = _ => repeats,
     };
@@ -34,7 +34,7 @@ internal static class BenchOptions
     /// <summary>For <see cref="BenchReport"/>.</summary>
     public static Option<string?> Json() => new("--json")
     {
-        Description = "Print JSON instead of the table, or write it to a file beside it",
+        Description = "Print JSON instead of the table, or print the table and write JSON to a file",
         HelpName = "FILE",
         Arity = ArgumentArity.ZeroOrOne,
     };

@@ -12,7 +12,7 @@ internal sealed class BenchT5Command
     public const string Example = "bench t5 --tokens 512";
 
     private readonly Option<int> _tokens = new("--tokens") { Description = "Tokens of the prompt", HelpName = "N", DefaultValueFactory = _ => 512 };
-    private readonly Option<int> _layers = new("--layers") { Description = "Blocks", HelpName = "N", DefaultValueFactory = _ => TextEncoderConfig.UmT5Xxl.NumLayers };
+    private readonly Option<int> _layers = new("--layers") { Description = "Layers", HelpName = "N", DefaultValueFactory = _ => TextEncoderConfig.UmT5Xxl.NumLayers };
     private readonly Option<int> _dim = new("--dim")
     {
         Description = "Width of the model, a multiple of 64; the feed-forward layer is 2.5 times as wide",

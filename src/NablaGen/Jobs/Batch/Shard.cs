@@ -42,7 +42,7 @@ public sealed record Shard(int Index, int Count, string? Source = null)
             var first = Value("SLURM_ARRAY_TASK_MIN", variable) ?? 0;
             var step = Math.Max(Value("SLURM_ARRAY_TASK_STEP", variable) ?? 1, 1);
             var count = Value("SLURM_ARRAY_TASK_COUNT", variable)
-                ?? throw new InvalidRequestException("SLURM_ARRAY_TASK_ID is set and SLURM_ARRAY_TASK_COUNT is not: give --shard i/n");
+                ?? throw new InvalidRequestException("SLURM_ARRAY_TASK_ID is set, but SLURM_ARRAY_TASK_COUNT is not: give --shard i/n");
             return Checked((task - first) / step, count, $"SLURM_ARRAY_TASK_ID={task}");
         }
 
@@ -50,7 +50,7 @@ public sealed record Shard(int Index, int Count, string? Source = null)
         {
             var count = Value(CountVariable, variable) ?? Value("JOB_COMPLETIONS", variable)
                 ?? throw new InvalidRequestException(
-                    $"JOB_COMPLETION_INDEX is set and nothing says of how many: set {CountVariable} to the job's completions, or give --shard i/n");
+                    $"JOB_COMPLETION_INDEX is set, but the number of shards is unknown: set {CountVariable} to the job's completions, or give --shard i/n");
             return Checked(index, count, $"JOB_COMPLETION_INDEX={index}");
         }
 
@@ -62,7 +62,7 @@ public sealed record Shard(int Index, int Count, string? Source = null)
 
     private static Shard Checked(int index, int count, string source) => index >= 0 && index < count
         ? new Shard(index + 1, count, source)
-        : throw new InvalidRequestException($"{source}: is outside the {count} shards (an array has to be a range, such as 0-7): give --shard i/n");
+        : throw new InvalidRequestException($"{source} is outside the {count} shards (an array must be a range, such as 0-7): give --shard i/n");
 
     private static int? Value(string name, Func<string, string?> variable) => variable(name) is not { Length: > 0 } text
         ? null

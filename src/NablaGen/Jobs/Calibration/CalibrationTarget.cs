@@ -15,8 +15,8 @@ public sealed record CalibrationTarget(double? Density, double? Error)
         {
             ({ } density, null) => ("target density", density),
             (null, { } error) => ("target error", error),
-            (null, null) => throw new InvalidRequestException("say what to reach: --target-density or --target-error"),
-            _ => throw new InvalidRequestException("--target-density and --target-error: give one of them, the other is what is found"),
+            (null, null) => throw new InvalidRequestException("give a target: --target-density or --target-error"),
+            _ => throw new InvalidRequestException("--target-density and --target-error: give one of them; calibrate finds the other"),
         };
         if (value is not (> 0 and < 1))
         {

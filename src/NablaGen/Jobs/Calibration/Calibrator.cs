@@ -70,7 +70,7 @@ public sealed class Calibrator(TextToVideo pipeline)
         {
             if (measuredSteps < 1 || measuredSteps > request.Steps)
             {
-                throw new InvalidRequestException($"the steps to measure must be from 1 to the run's {request.Steps}, found {measuredSteps}");
+                throw new InvalidRequestException($"the number of measured steps must be from 1 to the run's {request.Steps}, found {measuredSteps}");
             }
 
             request.Check(pipeline.Model);
@@ -93,7 +93,7 @@ public sealed class Calibrator(TextToVideo pipeline)
         if (target.Density < curves.Average(curve => curve.Hull[0].Density))
         {
             throw new InvalidRequestException(
-                $"the target density must be at least {curves.Average(curve => curve.Hull[0].Density):0.000}, what NABLA keeps at the least here, found {target.Density}");
+                $"the target density must be at least {curves.Average(curve => curve.Hull[0].Density):0.000}, the least that NABLA keeps here, found {target.Density}");
         }
 
         var (allocation, thresholds, density) = Choose(sampler, prepared[0], curves, target, clock, cancellation);

@@ -40,7 +40,7 @@ public sealed class Comparison : IDisposable
     {
         if (expressions.Count < 2)
         {
-            throw new InvalidRequestException($"a comparison needs two attention expressions or more, found {expressions.Count}");
+            throw new InvalidRequestException($"a comparison needs at least two attention expressions, found {expressions.Count}");
         }
 
         if (expressions.GroupBy(expression => expression).FirstOrDefault(group => group.Count() > 1) is { } twice)

@@ -65,7 +65,7 @@ public static partial class ComparisonPage
         var frame = new byte[reader.FrameBytes];
         if (!reader.ReadFrame(frame))
         {
-            throw new NablaGenException($"{video}: it holds no frame");
+            throw new NablaGenException($"{video}: the video has no frames");
         }
 
         var width = Math.Min(PosterWidth, reader.Info.Width);

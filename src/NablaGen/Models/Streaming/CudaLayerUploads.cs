@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace NablaGen.Models.Streaming;
 
-/// <summary>Uploads on a stream of their own, from host memory that is pinned for as long.</summary>
+/// <summary>Copies on a stream of its own, from host memory that is pinned until disposal.</summary>
 internal sealed class CudaLayerUploads : ILayerUploads
 {
     private readonly List<PinnedMemory> _pinned = [];
@@ -13,7 +13,7 @@ internal sealed class CudaLayerUploads : ILayerUploads
     /// <summary>Pins the host's pools.</summary>
     /// <param name="device">A CUDA device.</param>
     /// <param name="slots">Slots to fill.</param>
-    /// <param name="hosts">All that will be copied from.</param>
+    /// <param name="hosts">The memory that will be copied from.</param>
     public CudaLayerUploads(Device device, int slots, IEnumerable<ParameterPool> hosts)
     {
         var cuda = CudaDevices.Open(device);

@@ -2,7 +2,7 @@ using NablaGen.Tensors;
 
 namespace NablaGen.Models.Streaming;
 
-/// <summary>How weights get from the host's memory into slots on the device, in an order that is safe without the host's waiting.</summary>
+/// <summary>Copies weights from the host's memory into slots on the device, in a safe order and without making the host wait.</summary>
 internal interface ILayerUploads : IDisposable
 {
     /// <summary>Fills a slot, once the work that <see cref="Release"/> marked is done.</summary>

@@ -1,11 +1,11 @@
 namespace NablaGen.Models.Streaming;
 
-/// <summary>How many of a transformer's layers stay on the device, and through how many places the others come.</summary>
+/// <summary>How many of a transformer's layers stay on the device, and through how many slots the others are streamed.</summary>
 /// <param name="Resident">Layers that stay on the device, spread evenly, so that there is always time to fetch the next of the others.</param>
-/// <param name="Slots">Places on the device for the others; 2 or more, so that one is filled while another is used. 0 where all stay.</param>
+/// <param name="Slots">Slots on the device for the others; 2 or more, so that one is filled while another is used. 0 where all stay.</param>
 public sealed record LayerPlacement(int Resident, int Slots)
 {
-    /// <summary>Places for streamed layers: one computes, one is filled.</summary>
+    /// <summary>Slots for streamed layers: one computes, one is filled.</summary>
     public const int DefaultSlots = 2;
 
     /// <summary>Whether a layer stays on the device.</summary>

@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace NablaGen.Models.Streaming;
 
 /// <summary>
-/// Layers of which only some stay on the device. The others lie in the host's memory and come through a few slots, each fetched while the
-/// layers before it compute; after the last comes the first again, for the next pass.
+/// Layers of which only some stay on the device. The others are in the host's memory and are streamed through a few slots, each fetched while the
+/// layers before it compute. After the last layer the first is fetched again, for the next pass.
 /// </summary>
 /// <typeparam name="TLayer">The layers' type; all are of one size.</typeparam>
 public sealed class LayerStreamer<TLayer> : ILayerSource<TLayer>
@@ -99,7 +99,7 @@ public sealed class LayerStreamer<TLayer> : ILayerSource<TLayer>
         }
     }
 
-    // Whatever slots the current block leaves free get the blocks that come next.
+    // Slots that the current layer does not use are filled with the next layers.
     private void Prefetch(int layer)
     {
         var free = _slots.Count - (_current >= 0 ? 1 : 0);
@@ -158,10 +158,10 @@ public static class LayerStreamer
     /// <param name="options">The device they compute on, and their type.</param>
     /// <param name="placement">How many stay on the device: fewer than there are.</param>
     /// <param name="make">Makes a layer with unread weights.</param>
-    /// <param name="fill">Is given each layer by its number to put weights into; those of the layers that come and go are in the host's memory.</param>
+    /// <param name="fill">Puts weights into each layer, which it gets by number; the weights of streamed layers are in the host's memory.</param>
     public static LayerStreamer<TLayer> Create<TLayer>(
         int count, ModuleOptions options, LayerPlacement placement, Func<ModuleOptions, TLayer> make, Action<int, TLayer> fill)
         where TLayer : nn.Module => options.Device.type == DeviceType.CUDA
         ? new(count, options, placement, make, fill, (slots, hosts) => new CudaLayerUploads(options.Device, slots, hosts))
-        : throw new ArgumentException($"nothing is streamed to {options.Device}", nameof(options));
+        : throw new ArgumentException($"layers can be streamed to a CUDA device only, found {options.Device}", nameof(options));
 }

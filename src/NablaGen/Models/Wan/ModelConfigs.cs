@@ -8,7 +8,7 @@ namespace NablaGen.Models.Wan;
 
 /// <summary>
 /// Reads the models' configurations from JSON. Each key is that of the reference's constructor, and each value is checked;
-/// keys that NablaGen has no use for are left alone (<c>_class_name</c> and other notes of the library that wrote the file).
+/// keys that NablaGen does not use are ignored (<c>_class_name</c> and other notes of the library that wrote the file).
 /// </summary>
 public static class ModelConfigs
 {
@@ -22,7 +22,7 @@ public static class ModelConfigs
         return Dit(new JsonFields(document.RootElement, path));
     }
 
-    /// <summary>A text encoder's (T5Encoder, wan/modules/t5.py). What it does not say is as in umT5-XXL.</summary>
+    /// <summary>A text encoder's (T5Encoder, wan/modules/t5.py). Missing keys are as in umT5-XXL.</summary>
     /// <param name="json">The JSON text.</param>
     /// <param name="path">The file it is from, for messages.</param>
     /// <exception cref="NablaGenException">A value is wrong.</exception>
@@ -32,7 +32,7 @@ public static class ModelConfigs
         return TextEncoder(new JsonFields(document.RootElement, path));
     }
 
-    /// <summary>A VAE's (WanVAE_, wan/modules/vae.py). What it does not say is as in Wan2.1.</summary>
+    /// <summary>A VAE's (WanVAE_, wan/modules/vae.py). Missing keys are as in Wan2.1.</summary>
     /// <param name="json">The JSON text.</param>
     /// <param name="path">The file it is from, for messages.</param>
     /// <exception cref="NablaGenException">A value is wrong.</exception>

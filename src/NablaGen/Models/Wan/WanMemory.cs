@@ -10,7 +10,7 @@ using static TorchSharp.torch;
 
 namespace NablaGen.Models.Wan;
 
-/// <summary>Bytes that Wan's models take, from shapes: the tensors that are alive at once at a stage's fullest moment.</summary>
+/// <summary>Bytes that Wan's models take, from shapes: the tensors that are alive at once at each stage's peak.</summary>
 public static class WanMemory
 {
     /// <summary>Bytes of the weights by shapes alone: nothing is allocated.</summary>
@@ -50,13 +50,13 @@ public static class WanMemory
         }
         else
         {
-            // libtorch's operations leave their inputs alone: more of everything, and GELU's input beside its output.
+            // libtorch's operations do not work in place: they need more of everything, and GELU's input beside its output.
             var inFeedForward = (24 + 4 * size) * dim + 2 * size * ffn;
             var inAttention = (36 + 6 * size) * dim + (size < 4 ? 16 * dim : 0);
             atToken = Math.Max(inFeedForward, inAttention);
         }
 
-        // Angles and orders of the tokens; noise, latents and the solver's memory of earlier steps.
+        // The tokens' angles and order; noise, latents and what the solver keeps of earlier steps.
         var once = tokens * (4 * dit.HeadDim + 16) + 10 * 4 * latents.Aggregate(1L, (product, side) => product * side);
         var blocks = latents[1] / dit.PatchSize.Time * Tiles(latents[2] / dit.PatchSize.Height) * Tiles(latents[3] / dit.PatchSize.Width);
         var masks = attention.IsDense ? 0 : 8 * dit.NumHeads * blocks * blocks;
@@ -82,7 +82,7 @@ public static class WanMemory
     /// <param name="vae">The VAE.</param>
     /// <param name="latents">The latents' shape. [C, T', h, w]</param>
     /// <param name="dtype">The VAE's type.</param>
-    /// <param name="tiling">How decoding is cut up.</param>
+    /// <param name="tiling">How decoding is divided.</param>
     public static long VaeWork(VaeConfig vae, long[] latents, ScalarType dtype, VaeTiling tiling)
     {
         var (frames, height, width) = vae.Traits.VideoOf(latents);

@@ -2,7 +2,7 @@ using NablaGen.Models.Wan.Text.Tokenizer;
 
 namespace NablaGen.Models.Wan;
 
-/// <summary>A Wan model's tokenizer, which sees that the text encoder knows its tokens.</summary>
+/// <summary>A Wan model's tokenizer, which checks that the text encoder has its tokens.</summary>
 internal sealed class WanTokenizer(WanVideoModel model) : IPromptTokenizer
 {
     private readonly UmT5Tokenizer _tokenizer = UmT5Tokenizer.Load(model.TokenizerPath);
@@ -15,8 +15,8 @@ internal sealed class WanTokenizer(WanVideoModel model) : IPromptTokenizer
         var largest = tokens.Ids.Max();
         if (largest >= model.TextEncoderConfig.Vocab)
         {
-            throw new NablaGenException($"{model.TokenizerPath}: gives the token {largest}, and the text encoder in {model.TextEncoderPath} "
-                + $"knows {model.TextEncoderConfig.Vocab}: the two do not belong together");
+            throw new NablaGenException($"{model.TokenizerPath}: has token ids up to {largest}, and the text encoder in {model.TextEncoderPath} "
+                + $"has {model.TextEncoderConfig.Vocab} embeddings: the two are from different models");
         }
 
         var count = tokens.Length == most ? _tokenizer.Encode(PromptCleaner.Clean(prompt)).Length : tokens.Length;

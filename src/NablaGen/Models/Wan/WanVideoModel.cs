@@ -138,11 +138,11 @@ public sealed class WanVideoModel : VideoModel
     public override ITensorSource OpenTransformer() => _files.Transformer.Open();
 
     /// <summary>Opens the text encoder's weights and verifies their header.</summary>
-    /// <exception cref="NablaGenException">They are not whole and well-formed.</exception>
+    /// <exception cref="NablaGenException">They are incomplete or malformed.</exception>
     public ITensorSource OpenTextEncoder() => _files.TextEncoder.Open();
 
     /// <summary>Opens the VAE's weights and verifies their header.</summary>
-    /// <exception cref="NablaGenException">They are not whole and well-formed.</exception>
+    /// <exception cref="NablaGenException">They are incomplete or malformed.</exception>
     public ITensorSource OpenVae() => _files.Vae.Open();
 
     /// <inheritdoc/>
@@ -264,7 +264,7 @@ public sealed class WanVideoModel : VideoModel
     private static long Count(IReadOnlyDictionary<string, long[]> shapes) =>
         shapes.Values.Sum(shape => shape.Aggregate(1L, (product, side) => product * side));
 
-    // The three models were made for one another.
+    // The three models must belong together.
     private void CheckFit(string others)
     {
         if (DitConfig.TextDim != TextEncoderConfig.Dim)

@@ -29,7 +29,7 @@ public sealed class DenseMatrix : IMatrix
     {
         if (x.RowScales is not null)
         {
-            throw new NotSupportedException($"a matrix in {Weight.dtype} takes activations that stand for themselves, and these have a scale a row");
+            throw new NotSupportedException($"a matrix in {Weight.dtype} takes activations without scales, and these have row-wise scales");
         }
 
         using var scope = NewDisposeScope();

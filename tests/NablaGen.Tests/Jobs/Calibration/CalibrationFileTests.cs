@@ -49,9 +49,9 @@ public sealed class CalibrationFileTests : IDisposable
     }
 
     [Theory]
-    [InlineData("\"format\": \"nablagen-thresholds\"", "\"format\": \"something\"", "is no file of thresholds: nablagen calibrate makes one")]
+    [InlineData("\"format\": \"nablagen-thresholds\"", "\"format\": \"something\"", "is not a file of thresholds: expected one that nablagen calibrate wrote")]
     [InlineData("\"format_version\": 1", "\"format_version\": 2", "expected 1, which this NablaGen reads, found 2")]
-    [InlineData("\"layers\": 2", "\"layers\": 7", "is for 7 layers of 3 heads, and has thresholds for 2 layers of 3")]
+    [InlineData("\"layers\": 2", "\"layers\": 7", "is for 7 layers of 3 heads, and it has thresholds for 2 layers of 3")]
     [InlineData("0.7123", "NaN", "is not JSON")]
     [InlineData("0.7123", "\"NaN\"", "could not be converted to")]
     [InlineData("0.7123", "1.5", "the threshold of layer 1, head 2 must be above 0 and at most 1, found 1.5")]
@@ -70,8 +70,8 @@ public sealed class CalibrationFileTests : IDisposable
 
     [Theory]
     [InlineData("", "is not JSON")]
-    [InlineData("[1, 2]", "is no file of thresholds")]
-    [InlineData("{\"prompt\": 1}", "is no file of thresholds")]
+    [InlineData("[1, 2]", "is not a file of thresholds")]
+    [InlineData("{\"prompt\": 1}", "is not a file of thresholds")]
     [InlineData("not json", "is not JSON")]
     public void What_is_another_file_is_refused(string text, string expected)
     {

@@ -39,7 +39,7 @@ public sealed record DitConfig
     /// <summary>Attention heads.</summary>
     public required int NumHeads { get; init; }
 
-    /// <summary>Transformer blocks.</summary>
+    /// <summary>Layers.</summary>
     public required int NumLayers { get; init; }
 
     /// <summary>Whether query and key are normalised (RMSNorm over all heads).</summary>
@@ -54,7 +54,7 @@ public sealed record DitConfig
     /// <summary>Width of one head, D in shapes.</summary>
     public int HeadDim => Dim / NumHeads;
 
-    /// <summary>The same, as those know it who know no Wan.</summary>
+    /// <summary>The properties that the code outside Wan's family uses.</summary>
     public TransformerTraits Traits => new()
     {
         Layers = NumLayers,

@@ -19,7 +19,7 @@ public sealed class DitRun : IDisposable
     /// <param name="latentWidth">Latent columns; a multiple of the patch's.</param>
     /// <param name="attention">The self-attention of every layer.</param>
     /// <param name="options">Where the model is, and its type.</param>
-    /// <param name="ops">The passes of its blocks, the run's from now on; null for the fastest there are, which have no gradient on CUDA.</param>
+    /// <param name="ops">The ops of its layers, owned by the run from now on; null for the fastest ones, which have no gradient on CUDA.</param>
     public DitRun(
         DitConfig config, int latentFrames, int latentHeight, int latentWidth, IAttention attention, ModuleOptions options,
         IDitOps? ops = null)
@@ -59,7 +59,7 @@ public sealed class DitRun : IDisposable
     /// <summary>The tokens' rotary angles.</summary>
     public RopeTable Rope { get; }
 
-    /// <summary>What a block does between its matrix products.</summary>
+    /// <summary>The ops between a layer's matrix products.</summary>
     public IDitOps Ops { get; }
 
     /// <summary>The solver step in work, from 0; the caller sets it.</summary>

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace NablaGen.Models.Wan.Dit;
 
 /// <summary>
-/// The residual stream between two transformer blocks. The last branch is not added yet: whoever reads on adds it in the pass that
+/// The residual stream between two layers. The last branch is not added yet: the next reader adds it in the op that
 /// normalises, which saves reading the stream once more.
 /// </summary>
 /// <param name="Sum">The stream so far, float32. [B, L, C]</param>
@@ -20,7 +20,7 @@ public readonly record struct ResidualStream(Tensor Sum, Tensor? Branch = null, 
     /// <summary>The stream with everything added; the tensors here may be overwritten. [B, L, C]</summary>
     public Tensor Add(IDitOps ops) => Branch is null ? Sum : ops.AddGated(Sum, Branch, Gate);
 
-    /// <summary>Moves its tensors to the scope around the present one.</summary>
+    /// <summary>Moves its tensors to the enclosing scope.</summary>
     public ResidualStream MoveToOuterDisposeScope() =>
         new(Sum.MoveToOuterDisposeScope(), Branch?.MoveToOuterDisposeScope(), Gate?.MoveToOuterDisposeScope());
 

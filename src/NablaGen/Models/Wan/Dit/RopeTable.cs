@@ -16,7 +16,7 @@ public sealed class RopeTable : IDisposable
     /// <summary>The table of a layout's tokens for heads of <paramref name="headDim"/> channels.</summary>
     public RopeTable(BlockLayout layout, int headDim, Device device)
     {
-        // Of the D/2 pairs a third each turns with the row and the column, the rest with time.
+        // Of the D/2 pairs a third rotates with the row, a third with the column, the rest with time.
         var pairs = headDim / 2;
         var third = pairs / 3;
         var axes = new (int Pairs, Func<int, int> Place)[]

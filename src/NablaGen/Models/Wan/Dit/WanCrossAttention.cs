@@ -15,7 +15,7 @@ public sealed class WanCrossAttention(DitConfig config, ModuleOptions options)
     /// <summary>[B, L, C] → [B, L, C].</summary>
     /// <param name="x">Tokens of the video. [B, L, C]</param>
     /// <param name="prompt">The prompt, which keeps this layer's keys and values.</param>
-    /// <param name="ops">What stands between the products.</param>
+    /// <param name="ops">The ops between the products.</param>
     /// <param name="layer">The layer, from 0.</param>
     public Tensor forward(Tensor x, WanPrompt prompt, IDitOps ops, int layer)
     {

@@ -7,7 +7,7 @@ using static TorchSharp.torch.nn;
 namespace NablaGen.Models.Wan.Dit;
 
 /// <summary>
-/// One transformer block: modulated self-attention, cross-attention to the prompt, modulated feed-forward; the residual stream is
+/// One layer: modulated self-attention, cross-attention to the prompt, modulated feed-forward; the residual stream is
 /// float32. Port of WanAttentionBlock, wan/modules/model.py.
 /// </summary>
 public sealed class WanLayer : Module<ResidualStream, Tensor, WanPrompt, DitRun, int, ResidualStream>
@@ -33,7 +33,7 @@ public sealed class WanLayer : Module<ResidualStream, Tensor, WanPrompt, DitRun,
     [ComponentName(Name = "modulation")]
     private readonly Parameter _modulation;
 
-    /// <summary>A block of a configuration.</summary>
+    /// <summary>A layer of a configuration.</summary>
     public WanLayer(DitConfig config, ModuleOptions options)
         : base(nameof(WanLayer))
     {
@@ -47,12 +47,12 @@ public sealed class WanLayer : Module<ResidualStream, Tensor, WanPrompt, DitRun,
         RegisterComponents();
     }
 
-    /// <summary>One block.</summary>
+    /// <summary>One layer.</summary>
     /// <param name="stream">Residual stream in the run's order; may be overwritten. [B, L, C]</param>
     /// <param name="e">The time's modulation, float32. [B, 6, C]</param>
     /// <param name="prompt">The prompt.</param>
     /// <param name="run">Layout, angles, attention and step.</param>
-    /// <param name="layer">This block's number.</param>
+    /// <param name="layer">This layer's number.</param>
     public override ResidualStream forward(ResidualStream stream, Tensor e, WanPrompt prompt, DitRun run, int layer)
     {
         using var scope = NewDisposeScope();
@@ -60,7 +60,7 @@ public sealed class WanLayer : Module<ResidualStream, Tensor, WanPrompt, DitRun,
 
         var ops = run.Ops;
 
-        // What has been read goes at once, not with the scope: two branches fewer at the feed-forward layer's peak.
+        // Tensors are freed as soon as they are read, not with the scope: two branches fewer at the feed-forward's peak.
         var (x, normalized) = stream.Normalize(ops, _norm1, shift: m[0], scale: m[1]);
         stream.Branch?.Dispose();
         var y = _selfAttention.forward(normalized, run, layer);

@@ -10,7 +10,7 @@ public static class WanLayers
     /// <param name="config">The transformer's sizes.</param>
     /// <param name="options">The device they compute on, and their type.</param>
     /// <param name="placement">How many stay on the device.</param>
-    /// <param name="fill">Is given each layer by its number to put weights into.</param>
+    /// <param name="fill">Puts weights into each layer, which it gets by number.</param>
     public static LayerStreamer<WanLayer> Stream(DitConfig config, ModuleOptions options, LayerPlacement placement, Action<int, WanLayer> fill) =>
         LayerStreamer.Create(config.NumLayers, options, placement, make => new WanLayer(config, make), fill);
 

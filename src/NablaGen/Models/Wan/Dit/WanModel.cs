@@ -41,7 +41,7 @@ public sealed class WanModel : Module<Tensor, Tensor, Tensor, DitRun, Tensor>, I
     /// <param name="config">The sizes.</param>
     /// <param name="options">Where it is, and its type.</param>
     /// <param name="layers">
-    /// Where its layers come from, their weights in them; the model's own from now on. Null for layers that are parts of the model.
+    /// Where its layers come from, with their weights; the model owns it from now on. Null for layers that are parts of the model.
     /// </param>
     public WanModel(DitConfig config, ModuleOptions options, ILayerSource<WanLayer>? layers = null)
         : base(nameof(WanModel))
@@ -78,7 +78,7 @@ public sealed class WanModel : Module<Tensor, Tensor, Tensor, DitRun, Tensor>, I
     /// <summary>What stays the same over a run's steps, with chosen ops.</summary>
     /// <param name="latents">The latents' shape. [C, T', h, w]</param>
     /// <param name="attention">The self-attention of every layer; stays the caller's.</param>
-    /// <param name="ops">The ops of its layers, the run's from now on; null for the fastest there are, which have no gradient on CUDA.</param>
+    /// <param name="ops">The ops of its layers, owned by the run from now on; null for the fastest ones, which have no gradient on CUDA.</param>
     /// <param name="cancellation">Stops a pass between two layers.</param>
     public ITransformerRun Begin(ReadOnlySpan<long> latents, IAttention attention, IDitOps? ops, CancellationToken cancellation = default) => new WanRun(
         this, new DitRun(Config, (int)latents[1], (int)latents[2], (int)latents[3], attention, Options, ops) { Cancellation = cancellation });
@@ -97,7 +97,7 @@ public sealed class WanModel : Module<Tensor, Tensor, Tensor, DitRun, Tensor>, I
         return RunHead(RunLayers(embedded, prompt, run), embedded, run).MoveToOuterDisposeScope();
     }
 
-    /// <summary>What of the passes depends on the prompt alone.</summary>
+    /// <summary>Computes what depends on the prompt alone.</summary>
     /// <param name="context">The prompt's encoding, cut at its true length. [B, up to TextLen, TextDim]</param>
     /// <param name="keep">Whether each layer's keys and values are kept.</param>
     public WanPrompt EmbedPrompt(Tensor context, bool keep)
@@ -108,7 +108,7 @@ public sealed class WanModel : Module<Tensor, Tensor, Tensor, DitRun, Tensor>, I
         return new WanPrompt(_textEmbedding.forward(padded), _source.Count, keep);
     }
 
-    /// <summary>What comes before the layers.</summary>
+    /// <summary>The part before the layers.</summary>
     /// <param name="x">Noisy latents. [B, InDim, T', H', W']</param>
     /// <param name="t">Timestep, 0 to 1000. [B]</param>
     /// <param name="run">Layout, angles, attention and step.</param>

@@ -6,7 +6,7 @@ using static TorchSharp.torch.nn;
 
 namespace NablaGen.Models.Wan.Dit;
 
-/// <summary>What self- and cross-attention have alike: the products around the attention and the norms of queries and keys.</summary>
+/// <summary>What self- and cross-attention have in common: the products around the attention and the norms of queries and keys.</summary>
 public abstract class WanProjections : Module
 {
     [ComponentName(Name = "q")]

@@ -3,11 +3,11 @@ using static TorchSharp.torch;
 namespace NablaGen.Models.Wan.Dit;
 
 /// <summary>
-/// What of the passes depends on the prompt alone: the embedded text and, once a layer has made them, its cross-attention's keys and values.
+/// The part of the passes that depends on the prompt alone: the embedded text and, once a layer has computed them, its cross-attention's keys and values.
 /// </summary>
 /// <param name="text">The embedded text, taken out of its dispose scope. [B, TextLen, C]</param>
 /// <param name="layers">Layers of the transformer.</param>
-/// <param name="keep">Whether keys and values stay for the next step; else each pass makes them anew.</param>
+/// <param name="keep">Whether keys and values are kept for the next step; otherwise each pass computes them again.</param>
 public sealed class WanPrompt(Tensor text, int layers, bool keep) : IPreparedConditioning
 {
     private readonly Tensor _text = text.DetachFromDisposeScope();
@@ -19,7 +19,7 @@ public sealed class WanPrompt(Tensor text, int layers, bool keep) : IPreparedCon
     /// <summary>A layer's keys and values.</summary>
     /// <param name="layer">The layer, from 0.</param>
     /// <param name="make">Makes them from the text.</param>
-    /// <returns>[B, H, TextLen, D] each; not to be disposed of by the caller where they are kept, else part of its scope.</returns>
+    /// <returns>[B, H, TextLen, D] each; the caller must not dispose of them where they are kept; otherwise they belong to its scope.</returns>
     public (Tensor K, Tensor V) KeysAndValues(int layer, Func<Tensor, (Tensor K, Tensor V)> make)
     {
         if (_kept[layer] is { } known)

@@ -11,12 +11,12 @@ public sealed class WanSelfAttention(DitConfig config, ModuleOptions options)
     /// <summary>[B, L, C] → [B, L, C].</summary>
     /// <param name="x">Tokens in the run's order.</param>
     /// <param name="run">Layout, angles, attention and step.</param>
-    /// <param name="layer">This block's number.</param>
+    /// <param name="layer">This layer's number.</param>
     public Tensor forward(Tensor x, DitRun run, int layer)
     {
         using var scope = NewDisposeScope();
         Tensor y;
-        // Queries, keys and values go before the last product asks for more memory.
+        // Queries, keys and values are freed before the last product allocates more memory.
         using (NewDisposeScope())
         {
             var pools = run.Attention.TakesBlockMeans;

@@ -11,6 +11,6 @@ internal sealed class DiffusersLayout : IWanLayout
     /// <inheritdoc/>
     public WanFiles Find(string path) => throw new NablaGenException(
         $"{path}: is in the Diffusers layout (model_index.json, transformer/, vae/): "
-        + $"expected the official one, with {OfficialLayout.TransformerFile} and {OfficialLayout.ConfigFile} in the folder itself. "
+        + $"expected the official layout, with {OfficialLayout.TransformerFile} and {OfficialLayout.ConfigFile} in the folder itself. "
         + "Download the repository without \"-Diffusers\" in its name.");
 }

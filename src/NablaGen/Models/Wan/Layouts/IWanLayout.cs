@@ -2,10 +2,10 @@ using NablaGen.Weights;
 
 namespace NablaGen.Models.Wan.Layouts;
 
-/// <summary>A way in which a Wan model lies on disk: which file holds what, and under which names.</summary>
+/// <summary>How a Wan model is stored on disk: which file holds which part, and under which names.</summary>
 internal interface IWanLayout
 {
-    /// <summary>Whether a path looks like this layout, whole or not; reads names of files at most.</summary>
+    /// <summary>Whether a path looks like this layout, complete or not; looks at file names only.</summary>
     bool Recognizes(string path);
 
     /// <summary>Finds the pieces; no weights are opened.</summary>

@@ -9,8 +9,8 @@ namespace NablaGen.Models.Wan.Layouts;
 /// Wan2.1_VAE.safetensors or .pth                     the VAE
 /// google/umt5-xxl/spiece.model                       the tokenizer
 /// </code>
-/// The <c>.safetensors</c> forms of the text encoder and the VAE hold the same keys as the <c>.pth</c> files, and are taken
-/// first where both are there.
+/// The <c>.safetensors</c> forms of the text encoder and the VAE hold the same keys as the <c>.pth</c> files, and are preferred
+/// where both are there.
 /// </summary>
 internal sealed class OfficialLayout : IWanLayout
 {
@@ -41,6 +41,6 @@ internal sealed class OfficialLayout : IWanLayout
             .ToList();
         return missing.Count == 0
             ? new WanFiles(found[0]!, new WeightFile(found[1]!), new WeightFile(found[2]!), new WeightFile(found[3]!), found[4]!)
-            : throw new NablaGenException($"{path}: the model folder is not complete: it lacks {string.Join(", ", missing)}.");
+            : throw new NablaGenException($"{path}: the model folder is incomplete: it lacks {string.Join(", ", missing)}.");
     }
 }

@@ -1,9 +1,9 @@
 namespace NablaGen.Models.Wan.Layouts;
 
-/// <summary>The layouts in which a Wan model may lie on disk.</summary>
+/// <summary>The layouts in which a Wan model may be stored on disk.</summary>
 internal static class WanLayouts
 {
-    /// <summary>All of them. The first takes what none recognizes, and says what it lacks.</summary>
+    /// <summary>All of them. The first one opens what none recognizes, and reports what is missing.</summary>
     public static IReadOnlyList<IWanLayout> All { get; } = [new OfficialLayout(), new DiffusersLayout()];
 
     /// <summary>Finds a model's pieces by the layout that recognizes them.</summary>

@@ -29,12 +29,12 @@ public sealed record TextEncoderConfig
     /// <summary>Attention heads.</summary>
     public required int NumHeads { get; init; }
 
-    /// <summary>Encoder blocks.</summary>
+    /// <summary>Encoder layers.</summary>
     public required int NumLayers { get; init; }
 
     /// <summary>Buckets of the relative position bias.</summary>
     public int NumBuckets { get; init; } = 32;
 
-    /// <summary>Whether all blocks share one position bias (T5) or each has its own (umT5).</summary>
+    /// <summary>Whether all layers share one position bias (T5) or each has its own (umT5).</summary>
     public bool SharedPos { get; init; }
 }

@@ -8,7 +8,7 @@ using static TorchSharp.torch.nn;
 namespace NablaGen.Models.Wan.Vae;
 
 /// <summary>
-/// A 3D convolution that sees no later frame: in front of a chunk stand the frames before it where they are known and zeros where not.
+/// A 3D convolution that sees no later frame. A chunk is preceded by the frames before it, or by zeros where there are none.
 /// Port of CausalConv3d and the caching around it, wan/modules/vae.py.
 /// </summary>
 public sealed class CausalConv3d : Module<Tensor, FeatureCache?, Tensor>
@@ -49,7 +49,7 @@ public sealed class CausalConv3d : Module<Tensor, FeatureCache?, Tensor>
     }
 
     /// <summary>
-    /// What <see cref="Convolve"/> reads: the frames before, then this chunk, put there by the norm and SiLU without a copy. The input
+    /// The input of <see cref="Convolve"/>: the frames before, then this chunk, written there by the norm and SiLU without a copy. The input
     /// is no longer needed then. [B, inputs, T, H, W] → [B, inputs, before + T, H, W]
     /// </summary>
     /// <param name="input">A chunk of frames.</param>
@@ -69,7 +69,7 @@ public sealed class CausalConv3d : Module<Tensor, FeatureCache?, Tensor>
         return x.MoveToOuterDisposeScope();
     }
 
-    /// <summary>The convolution of what <see cref="Prepare"/> gave.</summary>
+    /// <summary>The convolution of the output of <see cref="Prepare"/>.</summary>
     internal Tensor Convolve(Tensor x)
     {
         using var scope = NewDisposeScope();

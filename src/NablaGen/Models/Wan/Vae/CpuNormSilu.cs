@@ -7,7 +7,7 @@ namespace NablaGen.Models.Wan.Vae;
 /// <summary>RMSNorm over rows and SiLU on the CPU, float32, a register of columns at a time.</summary>
 internal static unsafe class CpuNormSilu
 {
-    /// <summary>Columns must be a multiple of this, whatever the width.</summary>
+    /// <summary>Columns must be a multiple of this for either vector width.</summary>
     public const int Lanes = 16;
 
     private const int ElementsAPiece = 1 << 15;

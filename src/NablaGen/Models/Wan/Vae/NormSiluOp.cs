@@ -6,10 +6,10 @@ using static TorchSharp.torch;
 
 namespace NablaGen.Models.Wan.Vae;
 
-/// <summary>RMSNorm and SiLU as one pass over memory: our kernel on CUDA, vectorised C# on the CPU. libtorch's operations make seven.</summary>
+/// <summary>RMSNorm and SiLU as one op: our kernel on CUDA, vectorised C# on the CPU. libtorch needs seven operations.</summary>
 internal static class NormSiluOp
 {
-    /// <summary>Whether there is a pass for a tensor of this type, place and number of channels (axis 1).</summary>
+    /// <summary>Whether there is such an op for a tensor of this type, device and number of channels (axis 1).</summary>
     public static bool Fits(Tensor x) => x.device_type switch
     {
         DeviceType.CUDA => x.shape[1] % 8 == 0 && x.shape[1] <= RmsNormSilu.MostColumns

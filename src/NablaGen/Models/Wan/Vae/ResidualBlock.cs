@@ -60,7 +60,7 @@ public sealed class ResidualBlock : Module<Tensor, FeatureCache?, Tensor>
         public override Tensor forward(Tensor input, FeatureCache? cache)
         {
             using var scope = NewDisposeScope();
-            // Each tensor goes as soon as it is used: at full resolution these are the largest of all.
+            // Each tensor is freed as soon as it is used: at full resolution these are the largest of all.
             var first = _conv1.Prepare(input, _norm1, cache);
             var x = _conv1.Convolve(first);
             first.Dispose();

@@ -41,6 +41,6 @@ public sealed record VaeConfig
     /// <summary>Frames a latent frame, after the first.</summary>
     public int TemporalStride => 1 << TemporalDownsample.Count(down => down);
 
-    /// <summary>The same, as those know it who know no Wan.</summary>
+    /// <summary>The properties that the code outside Wan's family uses.</summary>
     public LatentTraits Traits => new(ZDim, TemporalStride, SpatialStride);
 }

@@ -75,7 +75,7 @@ public sealed class VaeDecoder : Module<Tensor, FeatureCache?, Tensor>
     }
 
     /// <summary>The rising part, of a tile: [B, C, 1, h, w], the whole frame, → [B, 3, 1 or 4, 8 rows, 8 columns].</summary>
-    /// <param name="deep">What <see cref="Deepen"/> gave.</param>
+    /// <param name="deep">The output of <see cref="Deepen"/>.</param>
     /// <param name="cache">The tile's own.</param>
     /// <param name="tile">The tile.</param>
     /// <param name="framesAtOnce">How many frames are at full resolution at once.</param>
@@ -91,7 +91,7 @@ public sealed class VaeDecoder : Module<Tensor, FeatureCache?, Tensor>
             before.Dispose();
         }
 
-        // The last level goes a few frames at a time: the cache makes that exact.
+        // The last level takes a few frames at a time; the cache makes that exact.
         var parts = new List<Tensor>();
         for (var frame = 0L; frame < x.shape[2]; frame += framesAtOnce)
         {

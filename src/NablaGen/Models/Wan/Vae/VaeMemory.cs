@@ -7,7 +7,7 @@ namespace NablaGen.Models.Wan.Vae;
 /// <summary>How much memory a decode will take, by counting its tensors layer by layer.</summary>
 public static class VaeMemory
 {
-    // What a causal layer with a kernel of 3 keeps of the past.
+    // Past frames that a causal layer with a kernel of 3 keeps.
     private const long Kept = 2;
 
     /// <summary>
@@ -19,7 +19,7 @@ public static class VaeMemory
     /// <param name="height">Rows of the video.</param>
     /// <param name="width">Columns of the video.</param>
     /// <param name="dtype">The VAE's type.</param>
-    /// <param name="tiling">How it is cut up; null for not at all.</param>
+    /// <param name="tiling">How decoding is divided; null for not at all.</param>
     public static long Estimate(VaeConfig config, int frames, int height, int width, ScalarType dtype, VaeTiling? tiling = null)
     {
         tiling ??= VaeTiling.None;

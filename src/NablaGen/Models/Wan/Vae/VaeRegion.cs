@@ -11,7 +11,7 @@ internal readonly record struct VaeRegion(long Top, long Left, long Height, long
     /// <summary>Pixels.</summary>
     public long Area => Height * Width;
 
-    /// <summary>With what lies around it, as far as the frame goes.</summary>
+    /// <summary>With a margin around it, cropped to the frame.</summary>
     public VaeRegion Grown(long margin, VaeRegion frame)
     {
         var (top, left) = (Math.Max(Top - margin, 0), Math.Max(Left - margin, 0));

@@ -7,7 +7,7 @@ using static TorchSharp.torch.nn;
 namespace NablaGen.Models.Wan.Vae;
 
 /// <summary>
-/// RMSNorm over the channels of each pixel, in float32 whatever the input's type; its weights are float32 always. Port of RMS_norm,
+/// RMSNorm over the channels of each pixel, in float32 for any type of input; its weights are always float32. Port of RMS_norm,
 /// wan/modules/vae.py.
 /// </summary>
 public sealed class VaeRmsNorm : Module<Tensor, Tensor>
@@ -72,7 +72,7 @@ public sealed class VaeRmsNorm : Module<Tensor, Tensor>
         using var scope = NewDisposeScope();
         if (is_grad_enabled() && input.dtype != ScalarType.Float32)
         {
-            // In training memory's speed is what counts: 16 bits throughout but for the length.
+            // In training the speed of memory is the limit: everything is in 16 bits but the length.
             var length = linalg.vector_norm(input, 2, [1], keepdim: true).to_type(ScalarType.Float32);
             var narrow = input * length.AtLeast(Tiny).DividedInto(_scale).to_type(input.dtype) * _gamma.to_type(input.dtype);
             return (silu ? functional.silu(narrow) : narrow).MoveToOuterDisposeScope();

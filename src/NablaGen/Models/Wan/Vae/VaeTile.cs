@@ -2,7 +2,7 @@ namespace NablaGen.Models.Wan.Vae;
 
 /// <summary>
 /// What a tile needs of each level of the rising part, so that its pixels equal those of the whole frame. Every 3 × 3 convolution
-/// spoils a row at the tile's edge; a tile enters a level with as many rows more as will be spoilt until the end.
+/// makes the outermost row of a tile wrong, so a tile enters a level with a margin of as many rows as the rest of the levels will make wrong.
 /// </summary>
 internal sealed class VaeTile
 {
@@ -40,7 +40,7 @@ internal sealed class VaeTile
     /// <summary>What goes into the residual blocks of each level, in its pixels.</summary>
     public VaeRegion[] Entries { get; }
 
-    /// <summary>What is still right and needed after the residual blocks of each level.</summary>
+    /// <summary>What is still exact and needed after the residual blocks of each level.</summary>
     public VaeRegion[] Exits { get; }
 
     /// <summary>The tile itself, in the video's pixels.</summary>
@@ -66,7 +66,7 @@ internal sealed class VaeTile
     }
 
     /// <summary>The tiles of a video, of nearly equal size, row by row.</summary>
-    /// <param name="tiling">The most of a tile.</param>
+    /// <param name="tiling">The largest size of a tile.</param>
     /// <param name="height">Rows of the latents.</param>
     /// <param name="width">Columns of the latents.</param>
     /// <param name="config">The decoder's sizes.</param>

@@ -63,11 +63,11 @@ public sealed class WanVae : Module, IVideoAutoencoder
 
     /// <summary>
     /// Decodes one latent frame after another and hands each one's frames over: 1, then 4 at a time. Memory does not grow with the
-    /// video's length, unless the frames are cut into tiles: then each tile is decoded to its end, and the video is gathered on the CPU.
+    /// video's length, unless there are tiles: then each tile is decoded to the video's end, and the video is collected on the CPU.
     /// </summary>
     /// <param name="latents">Normalised latents, float32. [B, ZDim, T', h, w]</param>
     /// <param name="onFrames">Takes [B, 3, n, 8 h, 8 w], float32, not yet clamped to [−1, 1]; the tensor is disposed of afterwards.</param>
-    /// <param name="tiling">How to cut it up; null for not at all.</param>
+    /// <param name="tiling">How to divide the decoding; null for not at all.</param>
     /// <param name="cancellation">Stops between latent frames.</param>
     public void Decode(Tensor latents, Action<Tensor> onFrames, VaeTiling? tiling = null, CancellationToken cancellation = default)
     {

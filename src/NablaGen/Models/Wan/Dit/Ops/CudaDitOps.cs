@@ -9,7 +9,7 @@ using static TorchSharp.torch;
 
 namespace NablaGen.Models.Wan.Dit.Ops;
 
-/// <summary>The passes as our fused kernels (docs/kernels.md): float32 residual stream, 16-bit branches.</summary>
+/// <summary>The ops as our fused kernels (docs/kernels.md): float32 residual stream, 16-bit branches.</summary>
 public sealed class CudaDitOps : IDitOps
 {
     private readonly ScalarType _dtype;
@@ -23,7 +23,7 @@ public sealed class CudaDitOps : IDitOps
     private readonly BlockOffsets _offsets;
     private readonly BlockOffsets _contextOffsets;
 
-    /// <summary>The passes of a run.</summary>
+    /// <summary>The ops of a run.</summary>
     /// <param name="device">The device.</param>
     /// <param name="dtype">bfloat16 or float16.</param>
     /// <param name="layout">The video's tokens.</param>

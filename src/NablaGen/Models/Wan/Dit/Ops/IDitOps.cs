@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace NablaGen.Models.Wan.Dit.Ops;
 
 /// <summary>
-/// What a transformer block does between its matrix products: norms, modulation, rotation, residual sums, GELU. Each is one pass over
-/// memory where the device has a kernel for it.
+/// The ops between a layer's matrix products: norms, modulation, rotation, residual sums, GELU. Each reads and writes memory once where
+/// the device has a kernel for it.
 /// </summary>
 public interface IDitOps : IDisposable
 {
@@ -23,10 +23,10 @@ public interface IDitOps : IDisposable
     /// <param name="norm">The norm; null for none.</param>
     /// <param name="x">Queries or keys as a linear layer gives them; may be overwritten. [B, L, C]</param>
     /// <param name="heads">H.</param>
-    /// <param name="rope">The angles; null to leave it unturned.</param>
+    /// <param name="rope">The angles; null for no rotation.</param>
     Tensor NormalizeHeads(WanRmsNorm? norm, Tensor x, int heads, RopeTable? rope);
 
-    /// <summary>The same for the tokens of the video, with the means over each block if wanted and if this can make them in passing.</summary>
+    /// <summary>The same for the tokens of the video, and, if wanted and if these ops can compute them on the way, the means over each block.</summary>
     /// <returns>[B, H, L, D], and null or float32 [B · H, blocks, D].</returns>
     (Tensor Heads, Tensor? BlockMeans) NormalizeHeads(WanRmsNorm? norm, Tensor x, int heads, RopeTable rope, bool wantsMeans) =>
         (NormalizeHeads(norm, x, heads, rope), null);

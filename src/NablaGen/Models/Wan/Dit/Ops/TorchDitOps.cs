@@ -5,7 +5,7 @@ using static TorchSharp.torch.nn;
 
 namespace NablaGen.Models.Wan.Dit.Ops;
 
-/// <summary>The passes as libtorch's operations, on any device and in any type; the reference for the others.</summary>
+/// <summary>The ops by libtorch, on any device and in any type; the reference for the others.</summary>
 public sealed class TorchDitOps : IDitOps
 {
     /// <inheritdoc/>

@@ -36,7 +36,7 @@ internal sealed class CharacterMap
         }
         catch (Exception e) when (e is InvalidProtocolBufferException or ArgumentException or IndexOutOfRangeException)
         {
-            throw new NablaGenException($"{path}: a SentencePiece model whose normaliser cannot be read: {e.Message.ReplaceLineEndings(" ")}", e);
+            throw new NablaGenException($"{path}: the normaliser of this SentencePiece model cannot be read: {e.Message.ReplaceLineEndings(" ")}", e);
         }
     }
 
@@ -84,7 +84,7 @@ internal sealed class CharacterMap
         }
         catch (Exception e) when (e is ArgumentException or IndexOutOfRangeException)
         {
-            throw new NablaGenException($"{_path}: a SentencePiece model whose character map is damaged.", e);
+            throw new NablaGenException($"{_path}: the character map of this SentencePiece model is damaged.", e);
         }
     }
 

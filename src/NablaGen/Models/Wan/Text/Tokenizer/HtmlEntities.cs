@@ -65,7 +65,7 @@ internal static partial class HtmlEntities
             return DecodeNumber(body[1..].TrimEnd(';'));
         }
 
-        // The longest known name that the text begins with; a single letter is none.
+        // The longest known name that the text begins with; a single letter is not a name.
         for (int length = body.Length; length > 1; length--)
         {
             if (Names.TryGetValue(body[..length], out string? characters))
@@ -89,7 +89,7 @@ internal static partial class HtmlEntities
         int code = 0;
         foreach (char digit in digits)
         {
-            // Anything beyond Unicode is as good as any other.
+            // All numbers beyond Unicode are treated alike.
             code = Math.Min((code * numberBase) + Convert.ToInt32(digit.ToString(), 16), 0x110000);
         }
 

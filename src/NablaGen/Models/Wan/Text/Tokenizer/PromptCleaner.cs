@@ -13,7 +13,7 @@ namespace NablaGen.Models.Wan.Text.Tokenizer;
 /// </remarks>
 public static class PromptCleaner
 {
-    /// <summary>The prompt as umT5 gets to see it: one line, single spaces, composed characters; possibly empty.</summary>
+    /// <summary>The prompt as umT5 reads it: one line, single spaces, composed characters; possibly empty.</summary>
     /// <param name="prompt">Any text.</param>
     /// <exception cref="ArgumentNullException">The prompt is null.</exception>
     public static string Clean(string prompt)

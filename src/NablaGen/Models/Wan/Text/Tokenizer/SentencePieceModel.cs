@@ -27,8 +27,8 @@ internal sealed class SentencePieceModel
     /// <summary>The normaliser's settings as the file has them, a NormalizerSpec message.</summary>
     public ByteString Normalizer => _normalizer ?? ByteString.Empty;
 
-    /// <summary>Reads a file whole.</summary>
-    /// <exception cref="NablaGenException">The file is missing, unreadable, cut off or no SentencePiece model.</exception>
+    /// <summary>Reads a file.</summary>
+    /// <exception cref="NablaGenException">The file is missing, unreadable, truncated or not a SentencePiece model.</exception>
     public static SentencePieceModel Read(string path)
     {
         if (!File.Exists(path))
@@ -45,7 +45,7 @@ internal sealed class SentencePieceModel
         }
         catch (InvalidProtocolBufferException e)
         {
-            throw new NablaGenException(Unfit("its bytes are no protocol buffer"), e);
+            throw new NablaGenException(Unfit("it is not a protocol buffer"), e);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -57,7 +57,7 @@ internal sealed class SentencePieceModel
 
         string Unfit(string why) => model._pieces.Count == 0
             ? $"{path}: not a SentencePiece model ({why})."
-            : $"{path}: a SentencePiece model cut off or damaged after {model._pieces.Count} pieces ({why}).";
+            : $"{path}: a SentencePiece model that is truncated or damaged after {model._pieces.Count} pieces ({why}).";
     }
 
     /// <summary>The id of a piece, or -1.</summary>

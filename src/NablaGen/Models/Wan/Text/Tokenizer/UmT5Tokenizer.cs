@@ -15,7 +15,7 @@ namespace NablaGen.Models.Wan.Text.Tokenizer;
 /// <para>
 /// Normalising goes through Microsoft.ML.Tokenizers (<see cref="CharacterMap"/>); the rest is our own, because the library's
 /// differs from Hugging Face. It does not give a piece's score and finds no byte or control pieces in a text, where
-/// <c>&lt;0x41&gt;</c> is one id: segmented by it, with all that can be mended around it, 58 of the 70 goldens pass, hence our
+/// <c>&lt;0x41&gt;</c> is one id. With its segmentation, and every workaround around it, 58 of the 70 goldens pass, hence our
 /// Viterbi (<see cref="UnigramSegmenter"/>). Its vocabulary lacks those pieces too (776 of the goldens' 1,032 are left) and takes
 /// 1.5 s to load at 256,000 pieces, where ours takes 0.3 s, hence our reading of pieces and scores
 /// (<see cref="SentencePieceModel"/>) and the special ids by their names in it, as Hugging Face finds them.
@@ -68,7 +68,7 @@ public sealed class UmT5Tokenizer
     /// <summary>Reads a vocabulary.</summary>
     /// <param name="path">A SentencePiece Unigram model, umT5's <c>spiece.model</c>.</param>
     /// <exception cref="NablaGenException">
-    /// The file is missing, unreadable, cut off, no SentencePiece model, not Unigram, or not one of umT5's kind.
+    /// The file is missing, unreadable, truncated, not a SentencePiece model, not Unigram, or not one of umT5's kind.
     /// </exception>
     public static UmT5Tokenizer Load(string path)
     {
