@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using NablaGen.Models.Wan;
@@ -22,8 +23,8 @@ public static class FieldHelp
         foreach (var field in table.In(FieldPlaces.CommandLine))
         {
             var value = field.DefaultText ?? ((WanDefault(field) ?? OwnDefault(field)) is { } own ? $"`{own}`" : "–");
-            text.Append($"| `{field.Option} {field.HelpName}`{string.Concat(field.Aliases.Select(alias => $", `{alias}`"))} | {Escaped(value)} | ")
-                .Append($"{Escaped(field.Help)}{(field.Details is null ? "" : $"; {field.Details}")} |\n");
+            text.Append(CultureInfo.InvariantCulture, $"| `{field.Option} {field.HelpName}`{string.Concat(field.Aliases.Select(alias => $", `{alias}`"))} | {Escaped(value)} | ")
+                .Append(CultureInfo.InvariantCulture, $"{Escaped(field.Help)}{(field.Details is null ? "" : $"; {field.Details}")} |\n");
         }
 
         return text.ToString();
