@@ -52,7 +52,7 @@ public sealed class TextToVideo(VideoModel model, Device device, ScalarType dtyp
     {
         var clock = Clock(progress);
         clock.Start(GenerationStage.Check);
-        CheckOutput(request, output, latentsPath ??= LatentFile.PathBeside(output));
+        CheckOutput(request, output, latentsPath ??= LatentFile.PathBeside(output), cancellation);
         return Make(request, output, latentsPath, observer, clock, cancellation);
     }
 
@@ -100,7 +100,7 @@ public sealed class TextToVideo(VideoModel model, Device device, ScalarType dtyp
         PreparedRequest prepared, string output, string? latentsPath = null, IGenerationProgress? progress = null,
         ISamplingObserver? observer = null, CancellationToken cancellation = default)
     {
-        CheckOutput(prepared.Request, output, latentsPath ??= LatentFile.PathBeside(output));
+        CheckOutput(prepared.Request, output, latentsPath ??= LatentFile.PathBeside(output), cancellation);
         return Generate(prepared, output, latentsPath, _memory.Plan([prepared.Request]), observer, Clock(progress), cancellation);
     }
 
@@ -118,7 +118,7 @@ public sealed class TextToVideo(VideoModel model, Device device, ScalarType dtyp
         var clock = Clock(progress);
         clock.Start(GenerationStage.Check);
         var (latents, recipe) = LatentFile.Load(latentsPath, model);
-        VideoOutput.Check(output, recipe.Frames);
+        VideoOutput.Check(output, recipe.Frames, cancellation);
         model.CheckVae();
         var plan = _memory.PlanDecoding(latents.shape);
         if (device.type == DeviceType.CUDA)
@@ -184,9 +184,9 @@ public sealed class TextToVideo(VideoModel model, Device device, ScalarType dtyp
         return plan;
     }
 
-    private static void CheckOutput(GenerationRequest request, string output, string latentsPath)
+    private static void CheckOutput(GenerationRequest request, string output, string latentsPath, CancellationToken cancellation)
     {
-        VideoOutput.Check(output, request.Frames);
+        VideoOutput.Check(output, request.Frames, cancellation);
         OutputFile.Prepare(latentsPath, ".safetensors");
     }
 

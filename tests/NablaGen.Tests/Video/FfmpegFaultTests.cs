@@ -1,0 +1,203 @@
+using System.Diagnostics;
+using NablaGen.Video;
+using NablaGen.Video.Metrics;
+
+namespace NablaGen.Tests.Video;
+
+/// <summary>An ffmpeg or ffprobe that hangs, does not load or does not encode.</summary>
+public sealed class FfmpegFaultTests : IDisposable
+{
+    private const string Hang = "exec sleep 300";
+    private const string DoesNotLoad = "echo 'ffmpeg: error while loading shared libraries: libopenh264.so.5: cannot open shared object file: No such file or directory' >&2; exit 127";
+
+    private readonly TempFolder _folder = new();
+
+    public FfmpegFaultTests() => Assert.SkipWhen(OperatingSystem.IsWindows(), "the stand-ins are shell scripts");
+
+    public static TheoryData<string> Calls => ["trial", "encoders", "version", "ffprobe", "probe", "frame", "yuv"];
+
+    [Theory]
+    [MemberData(nameof(Calls))]
+    public void Cancellation_ends_an_ffmpeg_that_hangs(string call)
+    {
+        var action = Hanging(call, out _);
+        using var source = new CancellationTokenSource(TimeSpan.FromSeconds(1));
+        var clock = Stopwatch.StartNew();
+
+        Assert.ThrowsAny<OperationCanceledException>(() => action(source.Token));
+
+        Assert.InRange(clock.Elapsed.TotalSeconds, 0.5, 6);
+        AssertNothingLeft();
+    }
+
+    [Theory]
+    [MemberData(nameof(Calls))]
+    public void An_ffmpeg_that_hangs_is_ended_by_a_time_limit(string call)
+    {
+        var action = Hanging(call, out var tools);
+        (tools.AnswerLimit, tools.StallLimit) = (TimeSpan.FromSeconds(0.5), TimeSpan.FromSeconds(0.5));
+
+        var error = Assert.Throws<NablaGenException>(() => action(TestContext.Current.CancellationToken));
+
+        Assert.DoesNotContain('\n', error.Message);
+        AssertNothingLeft();
+    }
+
+    [Fact]
+    public void A_writer_whose_ffmpeg_stands_still_ends_by_a_time_limit()
+    {
+        var tools = Clip.Script(_folder, $"[[ \"$*\" == *ffmetadata* ]] && {Hang}; exec \"$FFMPEG\" \"$@\"");
+        tools.StallLimit = TimeSpan.FromSeconds(1);
+        using (var writer = Mp4Writer.Open(_folder["a.mp4"], 256, 256, 16, null, tools, TestContext.Current.CancellationToken))
+        {
+            var error = Assert.Throws<NablaGenException>(() =>
+            {
+                for (var t = 0; t < 100; t++)
+                {
+                    writer.WriteFrame(new byte[256 * 256 * 3]);
+                }
+            });
+            Assert.Contains("has taken no frame for 1 s", error.Message);
+        }
+
+        AssertNothingLeft();
+    }
+
+    [Fact]
+    public void One_that_ends_before_it_reads_a_frame_is_told_by_its_exit_code()
+    {
+        var tools = Clip.Script(_folder, "case \"$*\" in *-encoders* | *-version*) exec \"$FFMPEG\" \"$@\" ;; esac; exit 127");
+        for (var i = 0; i < 6; i++)
+        {
+            var error = Assert.Throws<NablaGenException>(() => Mp4Writer.CheckTarget(_folder["a.mp4"], tools, TestContext.Current.CancellationToken));
+            Assert.Contains("no H.264 encoder that works here (tried libx264: it ended with exit code 127 and said nothing", error.Message);
+        }
+
+        AssertNothingLeft();
+    }
+
+    [Fact]
+    public void One_that_does_not_load_is_told_by_the_loaders_line()
+    {
+        var tools = Clip.Script(_folder, DoesNotLoad);
+        foreach (var action in new Action[]
+        {
+            () => Mp4Writer.CheckTarget(_folder["a.mp4"], tools, TestContext.Current.CancellationToken),
+            () => tools.ReadVersion(TestContext.Current.CancellationToken),
+            () => tools.PickH264Encoder(TestContext.Current.CancellationToken),
+        })
+        {
+            var error = Assert.Throws<NablaGenException>(action);
+            Assert.StartsWith($"{tools.Ffmpeg} cannot be run: ffmpeg: error while loading shared libraries: libopenh264.so.5", error.Message);
+        }
+    }
+
+    [Fact]
+    public void A_file_that_is_no_program_is_one_line()
+    {
+        var tools = Clip.Script(_folder, "exit 0");
+        File.WriteAllBytes(tools.Ffmpeg, [0x7f, (byte)'E', (byte)'L', (byte)'F', 0, 0, 0, 0]);
+        Assert.StartsWith($"{tools.Ffmpeg} cannot be run: ", Assert.Throws<NablaGenException>(
+            () => Mp4Writer.CheckTarget(_folder["a.mp4"], tools, TestContext.Current.CancellationToken)).Message);
+        AssertNothingLeft();
+    }
+
+    [Fact]
+    public void Ffmpeg_is_started_once_for_the_checks_and_once_for_a_video_and_ffprobe_once_for_a_look()
+    {
+        var tools = Clip.Script(_folder, $"echo \"$@\" >> '{_folder["starts"]}'\nexec \"$FFMPEG\" \"$@\"");
+        Mp4Writer.CheckTarget(_folder["a.mp4"], tools, TestContext.Current.CancellationToken);
+        Assert.Single(File.ReadAllLines(_folder["starts"]));
+        // A second video into the folder, as a batch's next row, needs no trial.
+        Mp4Writer.CheckTarget(_folder["b.mp4"], tools, TestContext.Current.CancellationToken);
+        Clip.Write(_folder["a.mp4"], 64, 48, frames: 5, fps: 16, tools: tools);
+        Assert.Equal(2, File.ReadAllLines(_folder["starts"]).Length);
+
+        var probe = Clip.Probe(_folder, $"echo \"$@\" >> '{_folder["probes"]}'\nexec \"$FFPROBE\" \"$@\"");
+        Assert.Equal(5, VideoProbe.Read(_folder["a.mp4"], probe, TestContext.Current.CancellationToken).FrameCount);
+        Assert.Single(File.ReadAllLines(_folder["probes"]));
+    }
+
+    [Fact]
+    public void What_a_killed_trial_left_goes_once_it_is_old()
+    {
+        foreach (var (name, age) in new[] { ("old", 60), ("new", 1) })
+        {
+            File.WriteAllText(_folder[$"{name}.mp4.01234567.trial.partial"], "");
+            File.SetLastWriteTimeUtc(_folder[$"{name}.mp4.01234567.trial.partial"], DateTime.UtcNow.AddMinutes(-age));
+        }
+
+        // A stand-in of its own, so that the folder was not tried before.
+        Mp4Writer.CheckTarget(_folder["a.mp4"], Clip.Script(_folder, "exec \"$FFMPEG\" \"$@\""), TestContext.Current.CancellationToken);
+
+        Assert.Equal([_folder["new.mp4.01234567.trial.partial"]], Directory.GetFiles(_folder.Path));
+    }
+
+    [Fact]
+    public void The_file_does_not_depend_on_the_number_of_cores()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux() && Environment.ProcessorCount > 1 && File.Exists("/usr/bin/taskset"), "needs taskset and two cores");
+        Clip.Write(_folder["all.mp4"], 256, 256, frames: 40, fps: 16);
+        Clip.Write(_folder["one.mp4"], 256, 256, frames: 40, fps: 16, tools: Clip.Script(_folder, "exec taskset -c 0 \"$FFMPEG\" \"$@\""));
+        Assert.Equal(File.ReadAllBytes(_folder["all.mp4"]), File.ReadAllBytes(_folder["one.mp4"]));
+    }
+
+    public void Dispose() => _folder.Dispose();
+
+    // A call that hangs in the named place.
+    private Action<CancellationToken> Hanging(string call, out FfmpegTools tools)
+    {
+        var video = _folder["video.mp4"];
+        if (call is "probe" or "frame" or "yuv")
+        {
+            Clip.Write(video, 64, 48, frames: 5, fps: 16);
+        }
+
+        var all = tools = call switch
+        {
+            "ffprobe" or "probe" => Clip.Probe(_folder, Hang),
+            "encoders" => Clip.Script(_folder, $"[[ \"$*\" == *-encoders* ]] && {Hang}; exit 1"),
+            // A child that holds the streams open, as a wrapper's would.
+            "trial" => Clip.Script(_folder, "sleep 300; exit 1"),
+            _ => Clip.Script(_folder, Hang),
+        };
+        return call switch
+        {
+            "trial" => token => Mp4Writer.CheckTarget(_folder["a.mp4"], all, token),
+            "encoders" => token => all.PickH264Encoder(token),
+            "version" => token => all.ReadVersion(token),
+            "ffprobe" => token => all.CheckFfprobe(token),
+            "probe" => token => VideoProbe.Read(video, all, token),
+            "frame" => token =>
+            {
+                using var reader = VideoReader.Open(video, all, token);
+                reader.ReadFrame(new byte[reader.FrameBytes]);
+            }
+            ,
+            _ => token =>
+            {
+                using var reader = YuvReader.Open(video, all, token);
+                reader.ReadFrame(reader.NewFrame());
+            }
+            ,
+        };
+    }
+
+    private void AssertNothingLeft()
+    {
+        Assert.DoesNotContain(Directory.GetFiles(_folder.Path), file => file.EndsWith(".partial"));
+        Assert.True(SpinWait.SpinUntil(() => !Process.GetProcesses().Any(IsOurs), 5_000));
+    }
+
+    private bool IsOurs(Process process)
+    {
+        try
+        {
+            return File.ReadAllText($"/proc/{process.Id}/environ").Contains(_folder.Path) || File.ReadAllText($"/proc/{process.Id}/cmdline").Contains(_folder.Path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return false;
+        }
+    }
+}
