@@ -24,11 +24,11 @@ public static class VideoProbe
         }
 
         tools ??= FfmpegTools.Find();
-        // All in one start: what FFMpegCore's own calls ask for, and the count of packets, of which each video frame has one.
+        // All in one start: what FFMpegCore's reader wants, and the count of packets, of which each video frame has one.
         string[] arguments =
         [
-            "-hide_banner", "-loglevel", "error", "-print_format", "json", "-show_format", "-show_streams", "-select_streams", "v", "-count_packets",
-            "-i", "file:" + Path.GetFullPath(path),
+            "-hide_banner", "-loglevel", "error", "-print_format", "json", "-show_format", "-sexagesimal", "-show_streams", "-show_chapters",
+            "-select_streams", "v", "-count_packets", "-i", "file:" + Path.GetFullPath(path),
         ];
         var answer = FfmpegProcess.Ask(tools.NeedFfprobe(), arguments, tools.AnswerLimit * CountingFactor, cancellation);
         if (answer.ExitCode != 0)

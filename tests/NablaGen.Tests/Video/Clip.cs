@@ -52,7 +52,7 @@ internal static class Clip
     {
         var place = Directory.CreateDirectory(folder[$"ffmpeg-{Guid.NewGuid():N}"]).FullName;
         var path = Path.Combine(place, program);
-        File.WriteAllText(path, $"#!/bin/bash\n{script}\n");
+        File.WriteAllText(path, $"#!/bin/bash\nexport NABLAGEN_TEST='{folder.Path}'\n{script}\n");
         if (!OperatingSystem.IsWindows())
         {
             File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);

@@ -8,7 +8,7 @@ public class FfmpegErrorsTests
     // ffmpeg 5.1 on a full disk, while it writes the header, a frame or the end.
     [InlineData("Could not write header for output file #0 (incorrect codec parameters ?): No space left on device",
         "[mp4 @ 0x55d0c8a0] Could not write header for output file #0 (incorrect codec parameters ?): No space left on device",
-        "Error initializing output stream 0:0 -- ", "Conversion failed!")]
+        "Error initializing output stream 0:0 --", "Conversion failed!")]
     [InlineData("av_interleaved_write_frame(): No space left on device",
         "av_interleaved_write_frame(): No space left on device", "Error writing trailer of file:a.mp4.partial: No space left on device after all", "Conversion failed!")]
     [InlineData("Error writing trailer: No space left on device",

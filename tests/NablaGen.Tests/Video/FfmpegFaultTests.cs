@@ -168,19 +168,21 @@ public sealed class FfmpegFaultTests : IDisposable
             "version" => token => all.ReadVersion(token),
             "ffprobe" => token => all.CheckFfprobe(token),
             "probe" => token => VideoProbe.Read(video, all, token),
-            "frame" => token =>
-            {
-                using var reader = VideoReader.Open(video, all, token);
-                reader.ReadFrame(new byte[reader.FrameBytes]);
-            }
-            ,
-            _ => token =>
-            {
-                using var reader = YuvReader.Open(video, all, token);
-                reader.ReadFrame(reader.NewFrame());
-            }
-            ,
+            "frame" => token => ReadFrame(video, all, token),
+            _ => token => ReadYuv(video, all, token),
         };
+    }
+
+    private static void ReadFrame(string video, FfmpegTools tools, CancellationToken cancellation)
+    {
+        using var reader = VideoReader.Open(video, tools, cancellation);
+        reader.ReadFrame(new byte[reader.FrameBytes]);
+    }
+
+    private static void ReadYuv(string video, FfmpegTools tools, CancellationToken cancellation)
+    {
+        using var reader = YuvReader.Open(video, tools, cancellation);
+        reader.ReadFrame(reader.NewFrame());
     }
 
     private void AssertNothingLeft()

@@ -9,7 +9,7 @@ namespace NablaGen.Tests.Video;
 public sealed class PictureFuzzTests : IDisposable
 {
     private const int Rounds = 400;
-    private const long MaxBytes = 100 << 20;
+    private const long MaxBytes = 256 << 20;
 
     private readonly TempFolder _folder = new();
 

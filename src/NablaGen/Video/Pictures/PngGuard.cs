@@ -13,7 +13,7 @@ internal static class PngGuard
     private const long MaxTextBytes = 4 << 20;
 
     // Deflate packs a thousand to one at most.
-    private const long MaxPackedTextBytes = 64 << 10;
+    private const long MaxPackedTextBytes = 32 << 10;
 
     // A profile of colours is a table of some size.
     private const long MaxProfileBytes = 4 << 20;
