@@ -38,7 +38,7 @@ public sealed class Mp4Writer : IDisposable
         FfmpegTools tools, TimeSpan limit, CancellationToken cancellation)
     {
         (_target, _partial, _frameBytes, _limit, _cancellation) = (target, partial, width * height * 3, limit, cancellation);
-        _tags = TagsFile.Write(target, metadata);
+        _tags = TagsFile.Write(partial.Insert(target.Length, ".tags"), metadata);
         try
         {
             _ffmpeg = FfmpegProcess.Start(tools.Ffmpeg, Mp4Arguments.Of(width, height, rate, encoder, _tags.Path, _partial), cancellation);

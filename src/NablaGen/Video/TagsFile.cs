@@ -17,10 +17,11 @@ internal sealed class TagsFile : IDisposable
     public string Path { get; }
 
     /// <summary>Writes the file, for its owner alone.</summary>
+    /// <param name="path">Full path of the file.</param>
+    /// <param name="tags">The tags.</param>
     /// <exception cref="NablaGenException">It cannot be written.</exception>
-    public static TagsFile Write(string target, IReadOnlyDictionary<string, string> tags)
+    public static TagsFile Write(string path, IReadOnlyDictionary<string, string> tags)
     {
-        var path = OutputFile.Aside(target);
         try
         {
             var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };
@@ -36,7 +37,7 @@ internal sealed class TagsFile : IDisposable
         catch (Exception e) when (OutputFile.IsOfFiles(e))
         {
             OutputFile.Discard(path);
-            throw new NablaGenException($"{target}: cannot be written: {e.Message}", e);
+            throw new NablaGenException($"{path}: cannot be written: {e.Message}", e);
         }
     }
 
