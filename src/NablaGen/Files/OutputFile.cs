@@ -47,7 +47,6 @@ internal static class OutputFile
             {
                 RandomAccess.FlushToDisk(file);
             }
-
         }
         catch (Exception e) when (IsOfFiles(e))
         {

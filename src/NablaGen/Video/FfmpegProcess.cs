@@ -213,7 +213,6 @@ internal sealed class FfmpegProcess : IDisposable
             // Disposed of.
         }
     }
-
 }
 
 /// <summary>What a program of ffmpeg's has answered.</summary>

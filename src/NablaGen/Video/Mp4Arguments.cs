@@ -6,10 +6,6 @@ namespace NablaGen.Video;
 /// <summary>Builds the command line that makes an MP4 of raw frames on ffmpeg's standard input.</summary>
 internal static class Mp4Arguments
 {
-    // x264's output depends on the number of its threads, and its default is 1.5 times the machine's cores: a fixed number gives the same
-    // file on each machine with the same ffmpeg. Measured in docs/video.md: 8 cost nothing on one and on two cores.
-    private const int Threads = 8;
-
     /// <summary>The command line.</summary>
     /// <param name="width">Width of the frames (RGB, 24 bits a pixel).</param>
     /// <param name="height">Their height.</param>
@@ -34,7 +30,8 @@ internal static class Mp4Arguments
             .WithVideoCodec(encoder);
         _ = encoder switch
         {
-            FfmpegTools.BestEncoder => options.WithConstantRateFactor(17).WithSpeedPreset(EncoderPreset.Medium).WithThreads(Threads),
+            // The number of threads is x264's own: its frames depend on it (docs/video.md), and are to stay what they were.
+            FfmpegTools.BestEncoder => options.WithConstantRateFactor(17).WithSpeedPreset(EncoderPreset.Medium),
             "h264_nvenc" => options.WithCustomArgument("-rc vbr -cq 19 -b:v 0"),
             // The others want a bit rate: 8 Mbit/s for 832x480, by area.
             _ => options.WithVideoBitrate(Math.Max(1000, pixels / 50)),

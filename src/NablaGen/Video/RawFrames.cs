@@ -4,10 +4,14 @@ namespace NablaGen.Video;
 /// <remarks>Not thread-safe.</remarks>
 internal sealed class RawFrames : IDisposable
 {
+    private static readonly TimeSpan Slice = TimeSpan.FromMilliseconds(250);
+
     private readonly string _path;
     private readonly FfmpegProcess _ffmpeg;
     private readonly TimeSpan _limit;
     private readonly CancellationToken _cancellation;
+    private int _slices;
+    private volatile bool _isStalled;
 
     /// <summary>Starts ffmpeg on a video.</summary>
     /// <param name="path">The video.</param>
@@ -34,9 +38,9 @@ internal sealed class RawFrames : IDisposable
     public bool Read(Span<byte> frame)
     {
         _cancellation.ThrowIfCancellationRequested();
-        // Should ffmpeg stand still, its end ends the read.
         int read;
-        using (var watch = new Timer(_ => _ffmpeg.Kill(), null, _limit, Timeout.InfiniteTimeSpan))
+        _slices = 0;
+        using (var stall = new Timer(Count, null, Slice, Slice))
         {
             read = _ffmpeg.Output.ReadAtLeast(frame, frame.Length, throwOnEndOfStream: false);
         }
@@ -46,6 +50,11 @@ internal sealed class RawFrames : IDisposable
             return true;
         }
 
+        if (_isStalled)
+        {
+            throw new NablaGenException($"{_path}: ffmpeg has given no frame for {_limit.TotalSeconds:0} s and was ended");
+        }
+
         return _ffmpeg.Wait(_limit) && read == 0 && _ffmpeg.ExitCode == 0
             ? false
             : throw new NablaGenException($"{_path}: ffmpeg cannot read it: {_ffmpeg.Reason}");
@@ -53,4 +62,14 @@ internal sealed class RawFrames : IDisposable
 
     /// <summary>Ends ffmpeg.</summary>
     public void Dispose() => _ffmpeg.Dispose();
+
+    // In slices, as FfmpegProcess counts its limits. Should ffmpeg stand still, its end ends the read.
+    private void Count(object? state)
+    {
+        if (Interlocked.Increment(ref _slices) * Slice >= _limit)
+        {
+            _isStalled = true;
+            _ffmpeg.Kill();
+        }
+    }
 }

@@ -44,7 +44,7 @@ public sealed class FfmpegCommandTests(GoldenModelFixture model) : IClassFixture
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "TMPDIR is Unix's");
         var temporary = Directory.CreateDirectory(_folder["a \"quoted' $(folder) that is far longer than the path of a socket may be " + new string('x', 120)]).FullName;
-        var run = Run(new() { ["TMPDIR"] = temporary }, "generate", "--prompt", "x", "--output", "a.mp4");
+        var run = RunIn(new() { ["TMPDIR"] = temporary }, "generate", "--prompt", "x", "--output", "a.mp4");
         Assert.Equal((0, ""), (run.ExitCode, run.Error));
         Assert.Equal(5, VideoProbe.Read(_folder["a.mp4"]).FrameCount);
         Assert.DoesNotContain(Directory.GetFiles(temporary), file => !Path.GetFileName(file).StartsWith("clr-debug-pipe") && !Path.GetFileName(file).StartsWith("dotnet-diagnostic"));
@@ -58,11 +58,11 @@ public sealed class FfmpegCommandTests(GoldenModelFixture model) : IClassFixture
         Assert.SkipWhen(OperatingSystem.IsWindows(), "the stand-in is a shell script");
         StandIn("ffmpeg", script);
         var environment = new Dictionary<string, string?> { ["NABLAGEN_FFMPEG"] = _folder["bin"], ["COLUMNS"] = "500" };
-        var doctor = Run(environment, "doctor");
+        var doctor = RunIn(environment, "doctor");
         Assert.Equal(1, doctor.ExitCode);
         Assert.Contains("FAIL  ffmpeg", doctor.Output);
         Assert.Contains(expected, doctor.Output.ReplaceLineEndings(" ").Replace("  ", ""));
-        var generate = Run(environment, "generate", "--prompt", "x", "--output", "a.mp4");
+        var generate = RunIn(environment, "generate", "--prompt", "x", "--output", "a.mp4");
         Assert.Equal(1, generate.ExitCode);
         Assert.Contains(expected, generate.Error);
         Assert.DoesNotContain(_folder.Files, file => file.EndsWith(".partial") || file.EndsWith(".mp4"));
@@ -73,10 +73,12 @@ public sealed class FfmpegCommandTests(GoldenModelFixture model) : IClassFixture
     {
         Assert.SkipUnless(OperatingSystem.IsLinux() && File.Exists("/usr/bin/strace"), "needs strace");
         Assert.Equal(0, Run("generate", "--prompt", "x", "--output", "a.mp4").ExitCode);
-        using var strace = Process.Start(new ProcessStartInfo("strace", [
+        string[] arguments =
+        [
             "-f", "--seccomp-bpf", "-y", "-e", "trace=fsync,fdatasync,rename,renameat,renameat2", "-o", _folder["calls"],
             "dotnet", Path.Combine(AppContext.BaseDirectory, "nablagen.dll"), "decode", _folder["a.latents.safetensors"], "--model", model.Path, "--output", _folder["b.mp4"],
-        ]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        ];
+        using var strace = Process.Start(new ProcessStartInfo("strace", arguments) { RedirectStandardOutput = true })!;
         strace.StandardOutput.ReadToEnd();
         strace.WaitForExit();
         Assert.SkipUnless(strace.ExitCode == 0, "strace may not be used here");
@@ -102,9 +104,9 @@ public sealed class FfmpegCommandTests(GoldenModelFixture model) : IClassFixture
 
     public void Dispose() => _folder.Dispose();
 
-    private NablaGenProcess Run(params string[] arguments) => Run([], arguments);
+    private NablaGenProcess Run(params string[] arguments) => RunIn(new Dictionary<string, string?>(), arguments);
 
-    private NablaGenProcess Run(Dictionary<string, string?> environment, params string[] arguments) =>
+    private NablaGenProcess RunIn(Dictionary<string, string?> environment, params string[] arguments) =>
         NablaGenProcess.Run([.. arguments, "--model", model.Path], _folder.Path, environment);
 
     // A folder with both programs, of which one does something else first; $real is the real one.

@@ -56,10 +56,9 @@ internal static class Clip
         if (!OperatingSystem.IsWindows())
         {
             File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-            if (program != "ffmpeg")
-            {
-                File.CreateSymbolicLink(Path.Combine(place, "ffmpeg"), FfmpegTools.Find().Ffmpeg);
-            }
+            var tools = FfmpegTools.Find();
+            var (other, real) = program == "ffmpeg" ? ("ffprobe", tools.Ffprobe!) : ("ffmpeg", tools.Ffmpeg);
+            File.CreateSymbolicLink(Path.Combine(place, other), real);
         }
 
         return FfmpegTools.Find(place, Environment.GetEnvironmentVariable("PATH"));

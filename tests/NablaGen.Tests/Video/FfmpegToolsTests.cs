@@ -74,7 +74,7 @@ public class FfmpegToolsTests
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "the stand-in for ffmpeg is a shell script");
         using var folder = new TempFolder();
-        var tools = Clip.Script(folder, "[[ \"$*\" == *-encoders* ]] && echo ' V..... h264_v4l2m2m  V4L2 (codec h264)'; exit 1");
+        var tools = Clip.Script(folder, "[[ \"$*\" == *-encoders* ]] && echo ' V..... h264_v4l2m2m  V4L2 (codec h264)' && exit 0; exit 1");
 
         var error = Assert.Throws<NablaGenException>(() => Mp4Writer.CheckTarget(folder["video.mp4"], tools, TestContext.Current.CancellationToken));
 

@@ -63,6 +63,7 @@ public class PictureFileTests
         Assert.Equal(text, PictureFile.ReadTexts(folder["still.png"]));
 
         // As NablaGen 0.1 wrote them: iTXt with neither a language nor a translated keyword, behind the header.
+        PictureFile.SavePng(folder["still.png"], 4, 4, Clip.Noise(4, 4, 0));
         File.WriteAllBytes(folder["old.png"], PngBytes.WithChunk(File.ReadAllBytes(folder["still.png"]), "iTXt", "Comment\0\0\0\0\0older"u8));
         Assert.Equal("older", PictureFile.ReadTexts(folder["old.png"])["Comment"]);
     }
