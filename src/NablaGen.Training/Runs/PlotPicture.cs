@@ -26,13 +26,15 @@ internal static class PlotPicture
             // Before the first label is made, which takes it from there.
             Font.Use();
             var plots = new Multiplot();
-            plots.Reset();
             foreach (var plot in draw())
             {
                 plot.Grid.MajorLineColor = Grid;
+                plot.Axes.Left.MinorTickStyle.Length = 0;
                 plots.Subplots.Add(plot);
             }
 
+            // The empty one that it begins with.
+            plots.Subplots.RemoveAt(0);
             using var image = plots.Render(width, height);
             var png = image.GetImageBytes(ImageFormat.Png, 100);
             OutputFile.Write(path, file => file.Write(png));

@@ -33,7 +33,7 @@ public static class QualityPlot
 
     private static Plot Success(EvaluationReport report)
     {
-        var plot = Panel("right in everything (filled: seen, hollow: held out)", 0, 1, value => string.Create(CultureInfo.InvariantCulture, $"{100 * value:0}%"));
+        var plot = Panel("right in everything asked for", 0, 1, value => string.Create(CultureInfo.InvariantCulture, $"{100 * value:0}%"));
         plot.Title($"{report.Recipe.Model}: quality against density", 16);
         Points(plot, report, one => one.HeldOut.Success, hollow: true);
         Points(plot, report, one => one.Seen.Success, hollow: false);
@@ -48,6 +48,15 @@ public static class QualityPlot
             });
         }
 
+        plot.Legend.ManualItems.Add(new LegendItem
+        {
+            LabelText = "hollow: held-out combinations",
+            MarkerShape = MarkerShape.OpenCircle,
+            MarkerSize = MarkerSize,
+            MarkerLineColor = Families[0].Colour,
+            MarkerLineWidth = 1,
+        });
+        (plot.Legend.ShadowColor, plot.Legend.OutlineColor) = (Colors.Transparent, PlotPicture.Grid);
         plot.ShowLegend(Alignment.LowerRight, Orientation.Vertical);
         return plot;
     }
@@ -69,9 +78,11 @@ public static class QualityPlot
         plot.Axes.Left.TickGenerator = new NumericAutomatic { LabelFormatter = text };
         plot.Axes.Bottom.TickGenerator = new NumericManual(
             [.. Enumerable.Range(0, 11).Select(i => i / 10.0)], [.. Enumerable.Range(0, 11).Select(i => (i / 10.0).ToString("0.0", CultureInfo.InvariantCulture))]);
-        // Room for markers at the edges.
+        // Room for markers at the edges, and above for their names.
         double margin = (high - low) * 0.06;
-        plot.Axes.SetLimits(-0.03, 1.05, low - margin, high + margin);
+        plot.Axes.SetLimits(-0.03, 1.05, low - margin, high + 2 * margin);
+        // The same for both, so that a density is at one place.
+        plot.Layout.Fixed(new PixelPadding(left: 70, right: 30, bottom: 45, top: 40));
         return plot;
     }
 
