@@ -16,12 +16,15 @@ internal static partial class CommandRunner
         Recursive = true,
     };
 
+    // An argument that begins with @ is what it says, such as a prompt, and not the name of a file with more arguments.
+    private static readonly ParserConfiguration Plainly = new() { ResponseFileTokenReplacer = null };
+
     private static readonly TimeSpan InterruptGrace = TimeSpan.FromSeconds(0.1);
 
     public static int Run(RootCommand root, string[] args)
     {
         root.Add(Verbose);
-        var parsed = root.Parse(args);
+        var parsed = root.Parse(args, Plainly);
         // A directive such as [suggest] has its own say about what follows it.
         if (parsed.Errors.Count > 0 && !root.Directives.Any(directive => parsed.GetResult(directive) is not null))
         {

@@ -69,7 +69,7 @@ internal sealed class CompareCommand
         // One seed for all prompts, and for all expressions in any case.
         var requests = Requests(parsed.GetValue(_prompts), flags with { Seed = flags.Seed ?? Random.Shared.Next() }, expressions, model);
 
-        var folder = OutputFolder(parsed.GetValue(_outputDir));
+        var folder = OutputFolder(parsed.GetValue(_outputDir), cancellation);
         using var pipeline = _model.Pipeline(parsed, model, keepLoaded: true);
         var prepared = ProgressReport.Run(progress => pipeline.Prepare([.. requests.Select(row => row[0])], progress, cancellation));
 
@@ -89,7 +89,7 @@ internal sealed class CompareCommand
 
         if (reports.Count > 1)
         {
-            ComparisonIndex.Save(folder, reports);
+            ComparisonIndex.Save(folder, reports, cancellation);
         }
 
         Write(folder, reports);
@@ -139,7 +139,7 @@ internal sealed class CompareCommand
         return request;
     }
 
-    private static string OutputFolder(string? named)
+    private static string OutputFolder(string? named, CancellationToken cancellation)
     {
         var folder = named ?? DefaultFolder;
         for (var n = 2; named is null && Path.Exists(folder); n++)
@@ -147,7 +147,7 @@ internal sealed class CompareCommand
             folder = $"{DefaultFolder}-{n}";
         }
 
-        Comparison.CheckFolder(folder);
+        Comparison.CheckFolder(folder, cancellation);
         return folder;
     }
 

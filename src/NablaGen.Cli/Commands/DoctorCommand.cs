@@ -20,11 +20,11 @@ internal static class DoctorCommand
         {
             model,
         };
-        command.SetAction((parsed, _) => Task.FromResult(Run(parsed.GetValue(model))));
+        command.SetAction((parsed, cancellation) => Task.FromResult(Run(parsed.GetValue(model), cancellation)));
         return command;
     }
 
-    private static int Run(string? model)
+    private static int Run(string? model, CancellationToken cancellation)
     {
         var healthy = true;
         void Check(string name, Func<string> look)
@@ -44,8 +44,8 @@ internal static class DoctorCommand
         Check("libtorch", LibTorch);
         Check("device", Devices);
         Check("memory", () => $"{GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 1073741824.0:0.0} GiB");
-        Check("ffmpeg", Ffmpeg);
-        Check("ffprobe", () => FfmpegTools.Find().Ffprobe ?? throw new NablaGenException($"not found beside ffmpeg or on PATH: {FfmpegTools.InstallCommand}"));
+        Check("ffmpeg", () => Ffmpeg(cancellation));
+        Check("ffprobe", () => Ffprobe(cancellation));
         Check("model", () => Model(model));
         return healthy ? ExitCode.Done : ExitCode.Failed;
     }
@@ -63,12 +63,37 @@ internal static class DoctorCommand
         return TorchRuntime.HasCuda ? $"{cuda.device_count()} CUDA device(s), and a {cpu}" : $"{cpu}; no CUDA device";
     }
 
-    private static string Ffmpeg()
+    // Makes a video of one frame, as a generation does before its work.
+    private static string Ffmpeg(CancellationToken cancellation)
     {
         var tools = FfmpegTools.Find();
+        Mp4Writer.CheckTarget(Path.Combine(Folder(), "nablagen-doctor.mp4"), tools, cancellation);
         // "ffmpeg version 5.1.9-0+deb12u1 Copyright (c) ..."
-        var version = tools.Version.Split(' ') is ["ffmpeg", "version", var number, ..] ? number : tools.Version;
-        return $"{version} at {tools.Ffmpeg}, H.264 through {tools.PickH264Encoder()}";
+        var line = tools.ReadVersion(cancellation);
+        var version = line.Split(' ') is ["ffmpeg", "version", var number, ..] ? number : line;
+        return $"{version} at {tools.Ffmpeg}, H.264 through {tools.PickH264Encoder(cancellation)}";
+    }
+
+    private static string Ffprobe(CancellationToken cancellation)
+    {
+        var tools = FfmpegTools.Find();
+        tools.CheckFfprobe(cancellation);
+        return tools.Ffprobe!;
+    }
+
+    // Where videos go if nothing else is said; where nothing can be written there, ffmpeg is tried in the temporary folder.
+    private static string Folder()
+    {
+        var current = Environment.CurrentDirectory;
+        try
+        {
+            using var probe = new FileStream(Path.Combine(current, $"{Guid.NewGuid():N}.partial"), FileMode.CreateNew, FileAccess.Write, FileShare.None, 1, FileOptions.DeleteOnClose);
+            return current;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return Path.GetTempPath();
+        }
     }
 
     private static string Model(string? named)

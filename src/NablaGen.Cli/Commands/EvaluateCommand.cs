@@ -105,7 +105,7 @@ internal sealed class EvaluateCommand
         if (parsed.GetValue(_keepVideos) || parsed.GetValue(_keepStrips))
         {
             kept = new KeptClips(folder, parsed.GetValue(_keepVideos), parsed.GetValue(_keepStrips));
-            kept.Check();
+            kept.Check(cancellation);
         }
 
         var report = Evaluate(parsed, plan, model, rows, kept, cancellation);

@@ -66,7 +66,7 @@ internal sealed class GenerateCommand
     {
         // What can be wrong with the flags alone comes first, then the model, then libtorch.
         var flags = _options.Read(parsed);
-        var from = RecipeSource.Read(parsed.GetValue(_from));
+        var from = RecipeSource.Read(parsed.GetValue(_from), cancellation);
         if (flags.Prompt is null && from is null)
         {
             throw new InvalidRequestException("say what to show with --prompt, or name a video to make again with --from");

@@ -21,7 +21,8 @@ internal sealed class RecipeSource
 
     /// <summary>Reads the file; null where none is named.</summary>
     /// <exception cref="NablaGenException">It carries no recipe.</exception>
-    public static RecipeSource? Read(string? path) => path is null ? null : new RecipeSource(path, RecipeFile.Read(path));
+    public static RecipeSource? Read(string? path, CancellationToken cancellation) =>
+        path is null ? null : new RecipeSource(path, RecipeFile.Read(path, cancellation));
 
     /// <summary>The request: flags first, then the recipe, then the model's defaults.</summary>
     public GenerationRequest Request(PartialRequest flags, GenerationDefaults defaults) =>

@@ -1,4 +1,5 @@
 using NablaGen.Video;
+using NablaGen.Video.Pictures;
 using static TorchSharp.torch;
 
 namespace NablaGen.Training.Runs;
@@ -23,26 +24,10 @@ public static class ClipSheet
         return cat([.. rows], 1).unsqueeze(1).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Writes a picture as a PNG. Returns what is in the way where pictures cannot be made (SkiaSharp's native library is missing).</summary>
+    /// <summary>Writes a picture as a PNG.</summary>
     /// <param name="path">The PNG.</param>
     /// <param name="picture">[3, 1, H, W]</param>
-    public static string? Save(string path, Tensor picture)
-    {
-        string? trouble = null;
-        FrameConversion.ForEachFrame(picture, rgb =>
-        {
-            try
-            {
-                StillWriter.SavePng(path, (int)picture.shape[3], (int)picture.shape[2], rgb);
-            }
-            catch (Exception e) when (IsNoSkia(e))
-            {
-                trouble = e.GetBaseException().Message.Split('\n')[0];
-            }
-        });
-        return trouble;
-    }
-
-    /// <summary>Whether an error says that SkiaSharp does not load here.</summary>
-    internal static bool IsNoSkia(Exception e) => e is DllNotFoundException or TypeInitializationException or BadImageFormatException;
+    /// <exception cref="NablaGenException">It cannot be written.</exception>
+    public static void Save(string path, Tensor picture) =>
+        FrameConversion.ForEachFrame(picture, rgb => PictureFile.SavePng(path, (int)picture.shape[3], (int)picture.shape[2], rgb));
 }

@@ -13,7 +13,6 @@ namespace NablaGen.Training.Runs;
 public sealed class TrainingRun(ITrainer trainer, string folder, ITrainingProgress progress)
 {
     private readonly TrainingFolder _files = new(folder, trainer.Name);
-    private bool _pictures = true;
 
     /// <summary>Trains.</summary>
     /// <param name="limits">How long.</param>
@@ -113,7 +112,7 @@ public sealed class TrainingRun(ITrainer trainer, string folder, ITrainingProgre
         var quality = trainer.Export(folder);
         progress.OnNote($"the averaged weights are in {folder}{(quality.Length > 0 ? ": " : "")}{quality}");
         WritePicture();
-        if (_pictures && LossPlot.Save(_files.Plot, trainer.Name, log.Course) is { } trouble)
+        if (LossPlot.Save(_files.Plot, trainer.Name, log.Course) is { } trouble)
         {
             progress.OnNote($"no {Path.GetFileName(_files.Plot)}: {trouble}");
         }
@@ -121,11 +120,6 @@ public sealed class TrainingRun(ITrainer trainer, string folder, ITrainingProgre
 
     private void WritePicture()
     {
-        if (!_pictures)
-        {
-            return;
-        }
-
         using var picture = trainer.Picture();
         if (picture is null)
         {
@@ -134,14 +128,7 @@ public sealed class TrainingRun(ITrainer trainer, string folder, ITrainingProgre
 
         NativeHeap.Collect();
         var path = _files.Picture(trainer.Step);
-        if (ClipSheet.Save(path, picture) is { } trouble)
-        {
-            _pictures = false;
-            progress.OnNote($"no pictures here: {trouble}");
-        }
-        else
-        {
-            progress.OnNote($"picture {path}");
-        }
+        ClipSheet.Save(path, picture);
+        progress.OnNote($"picture {path}");
     }
 }

@@ -33,10 +33,26 @@ internal static class OutputFile
     /// <summary>A name of its own beside the target, so that two runs that write the same file cannot mix.</summary>
     public static string Aside(string target) => $"{target}.{Guid.NewGuid().ToString("N")[..8]}.partial";
 
-    /// <summary>Gives the finished file its name, over one that has it.</summary>
+    /// <summary>
+    /// Gives the finished file its name, over one that has it, once its contents are on the disk: after a power cut a name never stands on
+    /// an empty file.
+    /// </summary>
     /// <exception cref="NablaGenException">It cannot be renamed (on Windows: the old one is open in a player); it is kept, and the message says where.</exception>
     public static void Rename(string partial, string target)
     {
+        try
+        {
+            // Written by another program, perhaps: flushing any handle flushes the file.
+            using (var file = File.OpenHandle(partial, FileMode.Open, FileAccess.ReadWrite))
+            {
+                RandomAccess.FlushToDisk(file);
+            }
+        }
+        catch (Exception e) when (IsOfFiles(e))
+        {
+            throw new NablaGenException($"{target}: cannot be written to the disk ({e.Message}); the file so far is {partial}", e);
+        }
+
         try
         {
             File.Move(partial, target, overwrite: true);

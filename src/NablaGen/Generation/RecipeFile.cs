@@ -1,5 +1,6 @@
 using System.Text.Json;
 using NablaGen.Video;
+using NablaGen.Video.Pictures;
 using NablaGen.Weights;
 
 namespace NablaGen.Generation;
@@ -9,8 +10,9 @@ public static class RecipeFile
 {
     /// <summary>Reads the recipe that a video, a picture, saved latents or a <c>.json</c> of ours carries.</summary>
     /// <param name="path">Any of the files that a run writes; a video may have been copied into another format that keeps its tags.</param>
+    /// <param name="cancellation">Ends ffprobe, which reads videos.</param>
     /// <exception cref="NablaGenException">There is no such file, it cannot be read, or it carries no recipe.</exception>
-    public static Recipe Read(string path)
+    public static Recipe Read(string path, CancellationToken cancellation = default)
     {
         if (!File.Exists(path))
         {
@@ -21,8 +23,8 @@ public static class RecipeFile
         {
             ".json" => Text(path),
             ".safetensors" => Latents(path),
-            ".png" => Tag(PngText.Read(path)),
-            _ => Tag(VideoProbe.Read(path).Tags),
+            ".png" => Tag(PictureFile.ReadTexts(path)),
+            _ => Tag(VideoProbe.Read(path, cancellation: cancellation).Tags),
         };
         return json is not null && IsRecipe(json)
             ? Recipe.Parse(json, path)

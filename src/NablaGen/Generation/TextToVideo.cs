@@ -53,7 +53,7 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
     {
         var clock = Clock(progress);
         clock.Start(GenerationStage.Check);
-        CheckOutput(request, output, latentsPath ??= LatentFile.PathBeside(output));
+        CheckOutput(request, output, latentsPath ??= LatentFile.PathBeside(output), cancellation);
         return Make(request, output, latentsPath, observer, clock, cancellation);
     }
 
@@ -101,7 +101,7 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
         PreparedRequest prepared, string output, string? latentsPath = null, IGenerationProgress? progress = null,
         ISamplingObserver? observer = null, CancellationToken cancellation = default)
     {
-        CheckOutput(prepared.Request, output, latentsPath ??= LatentFile.PathBeside(output));
+        CheckOutput(prepared.Request, output, latentsPath ??= LatentFile.PathBeside(output), cancellation);
         return Generate(prepared, output, latentsPath, _memory.Plan([prepared.Request]), observer, Clock(progress), cancellation);
     }
 
@@ -119,7 +119,7 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
         var clock = Clock(progress);
         clock.Start(GenerationStage.Check);
         var (latents, recipe) = LatentFile.Load(latentsPath, model);
-        VideoOutput.Check(output, recipe.Frames);
+        VideoOutput.Check(output, recipe.Frames, cancellation);
         model.CheckVae();
         var plan = _memory.PlanDecoding(latents.shape);
         if (device.type == DeviceType.CUDA)
@@ -185,9 +185,9 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
         return plan;
     }
 
-    private static void CheckOutput(GenerationRequest request, string output, string latentsPath)
+    private static void CheckOutput(GenerationRequest request, string output, string latentsPath, CancellationToken cancellation)
     {
-        VideoOutput.Check(output, request.Frames);
+        VideoOutput.Check(output, request.Frames, cancellation);
         OutputFile.Prepare(latentsPath, ".safetensors");
     }
 

@@ -1,5 +1,6 @@
 using NablaGen.Files;
 using NablaGen.Video;
+using NablaGen.Video.Pictures;
 using static TorchSharp.torch;
 
 namespace NablaGen.Generation;
@@ -22,7 +23,7 @@ internal sealed class VideoOutput : IDisposable
     public int FramesWritten { get; private set; }
 
     /// <summary>Sees before the work that the file can be written.</summary>
-    public static void Check(string path, int frames)
+    public static void Check(string path, int frames, CancellationToken cancellation)
     {
         if (!IsStill(path) && !Path.GetExtension(path).Equals(".mp4", StringComparison.OrdinalIgnoreCase))
         {
@@ -31,7 +32,7 @@ internal sealed class VideoOutput : IDisposable
 
         if (!IsStill(path))
         {
-            Mp4Writer.CheckTarget(path);
+            Mp4Writer.CheckTarget(path, cancellation: cancellation);
         }
         else if (frames == 1)
         {
@@ -78,7 +79,7 @@ internal sealed class VideoOutput : IDisposable
         }
         else if (_path is not null)
         {
-            StillWriter.SavePng(_path, _recipe.Width, _recipe.Height, _still,
+            PictureFile.SavePng(_path, _recipe.Width, _recipe.Height, _still,
                 new Dictionary<string, string> { ["Title"] = _recipe.Prompt, ["Comment"] = _recipe.ToJson() });
         }
     }

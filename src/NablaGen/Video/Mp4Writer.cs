@@ -1,6 +1,3 @@
-using System.Text;
-using FFMpegCore;
-using FFMpegCore.Enums;
 using NablaGen.Files;
 
 namespace NablaGen.Video;
@@ -20,38 +17,39 @@ public sealed class Mp4Writer : IDisposable
     // Ctrl-C goes to ffmpeg as well as to us, and it may be gone before our own handler has run.
     private static readonly TimeSpan InterruptGrace = TimeSpan.FromMilliseconds(500);
 
+    private static readonly TimeSpan Grace = TimeSpan.FromSeconds(2);
+
+    private const string TrialEnding = ".trial.partial";
+    private static readonly TimeSpan TrialAge = TimeSpan.FromMinutes(10);
+
     private readonly string _target;
     private readonly string _partial;
-    private readonly string _metadata;
     private readonly int _frameBytes;
+    private readonly TimeSpan _limit;
+    private readonly FfmpegProcess _ffmpeg;
     private readonly FramePipe _frames;
-    private readonly FfmpegErrors _errors = new();
-    private readonly Task<bool> _ffmpeg;
-    private readonly Action _cancelProcessor;
+    private readonly TagsFile _tags;
     private readonly CancellationToken _cancellation;
-    private readonly CancellationTokenRegistration _registration;
-    private Exception? _startFailure;
     private bool _completed;
     private bool _disposed;
 
     private Mp4Writer(
-        string target, int width, int height, string rate, string encoder, string metadata, FfmpegTools tools, CancellationToken cancellation)
+        string target, string partial, int width, int height, string rate, string encoder, IReadOnlyDictionary<string, string> metadata,
+        FfmpegTools tools, TimeSpan limit, CancellationToken cancellation)
     {
-        _target = target;
-        _partial = OutputFile.Aside(target);
-        _metadata = metadata;
-        _frameBytes = width * height * 3;
-        _cancellation = cancellation;
-        _frames = new FramePipe($"-f rawvideo -pixel_format rgb24 -video_size {width}x{height} -framerate {rate}");
+        (_target, _partial, _frameBytes, _limit, _cancellation) = (target, partial, width * height * 3, limit, cancellation);
+        _tags = TagsFile.Write(partial.Insert(target.Length, ".tags"), metadata);
+        try
+        {
+            _ffmpeg = FfmpegProcess.Start(tools.Ffmpeg, Mp4Arguments.Of(width, height, rate, encoder, _tags.Path, _partial), cancellation);
+        }
+        catch
+        {
+            _tags.Dispose();
+            throw;
+        }
 
-        var processor = FFMpegArguments
-            .FromPipeInput(_frames, options => options.WithCustomArgument("-hide_banner -nostdin -loglevel error -xerror"))
-            .AddFileInput(FfmpegText.QuotedFile(metadata), verifyExists: false, options => options.ForceFormat("ffmetadata"))
-            .OutputToFile(FfmpegText.QuotedFile(_partial), overwrite: true, options => Encode(options, encoder, width * height))
-            .NotifyOnError(_errors.Add)
-            .CancellableThrough(out _cancelProcessor);
-        _ffmpeg = RunAsync(processor, FfmpegTools.OptionsFor(tools.Ffmpeg));
-        _registration = cancellation.Register(Kill);
+        _frames = new FramePipe(_ffmpeg.Input);
     }
 
     /// <summary>How many frames were written so far.</summary>
@@ -62,14 +60,36 @@ public sealed class Mp4Writer : IDisposable
     /// is an ffmpeg with an H.264 encoder, and a trial frame goes all the way through. Leaves nothing but the folder.
     /// </summary>
     /// <param name="path">The MP4 to be written.</param>
-    /// <param name="tools">The ffmpeg to use; <see cref="FfmpegTools.Find()"/> if null.</param>
+    /// <param name="tools">The ffmpeg to use; <see cref="FfmpegTools.Find()"/> if null. It is tried once a process and folder.</param>
+    /// <param name="cancellation">Ends ffmpeg.</param>
     /// <exception cref="NablaGenException">One of these fails; the message says which.</exception>
-    public static void CheckTarget(string path, FfmpegTools? tools = null)
+    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    public static void CheckTarget(string path, FfmpegTools? tools = null, CancellationToken cancellation = default)
     {
-        const int Side = 256; // hardware encoders refuse very small frames
-        using var trial = Open(path, Side, Side, fps: 16, tools: tools);
-        trial.WriteFrame(new byte[Side * Side * 3]);
-        trial.Finish();
+        cancellation.ThrowIfCancellationRequested();
+        var target = OutputFile.Prepare(path, ".mp4");
+        tools ??= FfmpegTools.Find();
+        var folder = Path.GetDirectoryName(target)!;
+        if (tools.HasWrittenTo(folder))
+        {
+            return;
+        }
+
+        DiscardOldTrials(folder);
+        // Where libx264 works, as it nearly always does, ffmpeg is started once. If not: is it the encoder, or the place?
+        var encoder = tools.KnownEncoder ?? FfmpegTools.BestEncoder;
+        var failure = Try(target, encoder, tools, cancellation);
+        if (failure is not null && tools.PickH264Encoder(cancellation) is var other && other != encoder)
+        {
+            (encoder, failure) = (other, Try(target, other, tools, cancellation));
+        }
+
+        if (failure is not null)
+        {
+            throw failure;
+        }
+
+        tools.Remember(encoder, folder);
     }
 
     /// <summary>Starts ffmpeg for a video.</summary>
@@ -108,13 +128,14 @@ public sealed class Mp4Writer : IDisposable
         cancellation.ThrowIfCancellationRequested();
         var target = OutputFile.Prepare(path, ".mp4");
         tools ??= FfmpegTools.Find();
-        var encoder = tools.PickH264Encoder();
-        return new Mp4Writer(target, width, height, FfmpegText.Rate(fps), encoder, WriteMetadata(metadata), tools, cancellation);
+        var encoder = tools.PickH264Encoder(cancellation);
+        return new Mp4Writer(
+            target, OutputFile.Aside(target), width, height, FfmpegText.Rate(fps), encoder, metadata, tools, tools.StallLimit, cancellation);
     }
 
     /// <summary>Adds a frame. Blocks while ffmpeg is behind, so that only a few frames are held.</summary>
     /// <param name="rgb24">height × width × 3 bytes: rows from the top, pixels from the left, red, green, blue. Copied.</param>
-    /// <exception cref="NablaGenException">ffmpeg has failed; the message holds its own last line.</exception>
+    /// <exception cref="NablaGenException">ffmpeg has failed; the message holds its own reason.</exception>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
     public void WriteFrame(ReadOnlySpan<byte> rgb24)
     {
@@ -125,16 +146,25 @@ public sealed class Mp4Writer : IDisposable
         }
 
         _cancellation.ThrowIfCancellationRequested();
-        if (!_frames.Write(rgb24, _cancellation))
+        _tags.DiscardOnceRead(_partial);
+        try
         {
-            throw Failure();
+            if (!_frames.Write(rgb24, _limit, _cancellation))
+            {
+                throw Failure();
+            }
+        }
+        catch (TimeoutException e)
+        {
+            _ffmpeg.Kill();
+            throw new NablaGenException($"{_target}: ffmpeg has taken no frame for {_limit.TotalSeconds:0} s and was ended", e);
         }
 
         FramesWritten++;
     }
 
     /// <summary>Waits until ffmpeg has written everything and gives the file its name. No frame can follow.</summary>
-    /// <exception cref="NablaGenException">ffmpeg has failed (the message holds its own last line), or the file cannot be renamed.</exception>
+    /// <exception cref="NablaGenException">ffmpeg has failed (the message holds its own reason), or the file cannot be renamed.</exception>
     /// <exception cref="OperationCanceledException">The run was cancelled; there is no file.</exception>
     public void Complete()
     {
@@ -159,111 +189,83 @@ public sealed class Mp4Writer : IDisposable
         }
 
         _disposed = true;
-        _registration.Dispose();
         if (!_completed)
         {
-            Kill();
-            _frames.Close();
-            _ffmpeg.GetAwaiter().GetResult();
+            _ffmpeg.Kill();
+        }
+
+        _frames.Close();
+        _ffmpeg.Dispose();
+        if (!_completed)
+        {
             OutputFile.Discard(_partial);
         }
 
-        OutputFile.Discard(_metadata);
+        _tags.Dispose();
+    }
+
+    // Why a frame does not get through; null where it does.
+    private static NablaGenException? Try(string target, string encoder, FfmpegTools tools, CancellationToken cancellation)
+    {
+        // Hardware encoders refuse very small frames.
+        const int Side = 256;
+        var partial = $"{target}.{Guid.NewGuid().ToString("N")[..8]}{TrialEnding}";
+        using var trial = new Mp4Writer(
+            target, partial, Side, Side, "16/1", encoder, new Dictionary<string, string>(), tools, tools.AnswerLimit, cancellation);
+        try
+        {
+            trial.WriteFrame(new byte[Side * Side * 3]);
+            trial.Finish();
+            return null;
+        }
+        catch (NablaGenException e) when (trial._ffmpeg.HasEnded)
+        {
+            return e;
+        }
+    }
+
+    // What processes that were killed in the middle of a trial have left; a trial that is alive ends within its limit.
+    private static void DiscardOldTrials(string folder)
+    {
+        foreach (var file in Directory.EnumerateFiles(folder, "*" + TrialEnding))
+        {
+            if (DateTime.UtcNow - File.GetLastWriteTimeUtc(file) > TrialAge)
+            {
+                OutputFile.Discard(file);
+            }
+        }
     }
 
     private void Finish()
     {
         _frames.Close();
-        if (!_ffmpeg.GetAwaiter().GetResult())
+        if (!_ffmpeg.Wait(_limit))
+        {
+            throw new NablaGenException($"{_target}: ffmpeg has not finished the file {_limit.TotalSeconds:0} s after the last frame and was ended");
+        }
+
+        if (_ffmpeg.ExitCode != 0 || _frames.IsBroken)
         {
             throw Failure();
         }
 
-        _cancellation.ThrowIfCancellationRequested();
         if (!Mp4Atoms.IsFastStart(_partial))
         {
-            throw new NablaGenException($"{_target}: ffmpeg wrote a damaged file: {_errors.Line}");
-        }
-    }
-
-    private static void Encode(FFMpegArgumentOptions options, string encoder, int pixels)
-    {
-        options.WithCustomArgument("-map 0:v:0 -map_metadata 1")
-            // RGB has no matrix of its own: BT.709 is converted to, and then said, in the frames and in the stream.
-            .WithCustomArgument("-vf \"scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp,"
-                + "format=yuv420p,setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709\"")
-            .WithCustomArgument("-color_range tv -colorspace bt709 -color_primaries bt709 -color_trc bt709")
-            .WithVideoCodec(encoder);
-        _ = encoder switch
-        {
-            "libx264" => options.WithConstantRateFactor(17).WithSpeedPreset(Speed.Medium),
-            "h264_nvenc" => options.WithCustomArgument("-rc vbr -cq 19 -b:v 0"),
-            // The others want a bit rate: 8 Mbit/s for 832x480, by area.
-            _ => options.WithVideoBitrate(Math.Max(1000, pixels / 50)),
-        };
-        options.ForcePixelFormat("yuv420p").WithFastStart().ForceFormat("mp4");
-    }
-
-    // ffmpeg reads the tags from a file: a command line could not hold them, and anyone on the machine could read it.
-    private static string WriteMetadata(IReadOnlyDictionary<string, string> metadata)
-    {
-        try
-        {
-            var file = Path.GetTempFileName();
-            File.WriteAllText(file, FfmpegText.Metadata(metadata), new UTF8Encoding(encoderShouldEmitUTF8Identifier: false));
-            return file;
-        }
-        catch (Exception e) when (OutputFile.IsOfFiles(e))
-        {
-            throw new NablaGenException($"{Path.GetTempPath()}: the temporary folder cannot be written: {e.Message}", e);
-        }
-    }
-
-    // True: ffmpeg ended well. Never throws, so that Dispose can wait for it.
-    private async Task<bool> RunAsync(FFMpegArgumentProcessor processor, FFOptions options)
-    {
-        try
-        {
-            return await processor.ProcessAsynchronously(throwOnError: false, options).ConfigureAwait(false);
-        }
-        catch (Exception e)
-        {
-            _startFailure = e;
-            return false;
-        }
-        finally
-        {
-            _frames.Close();
-        }
-    }
-
-    private void Kill()
-    {
-        try
-        {
-            _cancelProcessor();
-        }
-        catch (Exception e) when (e is IOException or ObjectDisposedException or InvalidOperationException)
-        {
-            // ffmpeg ended in the same moment.
+            throw new NablaGenException($"{_target}: ffmpeg wrote a damaged file: {_ffmpeg.Errors.Line ?? "it has no index"}");
         }
     }
 
     private Exception Failure()
     {
-        _ffmpeg.GetAwaiter().GetResult();
-        if (_cancellation.CanBeCanceled && _cancellation.WaitHandle.WaitOne(InterruptGrace))
+        // It may have closed its end and still be at work on its last words.
+        if (!_ffmpeg.Wait(Grace))
         {
-            return new OperationCanceledException(_cancellation);
+            _ffmpeg.Kill();
+            _ffmpeg.Wait(Grace);
         }
 
-        var reason = _startFailure switch
-        {
-            null => _errors.Line,
-            // FFMpegCore's pipe is a socket in the temporary folder, and those have short paths.
-            ArgumentOutOfRangeException => $"the temporary folder's path is too long for a pipe, set TMPDIR to a shorter one: {Path.GetTempPath()}",
-            _ => _startFailure.Message.ReplaceLineEndings(" "),
-        };
-        return new NablaGenException($"{_target}: ffmpeg failed: {reason}", _startFailure!);
+        return _cancellation.CanBeCanceled && _cancellation.WaitHandle.WaitOne(InterruptGrace)
+            ? new OperationCanceledException(_cancellation)
+            : new NablaGenException($"{_target}: ffmpeg failed: {_ffmpeg.Reason}");
     }
 }

@@ -1,17 +1,22 @@
+using System.Globalization;
 using System.Text.Json;
 using FFMpegCore;
-using FFMpegCore.Exceptions;
 
 namespace NablaGen.Video;
 
 /// <summary>Reads what a video file says of itself, with ffprobe.</summary>
 public static class VideoProbe
 {
+    // Counting reads the whole file, which may lie on a slow drive.
+    private const int CountingFactor = 10;
+
     /// <summary>Reads a video file's properties and counts its frames.</summary>
     /// <param name="path">The video, in any format that ffprobe knows.</param>
     /// <param name="tools">The ffmpeg whose ffprobe to use; <see cref="FfmpegTools.Find()"/> if null.</param>
+    /// <param name="cancellation">Ends ffprobe.</param>
     /// <exception cref="NablaGenException">There is no such file, no ffprobe, or the file holds no video that it can read.</exception>
-    public static VideoInfo Read(string path, FfmpegTools? tools = null)
+    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    public static VideoInfo Read(string path, FfmpegTools? tools = null, CancellationToken cancellation = default)
     {
         if (!File.Exists(path))
         {
@@ -19,60 +24,45 @@ public static class VideoProbe
         }
 
         tools ??= FfmpegTools.Find();
-        var options = FfmpegTools.OptionsFor(Ffprobe(tools));
-        using var alias = new Alias(path);
+        // All in one start: what FFMpegCore's reader wants, and the count of packets, of which each video frame has one.
+        string[] arguments =
+        [
+            "-hide_banner", "-loglevel", "error", "-print_format", "json", "-show_format", "-sexagesimal", "-show_streams", "-show_chapters",
+            "-select_streams", "v", "-count_packets", "-i", "file:" + Path.GetFullPath(path),
+        ];
+        var answer = FfmpegProcess.Ask(tools.NeedFfprobe(), arguments, tools.AnswerLimit * CountingFactor, cancellation);
+        if (answer.ExitCode != 0)
+        {
+            throw new NablaGenException($"{path}: not a video that ffprobe can read: {answer.Reason}");
+        }
+
         try
         {
-            var analysis = FFProbe.Analyse(alias.Path, options);
+            var analysis = FFProbe.FromJson(answer.Output);
             var video = analysis.PrimaryVideoStream ?? throw new NablaGenException($"{path}: the file holds no video");
             return new VideoInfo(
-                video.Width,
-                video.Height,
-                FFProbe.GetPackets(alias.Path, options, "-select_streams v:0").Packets.Count,
-                video.FrameRate,
+                video.Width ?? 0,
+                video.Height ?? 0,
+                CountPackets(answer.Output, video.Index),
+                video.RealFrameRate,
                 analysis.Duration,
-                video.CodecName,
-                video.PixelFormat,
+                video.CodecName ?? "unknown",
+                video.PixelFormat ?? "unknown",
                 video.ColorSpace,
                 Mp4Atoms.IsFastStart(path),
-                analysis.Format.Tags ?? []);
+                analysis.Format.Tags ?? new Dictionary<string, string>());
         }
-        catch (Exception e) when (e is FFMpegException or JsonException or FormatException or ArgumentException or NullReferenceException)
+        catch (Exception e) when (e is JsonException or FormatException or ArgumentException or InvalidOperationException or OverflowException
+            or KeyNotFoundException or NullReferenceException)
         {
-            var reason = (e as FFMpegException)?.FFMpegErrorOutput?.Split('\n').LastOrDefault(line => line.Length > 0) ?? e.Message;
-            throw new NablaGenException($"{path}: not a video that ffprobe can read: {reason}", e);
+            throw new NablaGenException($"{path}: not a video that ffprobe can read: its answer makes no sense ({e.Message.ReplaceLineEndings(" ")})", e);
         }
     }
 
-    /// <summary>The path of ffprobe.</summary>
-    /// <exception cref="NablaGenException">There is none.</exception>
-    internal static string Ffprobe(FfmpegTools tools) => tools.Ffprobe
-        ?? throw new NablaGenException($"{tools.Ffmpeg} has no ffprobe beside it: install a full ffmpeg ({FfmpegTools.InstallCommand})");
-
-    /// <summary>
-    /// A path fit for FFMpegCore's FFProbe, which puts it between double quotes and escapes nothing: for one that has such a quote
-    /// (never on Windows) a link to the file under a plain name.
-    /// </summary>
-    private sealed class Alias : IDisposable
+    private static int CountPackets(string json, int index)
     {
-        private readonly DirectoryInfo? _folder;
-
-        public Alias(string path)
-        {
-            Path = System.IO.Path.GetFullPath(path);
-            if (OperatingSystem.IsWindows() || !(Path.Contains('"') || Path.EndsWith('\\')))
-            {
-                return;
-            }
-
-            _folder = Directory.CreateTempSubdirectory("nablagen-");
-            var link = System.IO.Path.Combine(_folder.FullName, "video");
-            File.CreateSymbolicLink(link, Path);
-            Path = link;
-        }
-
-        public string Path { get; }
-
-        public void Dispose() => _folder?.Delete(recursive: true);
+        using var document = JsonDocument.Parse(json);
+        var stream = document.RootElement.GetProperty("streams").EnumerateArray().First(one => one.GetProperty("index").GetInt32() == index);
+        return int.Parse(stream.GetProperty("nb_read_packets").GetString()!, CultureInfo.InvariantCulture);
     }
 }

@@ -21,17 +21,18 @@ public sealed class VideoReader : IDisposable
     /// <summary>Opens a video.</summary>
     /// <param name="path">The video, in any format that ffmpeg knows.</param>
     /// <param name="tools">The ffmpeg to use; <see cref="FfmpegTools.Find()"/> if null.</param>
+    /// <param name="cancellation">Ends ffmpeg; the calls that follow throw <see cref="OperationCanceledException"/>.</param>
     /// <exception cref="NablaGenException">There is no such file, no ffmpeg, or the file holds no video that it can read.</exception>
-    public static VideoReader Open(string path, FfmpegTools? tools = null)
+    public static VideoReader Open(string path, FfmpegTools? tools = null, CancellationToken cancellation = default)
     {
         tools ??= FfmpegTools.Find();
-        var info = VideoProbe.Read(path, tools);
+        var info = VideoProbe.Read(path, tools, cancellation);
         string[] format =
         [
             // Each frame once, whatever its time.
             "-vf", "setpts=N/FRAME_RATE/TB,scale=flags=bicubic+accurate_rnd+full_chroma_int", "-pix_fmt", "rgb24",
         ];
-        return new VideoReader(info, new RawFrames(path, format, tools));
+        return new VideoReader(info, new RawFrames(path, format, tools, cancellation));
     }
 
     /// <summary>Reads the next frame.</summary>

@@ -1,5 +1,6 @@
 using NablaGen.Generation;
 using NablaGen.Video;
+using NablaGen.Video.Pictures;
 
 namespace NablaGen.Tests.Cli;
 
@@ -94,7 +95,7 @@ public sealed class FromTests(GoldenModelFixture model) : IClassFixture<GoldenMo
             writer.Complete();
         }
 
-        StillWriter.SavePng(_folder["foreign.png"], 2, 2, new byte[12]);
+        PictureFile.SavePng(_folder["foreign.png"], 2, 2, new byte[12]);
         File.WriteAllText(_folder["foreign.json"], "{\"prompt\": 1}");
         File.WriteAllText(_folder["text.mp4"], "no video");
         foreach (var (file, expected) in new[]

@@ -42,15 +42,23 @@ internal static class Clip
         Assert.Equal(frames, writer.FramesWritten);
     }
 
-    /// <summary>An ffmpeg that is a shell script around the real one, which is <c>$FFMPEG</c> in it.</summary>
-    public static FfmpegTools Script(TempFolder folder, string body)
+    /// <summary>An ffmpeg that is a shell script around the real one, which is <c>$FFMPEG</c> in it; the ffprobe is the real one.</summary>
+    public static FfmpegTools Script(TempFolder folder, string body) => StandIn(folder, "ffmpeg", $"FFMPEG='{FfmpegTools.Find().Ffmpeg}'\n{body}");
+
+    /// <summary>An ffprobe that is a shell script around the real one, which is <c>$FFPROBE</c> in it; the ffmpeg is the real one.</summary>
+    public static FfmpegTools Probe(TempFolder folder, string body) => StandIn(folder, "ffprobe", $"FFPROBE='{FfmpegTools.Find().Ffprobe}'\n{body}");
+
+    private static FfmpegTools StandIn(TempFolder folder, string program, string script)
     {
         var place = Directory.CreateDirectory(folder[$"ffmpeg-{Guid.NewGuid():N}"]).FullName;
-        var script = Path.Combine(place, "ffmpeg");
-        File.WriteAllText(script, $"#!/bin/bash\nFFMPEG='{FfmpegTools.Find().Ffmpeg}'\n{body}\n");
+        var path = Path.Combine(place, program);
+        File.WriteAllText(path, $"#!/bin/bash\nexport NABLAGEN_TEST='{folder.Path}'\n{script}\n");
         if (!OperatingSystem.IsWindows())
         {
-            File.SetUnixFileMode(script, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+            File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+            var tools = FfmpegTools.Find();
+            var (other, real) = program == "ffmpeg" ? ("ffprobe", tools.Ffprobe!) : ("ffmpeg", tools.Ffmpeg);
+            File.CreateSymbolicLink(Path.Combine(place, other), real);
         }
 
         return FfmpegTools.Find(place, Environment.GetEnvironmentVariable("PATH"));

@@ -9,11 +9,11 @@ public class FfmpegToolsTests
     {
         var tools = FfmpegTools.Find();
 
-        Assert.StartsWith("ffmpeg version ", tools.Version);
+        Assert.StartsWith("ffmpeg version ", tools.ReadVersion(TestContext.Current.CancellationToken));
         Assert.NotNull(tools.Ffprobe);
-        Assert.NotEmpty(tools.H264Encoders);
-        Assert.All(tools.H264Encoders, name => Assert.DoesNotContain(' ', name));
-        Assert.Contains(tools.PickH264Encoder(), tools.H264Encoders);
+        Assert.NotEmpty(tools.ListH264Encoders(TestContext.Current.CancellationToken));
+        Assert.All(tools.ListH264Encoders(TestContext.Current.CancellationToken), name => Assert.DoesNotContain(' ', name));
+        Assert.Contains(tools.PickH264Encoder(TestContext.Current.CancellationToken), tools.ListH264Encoders(TestContext.Current.CancellationToken));
     }
 
     [Fact]
@@ -53,17 +53,18 @@ public class FfmpegToolsTests
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "the stand-in for ffmpeg is a shell script");
         using var folder = new TempFolder();
-        // It says that it has two others; h264_nvenc fails, and libx264 does h264_qsv's work.
+        // It has two others; h264_nvenc fails, and libx264 does h264_qsv's work.
         var tools = Clip.Script(folder, """
             case "$*" in
               *-encoders*) echo ' V....D h264_nvenc  NVENC (codec h264)'; echo ' V....D h264_qsv  Quick Sync (codec h264)'; exit ;;
+              *libx264*) echo "Unknown encoder 'libx264'" >&2; exit 1 ;;
               *h264_nvenc*) echo 'Cannot load libcuda.so.1' >&2; exit 1 ;;
             esac
             exec "$FFMPEG" "${@/#h264_qsv/libx264}"
             """);
 
-        Assert.Equal(["h264_nvenc", "h264_qsv"], tools.H264Encoders);
-        Assert.Equal("h264_qsv", tools.PickH264Encoder());
+        Assert.Equal(["h264_nvenc", "h264_qsv"], tools.ListH264Encoders(TestContext.Current.CancellationToken));
+        Assert.Equal("h264_qsv", tools.PickH264Encoder(TestContext.Current.CancellationToken));
         Clip.Write(folder["video.mp4"], 64, 48, frames: 5, fps: 16, tools: tools);
         Assert.Equal(5, VideoProbe.Read(folder["video.mp4"]).FrameCount);
     }
@@ -73,10 +74,10 @@ public class FfmpegToolsTests
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "the stand-in for ffmpeg is a shell script");
         using var folder = new TempFolder();
-        var tools = Clip.Script(folder, "[[ \"$*\" == *-encoders* ]] && echo ' V..... h264_v4l2m2m  V4L2 (codec h264)'; exit 1");
+        var tools = Clip.Script(folder, "[[ \"$*\" == *-encoders* ]] && echo ' V..... h264_v4l2m2m  V4L2 (codec h264)' && exit 0; exit 1");
 
-        var error = Assert.Throws<NablaGenException>(() => Mp4Writer.CheckTarget(folder["video.mp4"], tools));
+        var error = Assert.Throws<NablaGenException>(() => Mp4Writer.CheckTarget(folder["video.mp4"], tools, TestContext.Current.CancellationToken));
 
-        Assert.Contains("no H.264 encoder that works here (libx264 is missing; tried h264_v4l2m2m)", error.Message);
+        Assert.Contains("no H.264 encoder that works here (libx264 is missing; tried h264_v4l2m2m: ", error.Message);
     }
 }

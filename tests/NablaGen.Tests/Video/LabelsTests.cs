@@ -1,5 +1,6 @@
 using NablaGen.Video;
 using NablaGen.Video.Labels;
+using SixLabors.ImageSharp.PixelFormats;
 using SkiaSharp;
 
 namespace NablaGen.Tests.Video;
@@ -84,10 +85,10 @@ public sealed class LabelsTests : IDisposable
     public void A_label_has_letters_without_any_font_on_the_machine()
     {
         Assert.InRange(LabelFont.Width("density 0.312 \u00b7 12.3 s", 20), 150, 300);
-        using var a = new RgbImage(40, 40, SKColors.Black);
-        using var b = new RgbImage(40, 40, SKColors.Black);
-        a.Text("8", 5, 30, 30, SKColors.White);
-        b.Text("1", 5, 30, 30, SKColors.White);
+        using var a = new RgbImage(40, 40, new Rgb24(0, 0, 0));
+        using var b = new RgbImage(40, 40, new Rgb24(0, 0, 0));
+        a.Text("8", 5, 30, 30, new Rgb24(255, 255, 255));
+        b.Text("1", 5, 30, 30, new Rgb24(255, 255, 255));
         Assert.NotEqual(a.ToRgb24(), b.ToRgb24());
     }
 

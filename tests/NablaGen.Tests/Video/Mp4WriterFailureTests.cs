@@ -64,7 +64,7 @@ public class Mp4WriterFailureTests
         using var folder = new TempFolder();
         using var source = new CancellationTokenSource();
         // Opens the pipe like ffmpeg, then reads no more.
-        var tools = Clip.Script(folder, "[[ \"$*\" == *-encoders* ]] && exec \"$FFMPEG\" \"$@\"; exec sleep 60");
+        var tools = Clip.Script(folder, "[[ \"$*\" == *ffmetadata* ]] && exec sleep 60; exec \"$FFMPEG\" \"$@\"");
         var clock = Stopwatch.StartNew();
         using (var writer = Mp4Writer.Open(folder["video.mp4"], Width, Height, 16, null, tools, source.Token))
         {
@@ -130,7 +130,7 @@ public class Mp4WriterFailureTests
     [Theory]
     // As a full disk does it: the write fails. A limit on file size needs no disk of its own.
     [InlineData("trap '' XFSZ; ulimit -f 64", "File too large")]
-    [InlineData("set -- \"${@/#libx264/libnothing}\"", "Unknown encoder 'libnothing'")]
+    [InlineData("[[ \"$*\" == *ffmetadata* ]] && set -- \"${@/#libx264/libnothing}\"", "Unknown encoder 'libnothing'")]
     public void Ffmpegs_own_last_line_is_shown(string trouble, string expected)
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "the stand-in for ffmpeg is a shell script");
@@ -163,12 +163,16 @@ public class Mp4WriterFailureTests
     }
 
     [Fact]
-    public void The_tags_file_is_gone_afterwards_and_was_private()
+    public void The_tags_file_is_private_and_gone_once_it_is_read()
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "the stand-in for ffmpeg is a shell script");
         using var folder = new TempFolder();
+        // It keeps what it was given, and the file of tags with its mode.
         var tools = Clip.Script(folder, $$"""
-            [[ "$*" == *-encoders* ]] || { printf '%s\n' "$@" > '{{folder["partly"]}}'; mv '{{folder["partly"]}}' '{{folder["arguments"]}}'; }
+            if [[ "$*" == *ffmetadata* ]]; then
+              for one in "$@"; do [[ $one == file:* ]] && { cp -p "${one#file:}" '{{folder["copy"]}}'; break; }; done
+              printf '%s\n' "$@" > '{{folder["partly"]}}'; mv '{{folder["partly"]}}' '{{folder["arguments"]}}'
+            fi
             exec "$FFMPEG" "$@"
             """);
         string tags;
@@ -178,14 +182,17 @@ public class Mp4WriterFailureTests
             writer.WriteFrame(Clip.Noise(32, 32, 0));
             Assert.True(SpinWait.SpinUntil(() => File.Exists(folder["arguments"]), 10_000));
             var arguments = File.ReadAllText(folder["arguments"]);
+            var (text, mode) = (File.ReadAllText(folder["copy"]), OperatingSystem.IsWindows() ? default : File.GetUnixFileMode(folder["copy"]));
             Assert.DoesNotContain("secret", arguments);
-            tags = arguments.Split('\n').First(line => line.StartsWith("file:") && !line.EndsWith(".partial"))["file:".Length..];
-            Assert.Contains("a secret", File.ReadAllText(tags));
-            if (!OperatingSystem.IsWindows())
-            {
-                Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(tags));
-            }
-
+            tags = arguments.Split('\n').First(line => line.StartsWith("file:"))["file:".Length..];
+            Assert.StartsWith(folder["video.mp4"], tags);
+            Assert.EndsWith(".partial", tags);
+            Assert.Contains("a secret", text);
+            Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, mode);
+            // ffmpeg has its output open, and so has read the tags.
+            Assert.True(SpinWait.SpinUntil(() => Directory.GetFiles(folder.Path, "video.mp4.*").Any(file => file != tags), 10_000));
+            writer.WriteFrame(Clip.Noise(32, 32, 1));
+            Assert.False(File.Exists(tags));
             writer.Complete();
         }
 

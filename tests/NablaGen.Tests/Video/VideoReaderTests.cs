@@ -1,4 +1,5 @@
 using NablaGen.Video;
+using NablaGen.Video.Pictures;
 
 namespace NablaGen.Tests.Video;
 
@@ -49,7 +50,7 @@ public class VideoReaderTests
     {
         using var folder = new TempFolder();
         File.WriteAllText(folder["video.mp4"], "not a video, only text\n");
-        StillWriter.SavePng(folder["still.png"], 4, 4, Clip.Noise(4, 4, 0));
+        PictureFile.SavePng(folder["still.png"], 4, 4, Clip.Noise(4, 4, 0));
         Clip.Write(folder["whole.mp4"], 320, 240, 30, 16);
         File.WriteAllBytes(folder["cut.mp4"], File.ReadAllBytes(folder["whole.mp4"])[..500]);
 

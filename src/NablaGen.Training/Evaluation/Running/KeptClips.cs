@@ -3,7 +3,8 @@ using NablaGen.Jobs.Batch;
 using NablaGen.Training.Evaluation.Results;
 using NablaGen.Video;
 using NablaGen.Video.Labels;
-using SkiaSharp;
+using NablaGen.Video.Pictures;
+using SixLabors.ImageSharp.PixelFormats;
 
 namespace NablaGen.Training.Evaluation.Running;
 
@@ -16,12 +17,13 @@ public sealed class KeptClips(string folder, bool videos, bool strips)
     private const int FramesAStrip = 6, StripHeight = 128, Gap = 2, Line = 18, FontSize = 12;
 
     /// <summary>Sees before the work that the files can be written.</summary>
+    /// <param name="cancellation">Stops the check.</param>
     /// <exception cref="NablaGenException">They cannot; the line says why.</exception>
-    public void Check()
+    public void Check(CancellationToken cancellation = default)
     {
         if (videos)
         {
-            Mp4Writer.CheckTarget(Path.Combine(folder, "videos", "dense", "check.mp4"));
+            Mp4Writer.CheckTarget(Path.Combine(folder, "videos", "dense", "check.mp4"), cancellation: cancellation);
         }
     }
 
@@ -63,15 +65,15 @@ public sealed class KeptClips(string folder, bool videos, bool strips)
         string wrong = string.Join("; ", row.Attributes.Where(one => !one.Right).Select(one => $"{one.Attribute} {one.Expected}, found {one.Found}"));
         string[] lines = [row.Recipe.Prompt, row.Success ? "right" : wrong];
         using var strip = new RgbImage(
-            Math.Max((count * (width + Gap)) - Gap, lines.Max(line => LabelFont.Width(line, FontSize)) + 8), StripHeight + (2 * Line), SKColors.White);
+            Math.Max((count * (width + Gap)) - Gap, lines.Max(line => LabelFont.Width(line, FontSize)) + 8), StripHeight + (2 * Line), new Rgb24(255, 255, 255));
         for (int i = 0; i < count; i++)
         {
             using var frame = RgbImage.Of(clip.Width, clip.Height, clip.Interleaved(count == 1 ? 0 : i * (clip.Frames - 1) / (count - 1)));
             strip.Place(frame, i * (width + Gap), 0, width, StripHeight);
         }
 
-        strip.Text(lines[0], 4, StripHeight + 13, FontSize, SKColors.Black);
-        strip.Text(lines[1], 4, StripHeight + Line + 13, FontSize, row.Success ? new SKColor(30, 110, 40) : new SKColor(180, 30, 30));
-        StillWriter.SavePng(path, strip.Width, strip.Height, strip.ToRgb24(), new Dictionary<string, string> { ["Comment"] = row.Recipe.ToJson() });
+        strip.Text(lines[0], 4, StripHeight + 13, FontSize, new Rgb24(0, 0, 0));
+        strip.Text(lines[1], 4, StripHeight + Line + 13, FontSize, row.Success ? new Rgb24(30, 110, 40) : new Rgb24(180, 30, 30));
+        PictureFile.SavePng(path, strip.Width, strip.Height, strip.ToRgb24(), new Dictionary<string, string> { ["Comment"] = row.Recipe.ToJson() });
     }
 }

@@ -64,7 +64,7 @@ public sealed class BatchRunner(TextToVideo pipeline, string folder, BatchOption
         {
             // What no row can do without (ffmpeg) is no row's fault.
             var first = pending.FirstOrDefault(row => row.Request.Frames > 1) ?? pending[0];
-            VideoOutput.Check(Path.Combine(folder, $"check{Path.GetExtension(first.FileName)}"), first.Request.Frames);
+            VideoOutput.Check(Path.Combine(folder, $"check{Path.GetExtension(first.FileName)}"), first.Request.Frames, cancellation);
             Make(pending, manifest, cancellation);
         }
 

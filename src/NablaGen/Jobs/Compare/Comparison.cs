@@ -50,8 +50,10 @@ public sealed class Comparison : IDisposable
     }
 
     /// <summary>Sees before the work that a folder can take a comparison: it can be made and written to, and ffmpeg can make a video and ffprobe is there to read it.</summary>
+    /// <param name="folder">The folder, which is made.</param>
+    /// <param name="cancellation">Stops the check.</param>
     /// <exception cref="NablaGenException">It cannot.</exception>
-    public static void CheckFolder(string folder)
+    public static void CheckFolder(string folder, CancellationToken cancellation = default)
     {
         if (File.Exists(folder))
         {
@@ -59,8 +61,8 @@ public sealed class Comparison : IDisposable
         }
 
         var tools = FfmpegTools.Find();
-        VideoProbe.Ffprobe(tools);
-        Mp4Writer.CheckTarget(Path.Combine(folder, SideBySideName), tools);
+        tools.NeedFfprobe();
+        Mp4Writer.CheckTarget(Path.Combine(folder, SideBySideName), tools, cancellation);
     }
 
     /// <summary>Makes the next video. The first is what the others are compared with.</summary>
@@ -133,7 +135,7 @@ public sealed class Comparison : IDisposable
         SideBySideVideo.Write(Path.Combine(_folder, SideBySideName), videos,
             new Dictionary<string, string> { ["title"] = _recipe.Prompt, ["comment"] = _recipe.ToJson() }, cancellation: cancellation);
         var sheet = ContactSheet.Write(Path.Combine(_folder, ContactSheetName), videos,
-            new Dictionary<string, string> { ["Title"] = _recipe.Prompt, ["Comment"] = _recipe.ToJson() });
+            new Dictionary<string, string> { ["Title"] = _recipe.Prompt, ["Comment"] = _recipe.ToJson() }, cancellation: cancellation);
 
         cancellation.ThrowIfCancellationRequested();
         var report = new ComparisonReport
@@ -145,7 +147,7 @@ public sealed class Comparison : IDisposable
             Expressions = _expressions,
         };
         report.Save(_folder);
-        ComparisonPage.Save(_folder, report);
+        ComparisonPage.Save(_folder, report, cancellation);
         return report;
     }
 

@@ -9,19 +9,21 @@ public static class ComparisonIndex
     /// <summary>Writes <see cref="FileName"/>, aside first.</summary>
     /// <param name="folder">The folder that has a folder for each comparison.</param>
     /// <param name="comparisons">The names of those folders and what was found.</param>
+    /// <param name="cancellation">Stops the work.</param>
     /// <exception cref="NablaGenException">A video cannot be read, or the page cannot be written.</exception>
-    public static void Save(string folder, IReadOnlyList<(string Folder, ComparisonReport Report)> comparisons) =>
+    public static void Save(
+        string folder, IReadOnlyList<(string Folder, ComparisonReport Report)> comparisons, CancellationToken cancellation = default) =>
         ComparisonPage.Save(Path.Combine(folder, FileName), "index.html", new Dictionary<string, string>
         {
             ["count"] = $"{comparisons.Count}",
             ["expressions"] = ComparisonPage.Text(string.Join(", ", comparisons[0].Report.Expressions.Select(one => one.Attention))),
-            ["items"] = string.Concat(comparisons.Select(comparison => Item(folder, comparison.Folder, comparison.Report))),
+            ["items"] = string.Concat(comparisons.Select(comparison => Item(folder, comparison.Folder, comparison.Report, cancellation))),
             ["version"] = ComparisonPage.Text(NablaGenVersion.Text),
         });
 
-    private static string Item(string folder, string name, ComparisonReport report)
+    private static string Item(string folder, string name, ComparisonReport report, CancellationToken cancellation)
     {
-        var poster = ComparisonPage.Poster(Path.Combine(folder, name, report.SideBySide));
+        var poster = ComparisonPage.Poster(Path.Combine(folder, name, report.SideBySide), cancellation);
         var details = report.Expressions.Skip(1).Select(one => $"{one.Attention}: density {one.Density:0.000}, {one.SpeedUp:0.00}\u00d7, SSIM {one.Ssim:0.000}");
         return $"<li class=\"card\"><a href=\"{Uri.EscapeDataString(name)}/{ComparisonPage.FileName}\"><img src=\"{poster}\" alt=\"\">"
             + $"<h2>{ComparisonPage.Text(ComparisonPage.Shortened(report.Recipe.Prompt, 160))}</h2>"

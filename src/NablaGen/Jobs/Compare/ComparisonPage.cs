@@ -6,7 +6,6 @@ using NablaGen.Files;
 using NablaGen.Generation;
 using NablaGen.Video;
 using NablaGen.Video.Labels;
-using SkiaSharp;
 
 namespace NablaGen.Jobs.Compare;
 
@@ -25,8 +24,9 @@ public static partial class ComparisonPage
     /// <summary>Writes <see cref="FileName"/> into a comparison's folder, aside first.</summary>
     /// <param name="folder">The folder, which has the videos.</param>
     /// <param name="report">What was found.</param>
+    /// <param name="cancellation">Stops the work.</param>
     /// <exception cref="NablaGenException">A video cannot be read, or the page cannot be written.</exception>
-    public static void Save(string folder, ComparisonReport report)
+    public static void Save(string folder, ComparisonReport report, CancellationToken cancellation = default)
     {
         var recipe = report.Recipe;
         Save(Path.Combine(folder, FileName), "report.html", new Dictionary<string, string>
@@ -37,7 +37,7 @@ public static partial class ComparisonPage
             ["baseline"] = Text(report.Expressions[0].Attention),
             ["rows"] = string.Concat(report.Expressions.Select(Row)),
             ["columns"] = $"{SideBySideVideo.Columns(report.Expressions.Count)}",
-            ["players"] = string.Concat(report.Expressions.Select(one => Player(folder, one, recipe))),
+            ["players"] = string.Concat(report.Expressions.Select(one => Player(folder, one, recipe, cancellation))),
             ["options"] = string.Concat(report.Expressions.Select(one => $"<option>{Text(one.Attention)}</option>")),
             ["recipe"] = RecipeList(recipe),
             ["version"] = Text(recipe.Version),
@@ -59,9 +59,9 @@ public static partial class ComparisonPage
     internal static string Text(string text) => WebUtility.HtmlEncode(text);
 
     /// <summary>A video's first frame as a JPEG in a <c>data:</c> address.</summary>
-    internal static string Poster(string video)
+    internal static string Poster(string video, CancellationToken cancellation = default)
     {
-        using var reader = VideoReader.Open(video);
+        using var reader = VideoReader.Open(video, cancellation: cancellation);
         var frame = new byte[reader.FrameBytes];
         if (!reader.ReadFrame(frame))
         {
@@ -70,10 +70,8 @@ public static partial class ComparisonPage
 
         var width = Math.Min(PosterWidth, reader.Info.Width);
         using var full = RgbImage.Of(reader.Info.Width, reader.Info.Height, frame);
-        using var poster = new RgbImage(width, Math.Max(1, reader.Info.Height * width / reader.Info.Width), SKColors.Black);
-        poster.Place(full, 0, 0, poster.Width, poster.Height);
-        using var jpeg = poster.Bitmap.Encode(SKEncodedImageFormat.Jpeg, PosterQuality);
-        return $"data:image/jpeg;base64,{Convert.ToBase64String(jpeg.AsSpan())}";
+        using var poster = full.Resized(width, Math.Max(1, reader.Info.Height * width / reader.Info.Width));
+        return $"data:image/jpeg;base64,{Convert.ToBase64String(poster.ToJpeg(PosterQuality))}";
     }
 
     /// <summary>The start of a text that is too long.</summary>
@@ -101,12 +99,12 @@ public static partial class ComparisonPage
             + string.Concat(cells.Select(cell => $"<td>{cell}</td>")) + "</tr>";
     }
 
-    private static string Player(string folder, ComparedExpression one, Recipe recipe)
+    private static string Player(string folder, ComparedExpression one, Recipe recipe, CancellationToken cancellation)
     {
         var path = Path.Combine(folder, one.Video);
         return "<figure class=\"player card\">"
             + $"<video muted playsinline controls preload=\"auto\" width=\"{recipe.Width}\" height=\"{recipe.Height}\" aria-label=\"{Text(one.Attention)}\" "
-            + $"poster=\"{Poster(path)}\" src=\"data:video/mp4;base64,{Convert.ToBase64String(File.ReadAllBytes(path))}\"></video>"
+            + $"poster=\"{Poster(path, cancellation)}\" src=\"data:video/mp4;base64,{Convert.ToBase64String(File.ReadAllBytes(path))}\"></video>"
             + $"<figcaption><b>{Text(one.Attention)}</b><span>density {one.Density:0.000}</span><span>{Seconds(one.SamplingSeconds)}</span></figcaption></figure>\n";
     }
 

@@ -36,7 +36,7 @@ public sealed class PreviewWriter : ISamplingObserver
 
     /// <summary>Sees before the work that the file can be written.</summary>
     /// <exception cref="InvalidRequestException">The name does not end in .gif.</exception>
-    /// <exception cref="NablaGenException">Nothing can be written there, or there is no ffmpeg.</exception>
+    /// <exception cref="NablaGenException">Nothing can be written there.</exception>
     public static void Check(string path)
     {
         if (!Path.GetExtension(path).Equals(".gif", StringComparison.OrdinalIgnoreCase))
@@ -45,7 +45,6 @@ public sealed class PreviewWriter : ISamplingObserver
         }
 
         OutputFile.Prepare(path, ".gif");
-        FfmpegTools.Find();
     }
 
     /// <inheritdoc/>

@@ -1,3 +1,5 @@
+using NablaGen.Video.Pictures;
+
 namespace NablaGen.Video.Labels;
 
 /// <summary>
@@ -33,26 +35,28 @@ public sealed class ContactSheet
     /// <summary>Writes the sheet.</summary>
     /// <param name="output">The PNG to write.</param>
     /// <param name="videos">What to show, of one size and length; differences are to the first.</param>
-    /// <param name="text">Text chunks, as for <see cref="StillWriter.SavePng(string, int, int, ReadOnlySpan{byte}, IReadOnlyDictionary{string, string}?)"/>.</param>
+    /// <param name="text">Text chunks, as for <see cref="PictureFile.SavePng"/>.</param>
     /// <param name="tools">The ffmpeg to use; <see cref="FfmpegTools.Find()"/> if null.</param>
+    /// <param name="cancellation">Stops the work.</param>
     /// <returns>The sheet that was written.</returns>
     /// <exception cref="NablaGenException">A video cannot be read or is of another form, or the output cannot be written.</exception>
     public static ContactSheet Write(
-        string output, IReadOnlyList<LabelledVideo> videos, IReadOnlyDictionary<string, string>? text = null, FfmpegTools? tools = null)
+        string output, IReadOnlyList<LabelledVideo> videos, IReadOnlyDictionary<string, string>? text = null, FfmpegTools? tools = null,
+        CancellationToken cancellation = default)
     {
         ArgumentOutOfRangeException.ThrowIfZero(videos.Count);
-        var info = VideoProbe.Read(videos[0].Path, tools);
+        var info = VideoProbe.Read(videos[0].Path, tools, cancellation);
         var count = Math.Min(MaxColumns, info.FrameCount);
         int[] columns = [.. Enumerable.Range(0, count).Select(i => count == 1 ? 0 : (int)Math.Round(i * (info.FrameCount - 1.0) / (count - 1)))];
-        var sheet = new ContactSheet(videos, info, columns, [.. videos.Select(video => Pick(video.Path, columns, info, tools))]);
+        var sheet = new ContactSheet(videos, info, columns, [.. videos.Select(video => Pick(video.Path, columns, info, tools, cancellation))]);
         using var image = sheet.Draw();
-        StillWriter.SavePng(output, image.Width, image.Height, image.ToRgb24(), text);
+        PictureFile.SavePng(output, image.Width, image.Height, image.ToRgb24(), text);
         return sheet;
     }
 
-    private static byte[][] Pick(string path, int[] columns, VideoInfo info, FfmpegTools? tools)
+    private static byte[][] Pick(string path, int[] columns, VideoInfo info, FfmpegTools? tools, CancellationToken cancellation)
     {
-        using var reader = VideoReader.Open(path, tools);
+        using var reader = VideoReader.Open(path, tools, cancellation);
         if ((reader.Info.Width, reader.Info.Height, reader.Info.FrameCount) != (info.Width, info.Height, info.FrameCount))
         {
             throw new NablaGenException($"{path}: expected {info.FrameCount} frames of {info.Width}x{info.Height}, "

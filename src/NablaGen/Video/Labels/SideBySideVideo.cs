@@ -11,7 +11,7 @@ public static class SideBySideVideo
     /// <param name="videos">What to show, of one size and rate; it is as long as the shortest.</param>
     /// <param name="metadata">Tags, as for <see cref="Mp4Writer.Open"/>.</param>
     /// <param name="tools">The ffmpeg to use; <see cref="FfmpegTools.Find()"/> if null.</param>
-    /// <param name="cancellation">Stops between frames.</param>
+    /// <param name="cancellation">Stops at once.</param>
     /// <exception cref="NablaGenException">A video cannot be read or is of another size, or the output cannot be written.</exception>
     public static void Write(
         string output, IReadOnlyList<LabelledVideo> videos, IReadOnlyDictionary<string, string>? metadata = null,
@@ -21,7 +21,7 @@ public static class SideBySideVideo
         var readers = new List<VideoReader>();
         try
         {
-            readers.AddRange(videos.Select(video => VideoReader.Open(video.Path, tools)));
+            readers.AddRange(videos.Select(video => VideoReader.Open(video.Path, tools, cancellation)));
             var first = readers[0].Info;
             if (readers.FindIndex(reader => (reader.Info.Width, reader.Info.Height) != (first.Width, first.Height)) is var other and >= 0)
             {

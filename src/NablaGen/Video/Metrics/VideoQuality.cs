@@ -18,8 +18,8 @@ public sealed record VideoQuality(
     public static VideoQuality Measure(
         string path, string? reference = null, FfmpegTools? tools = null, CancellationToken cancellation = default)
     {
-        using var video = YuvReader.Open(path, tools);
-        using var original = reference is null ? null : YuvReader.Open(reference, tools);
+        using var video = YuvReader.Open(path, tools, cancellation);
+        using var original = reference is null ? null : YuvReader.Open(reference, tools, cancellation);
         if (original is not null && Form(original) != Form(video))
         {
             throw new NablaGenException($"{path}: expected {Form(original)} as in {reference}, found {Form(video)}");

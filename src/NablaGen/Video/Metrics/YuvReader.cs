@@ -18,13 +18,14 @@ public sealed class YuvReader : IDisposable
     /// <summary>Opens a video; one that is stored in another format is converted.</summary>
     /// <param name="path">The video, in any format that ffmpeg knows.</param>
     /// <param name="tools">The ffmpeg to use; <see cref="FfmpegTools.Find()"/> if null.</param>
+    /// <param name="cancellation">Ends ffmpeg; the calls that follow throw <see cref="OperationCanceledException"/>.</param>
     /// <exception cref="NablaGenException">There is no such file, no ffmpeg, or the file holds no video that it can read.</exception>
-    public static YuvReader Open(string path, FfmpegTools? tools = null)
+    public static YuvReader Open(string path, FfmpegTools? tools = null, CancellationToken cancellation = default)
     {
         tools ??= FfmpegTools.Find();
-        var info = VideoProbe.Read(path, tools);
+        var info = VideoProbe.Read(path, tools, cancellation);
         // Each frame once, whatever its time.
-        return new YuvReader(info, new RawFrames(path, ["-vf", "setpts=N/FRAME_RATE/TB", "-pix_fmt", "yuv420p"], tools));
+        return new YuvReader(info, new RawFrames(path, ["-vf", "setpts=N/FRAME_RATE/TB", "-pix_fmt", "yuv420p"], tools, cancellation));
     }
 
     /// <summary>A frame with room for one of this video's.</summary>
