@@ -191,7 +191,7 @@ internal sealed class TrainCommand
             Clock = clock,
             PictureEvery = parsed.GetValue(_pictures) is >= 0 and var every ? every : throw new InvalidRequestException("pictures must be 0 or more"),
         };
-        TorchRuntime.Load();
+        TorchRuntime.LoadForTraining();
         var device = DeviceChoice.Resolve(parsed.GetValue(_device)!);
         var model = new ModuleOptions(device, DeviceChoice.ResolveDtype(parsed.GetValue(_dtype)!, device));
         using var world = new ShapeWorld(WorldSplit.Training, (ulong)plan.Seed);

@@ -42,6 +42,14 @@ public static class TorchRuntime
         }
     }
 
+    /// <summary>Loads libtorch for work with gradients. Has the effect of <see cref="Load"/> where it is loaded already.</summary>
+    /// <exception cref="NablaGenException">As for <see cref="Load"/>.</exception>
+    public static void LoadForTraining()
+    {
+        OneDnn.KeepToAvx2();
+        Load();
+    }
+
     /// <summary>Loads libtorch and TorchSharp; further calls do nothing.</summary>
     /// <exception cref="NablaGenException">libtorch or TorchSharp is not there, or does not load.</exception>
     public static void Load()

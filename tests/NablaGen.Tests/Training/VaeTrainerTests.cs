@@ -5,6 +5,7 @@ using static TorchSharp.torch;
 namespace NablaGen.Tests.Training;
 
 // Alone: these collect garbage, and TorchSharp's numbers (Scalar) may be freed under the hands of a test beside.
+[Trait(Lane.Name, Lane.Alone)]
 [Collection(nameof(AloneCollection))]
 public class VaeTrainerTests
 {
