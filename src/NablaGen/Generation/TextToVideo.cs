@@ -119,6 +119,8 @@ public sealed class TextToVideo(VideoModel model, Device device, ScalarType dtyp
         clock.Start(GenerationStage.Check);
         var (latents, recipe) = LatentFile.Load(latentsPath, model);
         VideoOutput.Check(output, recipe.Frames);
+        OutputSpace.Check(output, OutputSpace.Video(recipe), "the video");
+        cancellation.ThrowIfCancellationRequested();
         model.CheckVae();
         var plan = _memory.PlanDecoding(latents.shape);
         if (device.type == DeviceType.CUDA)
@@ -143,7 +145,9 @@ public sealed class TextToVideo(VideoModel model, Device device, ScalarType dtyp
             return;
         }
 
+        cancellation.ThrowIfCancellationRequested();
         model.Check();
+        cancellation.ThrowIfCancellationRequested();
         MemoryCheck.Run(model.Parts, device, dtype);
         Check([], new StageClock(null), cancellation);
         _isChecked = true;
@@ -165,8 +169,10 @@ public sealed class TextToVideo(VideoModel model, Device device, ScalarType dtyp
     }
 
     /// <summary>The recipe of a request with this model. Reads the weights' files once for their hash.</summary>
-    public Recipe RecipeOf(GenerationRequest request) =>
-        Recipe.Of(request, model.Name, _hash ??= model.ComputeHash(), device.ToString(), DtypeName(dtype));
+    /// <param name="request">The request.</param>
+    /// <param name="cancellation">Stops the reading.</param>
+    public Recipe RecipeOf(GenerationRequest request, CancellationToken cancellation = default) =>
+        Recipe.Of(request, model.Name, _hash ??= model.ComputeHash(cancellation), device.ToString(), DtypeName(dtype));
 
     /// <summary>Frees the models that are still in memory.</summary>
     public void Dispose() => _models.Dispose();
@@ -184,10 +190,11 @@ public sealed class TextToVideo(VideoModel model, Device device, ScalarType dtyp
         return plan;
     }
 
-    private static void CheckOutput(GenerationRequest request, string output, string latentsPath)
+    private void CheckOutput(GenerationRequest request, string output, string latentsPath)
     {
         VideoOutput.Check(output, request.Frames);
         OutputFile.Prepare(latentsPath, ".safetensors");
+        OutputSpace.Check(request, model.Latents, output, latentsPath);
     }
 
     private void Check(IReadOnlyList<GenerationRequest> requests, StageClock clock, CancellationToken cancellation)
@@ -228,7 +235,7 @@ public sealed class TextToVideo(VideoModel model, Device device, ScalarType dtyp
                     conditioner.AddTo(drafts, options, clock, cancellation);
                 }
 
-                return drafts.Select(draft => new PreparedRequest(draft.Request, RecipeOf(draft.Request), draft.Conditioning)).ToArray();
+                return drafts.Select(draft => new PreparedRequest(draft.Request, RecipeOf(draft.Request, cancellation), draft.Conditioning)).ToArray();
             });
         }
         catch
@@ -257,13 +264,19 @@ public sealed class TextToVideo(VideoModel model, Device device, ScalarType dtyp
         var watched = plan with { BatchesGuidance = plan.BatchesGuidance && observer is null };
         var latents = Sample(prepared, watched, new SamplingObservers(observer, seen), clock, cancellation);
         var recipe = seen.Thresholds.Count == 0 ? prepared.Recipe : prepared.Recipe with { Thresholds = seen.Thresholds };
-        if (latentsPath is not null)
+        var kept = new KeptLatents(latentsPath, latents, recipe, clock);
+        kept.Save();
+        try
         {
-            LatentFile.Save(latentsPath, latents, recipe);
+            var flat = Decode(latents, recipe, output, plan, clock, cancellation);
+            return Finish(output, kept.Path, recipe, meter.Mean, flat, clock);
         }
-
-        var flat = Decode(latents, recipe, output, plan, clock, cancellation);
-        return Finish(output, latentsPath, recipe, meter.Mean, flat, clock);
+        catch
+        {
+            // Sampling is the dear part.
+            kept.SaveElsewhere();
+            throw;
+        }
     });
 
     private Tensor Sample(
