@@ -33,6 +33,13 @@ internal sealed class RowValues(string where)
             : $"{where}: unknown key {Line.Key(key)}: use {string.Join(", ", Keys)}");
     }
 
+    /// <summary>Whether a word is such a key, of a row or of the command line.</summary>
+    public static bool IsKey(string word)
+    {
+        var name = word.Trim().ToLowerInvariant().Replace('_', '-').Replace(' ', '-');
+        return Keys.Contains(name) || SharedKeys.Contains(name);
+    }
+
     /// <summary>Takes a value.</summary>
     /// <exception cref="InvalidRequestException">The key is unknown, or comes twice.</exception>
     public void Add(string key, string value)
