@@ -1,6 +1,7 @@
 using System.CommandLine;
 using NablaGen.Attention;
 using NablaGen.Cli.Output;
+using NablaGen.Files;
 using NablaGen.Generation;
 using NablaGen.Jobs.Batch;
 using NablaGen.Jobs.Compare;
@@ -15,6 +16,7 @@ internal sealed class CompareCommand
         "compare --prompt \"A red ball bounces\" --attention dense nabla-0.5";
 
     private const string DefaultFolder = "compare";
+    private const int LongestPrompt = 200;
     private static readonly string[] DefaultAttention = ["dense", "nabla-0.7"];
 
     private readonly GenerationOptions _options = new();
@@ -68,7 +70,9 @@ internal sealed class CompareCommand
         // One seed for all prompts, and for all expressions in any case.
         var requests = Requests(parsed.GetValue(_prompts), flags with { Seed = flags.Seed ?? Random.Shared.Next() }, expressions, model);
 
-        var folder = OutputFolder(parsed.GetValue(_outputDir));
+        using var reserved = ReservedName.Take(parsed.GetValue(_outputDir), DefaultFolder, "");
+        var folder = reserved.Path;
+        Comparison.CheckFolder(folder);
         using var pipeline = _model.Pipeline(parsed, model, keepLoaded: true);
         var prepared = ProgressReport.Run(progress => pipeline.Prepare([.. requests.Select(row => row[0])], progress, cancellation));
 
@@ -79,7 +83,7 @@ internal sealed class CompareCommand
             var name = prepared.Count == 1 ? "" : RowName.Of(i + 1, first.Prompt, first.Seed);
             if (prepared.Count > 1)
             {
-                Console.WriteLine($"prompt {i + 1}/{prepared.Count}: {first.Prompt}");
+                Console.WriteLine($"prompt {i + 1}/{prepared.Count}: {Line.Of(first.Prompt, LongestPrompt)}");
             }
 
             using var prompt = prepared[i];
@@ -137,18 +141,6 @@ internal sealed class CompareCommand
         return request;
     }
 
-    private static string OutputFolder(string? named)
-    {
-        var folder = named ?? DefaultFolder;
-        for (var n = 2; named is null && Path.Exists(folder); n++)
-        {
-            folder = $"{DefaultFolder}-{n}";
-        }
-
-        Comparison.CheckFolder(folder);
-        return folder;
-    }
-
     private static ComparisonReport Compare(
         TextToVideo pipeline, PreparedRequest prompt, GenerationRequest[] requests, string folder, CancellationToken cancellation)
     {
@@ -170,7 +162,7 @@ internal sealed class CompareCommand
             Console.WriteLine();
             if (reports.Count > 1)
             {
-                Console.WriteLine($"{name}: {report.Recipe.Prompt}");
+                Console.WriteLine($"{name}: {Line.Of(report.Recipe.Prompt, LongestPrompt)}");
             }
 
             ComparisonTable.Write(Console.Out, report);
