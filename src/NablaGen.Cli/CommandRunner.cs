@@ -1,8 +1,9 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
-using System.Runtime.InteropServices;
 using System.Text.RegularExpressions;
+using NablaGen.Cli.Output;
 using NablaGen.Cuda;
+using NablaGen.Files;
 
 namespace NablaGen.Cli;
 
@@ -23,36 +24,39 @@ internal static partial class CommandRunner
 
     public static int Run(RootCommand root, string[] args)
     {
+        Terminal.SetUp();
+        if (!HasCurrentFolder())
+        {
+            Console.Error.WriteLine("nablagen: the current folder is not there any more: change to another");
+            return ExitCode.Failed;
+        }
+
         root.Add(Verbose);
         var parsed = root.Parse(args, Plainly);
         // A directive such as [suggest] has its own say about what follows it.
         if (parsed.Errors.Count > 0 && !root.Directives.Any(directive => parsed.GetResult(directive) is not null))
         {
-            return WrongUsage(root, parsed);
+            return WrongUsage(root, parsed, args);
         }
 
-        using var cancellation = new CancellationTokenSource();
-        void Stop(PosixSignalContext context)
+        // "-prompt x" would be read as "-p rompt".
+        if (UsageHint.ForSingleHyphen(parsed, args) is { } mistyped)
         {
-            // The first signal stops in good order, a second at once.
-            if (!cancellation.IsCancellationRequested)
-            {
-                context.Cancel = true;
-                cancellation.Cancel();
-            }
+            return WrongUsage(parsed, mistyped);
         }
 
-        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
-        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
         int code;
         Exception? failure = null;
         string? line = null;
         LongJob? job = null;
+        var names = Names(parsed.CommandResult).ToArray();
+        using var interruption = new Interruption(() => job, isPatient: names.Contains("train"));
         try
         {
-            job = LongJob.Start(parsed, string.Join(' ', Names(parsed.CommandResult).Skip(1)));
+            OutputNames.Check(parsed);
+            job = LongJob.Start(parsed, string.Join(' ', names.Skip(1)));
             code = parsed.InvokeAsync(
-                new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null }, cancellation.Token)
+                new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null }, interruption.Token)
                 .GetAwaiter().GetResult();
         }
         catch (Exception error)
@@ -60,12 +64,22 @@ internal static partial class CommandRunner
             failure = error;
             // A terminal's Ctrl-C ends ffmpeg too, and that it failed may be here before our own signal.
             (code, line) = Explain(error, error is NablaGenException and not InvalidRequestException
-                ? cancellation.Token.WaitHandle.WaitOne(InterruptGrace)
-                : cancellation.IsCancellationRequested);
+                ? interruption.Token.WaitHandle.WaitOne(InterruptGrace)
+                : interruption.Token.IsCancellationRequested);
+        }
+
+        if (!interruption.TryEnd())
+        {
+            // The work did not look up in time, and the process is being ended.
+            Thread.Sleep(Timeout.Infinite);
+        }
+
+        if (line is not null)
+        {
             Console.Error.WriteLine($"nablagen: {line}");
             if (code != ExitCode.Cancelled && parsed.GetValue(Verbose))
             {
-                Console.Error.WriteLine(error);
+                Console.Error.WriteLine(failure);
             }
         }
 
@@ -76,12 +90,18 @@ internal static partial class CommandRunner
     /// <summary>A line that does not end the run, on the error stream and in the log.</summary>
     public static void Warn(string line)
     {
-        Console.Error.WriteLine($"nablagen: {line}");
+        Console.Error.WriteLine($"nablagen: {Line.Of(line)}");
         LongJob.Current?.Log?.Write("warning", line);
     }
 
     /// <summary>The exit code and the line of what ended a run.</summary>
-    internal static (int Code, string Line) Explain(Exception error, bool cancelled) => error switch
+    internal static (int Code, string Line) Explain(Exception error, bool cancelled)
+    {
+        var (code, line) = CodeAndLine(error, cancelled);
+        return (code, Line.Of(line));
+    }
+
+    private static (int Code, string Line) CodeAndLine(Exception error, bool cancelled) => error switch
     {
         OperationCanceledException or NablaGenException when cancelled => (ExitCode.Cancelled, "cancelled"),
         InvalidRequestException => (ExitCode.WrongUsage, error.Message),
@@ -90,7 +110,26 @@ internal static partial class CommandRunner
         _ => (ExitCode.Failed, $"unexpected {error.GetType().Name}: {error.Message.Split('\n')[0].Trim()} (run again with --verbose for more)"),
     };
 
-    private static int WrongUsage(RootCommand root, ParseResult parsed)
+    private static bool HasCurrentFolder()
+    {
+        try
+        {
+            return Directory.Exists(Directory.GetCurrentDirectory());
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            return false;
+        }
+    }
+
+    private static int WrongUsage(ParseResult parsed, string line)
+    {
+        Console.Error.WriteLine($"nablagen: {Line.Of(line)}");
+        Console.Error.WriteLine($"See: {string.Join(' ', Names(parsed.CommandResult))} --help");
+        return ExitCode.WrongUsage;
+    }
+
+    private static int WrongUsage(RootCommand root, ParseResult parsed, string[] args)
     {
         var names = Names(parsed.CommandResult).ToArray();
         var isOnlyOthers = parsed.CommandResult.Command.Subcommands.Count > 0;
@@ -102,7 +141,11 @@ internal static partial class CommandRunner
         }
 
         var line = Plain(parsed.Errors[0].Message);
-        if (isOnlyOthers)
+        if (UsageHint.ForSingleHyphen(parsed, args) is { } mistyped)
+        {
+            line = mistyped;
+        }
+        else if (isOnlyOthers)
         {
             line = $"'{parsed.UnmatchedTokens[0]}' is not a command{UsageHint.For(parsed)}";
         }
@@ -111,9 +154,7 @@ internal static partial class CommandRunner
             line += UsageHint.For(parsed);
         }
 
-        Console.Error.WriteLine($"nablagen: {line}");
-        Console.Error.WriteLine($"See: {string.Join(' ', names)} --help");
-        return ExitCode.WrongUsage;
+        return WrongUsage(parsed, line);
     }
 
     // System.CommandLine names .NET's types; a user knows numbers.

@@ -24,6 +24,7 @@ internal sealed class LongJob
     private readonly Stopwatch _watch = Stopwatch.StartNew();
     private readonly string _command;
     private readonly string? _notify;
+    private int _ended;
 
     private LongJob(string command, RunLog? log, string? notify) => (_command, Log, _notify) = (command, log, notify);
 
@@ -84,6 +85,11 @@ internal sealed class LongJob
     /// <param name="failure">The error.</param>
     public void End(int code, string? line, Exception? failure)
     {
+        if (Interlocked.Exchange(ref _ended, 1) != 0)
+        {
+            return;
+        }
+
         line ??= Problem;
         var status = code switch { ExitCode.Done => "done", ExitCode.Cancelled => "cancelled", _ => "failed" };
         if (failure is not null && code == ExitCode.Failed)

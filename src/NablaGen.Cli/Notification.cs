@@ -47,7 +47,7 @@ internal static class Notification
             Task.WaitAll([output.Task, error.Task], Drain);
             return process.ExitCode == 0 ? null : $"exit code {process.ExitCode}";
         }
-        catch (Exception e) when (e is System.ComponentModel.Win32Exception or IOException or InvalidOperationException)
+        catch (Exception e) when (e is System.ComponentModel.Win32Exception or IOException or InvalidOperationException or UnauthorizedAccessException)
         {
             return $"cannot be run: {e.Message}";
         }

@@ -38,7 +38,7 @@ internal sealed class RunLog : IDisposable
             {
                 _writer?.WriteLine($"{time} {kind,-8} {text.ReplaceLineEndings("\n").TrimEnd().Replace("\n", "\n    ")}");
             }
-            catch (IOException e)
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException or ObjectDisposedException)
             {
                 _writer = null;
                 Console.Error.WriteLine($"nablagen: {_path}: the log ends here: {e.Message}");
@@ -50,7 +50,15 @@ internal sealed class RunLog : IDisposable
     {
         lock (_lock)
         {
-            _writer?.Dispose();
+            try
+            {
+                _writer?.Dispose();
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                // Whatever does not fit any more: the run is over.
+            }
+
             _writer = null;
         }
     }

@@ -21,6 +21,15 @@ internal static class UsageHint
             : ": what to show goes behind --prompt, in quotes";
     }
 
+    /// <summary>What to say of a long option that was typed with one hyphen; null where none was.</summary>
+    public static string? ForSingleHyphen(ParseResult parsed, string[] args)
+    {
+        var options = parsed.CommandResult.Command.Options.Select(option => option.Name).ToHashSet();
+        var typed = args.TakeWhile(word => word != "--")
+            .FirstOrDefault(word => word.Length > 2 && word[0] == '-' && word[1] != '-' && options.Contains("-" + word.Split('=')[0]));
+        return typed is null ? null : $"'{typed.Split('=')[0]}' is not an option: did you mean -{typed.Split('=')[0]}?";
+    }
+
     /// <summary>The name that a word begins, or that is few letters away from it; null where there is none.</summary>
     internal static string? Closest(string typed, IEnumerable<string> names)
     {

@@ -136,6 +136,11 @@ internal sealed class BatchCommand
         }
         finally
         {
+            if (runner?.ReportFailure is { } unreported)
+            {
+                CommandRunner.Warn($"the rows' progress was not shown to the end: {unreported.Message}");
+            }
+
             // Where it could not even begin, the error alone says more.
             if (runner?.Summary is { } reached && (state == "done" || reached.Made + reached.Failed > 0 || (state == "cancelled" && reached.Rows > 0)))
             {

@@ -72,7 +72,8 @@ internal sealed class CalibrateCommand
         var target = new CalibrationTarget(parsed.GetValue(_density), parsed.GetValue(_error));
         target.Check();
         var flags = _options.Read(parsed);
-        var output = Output(parsed.GetValue(_output));
+        using var reserved = ReservedName.Take(parsed.GetValue(_output), Path.ChangeExtension(DefaultOutput, null), ".json");
+        var output = reserved.Path;
         CalibrationFile.Check(output);
         var model = _model.Open(parsed);
         var requests = Requests(parsed.GetValue(_prompts), flags, model);
@@ -122,16 +123,5 @@ internal sealed class CalibrateCommand
         }
 
         return own.Over(flags, defaults).ToRequest(defaults);
-    }
-
-    private static string Output(string? named)
-    {
-        var path = named ?? DefaultOutput;
-        for (var n = 2; named is null && File.Exists(path); n++)
-        {
-            path = $"thresholds-{n}.json";
-        }
-
-        return path;
     }
 }

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using NablaGen.Attention;
 using NablaGen.Cli.Output;
+using NablaGen.Files;
 using NablaGen.Generation;
 using NablaGen.Generation.Fields;
 using NablaGen.Jobs.Batch;
@@ -16,6 +17,7 @@ internal sealed class CompareCommand
         "compare --prompt \"A red ball bounces\" --attention dense nabla-0.5";
 
     private const string DefaultFolder = "compare";
+    private const int LongestPrompt = 200;
     private static readonly string[] DefaultAttention = ["dense", "nabla-0.7"];
 
     private readonly GenerationOptions _options = new();
@@ -69,7 +71,9 @@ internal sealed class CompareCommand
         // One seed for all prompts, and for all expressions in any case.
         var requests = Requests(parsed.GetValue(_prompts), flags with { Seed = flags.Seed ?? Random.Shared.Next() }, expressions, model);
 
-        var folder = OutputFolder(parsed.GetValue(_outputDir), cancellation);
+        using var reserved = ReservedName.Take(parsed.GetValue(_outputDir), DefaultFolder, "");
+        var folder = reserved.Path;
+        Comparison.CheckFolder(folder, cancellation);
         using var pipeline = _model.Pipeline(parsed, model, keepLoaded: true);
         var prepared = ProgressReport.Run(progress => pipeline.Prepare([.. requests.Select(row => row[0])], progress, cancellation));
 
@@ -80,7 +84,7 @@ internal sealed class CompareCommand
             var name = prepared.Count == 1 ? "" : RowName.Of(i + 1, first.Prompt, first.Seed);
             if (prepared.Count > 1)
             {
-                Console.WriteLine($"prompt {i + 1}/{prepared.Count}: {first.Prompt}");
+                Console.WriteLine($"prompt {i + 1}/{prepared.Count}: {Line.Of(first.Prompt, LongestPrompt)}");
             }
 
             using var prompt = prepared[i];
@@ -139,18 +143,6 @@ internal sealed class CompareCommand
         return request;
     }
 
-    private static string OutputFolder(string? named, CancellationToken cancellation)
-    {
-        var folder = named ?? DefaultFolder;
-        for (var n = 2; named is null && Path.Exists(folder); n++)
-        {
-            folder = $"{DefaultFolder}-{n}";
-        }
-
-        Comparison.CheckFolder(folder, cancellation);
-        return folder;
-    }
-
     private static ComparisonReport Compare(
         TextToVideo pipeline, PreparedRequest prompt, GenerationRequest[] requests, string folder, CancellationToken cancellation)
     {
@@ -172,7 +164,7 @@ internal sealed class CompareCommand
             Console.WriteLine();
             if (reports.Count > 1)
             {
-                Console.WriteLine($"{name}: {report.Recipe.Prompt}");
+                Console.WriteLine($"{name}: {Line.Of(report.Recipe.Prompt, LongestPrompt)}");
             }
 
             ComparisonTable.Write(Console.Out, report);

@@ -18,6 +18,7 @@ internal static class DecodeCommand
         var device = SharedOptions.Device();
         var vram = SharedOptions.Vram();
         var output = SharedOptions.Output();
+        output.Description = "Video to write: an .mp4, or a .png for one frame [default: beside the latents, with their name, or the first free NAME-<n>.mp4]";
         var command = new Command("decode", "Make the video of saved latents, for example after a run that was stopped while decoding.")
         {
             latents, model, device, vram, output,
@@ -30,13 +31,16 @@ internal static class DecodeCommand
                 throw new InvalidRequestException($"{file}: expected latents, a .latents.safetensors that generate saved");
             }
 
+            // The video of ball.latents.safetensors is ball.mp4, beside it.
+            var stem = Path.ChangeExtension(file, null);
+            stem = stem.EndsWith(".latents", StringComparison.OrdinalIgnoreCase) ? stem[..^".latents".Length] : stem;
+            using var reserved = ReservedName.Take(parsed.GetValue(output), stem, ".mp4", ".json");
             var folder = ModelLocator.Open(parsed.GetValue(model));
             TorchRuntime.Load();
             var place = DeviceChoice.Resolve(parsed.GetValue(device)!);
             using var pipeline = new TextToVideo(
                 folder, place, VideoModel.DefaultVaeDtype(place), vram: DeviceChoice.ResolveVram(parsed.GetValue(vram), place));
-            var path = SharedOptions.OutputOrDefault(parsed.GetValue(output));
-            var result = ProgressReport.Run(progress => pipeline.DecodeLatents(file, path, progress, cancellation));
+            var result = ProgressReport.Run(progress => pipeline.DecodeLatents(file, reserved.Path, progress, cancellation));
             Summary.Write(result);
             return Task.FromResult(ExitCode.Done);
         });

@@ -72,7 +72,8 @@ internal sealed class GenerateCommand
             throw new InvalidRequestException("say what to show with --prompt, or name a video to make again with --from");
         }
 
-        var output = SharedOptions.OutputOrDefault(parsed.GetValue(_output));
+        using var reserved = ReservedName.Take(parsed.GetValue(_output), "out", ".mp4", ".json", ".latents.safetensors", ".preview.gif");
+        var output = reserved.Path;
         var latents = Latents(parsed, output);
         var preview = Preview(parsed, output);
         var every = PreviewEvery(parsed, preview);
@@ -82,6 +83,10 @@ internal sealed class GenerateCommand
             StatisticsFile.Check(stats);
         }
 
+        OutputNames.Check(
+        [
+            ("the video", output), .. OutputNames.Beside(output, withLatents: false), ("the latents", latents), ("--preview", preview), ("--stats", stats),
+        ]);
         var folder = _model.Open(parsed);
         var defaults = GenerationDefaults.Of(folder.Defaults);
         var request = from?.Request(flags, defaults) ?? flags.ToRequest(defaults);
@@ -91,7 +96,7 @@ internal sealed class GenerateCommand
         if (from is not null)
         {
             pipeline.CheckModel(cancellation);
-            from.Compare(pipeline.RecipeOf(request), folder, parsed.GetValue(_model.Model) is not null);
+            from.Compare(pipeline.RecipeOf(request, cancellation), folder, parsed.GetValue(_model.Model) is not null);
         }
 
         var (transformer, fps) = (folder.Transformer, (double)request.Fps / folder.Latents.TemporalStride);

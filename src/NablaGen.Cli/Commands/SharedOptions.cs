@@ -57,22 +57,4 @@ internal static class SharedOptions
             return null;
         },
     };
-
-    /// <summary>The named output, or the first free default name.</summary>
-    /// <exception cref="InvalidRequestException">The name is empty.</exception>
-    public static string OutputOrDefault(string? named)
-    {
-        if (named?.Trim() is "")
-        {
-            throw new InvalidRequestException("the name of the output is empty");
-        }
-
-        var path = named ?? "out.mp4";
-        for (var n = 2; named is null && File.Exists(path); n++)
-        {
-            path = $"out-{n}.mp4";
-        }
-
-        return path;
-    }
 }

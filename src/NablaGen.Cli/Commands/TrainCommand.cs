@@ -230,8 +230,9 @@ internal sealed class TrainCommand
             return ModelSizes.Find(named ?? "tiny");
         }
 
-        return named is null
-            ? ModelSizes.Open(folder)
+        // A training that was cut off before its first state has left sizes and no weights: the same command again is right.
+        return named is null ? ModelSizes.Open(folder)
+            : !TrainingFolder.HasWeights(folder) ? ModelSizes.Find(named)
             : throw new InvalidRequestException($"{folder} has its sizes already: use --preset with a new --output");
     }
 

@@ -31,6 +31,8 @@ internal sealed class BarProgress(ProgressContext context) : IGenerationProgress
 
     public void OnCut(string prompt, int tokens, int read) => Wrapped.WriteAboveBars(ProgressReport.Cut(prompt, tokens, read));
 
+    public void OnNote(string note) => Wrapped.WriteAboveBars($"note: {note}");
+
     public void OnStage(GenerationStage stage, int units)
     {
         Finish();

@@ -77,6 +77,8 @@ internal sealed class BatchBars : IBatchProgress
 
     public void OnCut(string prompt, int tokens, int read) => Line(ProgressReport.Cut(prompt, tokens, read));
 
+    public void OnNote(string note) => Line($"note: {note}");
+
     public void OnStage(GenerationStage stage, int units)
     {
         (_stage, _units) = (stage, units);

@@ -68,6 +68,8 @@ internal sealed class BatchJson(TextWriter output, Shard shard) : IBatchProgress
     public void OnCut(string prompt, int tokens, int read) =>
         Write("cut", new JsonObject { ["prompt"] = prompt, ["tokens"] = tokens, ["read"] = read });
 
+    public void OnNote(string note) => Write("note", new JsonObject { ["name"] = _row, ["note"] = note });
+
     public void OnStage(GenerationStage stage, int units)
     {
         (_stage, _units) = (stage, units);

@@ -54,6 +54,8 @@ internal sealed class BatchLines(TextWriter output, Shard shard) : IBatchProgres
 
     public void OnCut(string prompt, int tokens, int read) => output.WriteLine(ProgressReport.Cut(prompt, tokens, read));
 
+    public void OnNote(string note) => output.WriteLine($"note: {note}");
+
     public void OnStage(GenerationStage stage, int units)
     {
         (_stage, _units) = (stage, units);

@@ -51,6 +51,8 @@ internal sealed class LoggedBatch(IBatchProgress shown, RunLog log, Shard shard)
 
     public void OnCut(string prompt, int tokens, int read) => _stages.OnCut(prompt, tokens, read);
 
+    public void OnNote(string note) => _stages.OnNote(note);
+
     public void OnStage(GenerationStage stage, int units) => _stages.OnStage(stage, units);
 
     public void OnProgress(int done, double? density) => _stages.OnProgress(done, density);

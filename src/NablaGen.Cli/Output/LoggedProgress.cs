@@ -25,6 +25,12 @@ internal sealed class LoggedProgress(IGenerationProgress shown, RunLog log) : IG
         shown.OnCut(prompt, tokens, read);
     }
 
+    public void OnNote(string note)
+    {
+        log.Write("note", note);
+        shown.OnNote(note);
+    }
+
     public void OnStage(GenerationStage stage, int units)
     {
         (_stage, _units) = (stage, units);

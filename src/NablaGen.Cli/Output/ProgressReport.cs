@@ -1,5 +1,5 @@
+using NablaGen.Files;
 using NablaGen.Generation;
-using Spectre.Console;
 
 namespace NablaGen.Cli.Output;
 
@@ -7,7 +7,7 @@ namespace NablaGen.Cli.Output;
 internal static class ProgressReport
 {
     /// <summary>Whether somebody looks on who can be shown bars.</summary>
-    public static bool IsInteractive => !Console.IsOutputRedirected && AnsiConsole.Profile.Capabilities.Interactive;
+    public static bool IsInteractive => Terminal.HasBars;
 
     /// <summary>Runs the work with a report.</summary>
     public static T Run<T>(Func<IGenerationProgress, T> work) =>
@@ -24,6 +24,7 @@ internal static class ProgressReport
     {
         const int Shown = 40;
         var line = string.Join(' ', prompt.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
+        line = Line.Of(line, longest: 4 * Shown);
         var start = line.Length <= Shown ? line : $"{line[..(char.IsHighSurrogate(line[Shown - 1]) ? Shown - 1 : Shown)]}…";
         return $"note: the model reads the first {read} of this prompt's {tokens} tokens: \"{start}\"";
     }

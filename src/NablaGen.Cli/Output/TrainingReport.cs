@@ -8,7 +8,7 @@ internal static class TrainingReport
 {
     /// <summary>Runs the work with a report.</summary>
     public static T Run<T>(string name, Func<ITrainingProgress, T> work) =>
-        Console.IsOutputRedirected || !AnsiConsole.Profile.Capabilities.Interactive ? work(new Lines(name)) : Bar.Run(name, work);
+        ProgressReport.IsInteractive ? Bar.Run(name, work) : work(new Lines(name));
 
     private static string Text(LossRecord record, int steps) =>
         $"step {record.Step}/{steps}, loss {record.Loss:0.0000}, {record.StepsPerSecond:0.00} steps/s, {record.ClipsPerSecond:0} clips/s";

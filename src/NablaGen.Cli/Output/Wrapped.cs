@@ -8,7 +8,7 @@ internal static class Wrapped
 {
     private const int Narrowest = 40;
 
-    private static int Width => Math.Max(Narrowest, Console.WindowWidth);
+    private static int Width => Math.Max(Narrowest, Terminal.Columns);
 
     /// <summary>Prints a text behind a name; its further lines stand below its first.</summary>
     public static void Write(string name, string text) =>
@@ -20,7 +20,8 @@ internal static class Wrapped
     /// </summary>
     public static void WriteAboveBars(string text)
     {
-        foreach (var line in Text(text, 0, Width).Split(Environment.NewLine))
+        // Spectre's own writing goes to the terminal as it is.
+        foreach (var line in Text(PlainWriter.Plain(text), 0, Width).Split(Environment.NewLine))
         {
             foreach (var part in line.Chunk(Width))
             {

@@ -10,6 +10,7 @@ public sealed class LossLog
 {
     private readonly string _path;
     private readonly List<(int Step, double Loss)> _course = [];
+    private bool _failed;
 
     /// <summary>Opens the log of a training, or begins it. Lines after <paramref name="step"/>, from a run that was cut off, are dropped.</summary>
     /// <exception cref="NablaGenException">It can't be read or written, or is no log.</exception>
@@ -19,8 +20,15 @@ public sealed class LossLog
         var lines = new List<string>();
         try
         {
-            foreach (var line in File.Exists(path) ? File.ReadAllLines(path) : [])
+            var found = File.Exists(path) ? File.ReadAllLines(path) : [];
+            foreach (var line in found)
             {
+                // A full disk or a power cut may have torn the last line; that it was after the state was saved is sure.
+                if (ReferenceEquals(line, found[^1]) && !IsWhole(line))
+                {
+                    break;
+                }
+
                 var fields = JsonNode.Parse(line)!;
                 var (at, loss) = ((int)fields["step"]!, (double)fields["loss"]!);
                 if (at <= step)
@@ -45,9 +53,16 @@ public sealed class LossLog
     /// <summary>Step and loss of each record.</summary>
     public IReadOnlyList<(int Step, double Loss)> Course => _course;
 
-    /// <summary>Adds a line.</summary>
-    public void Add(LossRecord record)
+    /// <summary>Adds a line. A log that cannot be written any more does not end the training.</summary>
+    /// <returns>Why there is no log from here on, once; null otherwise.</returns>
+    public string? Add(LossRecord record)
     {
+        _course.Add((record.Step, record.Loss));
+        if (_failed)
+        {
+            return null;
+        }
+
         var fields = new JsonObject { ["step"] = record.Step };
         foreach (var (name, value) in record.Measures)
         {
@@ -57,8 +72,30 @@ public sealed class LossLog
         fields["learning_rate"] = Short(record.LearningRate);
         fields["steps_per_second"] = Short(record.StepsPerSecond);
         fields["clips_per_second"] = Short(record.ClipsPerSecond);
-        File.AppendAllText(_path, fields.ToJsonString() + "\n");
-        _course.Add((record.Step, record.Loss));
+        try
+        {
+            File.AppendAllText(_path, fields.ToJsonString() + "\n");
+            return null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            _failed = true;
+            return $"{_path}: the log ends here: {e.Message}";
+        }
+    }
+
+    private static bool IsWhole(string line)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(line);
+            return document.RootElement.ValueKind == JsonValueKind.Object
+                && document.RootElement.TryGetProperty("step", out _) && document.RootElement.TryGetProperty("loss", out _);
+        }
+        catch (JsonException)
+        {
+            return false;
+        }
     }
 
     private static double Short(double value) => double.Parse(value.ToString("G5", CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);

@@ -22,5 +22,9 @@ public sealed class TrainingFolder(string folder, string name)
     /// <summary>What the model made at a step.</summary>
     public string Picture(int step) => File($"{step:000000}.png");
 
+    /// <summary>Whether a model folder has anything that was learnt: a training's state, or weights.</summary>
+    public static bool HasWeights(string folder) => Directory.Exists(folder)
+        && Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories).Any(file => System.IO.Path.GetExtension(file) is ".safetensors" or ".pth");
+
     private string File(string ending) => System.IO.Path.Combine(_path, $"{name}.{ending}");
 }

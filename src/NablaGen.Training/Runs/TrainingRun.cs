@@ -85,7 +85,11 @@ public sealed class TrainingRun(ITrainer trainer, string folder, ITrainingProgre
             throw new NablaGenException($"the loss is NaN or infinite at step {trainer.Step}: resume from {_files.State} with a lower --learning-rate");
         }
 
-        log.Add(record);
+        if (log.Add(record) is { } trouble)
+        {
+            progress.OnNote(trouble);
+        }
+
         if (limits.Anneals && limits.Time - limits.Clock.Elapsed is { } rest)
         {
             trainer.Steps = trainer.Step + (int)Math.Clamp(rest.TotalSeconds * perSecond, 1, int.MaxValue / 2);

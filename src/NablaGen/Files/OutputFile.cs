@@ -1,8 +1,14 @@
+using System.Collections.Concurrent;
+using System.Text.RegularExpressions;
+
 namespace NablaGen.Files;
 
 /// <summary>A file to be written: checked before the work, written aside, renamed at the end, so that no half file bears a final name.</summary>
-internal static class OutputFile
+internal static partial class OutputFile
 {
+    private static readonly ConcurrentDictionary<string, bool> InWork = new();
+    private static int _count;
+
     /// <summary>Checks the ending, creates the folder and checks that a file can be created in it. Returns the full path.</summary>
     /// <exception cref="NablaGenException">The ending is another, the path is a folder, or nothing can be written there.</exception>
     public static string Prepare(string path, string extension)
@@ -21,17 +27,56 @@ internal static class OutputFile
         {
             var full = Path.GetFullPath(path);
             Directory.CreateDirectory(Path.GetDirectoryName(full)!);
-            File.Create(Aside(full), 1, FileOptions.DeleteOnClose).Dispose();
+            RemoveAbandoned(Path.GetDirectoryName(full)!, Path.GetFileName(full));
+            var trial = Aside(full);
+            File.Create(trial, 1, FileOptions.DeleteOnClose).Dispose();
+            InWork.TryRemove(trial, out _);
             return full;
         }
         catch (Exception e) when (IsOfFiles(e))
         {
-            throw new NablaGenException($"{path}: cannot be written: {e.Message}", e);
+            throw new NablaGenException($"{path}: cannot be written: {Line.Of(e.Message)}", e);
         }
     }
 
-    /// <summary>A name of its own beside the target, so that two runs that write the same file cannot mix.</summary>
-    public static string Aside(string target) => $"{target}.{Guid.NewGuid().ToString("N")[..8]}.partial";
+    /// <summary>A name of its own beside the target, so that two runs that write the same file cannot mix. It says whose it is.</summary>
+    public static string Aside(string target)
+    {
+        var partial = $"{target}.{ProcessIdentity.Token}-{Interlocked.Increment(ref _count):x}.partial";
+        InWork[partial] = true;
+        return partial;
+    }
+
+    /// <summary>Removes all that this process has aside, where it ends without going on.</summary>
+    public static void DiscardAll()
+    {
+        foreach (var partial in InWork.Keys)
+        {
+            Discard(partial);
+        }
+    }
+
+    /// <summary>Removes what processes have left aside that were killed; what a living one writes, or one elsewhere, stays.</summary>
+    /// <param name="folder">Where to look.</param>
+    /// <param name="target">The file's name; null for all files.</param>
+    public static void RemoveAbandoned(string folder, string? target = null)
+    {
+        try
+        {
+            foreach (var path in Directory.EnumerateFiles(folder, "*.partial"))
+            {
+                if (AsideName().Match(Path.GetFileName(path)) is { Success: true } name
+                    && (target is null || name.Groups["target"].Value == target) && ProcessIdentity.HasEnded(name.Groups["token"].Value))
+                {
+                    Discard(path);
+                }
+            }
+        }
+        catch (Exception e) when (IsOfFiles(e))
+        {
+            // Litter: what matters is whether something can be written, and that is tried.
+        }
+    }
 
     /// <summary>
     /// Gives the finished file its name, over one that has it, once its contents are on the disk: after a power cut a name never stands on
@@ -56,9 +101,11 @@ internal static class OutputFile
         try
         {
             File.Move(partial, target, overwrite: true);
+            InWork.TryRemove(partial, out _);
         }
         catch (Exception e) when (IsOfFiles(e))
         {
+            InWork.TryRemove(partial, out _);
             throw new NablaGenException($"{target}: cannot be replaced ({e.Message}); the finished file is {partial}", e);
         }
     }
@@ -68,6 +115,7 @@ internal static class OutputFile
     {
         try
         {
+            InWork.TryRemove(partial, out _);
             File.Delete(partial);
         }
         catch (Exception e) when (IsOfFiles(e))
@@ -96,7 +144,7 @@ internal static class OutputFile
             Discard(partial);
             if (e is IOException or UnauthorizedAccessException)
             {
-                throw new NablaGenException($"{path}: cannot be written: {e.Message.ReplaceLineEndings(" ")}", e);
+                throw new NablaGenException($"{path}: cannot be written: {Line.Of(e.Message)}", e);
             }
 
             throw;
@@ -108,4 +156,7 @@ internal static class OutputFile
     /// <summary>Whether an error is the file system's, or that of a name it cannot have.</summary>
     public static bool IsOfFiles(Exception e) =>
         e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException;
+
+    [GeneratedRegex(@"^(?<target>.+)\.(?<token>[0-9a-f]{8}-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+)\.partial$")]
+    private static partial Regex AsideName();
 }

@@ -2,7 +2,10 @@ using NablaGen.Memory;
 
 namespace NablaGen.Generation;
 
-/// <summary>Is told how a generation goes. Calls come from the thread that works.</summary>
+/// <summary>
+/// Is told how a generation goes. Calls come from the thread that works. Where a call throws, nothing more is reported and the work goes on;
+/// only an <see cref="OperationCanceledException"/> stops it.
+/// </summary>
 public interface IGenerationProgress
 {
     /// <summary>A device's memory is planned; comes before the work, not on the CPU.</summary>
@@ -16,6 +19,12 @@ public interface IGenerationProgress
     /// <param name="tokens">What it has.</param>
     /// <param name="read">The first of them, which the model reads.</param>
     void OnCut(string prompt, int tokens, int read)
+    {
+    }
+
+    /// <summary>Something went otherwise than asked for, and the work goes on.</summary>
+    /// <param name="note">A line that says what.</param>
+    void OnNote(string note)
     {
     }
 

@@ -8,6 +8,7 @@ namespace NablaGen.Generation;
 /// <param name="look">Called at each stage's end and at each unit of work, to see the memory at its fullest; null for nothing.</param>
 internal sealed class StageClock(IGenerationProgress? progress, Action? look = null)
 {
+    private readonly SteadyProgress? _progress = progress is null ? null : new SteadyProgress(progress);
     private readonly Dictionary<GenerationStage, double> _seconds = [];
     private readonly Stopwatch _watch = new();
     private GenerationStage? _stage;
@@ -24,16 +25,18 @@ internal sealed class StageClock(IGenerationProgress? progress, Action? look = n
         _ => "checking",
     };
 
-    public void Plan(MemoryPlan plan) => progress?.OnPlan(plan);
+    public void Plan(MemoryPlan plan) => _progress?.OnPlan(plan);
 
-    public void Cut(string prompt, int tokens, int read) => progress?.OnCut(prompt, tokens, read);
+    public void Cut(string prompt, int tokens, int read) => _progress?.OnCut(prompt, tokens, read);
+
+    public void Note(string note) => _progress?.OnNote(note);
 
     public void Start(GenerationStage stage, int units = 0)
     {
         Stop();
         (_stage, _units) = (stage, units);
         _watch.Restart();
-        progress?.OnStage(stage, units);
+        _progress?.OnStage(stage, units);
     }
 
     public void Done(int units, double? density)
@@ -41,7 +44,7 @@ internal sealed class StageClock(IGenerationProgress? progress, Action? look = n
         look?.Invoke();
         if (_units > 0)
         {
-            progress?.OnProgress(units, density);
+            _progress?.OnProgress(units, density);
         }
     }
 

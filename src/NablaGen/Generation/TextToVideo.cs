@@ -120,6 +120,7 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
         clock.Start(GenerationStage.Check);
         var (latents, recipe) = LatentFile.Load(latentsPath, model);
         VideoOutput.Check(output, recipe.Frames, cancellation);
+        OutputSpace.Check(output, OutputSpace.Video(recipe), "the video");
         model.CheckVae();
         var plan = _memory.PlanDecoding(latents.shape);
         if (device.type == DeviceType.CUDA)
@@ -144,7 +145,9 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
             return;
         }
 
+        cancellation.ThrowIfCancellationRequested();
         model.Check();
+        cancellation.ThrowIfCancellationRequested();
         MemoryCheck.Run(model.Parts, device, dtype);
         Check([], new StageClock(null), cancellation);
         _isChecked = true;
@@ -166,8 +169,10 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
     }
 
     /// <summary>The recipe of a request with this model. Reads the weights' files once for their hash.</summary>
-    public Recipe RecipeOf(GenerationRequest request) =>
-        Recipe.Of(request, model.Name, _hash ??= model.ComputeHash(), device.ToString(), DtypeName(dtype));
+    /// <param name="request">The request.</param>
+    /// <param name="cancellation">Stops the reading.</param>
+    public Recipe RecipeOf(GenerationRequest request, CancellationToken cancellation = default) =>
+        Recipe.Of(request, model.Name, _hash ??= model.ComputeHash(cancellation), device.ToString(), DtypeName(dtype));
 
     /// <summary>Frees the models that are still in memory.</summary>
     public void Dispose() => _models.Dispose();
@@ -185,10 +190,11 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
         return plan;
     }
 
-    private static void CheckOutput(GenerationRequest request, string output, string latentsPath, CancellationToken cancellation)
+    private void CheckOutput(GenerationRequest request, string output, string latentsPath, CancellationToken cancellation)
     {
         VideoOutput.Check(output, request.Frames, cancellation);
         OutputFile.Prepare(latentsPath, ".safetensors");
+        OutputSpace.Check(request, model.Latents, output, latentsPath);
     }
 
     private void Check(IReadOnlyList<GenerationRequest> requests, StageClock clock, CancellationToken cancellation)
@@ -229,7 +235,7 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
                     conditioner.AddTo(drafts, options, clock, cancellation);
                 }
 
-                return drafts.Select(draft => new PreparedRequest(draft.Request, RecipeOf(draft.Request), draft.Conditioning)).ToArray();
+                return drafts.Select(draft => new PreparedRequest(draft.Request, RecipeOf(draft.Request, cancellation), draft.Conditioning)).ToArray();
             });
         }
         catch
@@ -258,13 +264,19 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
         var watched = plan with { BatchesGuidance = plan.BatchesGuidance && observer is null };
         var latents = Sample(prepared, watched, new SamplingObservers(observer, seen), clock, cancellation);
         var recipe = seen.Thresholds.Count == 0 ? prepared.Recipe : prepared.Recipe with { Thresholds = seen.Thresholds };
-        if (latentsPath is not null)
+        var kept = new KeptLatents(latentsPath, latents, recipe, clock);
+        kept.Save();
+        try
         {
-            LatentFile.Save(latentsPath, latents, recipe);
+            var flat = Decode(latents, recipe, output, plan, clock, cancellation);
+            return Finish(output, kept.Path, recipe, meter.Mean, flat, clock);
         }
-
-        var flat = Decode(latents, recipe, output, plan, clock, cancellation);
-        return Finish(output, latentsPath, recipe, meter.Mean, flat, clock);
+        catch
+        {
+            // Sampling is the dear part.
+            kept.SaveElsewhere();
+            throw;
+        }
     });
 
     private Tensor Sample(

@@ -40,8 +40,9 @@ public abstract class VideoModel
     public static VideoModel Open(string path) => ModelFamilies.Open(path);
 
     /// <summary>A short name for the weights, for a video's recipe: see <see cref="ModelHash"/>.</summary>
+    /// <param name="cancellation">Stops the reading.</param>
     /// <exception cref="NablaGenException">A file can't be read.</exception>
-    public abstract string ComputeHash();
+    public abstract string ComputeHash(CancellationToken cancellation = default);
 
     /// <summary>Checks every key, shape and type of all weights from the files' headers; nothing is loaded.</summary>
     /// <exception cref="NablaGenException">A file is bad or is not of the configuration's model.</exception>

@@ -124,6 +124,8 @@ public static class TorchRuntime
         }
 
         NativeHeap.ReturnLargeBlocks();
+        // oneDNN keeps a primitive of each size it has met, 3 MiB for one of ours: a long batch of many sizes needs the last ones only.
+        NativeEnvironment.SetDefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128");
         OpenMp.WaitPassively();
         CudaAllocator.LetSegmentsGrow();
         var named = Environment.GetEnvironmentVariable(Variable);
@@ -177,5 +179,24 @@ public static class TorchRuntime
     private static string FileOf(string folder, string library) => Path.Combine(folder,
         OperatingSystem.IsWindows() ? library + ".dll" : OperatingSystem.IsMacOS() ? $"lib{library}.dylib" : $"lib{library}.so");
 
-    private static string FirstLine(Exception error) => error.GetBaseException().Message.Split('\n')[0].Trim();
+    private static string FirstLine(Exception error) => error.GetBaseException().Message.Split('\n')[0].Trim() + AddressSpace();
+
+    // A limit on what the process may map (ulimit -v, a cluster's job) is no fault of the file.
+    private static string AddressSpace()
+    {
+        const string Field = "Max address space";
+        try
+        {
+            var limit = OperatingSystem.IsLinux()
+                ? File.ReadLines("/proc/self/limits").FirstOrDefault(line => line.StartsWith(Field, StringComparison.Ordinal))?[Field.Length..].Trim().Split(' ')[0]
+                : null;
+            return long.TryParse(limit, out var bytes)
+                ? $" (this process may have {bytes / 1048576} MiB of memory addresses at most, see ulimit -v; libtorch takes some thousands)"
+                : "";
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            return "";
+        }
+    }
 }

@@ -22,10 +22,24 @@ public static class ModelHash
     private const int Blocks = 59;
 
     /// <summary>The hash of files.</summary>
+    /// <param name="files">The files.</param>
+    /// <param name="cancellation">Stops the reading.</param>
     /// <returns>16 lower-case hexadecimal digits.</returns>
     /// <exception cref="NablaGenException">A file can't be read.</exception>
-    public static string Compute(IEnumerable<string> files)
+    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    public static string Compute(IEnumerable<string> files, CancellationToken cancellation = default)
     {
+        void Append(IncrementalHash hash, MappedFile file, long start, long count, byte[] buffer)
+        {
+            for (long done = 0; done < count; done += buffer.Length)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                var piece = buffer.AsSpan(0, (int)Math.Min(buffer.Length, count - done));
+                file.Read(start + done, piece);
+                hash.AppendData(piece);
+            }
+        }
+
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         var buffer = new byte[BlockBytes];
         foreach (var path in files.OrderBy(Path.GetFileName, StringComparer.Ordinal))
@@ -52,15 +66,5 @@ public static class ModelHash
         }
 
         return Convert.ToHexStringLower(hash.GetHashAndReset())[..16];
-    }
-
-    private static void Append(IncrementalHash hash, MappedFile file, long start, long count, byte[] buffer)
-    {
-        for (long done = 0; done < count; done += buffer.Length)
-        {
-            var piece = buffer.AsSpan(0, (int)Math.Min(buffer.Length, count - done));
-            file.Read(start + done, piece);
-            hash.AppendData(piece);
-        }
     }
 }

@@ -159,7 +159,7 @@ public sealed class CalibrateTests(CalibrateTests.Calibrated model) : IClassFixt
         process.StandardOutput.ReadToEnd();
         var error = process.StandardError.ReadToEnd();
         process.WaitForExit();
-        Assert.Equal((130, "nablagen: cancelled\n"), (process.ExitCode, error));
+        Assert.Equal((130, "nablagen: stopping; a second signal ends it at once\nnablagen: cancelled\n"), (process.ExitCode, error));
         Assert.Empty(Directory.GetFiles(_folder.Path));
     }
 

@@ -129,7 +129,7 @@ public sealed class GenerateTests(GoldenModelFixture model) : IClassFixture<Gold
         process.StandardOutput.ReadToEnd();
         process.WaitForExit();
         Assert.Equal(130, process.ExitCode);
-        Assert.Equal("nablagen: cancelled\n", process.StandardError.ReadToEnd());
+        Assert.Equal("nablagen: stopping; a second signal ends it at once\nnablagen: cancelled\n", process.StandardError.ReadToEnd());
         Assert.Empty(Names());
     }
 

@@ -31,6 +31,31 @@ internal sealed record NablaGenProcess(int ExitCode, string Output, string Error
         return Process.Start(start)!;
     }
 
+    /// <summary>Runs a line of shell in which <c>$N</c> is the command.</summary>
+    public static NablaGenProcess Shell(string line, string folder, IReadOnlyDictionary<string, string?>? environment = null)
+    {
+        var dotnet = Environment.ProcessPath is { } host && Path.GetFileNameWithoutExtension(host) == "dotnet" ? host : "dotnet";
+        var start = new ProcessStartInfo("/bin/sh", ["-c", line])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            RedirectStandardInput = true,
+            WorkingDirectory = folder,
+        };
+        start.Environment["N"] = $"env --default-signal=INT,HUP {dotnet} {Path.Combine(AppContext.BaseDirectory, "nablagen.dll")}";
+        foreach (var (name, value) in environment ?? new Dictionary<string, string?>())
+        {
+            start.Environment[name] = value;
+        }
+
+        using var process = Process.Start(start)!;
+        var output = process.StandardOutput.ReadToEndAsync();
+        var error = process.StandardError.ReadToEndAsync();
+        process.StandardInput.Close();
+        process.WaitForExit();
+        return new NablaGenProcess(process.ExitCode, output.Result, error.Result);
+    }
+
     public static NablaGenProcess Run(IEnumerable<string> arguments, string? folder = null, IReadOnlyDictionary<string, string?>? environment = null)
     {
         using var process = Start(arguments, folder, environment);

@@ -52,9 +52,37 @@ public sealed class TrainingRunTests : IDisposable
 
         Assert.Equal([10, 20], new LossLog(path, 20).Course.Select(point => point.Step));
         Assert.Equal(2, File.ReadAllLines(path).Length);
-        File.AppendAllText(path, "{\"step\": ");
+        // Half a line at the end, as a full disk or a power cut leaves it, costs only itself; further up it is none of ours.
+        File.AppendAllText(path, "{\"step\": 30, \"loss\": 0.");
+        Assert.Equal([10, 20], new LossLog(path, 20).Course.Select(point => point.Step));
+        Assert.Equal(2, File.ReadAllLines(path).Length);
+        File.AppendAllText(path, "{\"step\": \n{\"step\": 30, \"loss\": 1}\n");
         var error = Assert.Throws<NablaGenException>(() => new LossLog(path, 20));
         Assert.StartsWith($"{path}: not the log of a training", error.Message);
+    }
+
+    [Fact]
+    public void A_log_that_cannot_be_written_does_not_end_the_training()
+    {
+        var path = _folder["x.jsonl"];
+        var log = new LossLog(path, 0);
+        File.Delete(path);
+        Directory.CreateDirectory(path);
+        var record = new LossRecord(10, new Dictionary<string, double> { ["loss"] = 1 }, 1e-3, 2, 8);
+        Assert.Contains("the log ends here", log.Add(record));
+        Assert.Null(log.Add(record));
+        Assert.Equal(2, log.Course.Count);
+    }
+
+    [Fact]
+    public void A_folder_with_sizes_alone_has_learnt_nothing()
+    {
+        Assert.False(TrainingFolder.HasWeights(_folder["none"]));
+        File.WriteAllText(_folder["config.json"], "{}");
+        Assert.False(TrainingFolder.HasWeights(_folder.Path));
+        Directory.CreateDirectory(_folder["training"]);
+        File.WriteAllText(_folder["training/vae.state.safetensors"], "");
+        Assert.True(TrainingFolder.HasWeights(_folder.Path));
     }
 
     public void Dispose() => _folder.Dispose();

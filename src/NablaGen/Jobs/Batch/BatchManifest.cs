@@ -1,27 +1,29 @@
-using System.Diagnostics;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using NablaGen.Files;
 using NablaGen.Generation;
 
 namespace NablaGen.Jobs.Batch;
 
 /// <summary>
-/// What is known of a batch's rows: JSON lines, only ever appended to. Each shard has a file of its own, so that machines need no lock
-/// between them; processes of one shard take turns. All files of the folder are read as one, and a row's newest line counts.
+/// What is known of a batch's rows: JSON lines, only ever appended to. Each shard has a file of its own; processes of one shard append to
+/// the same file, a line at a time. All files of the folder are read as one.
 /// </summary>
+/// <remarks>
+/// No clock is believed. Within a file the last line about a video under a name counts. Between files nothing tells which is later: "done"
+/// counts before "failed", for a video that is there needs no retry, and one that is not there is not taken for done anyway.
+/// </remarks>
 public sealed class BatchManifest
 {
-    private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(20);
-
     private static readonly JsonSerializerOptions Json = new(Recipe.Json)
     {
         Converters = { new JsonStringEnumConverter(JsonNamingPolicy.SnakeCaseLower) },
+        RespectNullableAnnotations = true,
     };
 
     private readonly string _folder;
-    private readonly Dictionary<string, ManifestEntry> _entries = [];
-    private readonly Dictionary<string, long> _read = [];
+    private readonly Dictionary<string, Known> _files = [];
 
     /// <summary>Opens a folder's manifest, which may not be there yet.</summary>
     /// <param name="folder">The batch's folder.</param>
@@ -37,9 +39,23 @@ public sealed class BatchManifest
     /// <summary>The file that lines are added to.</summary>
     public string Path { get; }
 
-    /// <summary>The newest line of a row; null where there is none.</summary>
-    /// <param name="name">The name of the row's files.</param>
-    public ManifestEntry? Find(string name) => _entries.GetValueOrDefault(name);
+    /// <summary>The line that counts of a name, whatever recipes it had; null where there is none.</summary>
+    /// <param name="name">The name of the row's files, without an ending.</param>
+    public ManifestEntry? Find(string name)
+    {
+        var lines = _files.Values.Select(file => file.Last.GetValueOrDefault(name)).OfType<ManifestEntry>().ToList();
+        return lines.Find(line => line.State == RowState.Done) ?? lines.LastOrDefault();
+    }
+
+    /// <summary>What is known of the videos under a name, one for each recipe; empty where there is none.</summary>
+    /// <param name="name">The name of the files, without an ending.</param>
+    public IReadOnlyList<ManifestEntry> Named(string name) => Merged(file => file.ByName.GetValueOrDefault(name));
+
+    /// <summary>What is known of a video under all names it has.</summary>
+    /// <param name="recipe">The video's.</param>
+    public IReadOnlyList<ManifestEntry> Of(Recipe recipe) => Of(ManifestEntry.KeyOf(recipe));
+
+    internal IReadOnlyList<ManifestEntry> Of(string key) => Merged(file => file.ByKey.GetValueOrDefault(key));
 
     /// <summary>Reads what was added since, by any process.</summary>
     /// <exception cref="NablaGenException">It cannot be read.</exception>
@@ -47,22 +63,17 @@ public sealed class BatchManifest
     {
         foreach (var path in Directory.EnumerateFiles(_folder, "manifest*.jsonl").Order(StringComparer.Ordinal))
         {
-            using var file = Open(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
-            var start = _read.GetValueOrDefault(path);
-            if (file.Length <= start)
+            try
             {
-                continue;
+                Read(path);
             }
-
-            file.Position = start;
-            var bytes = new byte[file.Length - start];
-            file.ReadExactly(bytes);
-            // A line that is being written has no end yet.
-            var whole = bytes.AsSpan(0, bytes.AsSpan().LastIndexOf((byte)'\n') + 1);
-            _read[path] = start + whole.Length;
-            foreach (var line in Encoding.UTF8.GetString(whole).Split('\n', StringSplitOptions.RemoveEmptyEntries))
+            catch (FileNotFoundException)
             {
-                Take(line);
+                // Removed in this moment.
+            }
+            catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+            {
+                throw new NablaGenException(Line.Of($"{path}: cannot be read: {error.Message}"), error);
             }
         }
     }
@@ -73,66 +84,124 @@ public sealed class BatchManifest
     {
         try
         {
-            using var file = Open(Path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-            // A process that died while it wrote, or a full disk, has left half a line: end it, and it is passed over.
-            var torn = file.Length > 0 && LastByte(file) != '\n';
-            file.Seek(0, SeekOrigin.End);
-            file.Write(Encoding.UTF8.GetBytes($"{(torn ? "\n" : "")}{JsonSerializer.Serialize(entry, Json)}\n"));
-            file.Flush(flushToDisk: true);
+            SharedLines.Add(Path, JsonSerializer.SerializeToUtf8Bytes(entry, Json));
+            Read(Path);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            throw new NablaGenException($"{Path}: cannot be written: {error.Message}", error);
+            throw new NablaGenException(Line.Of($"{Path}: cannot be written: {error.Message}"), error);
         }
-
-        Keep(entry);
     }
 
-    private static int LastByte(FileStream file)
+    /// <summary>Sees before the work that lines can be added.</summary>
+    /// <exception cref="NablaGenException">They cannot.</exception>
+    public void Check()
     {
-        file.Seek(-1, SeekOrigin.End);
-        return file.ReadByte();
-    }
-
-    // While another process holds the file, opening it fails; each holds it for one line.
-    private static FileStream Open(string path, FileMode mode, FileAccess access, FileShare share)
-    {
-        for (var watch = Stopwatch.StartNew(); ; Thread.Sleep(5))
+        if (!File.Exists(Path))
         {
-            try
+            return;
+        }
+
+        try
+        {
+            // Nothing is added: opened, and closed again.
+            using var file = new FileStream(Path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new NablaGenException(Line.Of($"{Path}: cannot be written: {error.Message}"), error);
+        }
+    }
+
+    private List<ManifestEntry> Merged(Func<Known, IReadOnlyDictionary<(string Name, string Key), ManifestEntry>?> lines)
+    {
+        var found = new Dictionary<(string Name, string Key), ManifestEntry>();
+        foreach (var (id, entry) in _files.Values.Select(lines).OfType<IReadOnlyDictionary<(string Name, string Key), ManifestEntry>>().SelectMany(file => file))
+        {
+            if (!found.TryGetValue(id, out var known) || known.State == RowState.Failed)
             {
-                return new FileStream(path, mode, access, share, bufferSize: 0);
+                found[id] = entry;
             }
-            catch (IOException error) when (error is not (FileNotFoundException or DirectoryNotFoundException) && watch.Elapsed < LongestWait)
+        }
+
+        return [.. found.Values];
+    }
+
+    private void Read(string path)
+    {
+        using var file = SharedLines.Open(path);
+        if (!_files.TryGetValue(path, out var known) || file.Length < known.Length)
+        {
+            // Not seen before, or begun anew by somebody.
+            _files[path] = known = new Known();
+        }
+
+        if (file.Length == known.Length)
+        {
+            return;
+        }
+
+        file.Position = known.Length;
+        var bytes = new byte[file.Length - known.Length];
+        var read = file.ReadAtLeast(bytes, bytes.Length, throwOnEndOfStream: false);
+        // A line that is being written has no end yet.
+        var whole = bytes.AsSpan(0, bytes.AsSpan(0, read).LastIndexOf((byte)'\n') + 1);
+        known.Length += whole.Length;
+        foreach (var line in Encoding.UTF8.GetString(whole).Split('\n', StringSplitOptions.RemoveEmptyEntries))
+        {
+            if (Parse(line) is { } entry)
             {
-            }
-            catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-            {
-                throw new NablaGenException($"{path}: cannot be opened: {error.Message}", error);
+                known.Take(entry);
             }
         }
     }
 
-    private void Take(string line)
+    // Null where it is half a line, or not one of ours: its row counts as not made, and is made again.
+    private static ManifestEntry? Parse(string line)
     {
         try
         {
-            if (JsonSerializer.Deserialize<ManifestEntry>(line, Json) is { } entry)
-            {
-                Keep(entry);
-            }
+            // Names are put behind the folder's: one that leads elsewhere is not ours.
+            return JsonSerializer.Deserialize<ManifestEntry>(line, Json) is { } entry && IsPlain(entry.Name) && (entry.Video is null || IsPlain(entry.Video))
+                ? entry
+                : null;
         }
-        catch (JsonException)
+        catch (Exception error) when (error is JsonException or NotSupportedException or NablaGenException or InvalidOperationException)
         {
-            // Half a line. The row counts as not made, and is made again.
+            return null;
         }
     }
 
-    private void Keep(ManifestEntry entry)
+    private static bool IsPlain(string name) => name.Length > 0 && name is not ("." or "..") && name.IndexOfAny(['/', '\\', '\0', ':']) < 0;
+
+    // A file's last lines.
+    private sealed class Known
     {
-        if (Find(entry.Name) is not { } known || known.Time <= entry.Time)
+        public Dictionary<string, Dictionary<(string Name, string Key), ManifestEntry>> ByName { get; } = [];
+
+        public Dictionary<string, Dictionary<(string Name, string Key), ManifestEntry>> ByKey { get; } = [];
+
+        public Dictionary<string, ManifestEntry> Last { get; } = [];
+
+        public long Length { get; set; }
+
+        public void Take(ManifestEntry entry)
         {
-            _entries[entry.Name] = entry;
+            var id = (entry.Name, entry.Key);
+            Last[entry.Name] = entry;
+            Of(ByName, entry.Name)[id] = entry;
+            Of(ByKey, id.Key)[id] = entry;
+        }
+
+        private static Dictionary<(string Name, string Key), ManifestEntry> Of(
+            Dictionary<string, Dictionary<(string Name, string Key), ManifestEntry>> all, string key)
+        {
+            if (!all.TryGetValue(key, out var lines))
+            {
+                all[key] = lines = [];
+            }
+
+            return lines;
         }
     }
 }

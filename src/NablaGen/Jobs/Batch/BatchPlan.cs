@@ -6,6 +6,8 @@ namespace NablaGen.Jobs.Batch;
 /// <summary>Rows of a prompt file + what the command line says of all → every video to make, in order, checked.</summary>
 public static class BatchPlan
 {
+    private const int MostRows = 1_000_000;
+
     /// <summary>Makes the plan.</summary>
     /// <param name="rows">The prompt file's.</param>
     /// <param name="shared">What counts where a row says nothing.</param>
@@ -23,6 +25,13 @@ public static class BatchPlan
             throw new InvalidRequestException("--seeds has no effect: every row has a seed of its own");
         }
 
+        var each = seeds.Seeds?.Count ?? seeds.RepeatCount;
+        var all = rows.Sum(row => seeds.Seeds is not null && row.Request.Seed is not null ? 1L : each);
+        if (all > MostRows)
+        {
+            throw new InvalidRequestException($"{rows.Count} rows with their seeds are {all} videos, more than {MostRows}: make fewer at a time");
+        }
+
         var planned = new List<BatchRow>();
         var copies = new Dictionary<PartialRequest, int>();
         var errors = new RowErrors();
@@ -31,7 +40,7 @@ public static class BatchPlan
             errors.Try(() =>
             {
                 var request = row.Request.Over(shared, defaults);
-                foreach (var seed in Seeds(request, seeds, copies))
+                foreach (var seed in Seeds(request, seeds, copies, row.Where))
                 {
                     var whole = Checked(request with { Seed = seed }, row.Where, model, defaults);
                     var number = planned.Count + 1;
@@ -45,11 +54,14 @@ public static class BatchPlan
         return planned;
     }
 
-    private static IEnumerable<long> Seeds(PartialRequest request, SeedPlan plan, Dictionary<PartialRequest, int> copies)
+    private static IEnumerable<long> Seeds(PartialRequest request, SeedPlan plan, Dictionary<PartialRequest, int> copies, string where)
     {
         if (request.Seed is { } own)
         {
-            return Enumerable.Range(0, plan.Seeds is null ? plan.RepeatCount : 1).Select(copy => own + copy);
+            var count = plan.Seeds is null ? plan.RepeatCount : 1;
+            return own <= long.MaxValue - (count - 1)
+                ? Enumerable.Range(0, count).Select(copy => own + copy)
+                : throw new InvalidRequestException($"{where}: {count} seeds from {own} on go past the largest, {long.MaxValue}");
         }
 
         if (plan.Seeds is { } seeds)

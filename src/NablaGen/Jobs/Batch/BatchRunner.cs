@@ -1,6 +1,3 @@
-using System.Diagnostics;
-using System.Runtime.InteropServices;
-using System.Security.Cryptography;
 using NablaGen.Files;
 using NablaGen.Generation;
 
@@ -13,7 +10,7 @@ namespace NablaGen.Jobs.Batch;
 /// <param name="pipeline">The model; it keeps what it loads.</param>
 /// <param name="folder">Where videos and manifest go; made where it is not there.</param>
 /// <param name="options">How.</param>
-/// <param name="progress">Is told how it goes.</param>
+/// <param name="progress">Is told how it goes. Where that fails, no more is reported and the batch goes on.</param>
 public sealed class BatchRunner(TextToVideo pipeline, string folder, BatchOptions options, IBatchProgress progress)
 {
     private static readonly TimeSpan BetweenLooks = TimeSpan.FromSeconds(0.5);
@@ -21,8 +18,12 @@ public sealed class BatchRunner(TextToVideo pipeline, string folder, BatchOption
     // A terminal's Ctrl-C ends ffmpeg too, and what that makes of the row may be here before the cancellation.
     private static readonly TimeSpan InterruptGrace = TimeSpan.FromSeconds(0.5);
 
+    private readonly SteadyBatch _progress = new(progress);
+    private readonly RowMaker _maker = new(pipeline, folder, options.DiscardLatents);
+    private readonly RowFault _faults = new(folder, pipeline.Device);
+
     // What the manifest said of each row when this run began.
-    private readonly Dictionary<string, ManifestEntry?> _before = [];
+    private readonly Dictionary<int, ManifestEntry?> _before = [];
 
     // A row of this run: one that failed before stops nothing.
     private bool _hasFailed;
@@ -30,24 +31,40 @@ public sealed class BatchRunner(TextToVideo pipeline, string folder, BatchOption
     /// <summary>How the rows stand, also after an exception.</summary>
     public BatchSummary Summary { get; private set; } = new(0, 0, 0, 0);
 
+    /// <summary>Why progress is not reported any more; null where it is.</summary>
+    public Exception? ReportFailure => _progress.Failure;
+
     /// <summary>Runs the batch.</summary>
     /// <param name="rows">The whole batch's; those of other shards are left to them.</param>
     /// <param name="cancellation">Stops the work; the row in work is begun again next time, or only decoded where its latents are saved.</param>
-    /// <exception cref="NablaGenException">The model is bad or the folder cannot be written. A row that fails throws nothing.</exception>
+    /// <exception cref="NablaGenException">
+    /// The model is bad, the folder cannot be written, or the machine fails (a full disk, a broken ffmpeg, a GPU that is gone): nothing is
+    /// recorded of the row in work then. A row that fails for what it asks throws nothing.
+    /// </exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public BatchSummary Run(IReadOnlyList<BatchRow> rows, CancellationToken cancellation = default)
     {
         CheckFolder(folder);
         pipeline.CheckModel(cancellation);
-        var mine = rows.Where(row => options.Shard.Has(row.Number)).ToList();
+        OutputFile.RemoveAbandoned(folder);
         var manifest = new BatchManifest(folder, options.Shard);
+        manifest.Check();
+        var places = new RowPlaces(folder, manifest, rows, row => pipeline.RecipeOf(row.Request, cancellation), options.Verify);
+        var mine = rows.Where(row => options.Shard.Has(row.Number)).ToList();
         Summary = new BatchSummary(mine.Count, 0, 0, 0);
         var pending = new List<BatchRow>();
         var others = new List<(BatchRow Row, ManifestEntry Entry)>();
-        foreach (var row in mine)
+        foreach (var row in rows)
         {
-            _before[row.Name] = manifest.Find(row.Name);
-            if (Settled(row, _before[row.Name]) is { } entry && !(options.RetryFailed && entry.State == RowState.Failed))
+            cancellation.ThrowIfCancellationRequested();
+            // Also those of other shards, so that each process shares the found videos out alike.
+            _before[row.Number] = places.Settled(row);
+            if (!options.Shard.Has(row.Number))
+            {
+                continue;
+            }
+
+            if (_before[row.Number] is { } entry && !(options.RetryFailed && entry.State == RowState.Failed))
             {
                 others.Add((row, entry));
                 Count(entry.State);
@@ -58,14 +75,15 @@ public sealed class BatchRunner(TextToVideo pipeline, string folder, BatchOption
             }
         }
 
-        progress.OnStart(pending, Summary);
-        others.ForEach(skipped => progress.OnRowSkipped(skipped.Row, skipped.Entry, Summary));
+        _progress.OnStart(pending, Summary);
+        others.ForEach(skipped => _progress.OnRowSkipped(skipped.Row, skipped.Entry, Summary));
         if (pending.Count > 0)
         {
+            CheckRoom(pending, places);
             // What no row can do without (ffmpeg) is no row's fault.
             var first = pending.FirstOrDefault(row => row.Request.Frames > 1) ?? pending[0];
             VideoOutput.Check(Path.Combine(folder, $"check{Path.GetExtension(first.FileName)}"), first.Request.Frames, cancellation);
-            Make(pending, manifest, cancellation);
+            Make(pending, places, manifest, cancellation);
         }
 
         return Summary;
@@ -80,21 +98,41 @@ public sealed class BatchRunner(TextToVideo pipeline, string folder, BatchOption
             throw new NablaGenException($"{folder}: is a file, expected a folder for the videos");
         }
 
+        if (Directory.Exists(Path.Combine(folder, "manifest.jsonl")))
+        {
+            throw new NablaGenException($"{Path.Combine(folder, "manifest.jsonl")}: is a folder, expected a file to write");
+        }
+
         OutputFile.Prepare(Path.Combine(folder, "manifest.jsonl"), ".jsonl");
     }
 
-    private void Make(List<BatchRow> pending, BatchManifest manifest, CancellationToken cancellation)
+    // The first row has to fit; that all do is not sure either way, for others write there too, and somebody may clear up meanwhile.
+    private void CheckRoom(List<BatchRow> pending, RowPlaces places)
     {
-        var toSample = pending.Where(row => !HasLatents(row)).ToList();
-        var encoded = toSample.Count == 0 ? [] : pipeline.Prepare([.. toSample.Select(row => row.Request)], progress, cancellation);
-        var prepared = toSample.Zip(encoded).ToDictionary(pair => pair.First.Name, pair => pair.Second);
-        using var claims = new RowClaims(folder);
+        long Bytes(BatchRow row) => OutputSpace.Video(row.Request)
+            + (places.Latents(row) is null ? OutputSpace.Latents(row.Request, pipeline.Model.Latents) : 0);
+
+        OutputSpace.Check(Path.Combine(folder, pending[0].FileName), Bytes(pending[0]), "the row");
+        var all = options.DiscardLatents ? pending.Sum(row => OutputSpace.Video(row.Request)) : pending.Sum(Bytes);
+        if (OutputSpace.Free(folder) is { } free && free < all)
+        {
+            _progress.OnNote($"the rows to make will take about {OutputSpace.Text(all)}, and {OutputSpace.Text(free)} are free in {folder}: "
+                + "the batch stops where the next row does not fit");
+        }
+    }
+
+    private void Make(List<BatchRow> pending, RowPlaces places, BatchManifest manifest, CancellationToken cancellation)
+    {
+        var toSample = pending.Where(row => places.Latents(row) is null).ToList();
+        var encoded = toSample.Count == 0 ? [] : pipeline.Prepare([.. toSample.Select(row => row.Request)], _progress, cancellation);
+        var prepared = toSample.Zip(encoded).ToDictionary(pair => pair.First.Number, pair => pair.Second);
+        using var claims = new FileClaims(folder);
         var waiting = 0;
         try
         {
             while (pending.Count > 0)
             {
-                var left = pending.Where(row => !TryMake(row, prepared, claims, manifest, cancellation)).ToList();
+                var left = pending.Where(row => !TryMake(row, prepared, places, claims, manifest, cancellation)).ToList();
                 if (options.FailFast && _hasFailed)
                 {
                     return;
@@ -105,7 +143,7 @@ public sealed class BatchRunner(TextToVideo pipeline, string folder, BatchOption
                     // Other processes have these; a row whose process dies is taken over.
                     if (left.Count != waiting)
                     {
-                        progress.OnWait(waiting = left.Count);
+                        _progress.OnWait(waiting = left.Count);
                     }
 
                     cancellation.WaitHandle.WaitOne(BetweenLooks);
@@ -125,7 +163,8 @@ public sealed class BatchRunner(TextToVideo pipeline, string folder, BatchOption
 
     // False where another process has the row.
     private bool TryMake(
-        BatchRow row, Dictionary<string, PreparedRequest> prepared, RowClaims claims, BatchManifest manifest, CancellationToken cancellation)
+        BatchRow row, Dictionary<int, PreparedRequest> prepared, RowPlaces places, FileClaims claims, BatchManifest manifest,
+        CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
         if (options.FailFast && _hasFailed)
@@ -133,158 +172,109 @@ public sealed class BatchRunner(TextToVideo pipeline, string folder, BatchOption
             return true;
         }
 
-        if (!claims.TryClaim(row.Name))
+        var recipe = places.ClaimOf(row);
+        if (!claims.TryClaim(recipe))
         {
+            // Whoever takes the row over takes its name over, too, instead of making the video under another.
+            claims.Look(row.Name);
             return false;
         }
 
+        string? name = null;
         try
         {
             // Only now is it sure that nobody else is at it.
             manifest.Refresh();
-            var entry = manifest.Find(row.Name);
-            if (entry != _before[row.Name] && Settled(row, entry) is { } settled)
+            var entry = places.Settled(row);
+            if (entry is not null && entry != _before[row.Number])
             {
-                Count(settled.State);
-                progress.OnRowSkipped(row, settled, Summary);
+                Skip(row, entry);
             }
             else
             {
-                Make(row, prepared.GetValueOrDefault(row.Name), manifest, cancellation);
+                name = places.Claim(row, claims);
+                var claim = new RowClaim(row, [recipe, name], claims, places, manifest);
+                Make(row with { Name = name }, prepared.GetValueOrDefault(row.Number), places.Latents(row) == name, claim, cancellation);
             }
 
-            if (prepared.Remove(row.Name, out var done))
+            if (prepared.Remove(row.Number, out var done))
             {
                 done.Dispose();
             }
 
             return true;
         }
-        finally
+        catch (ClaimLostException)
         {
-            claims.Release(row.Name);
-        }
-    }
-
-    private void Make(BatchRow row, PreparedRequest? prepared, BatchManifest manifest, CancellationToken cancellation)
-    {
-        var watch = Stopwatch.StartNew();
-        progress.OnRowStart(row);
-        var recipe = pipeline.RecipeOf(row.Request);
-        ManifestEntry Entry(RowState state) => new()
-        {
-            Time = DateTimeOffset.UtcNow,
-            Name = row.Name,
-            State = state,
-            Row = row.Number,
-            Where = row.Where,
-            Seconds = Math.Round(watch.Elapsed.TotalSeconds, 3),
-            Host = Environment.MachineName,
-            Recipe = recipe,
-        };
-        try
-        {
-            var video = VideoOf(row);
-            DiscardPartials(row);
-            var result = Generate(row, prepared, video, cancellation);
-            var entry = Entry(RowState.Done) with
-            {
-                Video = row.FileName,
-                Bytes = new FileInfo(video).Length,
-                Sha256 = Hash(video),
-                Density = result.Density,
-            };
-            manifest.Add(entry);
-            Summary = Summary with { Made = Summary.Made + 1 };
-            DiscardLatents(video, result);
-            progress.OnRowDone(row, entry, Summary);
-        }
-        catch (Exception error) when (IsOfRow(error))
-        {
-            if (cancellation.CanBeCanceled && cancellation.WaitHandle.WaitOne(InterruptGrace))
-            {
-                throw new OperationCanceledException(cancellation);
-            }
-
-            progress.OnRowError(row, error);
-            var reason = error is OutOfMemoryException ? "out of memory" : Line.Of(error.Message.Split('\n')[0]);
-            var entry = Entry(RowState.Failed) with { Error = reason };
-            manifest.Add(entry);
-            Summary = Summary with { Failed = Summary.Failed + 1 };
-            _hasFailed = true;
-            progress.OnRowFailed(row, entry, Summary);
-        }
-    }
-
-    private GenerationResult Generate(BatchRow row, PreparedRequest? prepared, string video, CancellationToken cancellation)
-    {
-        var latents = LatentFile.PathBeside(video);
-        if (HasLatents(row))
-        {
-            return pipeline.DecodeLatents(latents, video, progress, cancellation);
-        }
-
-        // Without a prepared one the row had latents when this run began, and they are gone.
-        return prepared is null
-            ? pipeline.Generate(row.Request, video, latents, progress, cancellation: cancellation)
-            : pipeline.Generate(prepared, video, latents, progress, cancellation: cancellation);
-    }
-
-    private void DiscardLatents(string video, GenerationResult result)
-    {
-        if (options.DiscardLatents && result.LatentsPath is { } latents)
-        {
-            OutputFile.Discard(latents);
-            ResultFile.Save(video, result with { LatentsPath = null });
-        }
-    }
-
-    // What the manifest says of a row, where that still holds.
-    private ManifestEntry? Settled(BatchRow row, ManifestEntry? entry) =>
-        entry is not null && entry.Has(pipeline.RecipeOf(row.Request)) && (entry.State == RowState.Failed || IsThere(row, entry)) ? entry : null;
-
-    private bool IsThere(BatchRow row, ManifestEntry entry)
-    {
-        var video = new FileInfo(VideoOf(row));
-        return video.Exists && video.Length == entry.Bytes && (!options.Verify || Hash(video.FullName) == entry.Sha256);
-    }
-
-    private bool HasLatents(BatchRow row)
-    {
-        var path = LatentFile.PathBeside(VideoOf(row));
-        try
-        {
-            return File.Exists(path) && ManifestEntry.IsSame(LatentFile.ReadRecipe(path), pipeline.RecipeOf(row.Request));
-        }
-        catch (NablaGenException)
-        {
-            // A bad file: the row is made from its noise.
+            // Whoever has it makes it, or has made it by the next look.
             return false;
         }
+        finally
+        {
+            if (name is not null)
+            {
+                claims.Release(name);
+            }
+
+            claims.Release(recipe);
+        }
     }
 
-    // What a killed process has left of this row; its claim is ours now.
-    private void DiscardPartials(BatchRow row)
+    private void Make(BatchRow row, PreparedRequest? prepared, bool hasLatents, RowClaim claim, CancellationToken cancellation)
     {
-        foreach (var partial in Directory.GetFiles(folder, $"{row.Name}.*.partial"))
+        _progress.OnRowStart(row);
+        var watched = new WatchedProgress(_progress, claim.Holds);
+        ManifestEntry entry;
+        try
         {
-            OutputFile.Discard(partial);
+            entry = _maker.Make(row, hasLatents, prepared, watched, cancellation);
         }
+        catch (Exception error) when (RowFault.IsPossible(error))
+        {
+            Fail(row, error, watched.Stage, claim, cancellation);
+            return;
+        }
+
+        // From here the row is done, whatever happens to what is said of it.
+        claim.Record(entry);
+        Summary = Summary with { Made = Summary.Made + 1 };
+        _maker.TidyUp(row);
+        _progress.OnRowDone(row, entry, Summary);
+    }
+
+    private void Fail(BatchRow row, Exception error, GenerationStage stage, RowClaim claim, CancellationToken cancellation)
+    {
+        if (cancellation.CanBeCanceled && cancellation.WaitHandle.WaitOne(InterruptGrace))
+        {
+            throw new OperationCanceledException(cancellation);
+        }
+
+        if (!claim.Holds())
+        {
+            throw new ClaimLostException();
+        }
+
+        _progress.OnRowError(row, error);
+        if (_faults.IsOfMachine(error, row.Request, stage))
+        {
+            throw new NablaGenException($"{RowMaker.Reason(error)}; this is not the row's fault, so the batch stops and {row.Name} is not recorded as failed: "
+                + "mend it, and the same command goes on", error);
+        }
+
+        var entry = _maker.Failed(row, error);
+        claim.Record(entry);
+        Summary = Summary with { Failed = Summary.Failed + 1 };
+        _hasFailed = true;
+        _progress.OnRowFailed(row, entry, Summary);
+    }
+
+    private void Skip(BatchRow row, ManifestEntry entry)
+    {
+        Count(entry.State);
+        _progress.OnRowSkipped(row, entry, Summary);
     }
 
     private void Count(RowState state) => Summary = state == RowState.Done
         ? Summary with { Skipped = Summary.Skipped + 1 }
         : Summary with { Failed = Summary.Failed + 1 };
-
-    private string VideoOf(BatchRow row) => Path.Combine(folder, row.FileName);
-
-    private static string Hash(string path)
-    {
-        using var file = File.OpenRead(path);
-        return Convert.ToHexStringLower(SHA256.HashData(file));
-    }
-
-    // ExternalException is libtorch's, such as for a full GPU.
-    private static bool IsOfRow(Exception error) =>
-        error is NablaGenException or ExternalException or OutOfMemoryException or IOException or UnauthorizedAccessException;
 }

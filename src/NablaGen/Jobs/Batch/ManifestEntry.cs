@@ -1,8 +1,11 @@
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json.Serialization;
 using NablaGen.Generation;
 
 namespace NablaGen.Jobs.Batch;
 
-/// <summary>A line of the manifest: how making a row ended. A row's newest line counts.</summary>
+/// <summary>A line of the manifest: how making a row ended. Of a row's lines in one file the last counts.</summary>
 public sealed record ManifestEntry
 {
     /// <summary>When, in UTC.</summary>
@@ -49,8 +52,16 @@ public sealed record ManifestEntry
     /// elsewhere, and after an update.
     /// </summary>
     /// <param name="recipe">The recipe of a row.</param>
-    public bool Has(Recipe recipe) => IsSame(Recipe, recipe);
+    public bool Has(Recipe recipe) => Key == KeyOf(recipe);
 
-    internal static bool IsSame(Recipe a, Recipe b) =>
-        (a with { Device = b.Device, Model = b.Model, Version = b.Version }).Asked == b.Asked;
+    /// <summary>Which video this line is about: equal for equal recipes, wherever they ran.</summary>
+    [JsonIgnore]
+    internal string Key => KeyOf(Recipe);
+
+    /// <summary>A recipe's <see cref="Key"/>, 32 hexadecimal digits.</summary>
+    internal static string KeyOf(Recipe recipe)
+    {
+        var asked = (recipe with { Device = "", Model = "", Version = "" }).Asked;
+        return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(asked.ToJson())))[..32];
+    }
 }

@@ -8,11 +8,12 @@ namespace NablaGen.Jobs.Batch;
 
 /// <summary>
 /// Reads prompts: <c>.txt</c> (a prompt a line; blank lines and lines that begin with # are skipped), <c>.jsonl</c> (an object a line) or
-/// <c>.csv</c> (RFC 4180, with a header). The keys are generate's options. UTF-8, or UTF-16 with its mark; any line ends.
+/// <c>.csv</c> (RFC 4180, with a header; also with semicolons or tabs, as spreadsheets write them). The keys are generate's options. UTF-8, or
+/// UTF-16 with its mark; any line ends.
 /// </summary>
 public static class PromptFile
 {
-    /// <summary>The name that means standard input, which is read as .txt, or as .jsonl if it begins with a brace.</summary>
+    /// <summary>The name that means standard input, which is read as .jsonl if it begins with a brace, as .csv if its first line is a header, otherwise as .txt.</summary>
     public const string StandardInput = "-";
 
     /// <summary>Reads a file.</summary>
@@ -53,16 +54,17 @@ public static class PromptFile
     /// <summary>Reads the contents of a file.</summary>
     /// <param name="bytes">The contents.</param>
     /// <param name="name">The file's name, for messages.</param>
-    /// <param name="kind"><c>.txt</c>, <c>.jsonl</c> or <c>.csv</c>; empty to tell the first two apart.</param>
+    /// <param name="kind"><c>.txt</c>, <c>.jsonl</c> or <c>.csv</c>; empty to tell them apart by how they begin.</param>
     /// <param name="table">The fields that rows have; null for NablaGen's.</param>
     /// <inheritdoc cref="Read(string, RequestFieldTable?)"/>
     public static IReadOnlyList<PromptRow> Read(byte[] bytes, string name, string kind, RequestFieldTable? table = null)
     {
         table ??= RequestFields.Table;
-        var text = Decode(bytes, name);
+        var text = PromptText.Decode(bytes, name);
         var rows = new RowCollector();
         switch (kind)
         {
+            case "" when CsvRows.HasHeader(text, table):
             case ".csv":
                 CsvRows.Read(text, name, rows, table);
                 break;
@@ -90,8 +92,16 @@ public static class PromptFile
         }
     }
 
-    private static PromptRow? TextRow(string line, string where) =>
-        line.StartsWith('#') ? null : new PromptRow(where, new PartialRequest { Prompt = line });
+    private static PromptRow? TextRow(string line, string where)
+    {
+        if (line.StartsWith('#'))
+        {
+            return null;
+        }
+
+        ForeignFlags.Refuse(line, where);
+        return new PromptRow(where, new PartialRequest { Prompt = line });
+    }
 
     private static PromptRow JsonRow(string line, string where, RequestFieldTable table)
     {
@@ -135,31 +145,6 @@ public static class PromptFile
         {
             // It is a single line: of what System.Text.Json says, the line and the byte in it tell nothing.
             throw new InvalidRequestException(error.Message.Split(" LineNumber:")[0]);
-        }
-    }
-
-    private static string Decode(byte[] bytes, string name)
-    {
-        // Notepad and older PowerShells write UTF-16, always with its mark.
-        if (bytes is [0xFF, 0xFE, ..])
-        {
-            return Encoding.Unicode.GetString(bytes.AsSpan(2));
-        }
-
-        if (bytes is [0xFE, 0xFF, ..])
-        {
-            return Encoding.BigEndianUnicode.GetString(bytes.AsSpan(2));
-        }
-
-        var start = bytes.AsSpan().StartsWith(Encoding.UTF8.Preamble) ? Encoding.UTF8.Preamble.Length : 0;
-        try
-        {
-            return new UTF8Encoding(false, throwOnInvalidBytes: true).GetString(bytes.AsSpan(start));
-        }
-        catch (DecoderFallbackException error)
-        {
-            var line = bytes.AsSpan(0, Math.Min(bytes.Length, start + Math.Max(error.Index, 0))).Count((byte)'\n') + 1;
-            throw new NablaGenException($"{name}:{line}: is not text in UTF-8", error);
         }
     }
 }

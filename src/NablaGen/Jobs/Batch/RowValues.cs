@@ -25,6 +25,10 @@ internal sealed class RowValues(string where, RequestFieldTable table)
             : $"{where}: unknown key {Line.Key(key)}: use {string.Join(", ", table.In(FieldPlaces.Row))}");
     }
 
+    /// <summary>Whether a word is such a key, of a row or of the command line.</summary>
+    public static bool IsKey(string word, RequestFieldTable table) =>
+        table.Find(word, FieldPlaces.Row) is not null || SharedKeys.Contains(word.Trim().ToLowerInvariant());
+
     /// <summary>Takes a value.</summary>
     /// <exception cref="InvalidRequestException">The key is unknown, or comes twice.</exception>
     public void Add(string key, string value)

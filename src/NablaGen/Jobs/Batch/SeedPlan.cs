@@ -48,9 +48,10 @@ public sealed record SeedPlan
                 throw new InvalidRequestException($"seeds '{text}': more than {MostSeeds}");
             }
 
-            for (var seed = ends[0]; seed <= ends[^1]; seed++)
+            // Counted, not compared: there is no number above the largest.
+            for (var i = 0L; i <= ends[^1] - ends[0]; i++)
             {
-                seeds.Add(seed);
+                seeds.Add(ends[0] + i);
             }
         }
 

@@ -81,7 +81,7 @@ public sealed class Comparison : IDisposable
         var dit = _pipeline.Model.Transformer;
         var density = new DensityStatistics(dit.Layers, dit.Heads);
         var cosine = _expressions.Count == 0 ? null : new LatentCosine(_trajectory);
-        using var prepared = _prompt.With(request, _pipeline.RecipeOf(request));
+        using var prepared = _prompt.With(request, _pipeline.RecipeOf(request, cancellation));
         var result = _pipeline.Generate(
             prepared, Path.Combine(_folder, VideoName(request.Attention)), progress: progress,
             observer: new SamplingObservers(density, cosine ?? (ISamplingObserver)_trajectory), cancellation: cancellation);

@@ -69,10 +69,11 @@ public sealed class PreviewWriter : ISamplingObserver
         {
             Write(clean);
         }
-        catch (NablaGenException error)
+        catch (Exception error) when (error is not OperationCanceledException)
         {
+            // Also memory: whatever happens to a preview, the video is made.
             _failed = true;
-            _warn($"no more previews: {error.Message}");
+            _warn(Line.Of($"no more previews: {error.Message.Split('\n')[0]}"));
         }
     }
 

@@ -1,5 +1,6 @@
 using NablaGen.Attention;
 using NablaGen.Denoising;
+using NablaGen.Files;
 using NablaGen.Generation;
 using static TorchSharp.torch;
 
@@ -18,31 +19,42 @@ public sealed class StatisticsWriter(string path, DensityStatistics statistics, 
     public NablaGenException? Failure { get; private set; }
 
     /// <inheritdoc/>
-    public void OnStart() => statistics.OnStart();
+    public void OnStart() => Try(statistics.OnStart);
 
     /// <inheritdoc/>
-    public void OnThreshold(int step, double threshold) => statistics.OnThreshold(step, threshold);
+    public void OnThreshold(int step, double threshold) => Try(() => statistics.OnThreshold(step, threshold));
 
     /// <inheritdoc/>
-    public void OnDense(AttentionSite site) => statistics.OnDense(site);
+    public void OnDense(AttentionSite site) => Try(() => statistics.OnDense(site));
 
     /// <inheritdoc/>
-    public void OnSparse(AttentionSite site, IKeptBlocks kept) => statistics.OnSparse(site, kept);
+    public void OnSparse(AttentionSite site, IKeptBlocks kept) => Try(() => statistics.OnSparse(site, kept));
 
     /// <inheritdoc/>
-    public void OnStep(int step, Tensor latents) => statistics.OnStep(step, latents);
+    public void OnStep(int step, Tensor latents) => Try(() => statistics.OnStep(step, latents));
 
     /// <inheritdoc/>
-    public void OnEnd()
+    public void OnEnd() => Try(() =>
     {
         var thresholds = statistics.Steps.Select(step => step.Threshold).OfType<double>().ToArray();
+        StatisticsFile.Save(path, statistics.Steps, thresholds.Length == 0 ? recipe() : recipe() with { Thresholds = thresholds });
+    });
+
+    // Whatever happens to the statistics, the video is made; then the run says that they are missing.
+    private void Try(Action work)
+    {
+        if (Failure is not null)
+        {
+            return;
+        }
+
         try
         {
-            StatisticsFile.Save(path, statistics.Steps, thresholds.Length == 0 ? recipe() : recipe() with { Thresholds = thresholds });
+            work();
         }
-        catch (NablaGenException failure)
+        catch (Exception error) when (error is not OperationCanceledException)
         {
-            Failure = failure;
+            Failure = error as NablaGenException ?? new NablaGenException(Line.Of($"{path}: no statistics: {error.Message.Split('\n')[0]}"), error);
         }
     }
 }

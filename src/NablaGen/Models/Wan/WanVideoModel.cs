@@ -164,7 +164,7 @@ public sealed class WanVideoModel : VideoModel
     public override void CheckVae() => Check(_files.Vae, VaeShapes);
 
     /// <inheritdoc/>
-    public override string ComputeHash()
+    public override string ComputeHash(CancellationToken cancellation = default)
     {
         if (!_isOnDisk)
         {
@@ -172,7 +172,7 @@ public sealed class WanVideoModel : VideoModel
         }
 
         using var dit = OpenTransformer();
-        return ModelHash.Compute([.. dit.Files, TextEncoderPath, VaePath, TokenizerPath]);
+        return ModelHash.Compute([.. dit.Files, TextEncoderPath, VaePath, TokenizerPath], cancellation);
     }
 
     /// <inheritdoc/>

@@ -82,6 +82,25 @@ public sealed class BatchPlanTests
     private static string Error(PartialRequest shared, SeedPlan seeds, params PartialRequest[] rows) =>
         Assert.Throws<InvalidRequestException>(() => Plan(shared, seeds, rows)).Message;
 
+    [Fact]
+    public void Ranges_at_the_end_of_the_numbers_come_to_an_end()
+    {
+        const long Last = long.MaxValue;
+        Assert.Equal([Last], SeedPlan.Parse($"{Last}").Seeds!);
+        Assert.Equal([Last - 1, Last], SeedPlan.Parse($"{Last - 1}-{Last}").Seeds!);
+        Assert.Contains("more than", Assert.Throws<InvalidRequestException>(() => SeedPlan.Parse($"0-{Last}")).Message);
+        var row = new PartialRequest { Prompt = "a", Seed = Last };
+        Assert.Equal([Last], Plan(Nothing, SeedPlan.Once, row).Select(planned => planned.Request.Seed));
+        Assert.Contains("go past the largest", Error(Nothing, SeedPlan.Repeat(2), row));
+    }
+
+    [Fact]
+    public void An_absurd_number_of_videos_is_refused()
+    {
+        var rows = Enumerable.Range(0, 11).Select(i => new PartialRequest { Prompt = $"{i}" }).ToArray();
+        Assert.Contains("1099989 videos, more than 1000000", Error(Nothing, SeedPlan.Parse("1-99999"), rows));
+    }
+
     private static IReadOnlyList<BatchRow> Plan(PartialRequest shared, SeedPlan seeds, params PartialRequest[] rows) => BatchPlan.Make(
         [.. rows.Select((row, i) => new PromptRow($"p:{i + 1}", row))], shared, seeds, NoWeights.Of(DitConfig.Wan1_3B));
 }

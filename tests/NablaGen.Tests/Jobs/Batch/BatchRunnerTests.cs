@@ -46,23 +46,126 @@ public sealed class BatchRunnerTests : IClassFixture<GoldenModelFixture>, IDispo
     }
 
     [Fact]
-    public void A_changed_recipe_and_a_changed_video_are_made_again()
+    public void Another_option_makes_new_names_and_a_changed_video_is_made_again()
     {
         Run("a", "b", "c");
-        _log.Take();
-        // The name stays, for it does not tell of the steps.
+        var names = Names("a", "b", "c");
+        var first = names.Select(name => File.ReadAllBytes(_folder[name + ".png"])).ToList();
+        // A name does not tell of the steps, and what has it stays.
         Assert.Equal(3, Run(Rows(2, "a", "b", "c")).Made);
+        Assert.Equal(first, names.Select(name => File.ReadAllBytes(_folder[name + ".png"])));
+        Assert.All(names, name => Assert.True(File.Exists(_folder[name + "-2.png"]) && File.Exists(_folder[name + "-2.latents.safetensors"])));
+        Assert.Equal(3, Run("a", "b", "c").Skipped);
+        Assert.Equal(3, Run(Rows(2, "a", "b", "c")).Skipped);
+        Assert.Equal(3, Run(Rows(3, "a", "b", "c")).Made);
+        Assert.True(File.Exists(_folder[names[2] + "-3.png"]));
         _log.Take();
 
-        var names = Names("a", "b", "c");
-        File.AppendAllText(_folder[names[0] + ".png"], "x");
-        var same = File.ReadAllBytes(_folder[names[1] + ".png"]);
+        File.AppendAllText(_folder[names[0] + "-2.png"], "x");
+        var same = File.ReadAllBytes(_folder[names[1] + "-2.png"]);
         same[^1] ^= 1;
-        File.WriteAllBytes(_folder[names[1] + ".png"], same);
+        File.WriteAllBytes(_folder[names[1] + "-2.png"], same);
         Run(Rows(2, "a", "b", "c"));
         Assert.Equal(["start 1", "skipped b", "skipped c", "row a", "done a"], _log.Take());
         Run(Rows(2, "a", "b", "c"), new BatchOptions { Verify = true });
         Assert.Equal(["start 1", "skipped a", "skipped c", "row b", "done b"], _log.Take());
+    }
+
+    [Fact]
+    public void A_row_that_was_moved_is_not_made_again()
+    {
+        Run("a", "b", "c");
+        _log.Take();
+        Assert.Equal(new BatchSummary(4, 1, 3, 0), Run("new", "a", "b", "c"));
+        Assert.Equal(["start 1", "skipped a", "skipped b", "skipped c", "row new", "done new"], _log.Take());
+        Assert.Equal(2, Run("c", "a").Skipped);
+        Assert.Equal(4, _folder.Files.Count(file => file.EndsWith(".png")));
+        // Whichever shard made it.
+        Assert.Equal(1, Run(Rows(1, "c", "a"), new BatchOptions { Shard = new Shard(1, 2) }).Skipped);
+        // What failed under another number has failed, too.
+        Directory.CreateDirectory(_folder[Names("new", "d")[1] + ".png"]);
+        Assert.Equal(1, Run("new", "d").Failed);
+        Assert.Equal(new BatchSummary(1, 0, 0, 1), Run("d"));
+    }
+
+    [Fact]
+    public void Rows_that_are_alike_have_a_video_each()
+    {
+        var rows = Alike(3);
+        Assert.Equal(3, Run(rows).Made);
+        Assert.Equal(3, Run(rows).Skipped);
+        Assert.Equal(2, Run(rows, new BatchOptions { Shard = new Shard(1, 2) }).Skipped);
+        File.Delete(_folder[rows[1].Name + ".png"]);
+        Assert.Equal(new BatchSummary(3, 1, 2, 0), Run(rows));
+        Assert.Equal(3, _folder.Files.Count(file => file.EndsWith(".png")));
+    }
+
+    [Fact]
+    public void Files_of_a_rows_name_that_are_not_its_own_stay()
+    {
+        var name = Names("a")[0];
+        File.WriteAllText(_folder[name + ".png"], "a stranger's");
+        Assert.Equal(1, Run("a").Made);
+        Assert.Equal("a stranger's", File.ReadAllText(_folder[name + ".png"]));
+        Assert.True(File.Exists(_folder[name + "-2.png"]));
+        // Latents of another recipe, whose video was not made.
+        Run(Rows(2, "b"));
+        var latents = Names("b")[0] + ".latents.safetensors";
+        var saved = File.ReadAllBytes(_folder[latents]);
+        File.Delete(_folder[Names("b")[0] + ".png"]);
+        Run("b");
+        Assert.Equal(saved, File.ReadAllBytes(_folder[latents]));
+    }
+
+    [Fact]
+    public void A_finished_row_is_done_whatever_happens_to_what_is_said_of_it()
+    {
+        var reports = 0;
+        _log.OnDone = _ =>
+        {
+            reports++;
+            throw new IOException("Input/output error");
+        };
+        var runner = new BatchRunner(_pipeline, _folder.Path, new BatchOptions(), _log);
+        Assert.Equal(new BatchSummary(3, 3, 0, 0), runner.Run(Rows(1, "a", "b", "c"), TestContext.Current.CancellationToken));
+        Assert.Equal(1, reports);
+        Assert.IsType<IOException>(runner.ReportFailure);
+        Assert.DoesNotContain("failed", File.ReadAllText(_folder["manifest.jsonl"]));
+        _log.OnDone = null;
+        _log.OnRow = _ => throw new UnauthorizedAccessException();
+        Assert.Equal(1, Run("d").Made);
+    }
+
+    [Fact]
+    public void A_row_that_another_has_taken_over_is_not_recorded()
+    {
+        // It stood still after it began; the other takes the row over, makes it, and is gone.
+        _log.OnRow = _ =>
+        {
+            _log.OnRow = null;
+            foreach (var claim in Directory.GetFiles(_folder[".claims"]))
+            {
+                File.WriteAllText(claim.Replace(".1.claim", ".2.claim"), "");
+            }
+        };
+        _log.OnWaiting = () =>
+        {
+            _log.OnWaiting = null;
+            Directory.Delete(_folder[".claims"], recursive: true);
+            Assert.False(File.Exists(_folder["manifest.jsonl"]));
+            Assert.Equal(1, new BatchRunner(_pipeline, _folder.Path, new BatchOptions(), new Log()).Run(Rows(1, "a"), TestContext.Current.CancellationToken).Made);
+        };
+        Assert.Equal(new BatchSummary(1, 0, 1, 0), Run("a"));
+        Assert.Single(File.ReadAllLines(_folder["manifest.jsonl"]));
+    }
+
+    [Fact]
+    public void What_killed_processes_left_in_the_folder_is_removed()
+    {
+        var litter = _folder[$"check.mp4.{NablaGen.Files.ProcessIdentity.Token.Split('-')[0]}-7fffffff-1-1.partial"];
+        File.WriteAllText(litter, "x");
+        Run("a");
+        Assert.False(File.Exists(litter));
     }
 
     [Fact]
@@ -81,9 +184,9 @@ public sealed class BatchRunnerTests : IClassFixture<GoldenModelFixture>, IDispo
         File.Delete(_folder[name + ".png"]);
         Run(Rows(2, "a"));
         Assert.Contains(GenerationStage.Sample, _log.Stages);
-        File.Delete(_folder[name + ".png"]);
         File.WriteAllText(_folder[name + ".latents.safetensors"], "half");
-        Assert.Equal(1, Run(Rows(2, "a")).Made);
+        Assert.Equal(1, Run("a").Made);
+        Assert.Equal(before, File.ReadAllBytes(_folder[name + ".png"]));
     }
 
     [Fact]
@@ -180,6 +283,11 @@ public sealed class BatchRunnerTests : IClassFixture<GoldenModelFixture>, IDispo
         new PartialRequest { Steps = steps, Guidance = 1, Frames = 1, Width = 32, Height = 32 },
         SeedPlan.Once, _model);
 
+    private IReadOnlyList<BatchRow> Alike(int count) => BatchPlan.Make(
+        [.. Enumerable.Range(1, count).Select(i => new PromptRow($"p:{i}", new PartialRequest { Prompt = "x", Seed = 5 }))],
+        new PartialRequest { Steps = 1, Guidance = 1, Frames = 1, Width = 32, Height = 32 },
+        SeedPlan.Once, _model);
+
     private List<string> Names(params string[] prompts) => [.. Rows(1, prompts).Select(row => row.Name)];
 
     private BatchSummary Run(params string[] prompts) => Run(Rows(1, prompts));
@@ -218,7 +326,15 @@ public sealed class BatchRunnerTests : IClassFixture<GoldenModelFixture>, IDispo
             OnRow?.Invoke(row);
         }
 
-        public void OnRowDone(BatchRow row, ManifestEntry entry, BatchSummary soFar) => _lines.Add($"done {row.Request.Prompt}");
+        public Action<BatchRow>? OnDone { get; set; }
+
+        public Action? OnWaiting { get; set; }
+
+        public void OnRowDone(BatchRow row, ManifestEntry entry, BatchSummary soFar)
+        {
+            OnDone?.Invoke(row);
+            _lines.Add($"done {row.Request.Prompt}");
+        }
 
         public void OnRowError(BatchRow row, Exception error) => Cause = error;
 
@@ -232,7 +348,11 @@ public sealed class BatchRunnerTests : IClassFixture<GoldenModelFixture>, IDispo
 
         public void OnRowSkipped(BatchRow row, ManifestEntry entry, BatchSummary soFar) => _lines.Add($"skipped {row.Request.Prompt}");
 
-        public void OnWait(int rows) => _lines.Add($"wait {rows}");
+        public void OnWait(int rows)
+        {
+            OnWaiting?.Invoke();
+            _lines.Add($"wait {rows}");
+        }
 
         public void OnStage(GenerationStage stage, int units)
         {

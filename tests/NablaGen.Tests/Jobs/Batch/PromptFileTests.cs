@@ -86,6 +86,70 @@ public sealed class PromptFileTests : IDisposable
         "a.txt:2: is not text in UTF-8", Assert.Throws<NablaGenException>(() => PromptFile.Read("ok\nc\u00e9"u8.ToArray()[..^1], "a.txt", ".txt")).Message);
 
     [Fact]
+    public void Two_encodings_in_one_file_are_refused()
+    {
+        byte[] utf16 = Encoding.Unicode.GetBytes("A blue star spins\r\n");
+        byte[] utf8 = Encoding.UTF8.GetBytes("A red ball bounces\r\n");
+        // What >> of an older PowerShell makes of a file in UTF-8, and of none.
+        Assert.StartsWith("a.txt:2: has a byte of 0", Refusal([.. utf8, .. utf16]));
+        Assert.StartsWith("a.txt:1: has a byte of 0", Refusal(utf16));
+        // What that of a newer one makes of a file in UTF-16: in step, and out of it.
+        Assert.Contains("UTF-8 in it", Refusal([0xFF, 0xFE, .. utf16, .. utf8]));
+        Assert.Contains("UTF-8", Refusal([0xFF, 0xFE, .. utf16, .. utf8, (byte)'x']));
+        Assert.Contains("UTF-8", Refusal([0xFE, 0xFF, .. Encoding.BigEndianUnicode.GetBytes("a\n"), .. utf8]));
+        Assert.Contains("UTF-8", Refusal([0xFF, 0xFE, 0x00, 0xD8, (byte)'a', 0]));
+        Assert.Equal("一只红色的球在绿色的草地上弹跳，背景是蓝天和白云，阳光明媚",
+            PromptFile.Read([0xFF, 0xFE, .. Encoding.Unicode.GetBytes("一只红色的球在绿色的草地上弹跳，背景是蓝天和白云，阳光明媚\r\n")], "a.txt", ".txt").Single().Request.Prompt);
+
+        static string Refusal(byte[] bytes) => Assert.Throws<NablaGenException>(() => PromptFile.Read(bytes, "a.txt", ".txt")).Message;
+    }
+
+    [Fact]
+    public void Standard_input_tells_its_kind_by_how_it_begins()
+    {
+        Assert.Equal(("A red ball", 7), Of("prompt,seed\nA red ball,7\n"));
+        Assert.Equal(("A red ball", 7), Of("\r\n\"Seed\"\t\"Prompt\"\r\n7\tA red ball\r\n"));
+        Assert.Equal(("A red ball", 7), Of("{\"prompt\": \"A red ball\", \"seed\": 7}\n"));
+        Assert.Equal(("prompt, of a kind", null), Of("prompt, of a kind\n"));
+
+        static (string?, long?) Of(string text)
+        {
+            var request = PromptFile.Read(Encoding.UTF8.GetBytes(text), "standard input", "").Single().Request;
+            return (request.Prompt, request.Seed);
+        }
+    }
+
+    [Fact]
+    public void Tables_as_spreadsheets_write_them_are_read()
+    {
+        var row = Read(".csv", "\ufeffprompt;seed;threshold;\r\n\"A red ball, rolling; slowly\";7;0,7;\r\n").Single().Request;
+        Assert.Equal(("A red ball, rolling; slowly", 7, "nabla-0.7"), (row.Prompt, row.Seed, $"{row.Attention}"));
+        Assert.Equal(2.5, Read(".csv", "prompt\tshift\na\t2,5\n").Single().Request.Shift);
+        // Where commas part cells, a comma makes no number.
+        Assert.Contains("'0,7' is not a number", Assert.Throws<InvalidRequestException>(() => Read(".csv", "prompt,threshold\na,\"0,7\"\n")).Message);
+        Assert.Contains("expected a header such as prompt,seed", Assert.Throws<InvalidRequestException>(() => Read(".csv", "prompt|seed\na|7\n")).Message);
+        Assert.Contains("\"x\" is in column 3, which has no name", Assert.Throws<InvalidRequestException>(() => Read(".csv", "prompt,seed,\na,7,x\n")).Message);
+    }
+
+    [Theory]
+    [InlineData("A red ball --w 64 --h 64 --d 7", "--w 64")]
+    [InlineData("A red ball --n blurry --s 20", "--n blurry")]
+    [InlineData("--prompt \"A red ball\" --seed 7", "--prompt")]
+    [InlineData("A red ball --ar 16:9", "--ar 16:9")]
+    public void Options_of_other_programs_do_not_become_words_of_a_prompt(string line, string flag)
+    {
+        var error = Assert.Throws<InvalidRequestException>(() => Read(".txt", $"ok\n{line}\n"));
+        Assert.StartsWith($"a.txt:2: \"{flag}", error.Message);
+        Assert.Contains(".csv", error.Message);
+    }
+
+    [Theory]
+    [InlineData("A ball -- red -- bounces")]
+    [InlineData("a T-shirt with --w on it")]
+    [InlineData("x--seed 5")]
+    public void Hyphens_in_a_prompt_are_words(string line) => Assert.Equal(line, Read(".txt", line).Single().Request.Prompt);
+
+    [Fact]
     public void A_missing_file_and_another_kind_are_refused()
     {
         Assert.Equal($"{_folder["no.txt"]}: no such file", Assert.Throws<NablaGenException>(() => PromptFile.Read(_folder["no.txt"])).Message);

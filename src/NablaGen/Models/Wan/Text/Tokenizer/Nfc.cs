@@ -99,17 +99,26 @@ internal static class Nfc
     // Canonical order: the marks after a base character by combining class, equal classes as they came.
     private static void SortMarks(List<int> codes)
     {
-        for (int i = 1; i < codes.Count; i++)
+        for (int start = 0; start < codes.Count;)
         {
-            int code = codes[i];
-            int order = ClassOf(code);
-            int place = i;
-            for (; order != 0 && place > 0 && ClassOf(codes[place - 1]) > order; place--)
+            int end = start;
+            bool sorted = true;
+            for (; end < codes.Count && ClassOf(codes[end]) != 0; end++)
             {
-                codes[place] = codes[place - 1];
+                sorted &= end == start || ClassOf(codes[end - 1]) <= ClassOf(codes[end]);
             }
 
-            codes[place] = code;
+            if (!sorted)
+            {
+                // OrderBy is stable, and thousands of marks on one letter take it no longer than they have to.
+                int[] marks = [.. codes.Skip(start).Take(end - start).OrderBy(ClassOf)];
+                for (int i = 0; i < marks.Length; i++)
+                {
+                    codes[start + i] = marks[i];
+                }
+            }
+
+            start = end + 1;
         }
     }
 

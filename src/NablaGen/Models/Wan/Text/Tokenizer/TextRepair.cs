@@ -13,6 +13,8 @@ internal static partial class TextRepair
     public const string Windows1252 =
         "€\u0081‚ƒ„…†‡ˆ‰Š‹Œ\u008DŽ\u008F\u0090‘’“”•–—˜™š›œ\u009DžŸ";
 
+    private const int MostPasses = 64;
+
     // U+FF5F…U+FFEE in their usual width; what is unassigned stands for itself.
     private const string UsualWidth =
         "⦅⦆。「」、・ヲァィゥェォャュョッーアイウエオカキクケコサシスセソタチツテトナニヌネノハヒフヘホマミムメモヤユヨラリルレロワン\u3099\u309A" +
@@ -42,7 +44,7 @@ internal static partial class TextRepair
     // One repair can make room for another (&amp;amp;), so again until nothing changes.
     private static string FixLine(string line, bool unescape)
     {
-        while (true)
+        for (int pass = 0; ; pass++)
         {
             string before = line;
             line = unescape ? HtmlEntities.UnescapeUnambiguous(line) : line;
@@ -55,7 +57,8 @@ internal static partial class TextRepair
             line = TerminalEscape().Replace(line, "");
             line = Replace(line, RemoveControl);
             line = Nfc.Normalize(line);
-            if (line == before)
+            // Each pass takes an "amp;" away from "&amp;amp;amp;…": nobody means so many, and a line of nothing else would take for ever.
+            if (line == before || pass == MostPasses)
             {
                 return line;
             }

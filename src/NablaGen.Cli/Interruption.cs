@@ -1,0 +1,109 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+using NablaGen.Files;
+
+namespace NablaGen.Cli;
+
+/// <summary>
+/// Ctrl-C, SIGTERM and a hung-up terminal: the first is answered at once and stops the work in good order, a second ends it. Work that has
+/// not looked up within a few seconds (a long step, a file system that is away) is ended, too.
+/// </summary>
+internal sealed partial class Interruption : IDisposable
+{
+    // With what comes after it, within five seconds.
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(4);
+
+    private readonly CancellationTokenSource _cancellation = new();
+    private readonly List<PosixSignalRegistration> _registrations = [];
+    private readonly Func<LongJob?> _job;
+    private readonly bool _isPatient;
+    private Timer? _timer;
+    private int _ended;
+
+    /// <param name="job">That of the command, once it has begun.</param>
+    /// <param name="isPatient">Never ends work by force at the first signal: a training saves its state, however long that takes.</param>
+    public Interruption(Func<LongJob?> job, bool isPatient)
+    {
+        (_job, _isPatient) = (job, isPatient);
+        _registrations.Add(PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop));
+        _registrations.Add(PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop));
+        if (!IsHangUpIgnored())
+        {
+            _registrations.Add(PosixSignalRegistration.Create(PosixSignal.SIGHUP, Stop));
+        }
+    }
+
+    /// <summary>Is cancelled by the first signal.</summary>
+    public CancellationToken Token => _cancellation.Token;
+
+    /// <summary>Whether the caller ends the run; false where it was ended from here already.</summary>
+    public bool TryEnd() => Interlocked.Exchange(ref _ended, 1) == 0;
+
+    public void Dispose()
+    {
+        _registrations.ForEach(registration => registration.Dispose());
+        _timer?.Dispose();
+    }
+
+    private void Stop(PosixSignalContext context)
+    {
+        if (Volatile.Read(ref _ended) != 0)
+        {
+            // It is at its end already, with the user's command perhaps: a further signal does what it does to any process.
+            return;
+        }
+
+        context.Cancel = true;
+        if (_cancellation.IsCancellationRequested)
+        {
+            End();
+            return;
+        }
+
+        Console.Error.WriteLine("nablagen: stopping; a second signal ends it at once");
+        if (!_isPatient)
+        {
+            _timer = new Timer(_ => End(), null, Patience, Timeout.InfiniteTimeSpan);
+        }
+
+        _cancellation.Cancel();
+    }
+
+    private void End()
+    {
+        if (!TryEnd())
+        {
+            return;
+        }
+
+        Console.Error.WriteLine("nablagen: cancelled");
+        OutputFile.DiscardAll();
+        FileClaims.ReleaseAll();
+        _job()?.End(ExitCode.Cancelled, "cancelled", null);
+        if (!OperatingSystem.IsWindows())
+        {
+            // Not exit(): threads that compute would see the libraries' data go away under them.
+            _exit(ExitCode.Cancelled);
+        }
+
+        Environment.Exit(ExitCode.Cancelled);
+    }
+
+    // nohup, and a shell's disown, say that a hung-up terminal is no reason to stop.
+    private static bool IsHangUpIgnored()
+    {
+        const string Field = "SigIgn:";
+        try
+        {
+            return OperatingSystem.IsLinux() && File.ReadLines("/proc/self/status").FirstOrDefault(line => line.StartsWith(Field, StringComparison.Ordinal)) is { } line
+                && (ulong.Parse(line[Field.Length..].Trim(), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture) & 1) != 0;
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or FormatException)
+        {
+            return false;
+        }
+    }
+
+    [LibraryImport("libc")]
+    private static partial void _exit(int code);
+}

@@ -1,0 +1,30 @@
+namespace NablaGen.Files;
+
+/// <summary>Tells the machine's faults, such as a full disk, from those of what is being made.</summary>
+internal static class EnvironmentFault
+{
+    /// <summary>The system's number for a full disk (ENOSPC).</summary>
+    public const int NoSpace = 28;
+
+    // ENOMEM, ENXIO, EIO, ENODEV, EMFILE, ENFILE, EFBIG, EROFS, ENOTCONN, ETIMEDOUT, EHOSTDOWN, EHOSTUNREACH, ESTALE, EDQUOT.
+    private static readonly int[] Numbers = [12, 6, 5, 19, 24, 23, 27, NoSpace, 30, 107, 110, 112, 113, 116, 122];
+
+    // ERROR_WRITE_PROTECT, NOT_READY, CRC, WRITE_FAULT, DEV_NOT_EXIST, NETNAME_DELETED, DISK_FULL, DISK_QUOTA_EXCEEDED, IO_DEVICE, HANDLE_DISK_FULL.
+    private static readonly int[] WindowsCodes = [19, 21, 23, 29, 55, 64, 112, 1295, 1117, 39];
+
+    /// <summary>Whether an error, or what caused it, is the file system's being full, read-only, gone or broken.</summary>
+    public static bool IsOfDisk(Exception error)
+    {
+        for (Exception? one = error; one is not null; one = one.InnerException)
+        {
+            if (one is IOException && (OperatingSystem.IsWindows()
+                ? (one.HResult & 0xFFFF0000) == 0x80070000 && WindowsCodes.Contains(one.HResult & 0xFFFF)
+                : Numbers.Contains(one.HResult)))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+}

@@ -1,0 +1,106 @@
+using System.Runtime.InteropServices;
+using NablaGen.Files;
+using NablaGen.Generation;
+using NablaGen.Memory;
+using NablaGen.Video;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace NablaGen.Jobs.Batch;
+
+/// <summary>Tells whether a row failed for what it asks for or for what the machine has come to: then every other row would fail, too.</summary>
+/// <param name="folder">Where the videos go.</param>
+/// <param name="device">Where the model runs.</param>
+internal sealed class RowFault(string folder, Device device)
+{
+    private const int MostTrialFrames = 17;
+    private const int ProbeBytes = 1 << 12;
+
+    /// <summary>Whether an error can be a row's at all. ExternalException is libtorch's, such as for a full GPU.</summary>
+    public static bool IsPossible(Exception error) =>
+        error is NablaGenException or ExternalException or OutOfMemoryException or IOException or UnauthorizedAccessException;
+
+    /// <summary>Whether the machine is at fault: its disk, its ffmpeg or its GPU.</summary>
+    /// <param name="error">What the row failed with.</param>
+    /// <param name="request">What the row asks for.</param>
+    /// <param name="stage">Where it failed.</param>
+    public bool IsOfMachine(Exception error, GenerationRequest request, GenerationStage stage) =>
+        EnvironmentFault.IsOfDisk(error)
+        || IsDeviceBroken(error)
+        || !CanWrite()
+        || (stage == GenerationStage.Decode && request.Frames > 1 && !CanEncode(request));
+
+    // Out of memory is for the row's size; any other failure stays with a CUDA context until the process ends.
+    private bool IsDeviceBroken(Exception error)
+    {
+        var cause = error is NablaGenException && error.InnerException is { } inner ? inner : error;
+        if (MemoryFault.IsOfDevice(cause) && !MemoryFault.IsDeviceFull(cause))
+        {
+            return true;
+        }
+
+        if (device.type == DeviceType.CPU)
+        {
+            return false;
+        }
+
+        try
+        {
+            using var scope = NewDisposeScope();
+            return zeros(1, device: device).item<float>() != 0;
+        }
+        catch (Exception broken) when (broken is ExternalException or InvalidOperationException)
+        {
+            return !MemoryFault.IsDeviceFull(broken);
+        }
+    }
+
+    private bool CanWrite()
+    {
+        var probe = OutputFile.Aside(Path.Combine(folder, "probe"));
+        try
+        {
+            using var file = new FileStream(probe, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1, FileOptions.DeleteOnClose);
+            file.Write(new byte[ProbeBytes]);
+            file.Flush(flushToDisk: true);
+            return true;
+        }
+        catch (Exception broken) when (OutputFile.IsOfFiles(broken))
+        {
+            return false;
+        }
+        finally
+        {
+            OutputFile.Discard(probe);
+        }
+    }
+
+    // A black video of the row's size: where that fails, it is not for what the row shows.
+    private bool CanEncode(GenerationRequest request)
+    {
+        var trial = Path.Combine(folder, $"check-{ProcessIdentity.Token}.mp4");
+        try
+        {
+            using (var writer = Mp4Writer.Open(trial, request.Width, request.Height, request.Fps))
+            {
+                var frame = new byte[request.Width * request.Height * 3];
+                for (var i = 0; i < Math.Min(request.Frames, MostTrialFrames); i++)
+                {
+                    writer.WriteFrame(frame);
+                }
+
+                writer.Complete();
+            }
+
+            return true;
+        }
+        catch (NablaGenException)
+        {
+            return false;
+        }
+        finally
+        {
+            OutputFile.Discard(trial);
+        }
+    }
+}
