@@ -79,7 +79,7 @@ public sealed class ModelFolderTests : IDisposable
     public void A_missing_piece_is_named(string file, string part)
     {
         File.Delete(_raw.At(file));
-        RawFile.Fault(() => WanVideoModel.Open(_raw.Folder), _raw.Folder, "not complete", part);
+        RawFile.Fault(() => WanVideoModel.Open(_raw.Folder), _raw.Folder, "incomplete", part);
     }
 
     [Fact]
@@ -103,7 +103,7 @@ public sealed class ModelFolderTests : IDisposable
         diffusers.Write("model_index.json", "{}");
         diffusers.Write("transformer/config.json", "{}");
         diffusers.Write("vae/config.json", "{}");
-        RawFile.Fault(() => WanVideoModel.Open(diffusers.Folder), diffusers.Folder, "Diffusers layout", "expected the official one");
+        RawFile.Fault(() => WanVideoModel.Open(diffusers.Folder), diffusers.Folder, "Diffusers layout", "expected the official layout");
     }
 
     [Fact]
