@@ -99,7 +99,7 @@ internal sealed class GenerationMemory(
         var (_, free, total) = probe();
         if (vram > total)
         {
-            throw new InvalidRequestException($"--vram {ByteSize.Option(vram.Value)} is more than {device} has: expected at most {ByteSize.Option(total)}");
+            throw new InvalidRequestException($"--vram {ByteSize.Option(vram.Value)} is more than {device} has: {ByteSize.Text(total)}");
         }
 
         return new MemoryBudget(Math.Min(vram ?? total, Math.Min(free + Context, total)), host);
@@ -167,7 +167,7 @@ internal sealed class GenerationMemory(
     }
 
     private string Limit() => IsCuda
-        ? $"{device} has {ByteSize.Text(Budget.Device)} {(vram is null ? "free" : "available (the least of --vram and free memory)")}"
+        ? $"{device} has {ByteSize.Text(Budget.Device)} {(vram is null ? "free" : "available (the least of free memory and --vram)")}"
         : $"this machine has {ByteSize.Text(Budget.Host)}";
 
     private static string Size(GenerationRequest request) =>

@@ -30,7 +30,7 @@ public sealed class GenerationMemoryTests : IDisposable
         Assert.Equal(10_400 * MiB, On(free: 10_000).Plan([Request()]).Budget);
         Assert.Equal(2_000 * MiB, On(free: 10_000, vram: 2_000).Plan([Request()]).Budget);
         Assert.Equal(10_400 * MiB, On(free: 10_000, vram: 12_000).Plan([Request()]).Budget);
-        Assert.Contains("--vram 19.6GiB: cuda:0 has 15.6 GiB", Assert.Throws<InvalidRequestException>(() => On(free: 10_000, vram: 20_000).Plan([Request()])).Message);
+        Assert.Contains("--vram 19.6GiB is more than cuda:0 has: 15.6 GiB", Assert.Throws<InvalidRequestException>(() => On(free: 10_000, vram: 20_000).Plan([Request()])).Message);
     }
 
     [Fact]
@@ -40,7 +40,7 @@ public sealed class GenerationMemoryTests : IDisposable
         var memory = On(free: 10_000, vram: 1_500);
         var message = Assert.Throws<NablaGenException>(() => memory.Plan([Request(), request])).Message;
         Assert.StartsWith("1920x1088 with 161 frames needs at least ", message);
-        Assert.Contains("cuda:0 has 1.5 GiB available (the least of --vram and free memory): use --vram ", message);
+        Assert.Contains("cuda:0 has 1.5 GiB available (the least of free memory and --vram): use --vram ", message);
         Assert.DoesNotContain('\n', message);
 
         // Each piece of advice holds: what it names is planned without complaint.
