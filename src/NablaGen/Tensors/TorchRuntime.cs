@@ -38,9 +38,10 @@ public static class TorchRuntime
 
             NativeHeap.ReturnLargeBlocks();
             OpenMp.WaitPassively();
-            CudaAllocator.LetSegmentsGrow();
             var named = Environment.GetEnvironmentVariable(Variable);
             var bundled = Path.Combine(AppContext.BaseDirectory, "libtorch");
+            var folder = !string.IsNullOrEmpty(named) ? named : HasOwnLibTorch ? AppContext.BaseDirectory : bundled;
+            CudaAllocator.Configure(FileOf(folder, "c10_cuda"));
             if (!string.IsNullOrEmpty(named))
             {
                 LoadFrom(named, $"{Variable} names");
