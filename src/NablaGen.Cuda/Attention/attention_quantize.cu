@@ -67,13 +67,19 @@ extern "C" __global__ void __launch_bounds__(kQuantizeThreads) attention_quantiz
 #pragma unroll
             for (int j = 0; j < 8; j += 2) {
                 const u32 pair = pack_fp8_pair(value[i][j] * factor[j], value[i][j + 1] * factor[j + 1]);
-                tile[tile8_token(piece * 8 + j, row)] = (u8)pair;
-                tile[tile8_token(piece * 8 + j + 1, row)] = (u8)(pair >> 8);
+                // Words change places within a row by the column's piece, so that the lanes of a warp write to different banks.
+                tile[tile8_token(piece * 8 + j, row) ^ piece << 2] = (u8)pair;
+                tile[tile8_token(piece * 8 + j + 1, row) ^ piece << 2] = (u8)(pair >> 8);
             }
         }
         __syncthreads();
         uint4* to = (uint4*)(work.keys + at * kKeyPieceBytes + kTile8Bytes);
-        for (int i = thread; i < kTile8Bytes / 16; i += kQuantizeThreads) to[i] = ((const uint4*)tile)[i];
+        for (int i = thread; i < kTile8Bytes / 16; i += kQuantizeThreads) {
+            const int by = i / 32;                             // the piece of column i / 4
+            const uint4 w = ((const uint4*)tile)[i ^ by >> 2];
+            const uint4 u = by & 1 ? make_uint4(w.y, w.x, w.w, w.z) : w;
+            to[i] = by & 2 ? make_uint4(u.z, u.w, u.x, u.y) : u;
+        }
         return;
     }
 
