@@ -10,7 +10,7 @@ internal static class EightBitEntries
 {
     public static IReadOnlyList<KernelEntry> All { get; } =
     [
-        new("quantize_rows", Rows),
+        new("quantize_rows", Rows, needsHopper: true),
         new("fp8_linear", Products, NeedsHopper: true),
         new("attention_statistics", Statistics, needsHopper: true),
         new("attention_quantize", Tiles, needsHopper: true),

@@ -19,6 +19,11 @@ public sealed class QuantizeRows(CudaDevice device)
     /// <param name="stream">The stream.</param>
     public unsafe void Run(nint x, nint y, nint scales, ElementType type, int rows, int columns, nint stream = 0)
     {
+        if (device.Capability.Number < 89)
+        {
+            throw new CudaException($"{device.Name} has compute capability {device.Capability}; fp8 needs 8.9 or newer.");
+        }
+
         FusedOp.RequireRows(rows, columns);
         FusedOp.RequireAligned([x, y, scales]);
         if (columns % 16 != 0)

@@ -21,7 +21,7 @@ internal static class ReferenceEightBits
         var above = Array.BinarySearch(Fp8, magnitude);
         if (above >= 0)
         {
-            return x;
+            return Math.Sign(x) * magnitude;
         }
 
         above = ~above;

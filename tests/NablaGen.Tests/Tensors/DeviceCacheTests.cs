@@ -26,7 +26,7 @@ public class DeviceCacheTests
 
     [Theory]
     [InlineData("Of the allocated memory 1.50 GiB is allocated by PyTorch, and 20.00 MiB is reserved", 3L << 29)]
-    [InlineData("CUDA out of memory. 141.00 GiB allowed; Of the allocated memory 512 bytes is allocated by PyTorch, with", 512)]
+    [InlineData("CUDA out of memory. 141.00 GiB allowed; Of the allocated memory 512 bytes is allocated by PyTorch, with", 512L)]
     [InlineData("Of the allocated memory 2.25 MiB is allocated by PyTorch", 9L << 18)]
     [InlineData("CUDA out of memory", null)]
     public void The_allocators_counter_is_read_from_its_refusal(string refusal, long? expected) =>
