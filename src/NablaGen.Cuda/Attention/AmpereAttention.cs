@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using NablaGen.Cuda.Compilation;
 using NablaGen.Cuda.Device;
 
 namespace NablaGen.Cuda.Attention;
@@ -6,8 +7,6 @@ namespace NablaGen.Cuda.Attention;
 /// <summary>Block-sparse attention for every device from 8.0 on. Contract: block_attention_sm80.cu.</summary>
 internal sealed class AmpereAttention(CudaDevice device)
 {
-    private const int Threads = 64;
-
     /// <summary>Puts the attention on the stream; arguments are checked by the caller.</summary>
     public unsafe void Run(
         AttentionTensor q, AttentionTensor k, AttentionTensor v, AttentionTensor output, BlockOffsets offsets, DeviceBlockMask mask,
@@ -42,7 +41,7 @@ internal sealed class AmpereAttention(CudaDevice device)
             ScaleLog2 = (float)(scale * Math.Log2(Math.E)),
         };
         device.Kernel("block_attention_sm80", q.Macros()).Launch(
-            (blocks, q.Rows, 1), Threads, 3 * BlockOffsets.BlockSize * q.HeadSize * 2, stream, [(nint)(&work)]);
+            (blocks, q.Rows, 1), LaunchConstants.AmpereThreads, 3 * BlockOffsets.BlockSize * q.HeadSize * 2, stream, [(nint)(&work)]);
     }
 
     [StructLayout(LayoutKind.Sequential)]

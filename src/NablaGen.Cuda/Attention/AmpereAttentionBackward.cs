@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using NablaGen.Cuda.Compilation;
 using NablaGen.Cuda.Device;
 
 namespace NablaGen.Cuda.Attention;
@@ -35,7 +36,7 @@ internal sealed class AmpereAttentionBackward(CudaDevice device)
             ScaleLog2 = (float)(side.Scale * Math.Log2(Math.E)),
         };
         device.Kernel("block_attention_backward_sm80", side.Macros).Launch(
-            side.Grid, BlockAttentionBackward.Threads, side.TileBytes + 1024, stream, [(nint)(&work)]);
+            side.Grid, LaunchConstants.GradientThreads, side.TileBytes + 1024, stream, [(nint)(&work)]);
     }
 
     [StructLayout(LayoutKind.Sequential)]

@@ -1,3 +1,4 @@
+using NablaGen.Cuda.Compilation;
 using NablaGen.Cuda.Device;
 
 namespace NablaGen.Cuda.Attention;
@@ -9,9 +10,6 @@ namespace NablaGen.Cuda.Attention;
 internal sealed class AttentionPlan(CudaDevice device) : IDisposable
 {
     private readonly Workspace _workspace = new(device);
-
-    /// <summary>Query blocks that share a stream.</summary>
-    public const int QueryBlocks = 3;
 
     /// <summary>Device address of uint32 [heads, groups, blocks].</summary>
     public nint Entries { get; private set; }
@@ -34,7 +32,7 @@ internal sealed class AttentionPlan(CudaDevice device) : IDisposable
     {
         mask.Require(heads, offsets.Blocks);
         var blocks = mask.Blocks;
-        Groups = (blocks + QueryBlocks - 1) / QueryBlocks;
+        Groups = (blocks + LaunchConstants.QueryBlocks - 1) / LaunchConstants.QueryBlocks;
         var entryBytes = 4L * heads * Groups * blocks;
         Entries = _workspace.Take(entryBytes + 4L * heads * Groups + 4);
         EntryCounts = Entries + (nint)entryBytes;
@@ -42,8 +40,8 @@ internal sealed class AttentionPlan(CudaDevice device) : IDisposable
 
         nint bits = mask.Bits, at = offsets.Pointer, entries = Entries, counts = EntryCounts, counter = TileCounter;
         var headStride = mask.Heads == 1 ? 0L : (long)blocks * mask.Words;
-        device.Kernel("attention_plan", $"QUERY_BLOCKS={QueryBlocks}").Launch(
-            (Groups, heads, 1), 128, 0, stream,
+        device.Kernel("attention_plan").Launch(
+            (Groups, heads, 1), LaunchConstants.PlanThreads, 0, stream,
             [(nint)(&bits), (nint)(&at), (nint)(&entries), (nint)(&counts), (nint)(&counter), (nint)(&blocks), (nint)(&headStride)]);
     }
 

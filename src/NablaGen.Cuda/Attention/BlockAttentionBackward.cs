@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using NablaGen.Cuda.Compilation;
 using NablaGen.Cuda.Device;
 
 namespace NablaGen.Cuda.Attention;
@@ -9,9 +10,6 @@ namespace NablaGen.Cuda.Attention;
 /// </summary>
 public sealed class BlockAttentionBackward : IDisposable
 {
-    /// <summary>Threads a block of all its kernels.</summary>
-    internal const int Threads = 128;
-
     private readonly CudaDevice _device;
     private readonly MaskTranspose _transpose;
     private readonly Workspace _workspace;
@@ -105,9 +103,9 @@ public sealed class BlockAttentionBackward : IDisposable
             Heads = output.Heads,
             Tokens = output.Tokens,
         };
-        var rows = Threads * 8 / output.HeadSize;
+        var rows = LaunchConstants.GradientThreads * 8 / output.HeadSize;
         _device.Kernel("attention_backward_sums", output.Macros()).Launch(
-            ((output.Tokens + rows - 1) / rows, output.Rows, 1), Threads, 0, stream, [(nint)(&work)]);
+            ((output.Tokens + rows - 1) / rows, output.Rows, 1), LaunchConstants.GradientThreads, 0, stream, [(nint)(&work)]);
     }
 
     private void Side(GradientSide side, BlockOffsets offsets, nint stream)

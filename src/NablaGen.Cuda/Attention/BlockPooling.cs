@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using NablaGen.Cuda.Compilation;
 using NablaGen.Cuda.Device;
 
 namespace NablaGen.Cuda.Attention;
@@ -28,7 +29,7 @@ public sealed class BlockPooling(CudaDevice device)
             Heads = q.Heads,
             Blocks = offsets.Blocks,
         };
-        device.Kernel("pool_blocks", q.Macros()).Launch((offsets.Blocks, q.Rows, 2), 128, 0, stream, [(nint)(&work)]);
+        device.Kernel("pool_blocks", q.Macros()).Launch((offsets.Blocks, q.Rows, 2), LaunchConstants.PoolThreads, 0, stream, [(nint)(&work)]);
     }
 
     [StructLayout(LayoutKind.Sequential)]

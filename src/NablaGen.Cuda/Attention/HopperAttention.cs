@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using NablaGen.Cuda.Compilation;
 using NablaGen.Cuda.Device;
 
 namespace NablaGen.Cuda.Attention;
@@ -14,8 +15,8 @@ internal sealed class HopperAttention(CudaDevice device) : IDisposable
         float scale, nint logSumExp, nint stream)
     {
         _plan.Run(mask, q.Rows, offsets, stream);
-        const int queryBlocks = AttentionPlan.QueryBlocks;
-        var stages = q.HeadSize == 128 ? 5 : 8;
+        const int queryBlocks = LaunchConstants.QueryBlocks;
+        var stages = q.HeadSize == 128 ? LaunchConstants.WideHeadStages : LaunchConstants.NarrowHeadStages;
         var tileBytes = BlockOffsets.BlockSize * q.HeadSize * 2;
         var tiles = q.Rows * _plan.Groups;
         var (mapQ, mapK, mapV) = (TensorMap.For(q), TensorMap.For(k), TensorMap.For(v));
@@ -37,8 +38,8 @@ internal sealed class HopperAttention(CudaDevice device) : IDisposable
             Tokens = q.Tokens,
             ScaleLog2 = (float)(scale * Math.Log2(Math.E)),
         };
-        device.Kernel("block_attention_sm90", q.Macros($"QUERY_BLOCKS={queryBlocks}", $"STAGES={stages}")).Launch(
-            (Math.Min(device.Multiprocessors, tiles), 1, 1), 128 * (queryBlocks + 1),
+        device.Kernel("block_attention_sm90", q.Macros()).Launch(
+            (Math.Min(device.Multiprocessors, tiles), 1, 1), LaunchConstants.HopperThreads,
             1024 + queryBlocks * tileBytes + stages * 2 * tileBytes, stream,
             [(nint)(&mapQ), (nint)(&mapK), (nint)(&mapV), (nint)(&work)]);
     }

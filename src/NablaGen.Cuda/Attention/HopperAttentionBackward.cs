@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using NablaGen.Cuda.Compilation;
 using NablaGen.Cuda.Device;
 
 namespace NablaGen.Cuda.Attention;
@@ -29,7 +30,7 @@ internal sealed class HopperAttentionBackward(CudaDevice device)
             ScaleLog2 = (float)(side.Scale * Math.Log2(Math.E)),
         };
         device.Kernel("block_attention_backward_sm90", side.Macros).Launch(
-            side.Grid, BlockAttentionBackward.Threads, side.TileBytes + 2048, stream,
+            side.Grid, LaunchConstants.GradientThreads, side.TileBytes + 2048, stream,
             [(nint)(&ownedA), (nint)(&ownedB), (nint)(&partnerA), (nint)(&partnerB), (nint)(&work)]);
     }
 

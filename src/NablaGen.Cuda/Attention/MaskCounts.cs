@@ -1,3 +1,4 @@
+using NablaGen.Cuda.Compilation;
 using NablaGen.Cuda.Device;
 
 namespace NablaGen.Cuda.Attention;
@@ -14,6 +15,6 @@ public sealed class MaskCounts(CudaDevice device)
     {
         var counts = mask.Counts;
         var blocks = mask.Blocks;
-        device.Kernel("mask_counts").Launch((mask.Heads, 1, 1), 128, 0, stream, [(nint)(&counts), (nint)(&kept), (nint)(&blocks)]);
+        device.Kernel("mask_counts").Launch((mask.Heads, 1, 1), LaunchConstants.CountThreads, 0, stream, [(nint)(&counts), (nint)(&kept), (nint)(&blocks)]);
     }
 }

@@ -1,3 +1,4 @@
+using NablaGen.Cuda.Compilation;
 using NablaGen.Cuda.Device;
 
 namespace NablaGen.Cuda.Attention;
@@ -6,8 +7,6 @@ namespace NablaGen.Cuda.Attention;
 /// <param name="device">Where it runs.</param>
 public sealed class MaskTranspose(CudaDevice device)
 {
-    private const int WordsAtOnce = 8;
-
     /// <summary>Puts the transposition on the stream; nothing waits for it.</summary>
     /// <param name="mask">The mask.</param>
     /// <param name="destination">Device address of as many bytes, not the mask's own.</param>
@@ -23,7 +22,7 @@ public sealed class MaskTranspose(CudaDevice device)
         nint from = mask.Pointer, to = destination;
         var blocks = mask.Blocks;
         device.Kernel("transpose_mask").Launch(
-            (mask.Words, (mask.Words + WordsAtOnce - 1) / WordsAtOnce, mask.Heads), 32 * WordsAtOnce, 0, stream,
+            (mask.Words, (mask.Words + LaunchConstants.TransposeWords - 1) / LaunchConstants.TransposeWords, mask.Heads), 32 * LaunchConstants.TransposeWords, 0, stream,
             [(nint)(&from), (nint)(&to), (nint)(&blocks)]);
         return mask with { Pointer = destination };
     }

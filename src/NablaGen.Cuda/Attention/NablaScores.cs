@@ -1,3 +1,4 @@
+using NablaGen.Cuda.Compilation;
 using NablaGen.Cuda.Device;
 
 namespace NablaGen.Cuda.Attention;
@@ -6,8 +7,6 @@ namespace NablaGen.Cuda.Attention;
 /// <param name="device">Where it runs.</param>
 public sealed class NablaScores(CudaDevice device)
 {
-    private const int Tile = 64;
-
     /// <summary>Floats from one row of scores to the next.</summary>
     public static int StrideFor(int blocks) => (blocks + 3) / 4 * 4;
 
@@ -30,9 +29,9 @@ public sealed class NablaScores(CudaDevice device)
         var stride = StrideFor(blocks);
         var at = offsets.Pointer;
         var scale = (float)(1 / Math.Sqrt(headSize));
-        var tiles = (blocks + Tile - 1) / Tile;
+        var tiles = (blocks + LaunchConstants.ScoreTile - 1) / LaunchConstants.ScoreTile;
         device.Kernel("nabla_scores", $"HEAD_DIM={headSize}").Launch(
-            (tiles, tiles, heads), 128, 0, stream,
+            (tiles, tiles, heads), LaunchConstants.ScoreThreads, 0, stream,
             [(nint)(&pooledQ), (nint)(&pooledK), (nint)(&at), (nint)(&scores), (nint)(&blocks), (nint)(&stride), (nint)(&scale)]);
     }
 }

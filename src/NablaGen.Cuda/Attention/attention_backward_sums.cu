@@ -3,12 +3,11 @@
 // out, gradient   bf16 (or fp16), strides in elements (batch, head, token), rows 16-byte aligned, columns contiguous
 // lse             float32 [batch · heads, tokens], natural logarithm
 // sums            float32 pairs [batch · heads, tokens]; products and sum in float32
-// Grid (⌈tokens / ROWS⌉, batch · heads), 128 threads; HEAD_DIM / 8 threads a token, ROWS = 1024 / HEAD_DIM tokens a thread block.
+// Grid (⌈tokens / ROWS⌉, batch · heads), kGradientThreads threads; HEAD_DIM / 8 threads a token, ROWS = 1024 / HEAD_DIM tokens a thread block.
 // Macro: HEAD_DIM (64 or 128).
 #include "ampere.cuh"
 
-constexpr int kThreads = 128;
-constexpr int kRows = kThreads / kChunks;
+constexpr int kRows = kGradientThreads / kChunks;
 
 struct Work {
     const u16 *out, *gradient;
@@ -18,7 +17,7 @@ struct Work {
     int heads, tokens;
 };
 
-extern "C" __global__ void __launch_bounds__(kThreads) attention_backward_sums(const __grid_constant__ Work work) {
+extern "C" __global__ void __launch_bounds__(kGradientThreads) attention_backward_sums(const __grid_constant__ Work work) {
     const int bh = blockIdx.y, batch = bh / work.heads, head = bh % work.heads;
     const int chunk = threadIdx.x % kChunks, token = blockIdx.x * kRows + threadIdx.x / kChunks;
     const bool there = token < work.tokens;

@@ -1,9 +1,9 @@
 // The order of work of the Hopper attention kernel.
 //
-// QUERY_BLOCKS neighbouring query blocks share one stream of key blocks: the union of what they keep. An entry of the stream
+// kQueryBlocks neighbouring query blocks share one stream of key blocks: the union of what they keep. An entry of the stream
 // says which of them want it:
 //
-//     bits 0..21 key block · bits 22..24 one bit a query block · bits 25..30 its tokens − 1
+//     key block, kEntryKeyBits bits · from there one bit a query block · from bit kEntryTokensBit on its tokens − 1
 //
 // The entries of one class (the same set of query blocks) keep ascending order; the classes are spread evenly over the stream,
 // entry r of a class of n standing at (2r + 1) / 2n of its length, so that each query block finds work at an even pace
@@ -12,27 +12,22 @@
 // mask    u32 [heads, blocks, words], words = ⌈blocks / 32⌉, bit j % 32 of word j / 32 set where key block j is kept, no bit set
 //         past the last block; `maskHeadStride` 0 shares one head's mask among all
 // offsets i32 [blocks + 1], first token of each block; at most 65,535 blocks
-// entries u32 [heads, groups, blocks], counts of entries i32 [heads, groups], groups = ⌈blocks / QUERY_BLOCKS⌉
-// Grid (groups, heads), 128 threads. Also sets the attention kernel's tile counter to zero. Macro: QUERY_BLOCKS (2 or 3).
+// entries u32 [heads, groups, blocks], counts of entries i32 [heads, groups], groups = ⌈blocks / kQueryBlocks⌉
+// Grid (groups, heads), kPlanThreads threads. Also sets the attention kernel's tile counter to zero.
 #include "common.cuh"
 
-#ifndef QUERY_BLOCKS
-#define QUERY_BLOCKS 3
-#endif
-
-constexpr int kThreads = 128;
-constexpr int kWarps = kThreads / kWarp;
-constexpr int kClasses = 1 << QUERY_BLOCKS;
+constexpr int kWarps = kPlanThreads / kWarp;
+constexpr int kClasses = 1 << kQueryBlocks;
 
 // The key blocks, of the 32 of one word, that exactly the query blocks of `which` want.
-DEVICE u32 members(const u32 (&rows)[QUERY_BLOCKS], int which) {
+DEVICE u32 members(const u32 (&rows)[kQueryBlocks], int which) {
     u32 result = kAllLanes;
 #pragma unroll
-    for (int q = 0; q < QUERY_BLOCKS; ++q) result &= which >> q & 1 ? rows[q] : ~rows[q];
+    for (int q = 0; q < kQueryBlocks; ++q) result &= which >> q & 1 ? rows[q] : ~rows[q];
     return result;
 }
 
-extern "C" __global__ void __launch_bounds__(kThreads) attention_plan(
+extern "C" __global__ void __launch_bounds__(kPlanThreads) attention_plan(
     const u32* __restrict__ mask, const int* __restrict__ offsets, u32* __restrict__ entries, int* __restrict__ entryCounts,
     int* __restrict__ tileCounter, int blocks, i64 maskHeadStride) {
     __shared__ int warpTotals[kWarps][kClasses];
@@ -41,10 +36,10 @@ extern "C" __global__ void __launch_bounds__(kThreads) attention_plan(
     if (group == 0 && head == 0 && thread == 0) *tileCounter = 0;
 
     const int words = (blocks + 31) / 32;
-    const u32* rows[QUERY_BLOCKS];
+    const u32* rows[kQueryBlocks];
 #pragma unroll
-    for (int q = 0; q < QUERY_BLOCKS; ++q) {
-        const int block = group * QUERY_BLOCKS + q;
+    for (int q = 0; q < kQueryBlocks; ++q) {
+        const int block = group * kQueryBlocks + q;
         rows[q] = block < blocks ? mask + head * maskHeadStride + (i64)block * words : nullptr;
     }
 
@@ -55,9 +50,9 @@ extern "C" __global__ void __launch_bounds__(kThreads) attention_plan(
 #pragma unroll
     for (int c = 1; c < kClasses; ++c) ranks[c] = 0;
     for (int word = first + lane; word < last; word += kWarp) {
-        u32 wanted[QUERY_BLOCKS];
+        u32 wanted[kQueryBlocks];
 #pragma unroll
-        for (int q = 0; q < QUERY_BLOCKS; ++q) wanted[q] = rows[q] != nullptr ? rows[q][word] : 0;
+        for (int q = 0; q < kQueryBlocks; ++q) wanted[q] = rows[q] != nullptr ? rows[q][word] : 0;
 #pragma unroll
         for (int c = 1; c < kClasses; ++c) ranks[c] += __popc(members(wanted, c));
     }
@@ -82,10 +77,10 @@ extern "C" __global__ void __launch_bounds__(kThreads) attention_plan(
 
     u32* out = entries + ((i64)head * groups + group) * blocks;
     for (int word = first; word < last; ++word) {
-        u32 wanted[QUERY_BLOCKS];
+        u32 wanted[kQueryBlocks];
         u32 any = 0;
 #pragma unroll
-        for (int q = 0; q < QUERY_BLOCKS; ++q) {
+        for (int q = 0; q < kQueryBlocks; ++q) {
             wanted[q] = rows[q] != nullptr ? rows[q][word] : 0;
             any |= wanted[q];
         }
@@ -112,6 +107,6 @@ extern "C" __global__ void __launch_bounds__(kThreads) attention_plan(
             position += tie && c > mine ? most / 2 : (most + 1) / 2;
         }
         const int key = word * 32 + lane;
-        out[position] = (u32)key | (u32)mine << 22 | (u32)(offsets[key + 1] - offsets[key] - 1) << 25;
+        out[position] = (u32)key | (u32)mine << kEntryKeyBits | (u32)(offsets[key + 1] - offsets[key] - 1) << kEntryTokensBit;
     }
 }

@@ -19,7 +19,7 @@
 //          `bitHeadStride` 0 shares one head's rows among all
 // offsets  i32 [blocks + 1], first token of each block; 1 to 64 tokens a block
 // A block without partners gets zeros.
-// Grid (blocks, batch · heads), 128 threads, dynamic shared memory 6 · 64 · HEAD_DIM elements + 1 KiB.
+// Grid (blocks, batch · heads), kGradientThreads threads, dynamic shared memory 6 · 64 · HEAD_DIM elements + 1 KiB.
 // Macros: HEAD_DIM (64 or 128), KEYS (0 or 1).
 #include "block_attention_backward.cuh"
 
@@ -27,7 +27,6 @@
 #define KEYS 0
 #endif
 
-constexpr int kThreads = 128;
 
 struct Work {
     const u16 *ownedA, *ownedB, *partnerA, *partnerB;
@@ -75,7 +74,7 @@ DEVICE void accumulate(float (&sum)[HEAD_DIM / 8][4], const float (&s)[8][4], u3
     }
 }
 
-extern "C" __global__ void __launch_bounds__(kThreads, HEAD_DIM == 128 ? 2 : 3) block_attention_backward_sm80(
+extern "C" __global__ void __launch_bounds__(kGradientThreads, HEAD_DIM == 128 ? 2 : 3) block_attention_backward_sm80(
     const __grid_constant__ Work work) {
     extern __shared__ __align__(1024) u8 shared[];
     const u32 ownedA = shared_address(shared), ownedB = ownedA + kTileBytes;
@@ -91,8 +90,8 @@ extern "C" __global__ void __launch_bounds__(kThreads, HEAD_DIM == 128 ? 2 : 3) 
 
     const auto fetch = [&](const Span& span, int stage) {
         const u32 tile = partners + stage * 2 * kTileBytes;
-        copy_tile<kThreads>(tile, partnerA + span.start * work.partnerAStrides.token, work.partnerAStrides.token, span.tokens, thread);
-        copy_tile<kThreads>(
+        copy_tile<kGradientThreads>(tile, partnerA + span.start * work.partnerAStrides.token, work.partnerAStrides.token, span.tokens, thread);
+        copy_tile<kGradientThreads>(
             tile + kTileBytes, partnerB + span.start * work.partnerBStrides.token, work.partnerBStrides.token, span.tokens, thread);
         if (KEYS && thread < kBlock) {
             const bool there = thread < span.tokens;
@@ -105,8 +104,8 @@ extern "C" __global__ void __launch_bounds__(kThreads, HEAD_DIM == 128 ? 2 : 3) 
     if (now.tokens > 0) {
         const u16* a = work.ownedA + batch * work.ownedAStrides.batch + head * work.ownedAStrides.head;
         const u16* b = work.ownedB + batch * work.ownedBStrides.batch + head * work.ownedBStrides.head;
-        copy_tile<kThreads>(ownedA, a + start * work.ownedAStrides.token, work.ownedAStrides.token, rows, thread);
-        copy_tile<kThreads>(ownedB, b + start * work.ownedBStrides.token, work.ownedBStrides.token, rows, thread);
+        copy_tile<kGradientThreads>(ownedA, a + start * work.ownedAStrides.token, work.ownedAStrides.token, rows, thread);
+        copy_tile<kGradientThreads>(ownedB, b + start * work.ownedBStrides.token, work.ownedBStrides.token, rows, thread);
         fetch(now, 0);
     }
     copy_commit();

@@ -10,7 +10,7 @@
 //          aligned; each row is written once, rounded from float32
 // sums, bits, offsets   as in block_attention_backward_sm80.cu
 // A block without partners gets zeros. Rows past a ragged block's end are read (they must be finite) but have no part in the result.
-// Grid (blocks, batch · heads), 128 threads, dynamic shared memory 6 · 64 · HEAD_DIM elements + 2 KiB.
+// Grid (blocks, batch · heads), kGradientThreads threads, dynamic shared memory 6 · 64 · HEAD_DIM elements + 2 KiB.
 // Macros: HEAD_DIM (64 or 128), KEYS (0 or 1).
 #include "block_attention_backward.cuh"
 #include "hopper.cuh"
@@ -19,7 +19,6 @@
 #define KEYS 0
 #endif
 
-constexpr int kThreads = 128;
 constexpr int kHalfBytes = kBlock * 128;                       // 64 rows of 64 elements
 constexpr u32 kPairBytes = 2 * kTileBytes;
 
@@ -55,7 +54,7 @@ DEVICE void pack(u32 (&a)[4][4], const float (&s)[32]) {
     for (int i = 0; i < 16; ++i) a[i / 4][i % 4] = pack_elements(s[2 * i], s[2 * i + 1]);
 }
 
-extern "C" __global__ void __launch_bounds__(kThreads, 2) block_attention_backward_sm90(
+extern "C" __global__ void __launch_bounds__(kGradientThreads, 2) block_attention_backward_sm90(
     const __grid_constant__ TensorMap mapOwnedA, const __grid_constant__ TensorMap mapOwnedB,
     const __grid_constant__ TensorMap mapPartnerA, const __grid_constant__ TensorMap mapPartnerB, const __grid_constant__ Work work) {
     extern __shared__ __align__(1024) u8 shared[];

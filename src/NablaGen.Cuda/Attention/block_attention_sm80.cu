@@ -17,14 +17,13 @@
 // counts   i32 [batch · heads, blocks], `countHeadStride` 0 likewise; offsets i32 [blocks + 1], first token of each block
 // lse      float32 [batch · heads, tokens] or null: natural log of Σ exp(logit)
 // A query block with an empty list gets zeros and −∞.
-// Grid (blocks, batch · heads), 64 threads, dynamic shared memory 3 · 64 · HEAD_DIM elements. Macro: HEAD_DIM (64 or 128).
+// Grid (blocks, batch · heads), kAmpereThreads threads, dynamic shared memory 3 · 64 · HEAD_DIM elements. Macro: HEAD_DIM (64 or 128).
 #include "ampere.cuh"
 
-constexpr int kThreads = 64;
 constexpr int kHalf = 32;                                      // rows of a warp, and keys of half a block
 constexpr int kHalfBytes = kHalf * kRowBytes;
 constexpr int kSteps = HEAD_DIM / 16;
-constexpr int kRowsAtOnce = kThreads / 8;                      // eight threads copy a row of 128 bytes, or each 128 bytes of it
+constexpr int kRowsAtOnce = kAmpereThreads / 8;                      // eight threads copy a row of 128 bytes, or each 128 bytes of it
 constexpr int kCopies = kHalf / kRowsAtOnce;                   // rows a thread copies of half a tile
 constexpr float kLimit = 4096;                                 // fp16 holds weights up to 65504
 
@@ -197,7 +196,7 @@ DEVICE void settle(
     for (int row = 0; row < 4; ++row) l[row / 2][row % 2] += sum[row / 2][row % 2];
 }
 
-extern "C" __global__ void __launch_bounds__(kThreads, 4) block_attention_sm80(const __grid_constant__ Work work) {
+extern "C" __global__ void __launch_bounds__(kAmpereThreads, 4) block_attention_sm80(const __grid_constant__ Work work) {
     extern __shared__ __align__(1024) u8 shared[];
     const u32 tile = shared_address(shared);
     const int thread = threadIdx.x, lane = thread % kWarp, warp = thread / kWarp;

@@ -1,7 +1,7 @@
 // Block-sparse attention for Hopper: out = softmax(q kᵀ · scale) v over each query block's own list of key blocks.
 //
-// Tokens lie in blocks of 1 to 64 (`offsets`); query blocks are taken QUERY_BLOCKS at a time by one thread block, one a consumer
-// warpgroup, and share the stream of key blocks that attention_plan.cu made. A producer warp keeps STAGES key blocks (K and V)
+// Tokens lie in blocks of 1 to 64 (`offsets`); query blocks are taken kQueryBlocks at a time by one thread block, one a consumer
+// warpgroup, and share the stream of key blocks that attention_plan.cu made. A producer warp keeps kStages key blocks (K and V)
 // in flight with the copy engine; each consumer computes, for its own entries,
 //
 //     S = Q Kᵀ (wgmma, both from shared memory)   ·   P = 2^(S·scale − m)   ·   O += P V (wgmma, P from registers)
@@ -16,31 +16,26 @@
 // A query block with an empty list gets zeros and −∞. Rows past a ragged block's end are read (they must be finite) but have
 // no part in the result.
 // Grid: as many thread blocks as multiprocessors; tiles (batch · head, group) are drawn from `tileCounter` (zero at launch).
-// Macros: HEAD_DIM (64 or 128), QUERY_BLOCKS (2 or 3), STAGES.
+// Macro: HEAD_DIM (64 or 128).
 #include "hopper.cuh"
 
 #ifndef HEAD_DIM
 #define HEAD_DIM 128
 #endif
-#ifndef QUERY_BLOCKS
-#define QUERY_BLOCKS 3
-#endif
-#ifndef STAGES
-#define STAGES (HEAD_DIM == 128 ? 5 : 8)
-#endif
+constexpr int kStages = HEAD_DIM == 128 ? kWideHeadStages : kNarrowHeadStages;
 constexpr int kHalves = HEAD_DIM / 64;
 constexpr int kHalfBytes = kBlock * 128;                       // 64 rows of 64 elements
 constexpr int kTileBytes = kHalfBytes * kHalves;
 constexpr int kStageBytes = 2 * kTileBytes;                    // K, then V
-constexpr int kThreads = 128 * (QUERY_BLOCKS + 1);
-constexpr int kConsumerRegisters = QUERY_BLOCKS == 3 ? 160 : 240;
-constexpr int kProducerRegisters = QUERY_BLOCKS == 3 ? 32 : 24;
+constexpr u32 kKeyMask = (1u << kEntryKeyBits) - 1;
+constexpr int kConsumerRegisters = kQueryBlocks == 3 ? 160 : 240;
+constexpr int kProducerRegisters = kQueryBlocks == 3 ? 32 : 24;
 constexpr float kSlack = 8.0f;                                 // log2 of how far a logit may exceed m before m moves
 constexpr int kHold = 2;                                       // entries that a P V may wait for the next own entry
 
 struct Barriers {
-    u64 stageFull[STAGES], stageEmpty[STAGES];
-    u64 queryFull[QUERY_BLOCKS], queryEmpty[QUERY_BLOCKS];
+    u64 stageFull[kStages], stageEmpty[kStages];
+    u64 queryFull[kQueryBlocks], queryEmpty[kQueryBlocks];
     u64 tileFull[2], tileEmpty[2];
     int tile[2];
 };
@@ -62,7 +57,7 @@ struct Ring {
     int stage = 0;
     u32 parity = 0;
     DEVICE void advance() {
-        if (++stage == STAGES) {
+        if (++stage == kStages) {
             stage = 0;
             parity ^= 1;
         }
@@ -89,8 +84,8 @@ DEVICE void produce(const TensorMap* mapQ, const TensorMap* mapK, const TensorMa
         // Each tile is one phase of the query barriers; a turn of two tiles is one phase of the tile barriers.
         const u32 queryParity = turn;
         const int entries = work.entryCounts[tile];
-        if (lane < QUERY_BLOCKS) {
-            const int block = group * QUERY_BLOCKS + lane;
+        if (lane < kQueryBlocks) {
+            const int block = group * kQueryBlocks + lane;
             const u32 full = shared_address(&barriers->queryFull[lane]);
             barrier_wait(shared_address(&barriers->queryEmpty[lane]), queryParity ^ 1);
             if (block < work.blocks && entries > 0) {
@@ -105,7 +100,7 @@ DEVICE void produce(const TensorMap* mapQ, const TensorMap* mapK, const TensorMa
         const u32* list = work.entries + (i64)tile * work.blocks;
         for (int base = 0; base < entries; base += kWarp) {
             int start = 0;
-            if (base + lane < entries) start = work.offsets[list[base + lane] & 0x3fffff];
+            if (base + lane < entries) start = work.offsets[list[base + lane] & kKeyMask];
             const int many = min(kWarp, entries - base);
             for (int i = 0; i < many; ++i) {
                 const int token = __shfl_sync(kAllLanes, start, i);
@@ -255,7 +250,7 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
         barrier_arrive(shared_address(&barriers->tileEmpty[turn]));
         if (tile >= work.tiles) return;
         const int bh = tile / work.groups, group = tile % work.groups;
-        const int block = group * QUERY_BLOCKS + which;
+        const int block = group * kQueryBlocks + which;
 
         float o[HEAD_DIM / 2], s[32];
         u32 p[4][4];
@@ -279,7 +274,7 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
             barrier_wait(full + stage * 8, ring.parity);
             ring.advance();
 
-            if (!(entry >> (22 + which) & 1)) {                // for another query block
+            if (!(entry >> (kEntryKeyBits + which) & 1)) {                // for another query block
                 if (lane == 0) barrier_arrive(empty + stage * 8);
                 if (held >= 0 && i + 1 - heldAt > kHold) {
                     finish_held(o, p, v + held * (kStageBytes >> 4), empty + held * 8, lane);
@@ -288,7 +283,7 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
                 continue;
             }
 
-            const int tokens = (int)(entry >> 25) + 1;
+            const int tokens = (int)(entry >> kEntryTokensBit) + 1;
             if (held >= 0) {
                 wgmma_pin(s);
                 wgmma_pin(o);
@@ -325,27 +320,27 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
     }
 }
 
-extern "C" __global__ void __launch_bounds__(kThreads, 1) block_attention_sm90(
+extern "C" __global__ void __launch_bounds__(kHopperThreads, 1) block_attention_sm90(
     const __grid_constant__ TensorMap mapQ, const __grid_constant__ TensorMap mapK, const __grid_constant__ TensorMap mapV,
     const __grid_constant__ Work work) {
     extern __shared__ __align__(1024) u8 shared[];
     __shared__ Barriers barriers;
     const u32 queryTiles = (shared_address(shared) + 1023) & ~1023u;
-    const u32 stages = queryTiles + QUERY_BLOCKS * kTileBytes;
+    const u32 stages = queryTiles + kQueryBlocks * kTileBytes;
     const int thread = threadIdx.x, lane = thread % kWarp;
 
     if (thread == 0) {
-        for (int i = 0; i < STAGES; ++i) {
+        for (int i = 0; i < kStages; ++i) {
             barrier_init(shared_address(&barriers.stageFull[i]), 1);
-            barrier_init(shared_address(&barriers.stageEmpty[i]), QUERY_BLOCKS * 4);
+            barrier_init(shared_address(&barriers.stageEmpty[i]), kQueryBlocks * 4);
         }
-        for (int i = 0; i < QUERY_BLOCKS; ++i) {
+        for (int i = 0; i < kQueryBlocks; ++i) {
             barrier_init(shared_address(&barriers.queryFull[i]), 1);
             barrier_init(shared_address(&barriers.queryEmpty[i]), 4);
         }
         for (int i = 0; i < 2; ++i) {
             barrier_init(shared_address(&barriers.tileFull[i]), 1);
-            barrier_init(shared_address(&barriers.tileEmpty[i]), QUERY_BLOCKS * 128);
+            barrier_init(shared_address(&barriers.tileEmpty[i]), kQueryBlocks * kWarpgroup);
         }
         barrier_init_fence();
         prefetch_map(&mapQ);
@@ -354,13 +349,13 @@ extern "C" __global__ void __launch_bounds__(kThreads, 1) block_attention_sm90(
     }
     __syncthreads();
 
-    const int warpgroup = __shfl_sync(kAllLanes, thread / 128, 0);
+    const int warpgroup = __shfl_sync(kAllLanes, thread / kWarpgroup, 0);
     if (warpgroup == 0) {
         give_registers<kProducerRegisters>();
         if (thread < kWarp) produce(&mapQ, &mapK, &mapV, work, &barriers, queryTiles, stages, lane);
     } else {
         take_registers<kConsumerRegisters>();
         const int which = warpgroup - 1;
-        consume(work, &barriers, queryTiles + which * kTileBytes, stages, which, thread % 128);
+        consume(work, &barriers, queryTiles + which * kTileBytes, stages, which, thread % kWarpgroup);
     }
 }

@@ -9,7 +9,7 @@
 // q, k     float32 [heads, blocks, HEAD_DIM], contiguous
 // offsets  i32 [blocks + 1], first token of each block
 // scores   float32 [heads, blocks, scoreStride], scoreStride even
-// Grid (tiles of 64 key blocks, tiles of 64 query blocks, heads), 128 threads, each warp a 32 × 32 quarter. The head is taken 64
+// Grid (tiles of 64 key blocks, tiles of 64 query blocks, heads), kScoreThreads threads, each warp a 32 × 32 quarter. The head is taken 64
 // columns at a time: small tiles let many thread blocks share a multiprocessor and hide one another's loads.
 // Macro: HEAD_DIM (64 or 128).
 #include "common.cuh"
@@ -18,10 +18,8 @@
 #define HEAD_DIM 128
 #endif
 
-constexpr int kThreads = 128;
-constexpr int kTile = 64;
 constexpr int kSlice = 64;                        // columns of the head at a time
-constexpr int kTileBytes = kTile * kSlice * 2;
+constexpr int kTileBytes = kScoreTile * kSlice * 2;
 
 DEVICE u32 pack_bf16(float low, float high) {
     u32 packed;
@@ -47,7 +45,7 @@ DEVICE void store_piece(u32 address, const u32 (&w)[4]) {
 DEVICE void load_tile(u32 high, u32 low, const float* rows, int first, int blocks, int thread) {
     constexpr int kChunks = kSlice / 8;
 #pragma unroll 4
-    for (int i = thread; i < kTile * kChunks; i += kThreads) {
+    for (int i = thread; i < kScoreTile * kChunks; i += kScoreThreads) {
         const int row = i / kChunks, chunk = i % kChunks;
         float4 a = make_float4(0, 0, 0, 0), b = a;
         if (first + row < blocks) {
@@ -76,13 +74,13 @@ DEVICE void multiply(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1) {
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
-extern "C" __global__ void __launch_bounds__(kThreads) nabla_scores(
+extern "C" __global__ void __launch_bounds__(kScoreThreads) nabla_scores(
     const float* __restrict__ q, const float* __restrict__ k, const int* __restrict__ offsets, float* __restrict__ scores,
     int blocks, int scoreStride, float scale) {
     __shared__ __align__(128) u8 shared[4 * kTileBytes];
     const u32 highQ = shared_address(shared), lowQ = highQ + kTileBytes, highK = lowQ + kTileBytes, lowK = highK + kTileBytes;
     const int thread = threadIdx.x, lane = thread % kWarp, warp = thread / kWarp;
-    const int keyBase = blockIdx.x * kTile, queryBase = blockIdx.y * kTile, head = blockIdx.z;
+    const int keyBase = blockIdx.x * kScoreTile, queryBase = blockIdx.y * kScoreTile, head = blockIdx.z;
     const int rowBase = warp / 2 * 32, columnBase = warp % 2 * 32;
     const int rowQ = rowBase + lane % 16, chunkQ = lane / 16;
     const int rowK = columnBase + lane % 8 + lane / 16 * 8, chunkK = lane / 8 % 2;

@@ -5,7 +5,7 @@
 // q, k     bf16 (or fp16), strides in elements (batch, head, token), rows 16-byte aligned, columns contiguous
 // pooled   float32 [batch · heads, blocks, HEAD_DIM], contiguous
 // offsets  i32 [blocks + 1], first token of each block; 1 to 64 tokens a block
-// Grid (blocks, batch · heads, 2): z = 0 pools q, 1 pools k. 128 threads, each a 16-byte column piece of every 8th (16th at
+// Grid (blocks, batch · heads, 2): z = 0 pools q, 1 pools k. kPoolThreads threads, each a 16-byte column piece of every 8th (16th at
 // HEAD_DIM 64) row, all loads in flight at once. Macro: HEAD_DIM (64 or 128).
 #include "common.cuh"
 
@@ -13,9 +13,8 @@
 #define HEAD_DIM 128
 #endif
 
-constexpr int kThreads = 128;
 constexpr int kChunks = HEAD_DIM / 8;
-constexpr int kRowsAtOnce = kThreads / kChunks;
+constexpr int kRowsAtOnce = kPoolThreads / kChunks;
 
 struct Source {
     const u16* x;
@@ -29,7 +28,7 @@ struct Work {
     int heads, blocks;
 };
 
-extern "C" __global__ void __launch_bounds__(kThreads) pool_blocks(const __grid_constant__ Work work) {
+extern "C" __global__ void __launch_bounds__(kPoolThreads) pool_blocks(const __grid_constant__ Work work) {
     __shared__ float sums[kRowsAtOnce][HEAD_DIM + 4];
     const Source source = blockIdx.z == 0 ? work.q : work.k;
     const int block = blockIdx.x, bh = blockIdx.y, thread = threadIdx.x;

@@ -3,15 +3,13 @@
 //     bit i % 32 of transposed[h, j, i / 32] = bit j % 32 of bits[h, i, j / 32]
 //
 // bits, transposed   u32 [heads, blocks, ⌈blocks / 32⌉]; bits past the last block are zeros in both
-// Grid (words, ⌈words / 8⌉, heads), 256 threads. A warp turns a square of 32 × 32 bits: each lane reads one word, and each of 32 votes
+// Grid (words, ⌈words / kTransposeWords⌉, heads), a warp for each of kTransposeWords words. A warp turns a square of 32 × 32 bits: each lane reads one word, and each of 32 votes
 // collects one column.
 #include "common.cuh"
 
-constexpr int kWarps = 8;
-
-extern "C" __global__ void __launch_bounds__(kWarps * kWarp) transpose_mask(const u32* bits, u32* transposed, int blocks) {
+extern "C" __global__ void __launch_bounds__(kTransposeWords * kWarp) transpose_mask(const u32* bits, u32* transposed, int blocks) {
     const int words = (blocks + 31) / 32, lane = threadIdx.x % kWarp;
-    const int across = blockIdx.x, down = blockIdx.y * kWarps + threadIdx.x / kWarp;
+    const int across = blockIdx.x, down = blockIdx.y * kTransposeWords + threadIdx.x / kWarp;
     if (down >= words) return;
     const i64 from = (i64)blockIdx.z * blocks * words;
     const int query = down * 32 + lane, key = across * 32 + lane;

@@ -9,7 +9,7 @@ public static class KernelBench
     // Shorter work is repeated up to that, so that no wait for a launch is measured.
     private const double LeastMilliseconds = 1;
 
-    private static readonly IReadOnlyList<KernelEntry> Entries = [.. FusedEntries.All, .. NormGradientEntries.All, .. MaskEntries.All, .. AttentionEntries.All];
+    private static readonly IReadOnlyList<KernelEntry> Entries = [.. FusedEntries.All, .. NormGradientEntries.All, .. MaskEntries.All, .. AttentionEntries.All, .. EightBitEntries.All];
 
     /// <summary>What can be timed: each kernel by its file's name, and the mask as a whole.</summary>
     public static IReadOnlyList<string> Names { get; } = [.. Entries.Select(entry => entry.Name)];

@@ -12,8 +12,12 @@ internal sealed record KernelSource(string Name, string Text, IReadOnlyList<(str
     private static readonly Assembly Home = typeof(KernelSource).Assembly;
 
     private static readonly Lazy<IReadOnlyList<(string, string)>> AllHeaders = new(() =>
-        [.. Resources().Where(name => name.EndsWith(".cuh", StringComparison.Ordinal))
-            .Select(name => (name[Folder.Length..], Read(name)))]);
+        [
+            .. Resources().Where(name => name.EndsWith(".cuh", StringComparison.Ordinal))
+                .Select(name => (name[Folder.Length..], Read(name)))
+                .Append((LaunchConstants.HeaderName, LaunchConstants.Header))
+                .OrderBy(header => header.Item1, StringComparer.Ordinal),
+        ]);
 
     /// <summary>Names of all kernels.</summary>
     public static IReadOnlyList<string> Names { get; } =

@@ -1,4 +1,5 @@
 using NablaGen.Cuda.Attention;
+using NablaGen.Cuda.Compilation;
 using NablaGen.Cuda.Device;
 
 namespace NablaGen.Cuda.Fused;
@@ -7,7 +8,7 @@ namespace NablaGen.Cuda.Fused;
 internal static class FusedOp
 {
     /// <summary>Threads of the kernels that walk over all elements.</summary>
-    public const int WalkThreads = 256;
+    public const int WalkThreads = LaunchConstants.WalkThreads;
 
     /// <summary>
     /// The fewest threads, in whole warps, that cover <paramref name="pieces"/> in as few turns as <paramref name="most"/> would.

@@ -1,3 +1,4 @@
+using NablaGen.Cuda.Compilation;
 using NablaGen.Cuda.Device;
 
 namespace NablaGen.Cuda.Fused;
@@ -6,8 +7,6 @@ namespace NablaGen.Cuda.Fused;
 /// <param name="device">Where it runs.</param>
 internal sealed class StripSums(CudaDevice device)
 {
-    private const int Threads = 512;
-
     /// <summary>Puts out[p, c] = Σ strips[p, i, c] on the stream. Addresses are device addresses.</summary>
     /// <param name="strips">float32 [planes, count, columns], contiguous.</param>
     /// <param name="output">float32 [planes, columns], contiguous.</param>
@@ -17,5 +16,5 @@ internal sealed class StripSums(CudaDevice device)
     /// <param name="stream">The stream.</param>
     public unsafe void Run(nint strips, nint output, int planes, int count, int columns, nint stream) =>
         device.Kernel("sum_strips").Launch(
-            ((columns + 31) / 32, planes, 1), Threads, 0, stream, [(nint)(&strips), (nint)(&output), (nint)(&count), (nint)(&columns)]);
+            ((columns + 31) / 32, planes, 1), LaunchConstants.SumThreads, 0, stream, [(nint)(&strips), (nint)(&output), (nint)(&count), (nint)(&columns)]);
 }

@@ -2,7 +2,7 @@
 //
 // x, sum float32 [rows, columns], may be the same memory; y bf16 (or fp16) [rows, columns]; both contiguous
 // gate   float32, row r uses the one at (r / rowsPerBatch) · gateStride; null: sum = x + y
-// columns is a multiple of 8, pointers 16-byte aligned. Grid: any number of thread blocks of 256 threads, 8 elements a thread and
+// columns is a multiple of 8, pointers 16-byte aligned. Grid: any number of thread blocks of kWalkThreads threads, 8 elements a thread and
 // turn.
 #include "common.cuh"
 
@@ -13,12 +13,12 @@ DEVICE void add(float4& x, u32 y0, u32 y1, float4 g) {
     x.w += high_element(y1) * g.w;
 }
 
-extern "C" __global__ void __launch_bounds__(256) gate_residual(
+extern "C" __global__ void __launch_bounds__(kWalkThreads) gate_residual(
     const float* x, float* sum, const u16* __restrict__ y, const float* __restrict__ gate, i64 rows, int columns, int rowsPerBatch,
     i64 gateStride) {
     const int vectors = columns / 8;
     const i64 total = rows * vectors;
-    for (i64 i = (i64)blockIdx.x * 256 + threadIdx.x; i < total; i += (i64)gridDim.x * 256) {
+    for (i64 i = (i64)blockIdx.x * kWalkThreads + threadIdx.x; i < total; i += (i64)gridDim.x * kWalkThreads) {
         const i64 row = i / vectors;
         const int column = (int)(i - row * vectors) * 8;
         const float4* stream = (const float4*)x + i * 2;

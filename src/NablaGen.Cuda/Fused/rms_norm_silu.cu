@@ -6,7 +6,7 @@
 //
 // x, y   bf16 (or fp16; float32 with FLOAT32) [rows, COLUMNS], contiguous, 16-byte aligned, may be the same memory
 // gamma  float32 [COLUMNS], 16-byte aligned
-// Grid: any number of thread blocks of 256 threads. LANES neighbouring lanes share a row and hold it in registers, so a thread block
+// Grid: any number of thread blocks of kWalkThreads threads. LANES neighbouring lanes share a row and hold it in registers, so a thread block
 // takes 256 / LANES rows a turn.
 // Macros: COLUMNS (a multiple of 8), LANES (a power of two up to 32), SILU (0 or 1), FLOAT32.
 #include "common.cuh"
@@ -21,7 +21,6 @@
 #define SILU 1
 #endif
 
-constexpr int kThreads = 256;
 constexpr int kPieces = COLUMNS / 8;        // of eight columns
 constexpr int kTurns = (kPieces + LANES - 1) / LANES;
 
@@ -54,9 +53,9 @@ DEVICE void store_piece(element* y, const float (&v)[8]) {
 #endif
 }
 
-extern "C" __global__ void __launch_bounds__(kThreads) rms_norm_silu(
+extern "C" __global__ void __launch_bounds__(kWalkThreads) rms_norm_silu(
     const element* x, element* y, const float* __restrict__ gamma, i64 rows) {
-    constexpr int kRows = kThreads / LANES;
+    constexpr int kRows = kWalkThreads / LANES;
     const int lane = threadIdx.x % LANES;
     float weight[kTurns][8];
 #pragma unroll

@@ -2,12 +2,12 @@
 // additions depends on the count alone, so the same inputs give the same bits.
 //
 // strips  float32 [planes, count, columns]; out float32 [planes, columns]; both contiguous
-// Grid (⌈columns / 32⌉, planes), 512 threads: 32 columns, each by 16 threads.
+// Grid (⌈columns / 32⌉, planes), kSumThreads threads: 32 columns, each by kSumThreads / 32 threads.
 #include "common.cuh"
 
-constexpr int kParts = 16;
+constexpr int kParts = kSumThreads / kWarp;
 
-extern "C" __global__ void __launch_bounds__(kWarp * kParts) sum_strips(
+extern "C" __global__ void __launch_bounds__(kSumThreads) sum_strips(
     const float* __restrict__ strips, float* __restrict__ out, int count, int columns) {
     __shared__ float partial[kParts][kWarp];
     const int lane = threadIdx.x % kWarp, part = threadIdx.x / kWarp, column = blockIdx.x * kWarp + lane;

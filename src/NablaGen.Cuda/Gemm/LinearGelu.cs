@@ -86,7 +86,8 @@ public sealed unsafe class LinearGelu : IDisposable
             CublasLt.Check(CublasLt.cublasLtMatrixLayoutCreate(out _weight, element, (ulong)inputs, (ulong)outputs, inputs), "cublasLtMatrixLayoutCreate");
             CublasLt.Check(CublasLt.cublasLtMatrixLayoutCreate(out _x, element, (ulong)inputs, (ulong)rows, inputs), "cublasLtMatrixLayoutCreate");
             CublasLt.Check(CublasLt.cublasLtMatrixLayoutCreate(out _y, element, (ulong)outputs, (ulong)rows, outputs), "cublasLtMatrixLayoutCreate");
-            _choice = Choose(handle, $"{rows} × {inputs} → {outputs}");
+            _choice = CublasLt.Choose(handle, _desc, _weight, _x, _y, WorkspaceBytes)
+                ?? throw new CudaException($"cuBLASLt has no product with GELU for {rows} × {inputs} → {outputs}.");
         }
 
         public void Run(nint handle, nint x, nint weight, nint bias, nint y, CudaBuffer workspace, nint stream)
@@ -107,27 +108,6 @@ public sealed unsafe class LinearGelu : IDisposable
             _ = CublasLt.cublasLtMatrixLayoutDestroy(_x);
             _ = CublasLt.cublasLtMatrixLayoutDestroy(_weight);
             _ = CublasLt.cublasLtMatmulDescDestroy(_desc);
-        }
-
-        private CublasLt.Heuristic Choose(nint handle, string size)
-        {
-            CublasLt.Check(CublasLt.cublasLtMatmulPreferenceCreate(out var preference), "cublasLtMatmulPreferenceCreate");
-            try
-            {
-                nuint bytes = (nuint)WorkspaceBytes;
-                CublasLt.Check(
-                    CublasLt.cublasLtMatmulPreferenceSetAttribute(preference, CublasLt.PreferenceMaxWorkspaceBytes, &bytes, (nuint)sizeof(nuint)),
-                    "cublasLtMatmulPreferenceSetAttribute");
-                CublasLt.Heuristic best;
-                CublasLt.Check(
-                    CublasLt.cublasLtMatmulAlgoGetHeuristic(handle, _desc, _weight, _x, _y, _y, preference, 1, &best, out var found),
-                    "cublasLtMatmulAlgoGetHeuristic");
-                return found > 0 && best.State == 0 ? best : throw new CudaException($"cuBLASLt has no product with GELU for {size}.");
-            }
-            finally
-            {
-                _ = CublasLt.cublasLtMatmulPreferenceDestroy(preference);
-            }
         }
 
         private void Set<T>(int attribute, T value)

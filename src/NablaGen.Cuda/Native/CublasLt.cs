@@ -13,11 +13,22 @@ internal static unsafe partial class CublasLt
     public const int BFloat16 = 14;
     public const int Transposed = 1;
     public const int EpilogueGeluBias = 36;
+    public const int EpilogueBias = 4;
+    public const int Float8E4M3 = 28;
+
+    /// <summary>A float32 for each row of A's, or column of B's, result.</summary>
+    public const int ScaleARow = 3;
 
     public const int DescTransposeA = 3;
     public const int DescEpilogue = 7;
     public const int DescBiasPointer = 8;
+    public const int DescScalePointerA = 17;
+    public const int DescScalePointerB = 18;
+    public const int DescFastSums = 25;
+    public const int DescScaleModeA = 31;
+    public const int DescScaleModeB = 32;
     public const int PreferenceMaxWorkspaceBytes = 1;
+    private const int NotSupported = 15;
 
     [LibraryImport(Library)] public static partial int cublasLtCreate(out nint handle);
     [LibraryImport(Library)] public static partial int cublasLtDestroy(nint handle);
@@ -38,6 +49,32 @@ internal static unsafe partial class CublasLt
     public static partial int cublasLtMatmul(
         nint handle, nint desc, void* alpha, nint a, nint layoutA, nint b, nint layoutB, void* beta, nint c, nint layoutC, nint d,
         nint layoutD, void* algorithm, nint workspace, nuint workspaceBytes, nint stream);
+
+    /// <summary>The algorithm that cuBLASLt thinks best for a product into d; null if it has none.</summary>
+    public static Heuristic? Choose(nint handle, nint desc, nint a, nint b, nint d, long workspaceBytes)
+    {
+        Check(cublasLtMatmulPreferenceCreate(out var preference), "cublasLtMatmulPreferenceCreate");
+        try
+        {
+            nuint bytes = (nuint)workspaceBytes;
+            Check(
+                cublasLtMatmulPreferenceSetAttribute(preference, PreferenceMaxWorkspaceBytes, &bytes, (nuint)sizeof(nuint)),
+                "cublasLtMatmulPreferenceSetAttribute");
+            Heuristic best;
+            var status = cublasLtMatmulAlgoGetHeuristic(handle, desc, a, b, d, d, preference, 1, &best, out var found);
+            if (status == NotSupported)
+            {
+                return null;
+            }
+
+            Check(status, "cublasLtMatmulAlgoGetHeuristic");
+            return found > 0 && best.State == 0 ? best : null;
+        }
+        finally
+        {
+            _ = cublasLtMatmulPreferenceDestroy(preference);
+        }
+    }
 
     /// <summary>Turns a failed call into an exception.</summary>
     public static void Check(int status, string call)

@@ -41,6 +41,7 @@ internal static unsafe partial class Driver
     [LibraryImport(Library)]
     public static partial int cuLaunchKernel(nint function, uint gridX, uint gridY, uint gridZ, uint blockX, uint blockY, uint blockZ,
         uint sharedBytes, nint stream, void** arguments, void** extra);
+    [LibraryImport(Library)] public static partial int cuLaunchHostFunc(nint stream, delegate* unmanaged<nint, void> function, nint argument);
     [LibraryImport(Library)] public static partial int cuEventCreate(out nint handle, uint flags);
     [LibraryImport(Library)] public static partial int cuEventRecord(nint handle, nint stream);
     [LibraryImport(Library)] public static partial int cuEventSynchronize(nint handle);

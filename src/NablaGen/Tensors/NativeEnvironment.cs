@@ -6,9 +6,15 @@ namespace NablaGen.Tensors;
 internal static partial class NativeEnvironment
 {
     private const int KeepExisting = 0;
+    private const int Overwrite = 1;
 
     /// <summary>Sets a variable that the user has not set, before a library that reads it is loaded. Only with glibc; elsewhere nothing happens.</summary>
-    public static void SetDefault(string name, string value)
+    public static void SetDefault(string name, string value) => Set(name, value, KeepExisting);
+
+    /// <summary>Sets a variable, whatever it holds. Only with glibc; elsewhere nothing happens.</summary>
+    public static void Set(string name, string value) => Set(name, value, Overwrite);
+
+    private static void Set(string name, string value, int overwrite)
     {
         if (!OperatingSystem.IsLinux())
         {
@@ -17,7 +23,7 @@ internal static partial class NativeEnvironment
 
         try
         {
-            _ = setenv(name, value, KeepExisting);
+            _ = setenv(name, value, overwrite);
         }
         catch (Exception error) when (error is EntryPointNotFoundException or DllNotFoundException)
         {

@@ -127,15 +127,16 @@ public static class TorchRuntime
         // oneDNN keeps a primitive of each size it has met, 3 MiB for one of ours: a long batch of many sizes needs the last ones only.
         NativeEnvironment.SetDefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128");
         OpenMp.WaitPassively();
-        CudaAllocator.LetSegmentsGrow();
         var named = Environment.GetEnvironmentVariable(Variable);
+        var bundled = Path.Combine(AppContext.BaseDirectory, "libtorch");
+        CudaAllocator.Configure(FileOf(!string.IsNullOrEmpty(named) ? named : Path.GetDirectoryName(OwnLibTorch) ?? bundled, "c10_cuda"));
         if (!string.IsNullOrEmpty(named))
         {
             LoadFrom(named, $"{Variable} names");
         }
         else if (!OperatingSystem.IsWindows() && OwnLibTorch is null)
         {
-            LoadFrom(Path.Combine(AppContext.BaseDirectory, "libtorch"), "the build puts it in");
+            LoadFrom(bundled, "the build puts it in");
         }
 
         _librariesAreLoaded = true;

@@ -15,9 +15,15 @@ public class CompilationTests
     {
         Gpu.Require();
         var nvrtc = Nvrtc.Load();
-        foreach (var name in KernelSource.Names.Where(name => target == "sm_90a" || !name.EndsWith("_sm90", StringComparison.Ordinal)))
+        foreach (var source in KernelSource.Names.Where(name => target == "sm_90a" || !name.EndsWith("_sm90", StringComparison.Ordinal)).Select(KernelSource.Load))
         {
-            Assert.NotEmpty(nvrtc.Compile(KernelSource.Load(name), [$"--gpu-architecture={target}", "--std=c++17"]));
+            if (target == "sm_80" && source.Text.Contains("eight_bits.cuh", StringComparison.Ordinal))
+            {
+                // fp8 came with 8.9.
+                continue;
+            }
+
+            Assert.NotEmpty(nvrtc.Compile(source, [$"--gpu-architecture={target}", "--std=c++17"]));
         }
     }
 

@@ -3,6 +3,7 @@
 // Macros set by the launcher:
 //   NABLAGEN_FP16   elements are IEEE half instead of bfloat16.
 #pragma once
+#include "launch.cuh"                         // what launchers must know too: LaunchConstants.cs
 
 typedef unsigned char u8;
 typedef unsigned short u16;
@@ -12,7 +13,6 @@ typedef long long i64;
 
 #define DEVICE __device__ __forceinline__
 
-constexpr int kBlock = 64;                  // tokens in a full NABLA block
 constexpr int kWarp = 32;
 constexpr u32 kAllLanes = 0xffffffffu;
 constexpr float kLog2e = 1.4426950408889634f;

@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 
 namespace NablaGen.Jobs.Benchmarks;
 
-/// <summary>Times work where it runs: by device events on CUDA, by the clock on the CPU.</summary>
+/// <summary>Times work where it runs: by device events on CUDA, with a full queue, by the clock on the CPU.</summary>
 internal static class DeviceTimer
 {
     /// <summary>Runs the work once to warm up, then several times; the median in milliseconds.</summary>
@@ -14,7 +14,7 @@ internal static class DeviceTimer
     {
         if (device.type == DeviceType.CUDA)
         {
-            return CudaTimer.Median(CudaDevices.Open(device), work, repeats);
+            return CudaTimer.QueuedMedian(CudaDevices.Open(device), work, repeats);
         }
 
         work();

@@ -8,7 +8,7 @@ using static TorchSharp.torch.nn;
 namespace NablaGen.Jobs.Benchmarks;
 
 /// <summary>
-/// Where the time of a pass through the transformer goes: each operation of a block alone, on random data of the pass's own shapes, and
+/// Where the time of a pass through the transformer goes: each operation of a layer alone, with a full queue, on random data of the pass's own shapes, and
 /// beside it the floor that the device's rates for products and memory set, measured in the same run.
 /// </summary>
 public sealed class DitProfile : IDisposable

@@ -20,11 +20,14 @@ internal static class RandomWeights
         }
     }
 
+    /// <summary>The standard deviation of <see cref="FillNormal"/>.</summary>
+    public const double NormalDeviation = 0.02;
+
     /// <summary>Normal with a standard deviation of 0.02.</summary>
     public static void FillNormal(Tensor parameter)
     {
         using var noGrad = no_grad();
-        parameter.normal_(0, 0.02);
+        parameter.normal_(0, NormalDeviation);
     }
 
     /// <summary>As <see cref="Fill(nn.Module, Generator?)"/>, for one parameter.</summary>
@@ -36,13 +39,19 @@ internal static class RandomWeights
         {
             parameter.zero_();
         }
-        else if (parameter.shape.Count(side => side > 1) < 2)
+        else if (Deviation(name, parameter.shape) is { } deviation)
         {
-            parameter.Fill_(1);
+            parameter.normal_(0, deviation, generator);
         }
         else
         {
-            parameter.normal_(0, 1 / Math.Sqrt(parameter.NumberOfElements / (double)parameter.shape[0]), generator);
+            parameter.Fill_(1);
         }
     }
+
+    /// <summary>The standard deviation of a parameter's numbers; null where they are all the same.</summary>
+    public static double? Deviation(string name, long[] shape) =>
+        name.EndsWith("bias", StringComparison.Ordinal) || shape.Count(side => side > 1) < 2
+            ? null
+            : 1 / Math.Sqrt(shape.Skip(1).Aggregate(1.0, (product, side) => product * side));
 }

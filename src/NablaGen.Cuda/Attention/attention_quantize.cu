@@ -1,0 +1,116 @@
+// Q, K and V in eight bits, block by block, for block_attention8_sm90.cu:
+//
+//     q8 = round(q / a), a = max|q| / 127 over the block      ·      k8 the same of k − mean      ·      v8 = fp8(v · 448 / most)
+//
+// q8 and k8 are int8 to nearest even; where a block is all zeros (or a column's `most` is 0) the scale is 1. Rows past a ragged block's end are
+// zeros.
+//
+// q, k, v     bf16 (or fp16), strides in elements (batch, head, token), rows 16-byte aligned, columns contiguous
+// offsets     i32 [blocks + 1], first token of each block; 1 to 64 tokens a block
+// statistics  float32 [batch · heads, 2, 128] of attention_statistics
+// queries     [batch · heads, blocks] tiles of 8 KiB (eight_bits.cuh); queryScales float32 [batch · heads, blocks]: a
+// keys        [batch · heads, blocks] pieces of kKeyPieceBytes: k8's tile, v8's tile, a as float32
+// Grid (blocks, batch · heads, 3): z = 0 queries, 1 keys, 2 values; kQuantizeThreads threads. HEAD_DIM is 128.
+#include "eight_bits.cuh"
+
+struct Source {
+    const u16* x;
+    i64 batch, head, token;
+};
+
+struct Work {
+    Source q, k, v;
+    const int* offsets;
+    const float* statistics;
+    u8 *queries, *keys;
+    float* queryScales;
+    int heads, blocks;
+};
+
+constexpr int kWarps = kQuantizeThreads / kWarp;
+constexpr int kRows = kQuantizeThreads / 16;                   // rows at once, 16 threads a row with 8 columns each
+constexpr int kTurns = kBlock / kRows;
+
+extern "C" __global__ void __launch_bounds__(kQuantizeThreads) attention_quantize(const __grid_constant__ Work work) {
+    __shared__ __align__(16) u8 tile[kTile8Bytes];
+    __shared__ float tops[kWarps];
+    const int block = blockIdx.x, bh = blockIdx.y, thread = threadIdx.x, piece = thread % 16;
+    const int start = work.offsets[block], rows = work.offsets[block + 1] - start;
+    const Source source = blockIdx.z == 0 ? work.q : blockIdx.z == 1 ? work.k : work.v;
+    const u16* x = source.x + bh / work.heads * source.batch + bh % work.heads * source.head + start * source.token + piece * 8;
+    const float* statistics = work.statistics + bh * 256 + piece * 8;
+    const i64 at = (i64)bh * work.blocks + block;
+
+    float value[kTurns][8];
+#pragma unroll
+    for (int i = 0; i < kTurns; ++i) {
+        const int row = thread / 16 + i * kRows;
+        const uint4 read = row < rows ? *(const uint4*)(x + row * source.token) : make_uint4(0, 0, 0, 0);
+        const u32 words[4] = {read.x, read.y, read.z, read.w};
+#pragma unroll
+        for (int j = 0; j < 4; ++j) {
+            value[i][2 * j] = low_element(words[j]);
+            value[i][2 * j + 1] = high_element(words[j]);
+        }
+    }
+
+    if (blockIdx.z == 2) {
+        float factor[8];
+#pragma unroll
+        for (int j = 0; j < 8; ++j) {
+            const float most = statistics[128 + j];
+            factor[j] = most > 0 ? kFp8Largest / most : 1;
+        }
+#pragma unroll
+        for (int i = 0; i < kTurns; ++i) {
+            const int row = thread / 16 + i * kRows;
+#pragma unroll
+            for (int j = 0; j < 8; j += 2) {
+                const u32 pair = pack_fp8_pair(value[i][j] * factor[j], value[i][j + 1] * factor[j + 1]);
+                // Words change places within a row by the column's piece, so that the lanes of a warp write to different banks.
+                tile[tile8_token(piece * 8 + j, row) ^ piece << 2] = (u8)pair;
+                tile[tile8_token(piece * 8 + j + 1, row) ^ piece << 2] = (u8)(pair >> 8);
+            }
+        }
+        __syncthreads();
+        uint4* to = (uint4*)(work.keys + at * kKeyPieceBytes + kTile8Bytes);
+        for (int i = thread; i < kTile8Bytes / 16; i += kQuantizeThreads) {
+            const int by = i / 32;                             // the piece of column i / 4
+            const uint4 w = ((const uint4*)tile)[i ^ by >> 2];
+            const uint4 u = by & 1 ? make_uint4(w.y, w.x, w.w, w.z) : w;
+            to[i] = by & 2 ? make_uint4(u.z, u.w, u.x, u.y) : u;
+        }
+        return;
+    }
+
+    float top = 0;
+#pragma unroll
+    for (int i = 0; i < kTurns; ++i) {
+        const bool there = thread / 16 + i * kRows < rows;
+#pragma unroll
+        for (int j = 0; j < 8; ++j) {
+            if (blockIdx.z == 1 && there) value[i][j] -= statistics[j];
+            top = fmaxf(top, fabsf(value[i][j]));
+        }
+    }
+    top = warp_max(top);
+    if (thread % kWarp == 0) tops[thread / kWarp] = top;
+    __syncthreads();
+#pragma unroll
+    for (int i = 0; i < kWarps; ++i) top = fmaxf(top, tops[i]);
+    const float scale = top > 0 ? top / 127 : 1, inverse = top > 0 ? 127 / top : 1;
+
+    u8* to = blockIdx.z == 0 ? work.queries + at * kTile8Bytes : work.keys + at * kKeyPieceBytes;
+#pragma unroll
+    for (int i = 0; i < kTurns; ++i) {
+        float n[8];
+#pragma unroll
+        for (int j = 0; j < 8; ++j) n[j] = value[i][j] * inverse;
+        *(uint2*)(to + tile8_piece(thread / 16 + i * kRows, piece)) =
+            make_uint2(pack_int8(n[0], n[1], n[2], n[3]), pack_int8(n[4], n[5], n[6], n[7]));
+    }
+    if (thread == 0) {
+        if (blockIdx.z == 0) work.queryScales[at] = scale;
+        else *(float*)(to + 2 * kTile8Bytes) = scale;
+    }
+}

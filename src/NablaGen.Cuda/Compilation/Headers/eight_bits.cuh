@@ -1,0 +1,39 @@
+// Eight-bit numbers: int8 and fp8 (E4M3: four bits of exponent, three of mantissa, largest 448, no infinity), and the tiles in which the
+// eight-bit attention keeps Q, K and V.
+//
+// A tile of Q or K is 64 rows of 128 bytes, the 16-byte piece c of row r at place c ^ (r & 7) of its row. A tile of V is transposed, 128 rows
+// (columns of the head) of 64 bytes (tokens), piece c of row r at place c ^ (r >> 1 & 3). Both are how a product's operand lies in shared
+// memory, so that a tile is copied there as it is. Tokens of V stand in the order in which a product's result has them in registers.
+#pragma once
+#include "common.cuh"
+
+constexpr float kFp8Largest = 448;
+constexpr int kTile8Bytes = 64 * 128;                          // a tile of Q, K or V
+
+// Two floats to fp8, to nearest even, the largest number where they are beyond it; `low` at the lower address.
+DEVICE u32 pack_fp8_pair(float low, float high) {
+    u16 packed;
+    asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(packed) : "f"(high), "f"(low));
+    return packed;
+}
+
+DEVICE u32 pack_fp8(float a, float b, float c, float d) { return pack_fp8_pair(a, b) | pack_fp8_pair(c, d) << 16; }
+
+// To nearest even, at most 127 either way.
+DEVICE u32 to_int8(float x) {
+    int n;
+    asm("cvt.rni.sat.s8.f32 %0, %1;" : "=r"(n) : "f"(x));
+    return (u32)n & 0xffu;
+}
+
+DEVICE u32 pack_int8(float a, float b, float c, float d) { return to_int8(a) | to_int8(b) << 8 | to_int8(c) << 16 | to_int8(d) << 24; }
+
+// Where the 8-byte piece p (of 16) of a row of a Q or K tile lies.
+DEVICE u32 tile8_piece(int row, int p) { return row * 128 + ((p / 2 ^ (row & 7)) << 4) + (p & 1) * 8; }
+
+// Where a token of a column of the head lies in a tile of V. Of 32 tokens, 8 h + 2 c + e (h < 4) stands at 16 (h / 2) + 4 c + 2 (h % 2) + e.
+DEVICE u32 tile8_token(int column, int token) {
+    const int step = token / 32, h = token / 8 & 3, c = token / 2 & 3, e = token & 1;
+    const int at = step * 32 + (h / 2) * 16 + c * 4 + (h & 1) * 2 + e;
+    return column * 64 + (((at >> 4) ^ (column >> 1 & 3)) << 4) + (at & 15);
+}

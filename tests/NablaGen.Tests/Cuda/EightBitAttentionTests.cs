@@ -1,0 +1,166 @@
+using NablaGen.Cuda.Attention;
+using NablaGen.Cuda.Device;
+
+namespace NablaGen.Tests.Cuda;
+
+public class EightBitAttentionTests
+{
+    private const int HeadSize = EightBitAttention.HeadSize;
+
+    // ‖y − exact‖ / ‖exact‖: rounding V and the weights to three bits of mantissa is 2.6% each, the logits' share is below 2%.
+    private const double ToExact = 0.05;
+
+    // To the exact attention of the quantised tensors: the weights' rounding alone.
+    private const double ToQuantised = 0.032;
+
+    public static TheoryData<int[], double> Shapes => new()
+    {
+        { [64], 1 },
+        { [1], 1 },
+        { [64, 1, 64, 33, 64, 64, 7], 0.6 },
+        { [.. Enumerable.Repeat(64, 9), 13], 0.5 },
+        { [.. Enumerable.Repeat(64, 40)], 0.1 },
+        { [.. Enumerable.Repeat(64, 40)], 1 },
+        { [.. Enumerable.Repeat(48, 35), 5], 0.3 },
+    };
+
+    [Theory, Trait("gpu", "true"), MemberData(nameof(Shapes))]
+    public void It_agrees_with_exact_attention_and_closer_with_that_of_the_quantised_tensors(int[] sizes, double density) =>
+        Check(ElementType.BFloat16, 2, 2, sizes, density, tokensFirst: false);
+
+    [Theory, Trait("gpu", "true")]
+    [InlineData(ElementType.BFloat16)]
+    [InlineData(ElementType.Float16)]
+    public void Types_and_strides_do_not_matter(ElementType type) => Check(type, 2, 3, [64, 64, 40, 64, 64, 9], 0.7, tokensFirst: true);
+
+    [Fact, Trait("gpu", "true")]
+    public void A_mean_that_all_keys_share_costs_nothing() =>
+        Check(ElementType.BFloat16, 1, 2, [.. Enumerable.Repeat(64, 12)], 0.8, false, prepare: (_, k, _) => AddToAll(k, 6));
+
+    [Fact, Trait("gpu", "true")]
+    public void Logits_that_grow_along_the_row_move_the_maximum() => Check(
+        ElementType.BFloat16, 1, 2, [.. Enumerable.Repeat(64, 20)], 1, false,
+        prepare: (_, k, _) => Scale(k, i => 0.2 + i / HeadSize % 1280 / 500.0));
+
+    [Fact, Trait("gpu", "true")]
+    public void Columns_of_v_of_very_different_size_keep_their_precision() =>
+        Check(ElementType.BFloat16, 1, 2, [.. Enumerable.Repeat(64, 10), 30], 0.7, false, prepare: (_, _, v) => Scale(v, i => Math.Pow(2, i % HeadSize % 16 - 8)));
+
+    [Fact, Trait("gpu", "true")]
+    public void Zeros_stay_zeros() => Check(ElementType.BFloat16, 1, 1, [64, 64, 3], 1, false, prepare: (q, k, v) =>
+    {
+        Array.Clear(q);
+        Array.Clear(k);
+        Array.Clear(v, 0, v.Length / 2);
+    });
+
+    [Fact, Trait("gpu", "true")]
+    public void Other_head_sizes_are_refused()
+    {
+        var device = Gpu.Require(AttentionKernel.Hopper);
+        using var attention = new EightBitAttention(device);
+        using var offsets = new BlockOffsets(device, [64]);
+        using var mask = new DeviceBlockMask(device, 1, 1);
+        using var buffer = new CudaBuffer(device, 64 * 64 * 2);
+        var x = AttentionTensor.HeadsFirst(buffer.Pointer, ElementType.BFloat16, 1, 1, 64, 64);
+        Assert.Contains("Head size 64", Assert.Throws<ArgumentException>(() => attention.Run(x, x, x, x, offsets, mask)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_reference_rounds_to_fp8_as_the_format_says()
+    {
+        Assert.Equal(448, ReferenceEightBits.Decode(126));
+        Assert.Equal(-1.125, ReferenceEightBits.Decode(0x80 | 0x39));
+        Assert.Equal(448, ReferenceEightBits.RoundFp8(1000));
+        Assert.Equal(1, ReferenceEightBits.RoundFp8(1.0625));       // a tie, to the even code
+        Assert.Equal(1.25, ReferenceEightBits.RoundFp8(1.1875));
+        Assert.Equal(-Math.Pow(2, -9), ReferenceEightBits.RoundFp8(-0.0017));
+    }
+
+    private static void AddToAll(double[] x, double size)
+    {
+        for (var i = 0; i < x.Length; i++)
+        {
+            x[i] = Element16.Round(ElementType.BFloat16, x[i] + size * Math.Cos(i % HeadSize));
+        }
+    }
+
+    private static void Scale(double[] x, Func<int, double> factor)
+    {
+        for (var i = 0; i < x.Length; i++)
+        {
+            x[i] = Element16.Round(ElementType.BFloat16, x[i] * factor(i));
+        }
+    }
+
+    private static void Check(
+        ElementType type, int batch, int heads, int[] sizes, double density, bool tokensFirst, Action<double[], double[], double[]>? prepare = null)
+    {
+        var device = Gpu.Require(AttentionKernel.Hopper);
+        var draw = new Draw(sizes.Length * 31 + heads);
+        using var offsets = new BlockOffsets(device, sizes);
+        var (rows, tokens, blocks) = (batch * heads, offsets.Tokens, offsets.Blocks);
+        var count = rows * tokens * HeadSize;
+        double[] q = draw.Normals(count, type), k = draw.Normals(count, type), v = draw.Normals(count, type);
+        prepare?.Invoke(q, k, v);
+
+        var kept = new bool[rows, blocks, blocks];
+        for (var i = 0; i < kept.Length; i++)
+        {
+            // The second block of the last head keeps nothing, if there are others.
+            var (head, query, key) = (i / blocks / blocks, i / blocks % blocks, i % blocks);
+            kept[head, query, key] = draw.Chance(density) && !(blocks > 3 && head == rows - 1 && query == 1);
+        }
+
+        bool Keeps(int head, int query, int key) => kept[head, query, key];
+        var (exact, _) = ReferenceAttention.Run(q, k, v, rows, HeadSize, offsets.Offsets, Keeps);
+        var (q8, k8, v8) = ReferenceEightBits.Run(q, k, v, rows, offsets.Offsets);
+        var (quantised, lse) = ReferenceAttention.Run(q8, k8, v8, rows, HeadSize, offsets.Offsets, Keeps);
+
+        int Place(int i)
+        {
+            var (row, token, d) = (i / HeadSize / tokens, i / HeadSize % tokens, i % HeadSize);
+            return tokensFirst ? ((row / heads * tokens + token) * heads + row % heads) * HeadSize + d : i;
+        }
+
+        CudaBuffer Upload(double[] x)
+        {
+            var bits = new ushort[count];
+            for (var i = 0; i < count; i++)
+            {
+                bits[Place(i)] = Element16.Encode(type, x[i]);
+            }
+
+            return CudaBuffer.From<ushort>(device, bits);
+        }
+
+        AttentionTensor Tensor(CudaBuffer buffer) => tokensFirst
+            ? AttentionTensor.TokensFirst(buffer.Pointer, type, batch, heads, tokens, HeadSize)
+            : AttentionTensor.HeadsFirst(buffer.Pointer, type, batch, heads, tokens, HeadSize);
+
+        using CudaBuffer onQ = Upload(q), onK = Upload(k), onV = Upload(v);
+        using var output = Gpu.Poisoned(device, 2L * count);
+        using var onLse = Gpu.Poisoned(device, 4L * rows * tokens);
+        using var mask = DeviceBlockMask.FromHost(device, rows, blocks, Keeps);
+        using var attention = new EightBitAttention(device);
+        attention.Run(Tensor(onQ), Tensor(onK), Tensor(onV), Tensor(output), offsets, mask, logSumExp: onLse.Pointer);
+        var bits = output.ToArray<ushort>(count);
+        double[] y = [.. Enumerable.Range(0, count).Select(i => Element16.Decode(type, bits[Place(i)]))];
+        AssertNear(y, exact, ToExact);
+        AssertNear(y, quantised, ToQuantised);
+
+        var measured = onLse.ToArray<float>(rows * tokens);
+        for (var i = 0; i < measured.Length; i++)
+        {
+            Assert.True(double.IsNegativeInfinity(lse[i]) ? float.IsNegativeInfinity(measured[i]) : Math.Abs(measured[i] - lse[i]) < 0.02, $"lse {i} is {measured[i]}; exact {lse[i]}.");
+        }
+    }
+
+    private static void AssertNear(double[] y, double[] reference, double allowed)
+    {
+        var size = Math.Sqrt(reference.Sum(x => x * x));
+        var distance = Math.Sqrt(y.Zip(reference, (a, b) => (a - b) * (a - b)).Sum());
+        // Not "greater than": NaN must fail.
+        Assert.True(distance <= allowed * size, $"the distance is {distance / size:0.0000} of the reference; allowed is {allowed}");
+    }
+}

@@ -1,0 +1,77 @@
+namespace NablaGen.Tests.Cuda;
+
+/// <summary>Quantisation as the formulas say it: int8 with a scale a block, fp8 (E4M3) with a scale a column.</summary>
+internal static class ReferenceEightBits
+{
+    public const double LargestFp8 = 448;
+
+    private static readonly double[] Fp8 = [.. Enumerable.Range(0, 127).Select(Decode)];
+
+    /// <summary>The number that a code stands for; the eighth bit is the sign.</summary>
+    public static double Decode(int code)
+    {
+        var (sign, exponent, mantissa) = ((code & 0x80) != 0 ? -1 : 1, code >> 3 & 15, code & 7);
+        return sign * (exponent == 0 ? mantissa * Math.Pow(2, -9) : (1 + mantissa / 8.0) * Math.Pow(2, exponent - 7));
+    }
+
+    /// <summary>To nearest, ties to the even code; 448 for what lies beyond it.</summary>
+    public static double RoundFp8(double x)
+    {
+        var magnitude = Math.Min(Math.Abs(x), LargestFp8);
+        var above = Array.BinarySearch(Fp8, magnitude);
+        if (above >= 0)
+        {
+            return Math.Sign(x) * magnitude;
+        }
+
+        above = ~above;
+        var below = above - 1;
+        var (down, up) = (magnitude - Fp8[below], Fp8[above] - magnitude);
+        var code = down < up || (down == up && below % 2 == 0) ? below : above;
+        return Math.Sign(x) * Fp8[code];
+    }
+
+    /// <summary>What q, k (without its mean) and v are in eight bits, all [heads, tokens, 128].</summary>
+    public static (double[] Q, double[] K, double[] V) Run(double[] q, double[] k, double[] v, int heads, IReadOnlyList<int> offsets)
+    {
+        const int size = 128;
+        var tokens = offsets[^1];
+        var (centred, fp8) = (new double[k.Length], new double[v.Length]);
+        for (var column = 0; column < heads * size; column++)
+        {
+            var (head, d) = (column / size, column % size);
+            int At(int token) => (head * tokens + token) * size + d;
+            var mean = Enumerable.Range(0, tokens).Average(token => k[At(token)]);
+            var most = Enumerable.Range(0, tokens).Max(token => Math.Abs(v[At(token)]));
+            var scale = most > 0 ? most / LargestFp8 : 1;
+            for (var token = 0; token < tokens; token++)
+            {
+                centred[At(token)] = k[At(token)] - mean;
+                fp8[At(token)] = RoundFp8(v[At(token)] / scale) * scale;
+            }
+        }
+
+        return (Int8(q, heads, offsets), Int8(centred, heads, offsets), fp8);
+    }
+
+    private static double[] Int8(double[] x, int heads, IReadOnlyList<int> offsets)
+    {
+        const int size = 128;
+        var result = new double[x.Length];
+        for (var head = 0; head < heads; head++)
+        {
+            for (var block = 0; block + 1 < offsets.Count; block++)
+            {
+                var (first, count) = ((head * offsets[^1] + offsets[block]) * size, (offsets[block + 1] - offsets[block]) * size);
+                var most = x.AsSpan(first, count).ToArray().Max(Math.Abs);
+                var scale = most > 0 ? most / 127 : 1;
+                for (var i = first; i < first + count; i++)
+                {
+                    result[i] = Math.Round(x[i] / scale, MidpointRounding.ToEven) * scale;
+                }
+            }
+        }
+
+        return result;
+    }
+}
