@@ -116,7 +116,7 @@ public sealed class SafetensorsFileTests : IDisposable
     [Fact]
     public void A_hole_between_tensors() => Fails(
         RawFile.Bytes($"{{{Entry("a", "F32", "[2]", "[0,8]")},{Entry("b", "F32", "[2]", "[12,20]")}}}", 20),
-        "\"b\"", "hole", "expected it to start at byte 8", "found 12");
+        "\"b\"", "gap", "expected it to start at byte 8", "found 12");
 
     [Fact]
     public void Truncated_data() => Fails(
