@@ -75,7 +75,7 @@ public static class QualityPlot
     {
         var plot = new Plot();
         plot.YLabel(title, 12);
-        plot.Axes.Left.TickGenerator = new NumericAutomatic { LabelFormatter = text };
+        plot.Axes.Left.TickGenerator = new NumericAutomatic { LabelFormatter = value => value < low - 1e-9 || value > high + 1e-9 ? "" : text(value) };
         plot.Axes.Bottom.TickGenerator = new NumericManual(
             [.. Enumerable.Range(0, 11).Select(i => i / 10.0)], [.. Enumerable.Range(0, 11).Select(i => (i / 10.0).ToString("0.0", CultureInfo.InvariantCulture))]);
         // Room for markers at the edges, and above for their names.
