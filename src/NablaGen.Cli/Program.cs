@@ -24,6 +24,7 @@ ExampleHelp.AddTo(root, new Dictionary<string, string>
     ["compare"] = CompareCommand.Example,
     ["calibrate"] = CalibrateCommand.Example,
     ["evaluate"] = EvaluateCommand.Example,
+    ["evaluate vae"] = EvaluateVaeCommand.Example,
     ["decode"] = DecodeCommand.Example,
     ["doctor"] = DoctorCommand.Example,
     ["bench"] = BenchCommand.Example,

@@ -76,6 +76,7 @@ internal sealed class EvaluateCommand
         ]);
         command.Add(self._device);
         command.Add(self._dtype);
+        command.Add(EvaluateVaeCommand.Create());
         LongJob.AddTo(command);
         command.SetAction((parsed, cancellation) => Task.FromResult(self.Run(parsed, cancellation)));
         return command;

@@ -48,6 +48,13 @@ internal sealed class TrainCommand
     private readonly Option<int?> _width = new("--width") { Description = "Width of the clips [default: the preset's]", HelpName = "N" };
     private readonly Option<int?> _height = new("--height") { Description = "Height of the clips [default: the preset's]", HelpName = "N" };
     private readonly Option<int?> _frames = new("--frames", "-f") { Description = "Frames of the clips, 4n + 1 [default: the preset's]", HelpName = "N" };
+    private readonly Option<string[]> _sizes = new("--sizes")
+    {
+        Description = "Several sizes of clips instead of one, such as 256x256 320x192 256x256x17 (width, height, and frames where they differ); each step takes one, so one named twice comes twice as often",
+        HelpName = "WxH",
+        AllowMultipleArgumentsPerToken = true,
+    };
+
     private readonly Option<int?> _pool = new("--pool") { Description = "Clips held in memory [default: the preset's]", HelpName = "N" };
     private readonly Option<int?> _fresh = new("--fresh") { Description = "Clips of the pool that are replaced at once, every few steps; more of them show more scenes and take more time [default: the preset's]", HelpName = "N" };
     private readonly Option<int> _pictures = new("--pictures") { Description = "Steps from one picture to the next; 0: only the last", HelpName = "N", DefaultValueFactory = _ => 1000 };
@@ -75,8 +82,9 @@ internal sealed class TrainCommand
     public static Command Create()
     {
         var vae = new TrainCommand();
+        vae._from.Description = "Begin with the weights of this model folder instead of drawn ones; with --preset they become the first channels of a wider VAE";
         vae._freeze.Description = "Train the decoder alone: a transformer that was trained on the encoder's latents still fits";
-        var vaeCommand = new Command("vae", "Train the VAE, which comes first.") { vae._crop, vae._freeze };
+        var vaeCommand = new Command("vae", "Train the VAE, which comes first.") { vae._sizes, vae._crop, vae._freeze };
         Add(vaeCommand, vae.Shared, vae.OfClips);
         vaeCommand.SetAction((parsed, cancellation) => Task.FromResult(vae.RunVae(parsed, cancellation)));
 
@@ -110,11 +118,17 @@ internal sealed class TrainCommand
     {
         var folder = parsed.GetValue(_output)!;
         var files = new TrainingFolder(folder, "vae");
-        var sizes = Sizes(parsed, folder);
+        var sizes = Sizes(parsed, folder, widens: true);
         var plan = Plan(parsed, files, TrainingPlan.ForVae(sizes));
+        if (parsed.GetValue(_from) is not null)
+        {
+            // It already gives clips back: what is left is their worst frames.
+            plan = plan with { FrameWeight = 12 };
+        }
+
         plan.Check(sizes);
         var from = Start(parsed, plan, folder);
-        return Train(parsed, plan, files, sizes, (source, model) => new VaeTrainer(sizes, VaeTrainingOptions.Of(plan) with { From = from }, source, model), cancellation);
+        return Train(parsed, plan, files, sizes, (world, model) => new VaeTrainer(sizes, VaeTrainingOptions.Of(plan) with { From = from }, new LivelyClips(world), model), cancellation);
     }
 
     private int RunText(ParseResult parsed, CancellationToken cancellation)
@@ -215,14 +229,19 @@ internal sealed class TrainCommand
     }
 
     // The output's own once there are any: the parts of a model are made for one another.
-    private ModelSizes Sizes(ParseResult parsed, string folder)
+    private ModelSizes Sizes(ParseResult parsed, string folder, bool widens = false)
     {
         var named = parsed.GetValue(_preset);
         if (parsed.GetValue(_from) is { } from)
         {
-            return named is null && !parsed.GetValue(_resume)
-                ? ModelSizes.Open(ModelSizes.IsIn(folder) ? folder : from)
-                : throw new InvalidRequestException("--from has no effect with --preset or --resume: weights and sizes are the folder's");
+            if (parsed.GetValue(_resume) || (named is not null && !widens))
+            {
+                throw new InvalidRequestException(widens
+                    ? "--from has no effect with --resume: the training goes on from its own state"
+                    : "--from has no effect with --preset or --resume: weights and sizes are the folder's");
+            }
+
+            return named is not null ? ModelSizes.Find(named) : ModelSizes.Open(ModelSizes.IsIn(folder) ? folder : from);
         }
 
         if (!ModelSizes.IsIn(folder))
@@ -271,6 +290,7 @@ internal sealed class TrainCommand
             Width = parsed.GetValue(_width) ?? plan.Width,
             Height = parsed.GetValue(_height) ?? plan.Height,
             Frames = parsed.GetValue(_frames) ?? plan.Frames,
+            Sizes = parsed.GetValue(_sizes) is { Length: > 0 } several ? several : plan.Sizes,
             Crop = parsed.GetValue(_crop) ?? plan.Crop,
             PoolClips = parsed.GetValue(_pool) ?? plan.PoolClips,
             PoolGroup = parsed.GetValue(_fresh) ?? plan.PoolGroup,

@@ -29,4 +29,16 @@ public enum ClipAttribute
 
     /// <summary>Whether the picture is steady.</summary>
     Flicker,
+
+    /// <summary>Whether an object keeps its shape's outline in every frame.</summary>
+    Outline,
+
+    /// <summary>Whether an object goes on smoothly from frame to frame.</summary>
+    Jumps,
+
+    /// <summary>Whether there is nothing as vivid as an object beside the objects.</summary>
+    Ghosts,
+
+    /// <summary>Whether the backdrop is free of blocks' edges.</summary>
+    Blocks,
 }

@@ -9,4 +9,7 @@ namespace NablaGen.Training.Evaluation;
 /// <param name="Flicker">
 /// How far the backdrop's lightness is from the mean of the frames before and after, root mean square; of 1. Rendered clips have below 0.003.
 /// </param>
-public sealed record ClipMeasurement(IReadOnlyList<MeasuredObject> Objects, Arrangement? Arrangement, Backdrop? Backdrop, double Flicker);
+/// <param name="Ghosts">The largest part of a frame that is as vivid as an object and is none: shreds, trails, objects that come and go.</param>
+/// <param name="Blocks">The sharpest upright edge of the backdrop along the borders of tokens, in lightness; of 1.</param>
+public sealed record ClipMeasurement(
+    IReadOnlyList<MeasuredObject> Objects, Arrangement? Arrangement, Backdrop? Backdrop, double Flicker, double Ghosts, double Blocks);

@@ -12,6 +12,9 @@ namespace NablaGen.Training.Evaluation;
 /// <para>Motion, lengths in half of the shorter side, the first that fits: circle (at least 250° around its mean place), bounce (up and down by
 /// 0.25 or more, turning twice), right, left, rise, fall (0.3 that way), grow, shrink (by a factor of 1.35), spin (70° or more; a ring: narrows
 /// like a coin), still (moves less than 0.2). The camera's drift is below all of them.</para>
+/// <para>Every frame: the shape is laid over the object where it fits best, edges left out; at most a little of its area may be wrong, in nearly all
+/// frames, and never much (<see cref="OutlineQuality"/>). Its place and area change no faster than the world's motions have it. Nothing else in
+/// a frame is as vivid as an object, and the backdrop has no upright edge along the tokens' borders.</para>
 /// <para>Frames above 256 pixels are scaled down. Fast motions need at least 13 frames.</para>
 /// </remarks>
 public static class ClipScorer
@@ -23,7 +26,7 @@ public static class ClipScorer
     private static readonly double[] Spreads = [.. Enum.GetValues<ShapeKind>().Select(SpreadOf)];
 
     /// <summary>The rules' number: what is measured by other rules is not to be compared.</summary>
-    public const int Rules = 1;
+    public const int Rules = 2;
 
     /// <summary>Measures a clip.</summary>
     /// <param name="frames">[3, T, H, W], a floating type, on any device; red, green, blue in [−1, 1]. Unchanged.</param>
@@ -43,9 +46,12 @@ public static class ClipScorer
 
         var pixels = new ClipPixels(clip);
         var tracks = ObjectTrack.Follow(pixels);
-        var objects = tracks.Select(track => Describe(pixels, track, tracks.Count)).ToArray();
+        var described = tracks.Select(track => Describe(pixels, track, tracks.Count)).ToArray();
+        MeasuredObject[] objects = [.. described.Select(one => one.Object)];
         Arrangement? arrangement = objects.Length == 2 ? ArrangementOf(objects[0], objects[1]) : null;
-        return new ClipMeasurement(objects, arrangement, BackdropMeter.Measure(pixels), FlickerMeter.Measure(pixels));
+        return new ClipMeasurement(
+            objects, arrangement, BackdropMeter.Measure(pixels), FlickerMeter.Measure(pixels),
+            OutlineMeter.Ghosts(pixels, [.. described.Select(one => one.Fits)]), BlockMeter.Measure(pixels, clip));
     }
 
     /// <summary>How one object lies to another: by the longer way between them.</summary>
@@ -56,7 +62,7 @@ public static class ClipScorer
             : down < 0 ? Arrangement.Above : Arrangement.Below;
     }
 
-    private static MeasuredObject Describe(ClipPixels pixels, ObjectTrack track, int count)
+    private static (MeasuredObject Object, OutlineFit?[] Fits) Describe(ClipPixels pixels, ObjectTrack track, int count)
     {
         var blobs = track.Blobs;
         var profiles = new RadialProfile[blobs.Count];
@@ -64,8 +70,11 @@ public static class ClipScorer
         var shape = ShapeMeter.Measure(blobs, profiles);
         var motion = MotionMeter.Measure(pixels, shape, blobs, () => SpinMeter.Spins(pixels, shape, blobs, profiles));
         double x = (2 * (blobs.Average(b => b.X) + 0.5) / pixels.Width) - 1, y = (2 * (blobs.Average(b => b.Y) + 0.5) / pixels.Height) - 1;
-        return new MeasuredObject(
-            HueWheel.Nearest(blobs.Average(b => b.A), blobs.Average(b => b.B)), shape, SizeOf(pixels, blobs, shape, count), motion, PlaceOf(x, y), x, y);
+        var fits = OutlineMeter.Fit(pixels, shape, blobs, profiles);
+        var found = new MeasuredObject(
+            HueWheel.Nearest(blobs.Average(b => b.A), blobs.Average(b => b.B)), shape, SizeOf(pixels, blobs, shape, count), motion, PlaceOf(x, y), x, y,
+            OutlineMeter.Measure(fits), OutlineMeter.Jump(pixels, fits, blobs));
+        return (found, fits);
     }
 
     private static ObjectSize SizeOf(ClipPixels pixels, IReadOnlyList<Blob> blobs, ShapeKind? shape, int count)

@@ -13,6 +13,18 @@ public sealed record Expectation(
     /// <summary>The most flicker that passes: about the least that one sees.</summary>
     public const double MostFlicker = 0.02;
 
+    /// <summary>The least part of the frames whose outline must fit.</summary>
+    public const double LeastFitting = 0.97;
+
+    /// <summary>The most of a shape's area that may be wrong in any frame.</summary>
+    public const double MostMisfit = 0.1;
+
+    /// <summary>The most of a frame that may be as vivid as an object beside the objects.</summary>
+    public const double MostGhosts = 0.001;
+
+    /// <summary>The sharpest upright edge that the backdrop may have along the tokens' borders, in lightness.</summary>
+    public const double MostBlocks = 0.025;
+
     /// <summary>All that there is to ask of a scene: what a clip of it must show.</summary>
     public static Expectation Of(Scene scene)
     {
@@ -44,12 +56,22 @@ public sealed record Expectation(
             Add(ClipAttribute.Size, Objects[i].Size, found[i]?.Size);
             Add(ClipAttribute.Motion, Objects[i].Motion, found[i]?.Motion);
             Add(ClipAttribute.Place, Objects[i].Place, found[i]?.Place);
+            // Asked for or not: an object that falls to pieces is never right.
+            var outline = found[i]?.Outline;
+            verdicts.Add(new AttributeVerdict(
+                ClipAttribute.Outline, $"{LeastFitting:0%} of the frames fit and none is off by more than {MostMisfit:0%}",
+                outline is null ? "none" : $"{outline.Share:0%}, {outline.Worst:0%} in frame {outline.WorstFrame}",
+                outline is { Share: >= LeastFitting, Worst: <= MostMisfit }));
+            verdicts.Add(new AttributeVerdict(
+                ClipAttribute.Jumps, "at most 1", found[i] is { } one ? $"{one.Jump:F2}" : "none", found[i] is { Jump: <= 1 }));
         }
 
         Add(ClipAttribute.Arrangement, Arrangement,
             found is [{ } first, { } second, ..] ? ClipScorer.ArrangementOf(first, second) : (Arrangement?)null);
         Add(ClipAttribute.Backdrop, Backdrop, clip.Backdrop);
         verdicts.Add(new AttributeVerdict(ClipAttribute.Flicker, $"at most {MostFlicker}", $"{clip.Flicker:F4}", clip.Flicker <= MostFlicker));
+        verdicts.Add(new AttributeVerdict(ClipAttribute.Ghosts, $"at most {MostGhosts}", $"{clip.Ghosts:F4}", clip.Ghosts <= MostGhosts));
+        verdicts.Add(new AttributeVerdict(ClipAttribute.Blocks, $"at most {MostBlocks}", $"{clip.Blocks:F4}", clip.Blocks <= MostBlocks));
         return verdicts;
 
         void Add<T>(ClipAttribute attribute, T? expected, T? measured)

@@ -10,4 +10,7 @@ namespace NablaGen.Training.Evaluation;
 /// <param name="Place">By its mean position: the middle if within 0.18 of half the width and the height, else the side it is nearest to.</param>
 /// <param name="X">Its mean position across: −1 left to 1 right.</param>
 /// <param name="Y">Its mean position down: −1 top to 1 bottom.</param>
-public sealed record MeasuredObject(ObjectColour Colour, ShapeKind? Shape, ObjectSize Size, MotionKind? Motion, Place Place, double X, double Y);
+/// <param name="Outline">How well it keeps its shape's outline in every frame.</param>
+/// <param name="Jump">The largest jump of its place or area from frame to frame; the world's own motions have at most 1.</param>
+public sealed record MeasuredObject(
+    ObjectColour Colour, ShapeKind? Shape, ObjectSize Size, MotionKind? Motion, Place Place, double X, double Y, OutlineQuality Outline, double Jump);

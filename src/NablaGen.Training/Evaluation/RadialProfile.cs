@@ -81,6 +81,13 @@ internal sealed class RadialProfile
         return Math.Sqrt(Enumerable.Range(0, Directions).Min(turn => Difference(other, turn)));
     }
 
+    /// <summary>At which angle it is most like a shape. Radians, clockwise.</summary>
+    public double AngleOf(ShapeKind shape)
+    {
+        var other = Templates.Value[(int)shape]._radius;
+        return Enumerable.Range(0, Directions).MinBy(turn => Difference(other, turn)) * Step;
+    }
+
     /// <summary>By what angle, clockwise and at most <paramref name="most"/> either way, this is another profile turned. Radians.</summary>
     public double TurnFrom(RadialProfile before, double most)
     {

@@ -18,14 +18,14 @@ namespace NablaGen.Training.Models;
 /// <param name="Others">The text encoder's and the VAE's sizes, the name and the defaults.</param>
 public sealed record ModelSizes(DitConfig Dit, NablaGenJson Others)
 {
-    /// <summary>The next model for the box (the first stage that is in it has 8 latent channels): at most 20 MB in bfloat16, 256×256, 17 frames, 1,280 tokens.</summary>
+    /// <summary>The next model for the box (the one in it has 8 latent channels and 17 frames): at most 24 MB in bfloat16, 256×256, 33 frames, 2,304 tokens.</summary>
     public static ModelSizes Tiny { get; } = Create(
-        "nablagen-tiny", dim: 256, heads: 4, layers: 7, ffn: 832, textLength: 64, textDim: 128, vaeDim: 16, zDim: 12,
-        ("width", 256), ("height", 256), ("frames", 17), ("fps", 16), ("steps", 16), ("shift", 3), ("guidance", 3), ("negative_prompt", ""));
+        "nablagen-tiny", dim: 256, heads: 4, layers: 7, ffn: 832, textLength: 64, textDim: 128, vaeDim: 16, zDim: 16, deepest: 4,
+        ("width", 256), ("height", 256), ("frames", 33), ("fps", 16), ("steps", 16), ("shift", 3), ("guidance", 3), ("negative_prompt", ""));
 
     /// <summary>To try the trainer on a CPU: 64×64, 9 frames.</summary>
     public static ModelSizes Toy { get; } = Create(
-        "nablagen-toy", dim: 64, heads: 1, layers: 2, ffn: 128, textLength: 32, textDim: 32, vaeDim: 8, zDim: 4,
+        "nablagen-toy", dim: 64, heads: 1, layers: 2, ffn: 128, textLength: 32, textDim: 32, vaeDim: 8, zDim: 4, deepest: 3,
         ("width", 64), ("height", 64), ("frames", 9), ("fps", 8), ("steps", 12), ("shift", 3), ("guidance", 2), ("negative_prompt", ""));
 
     /// <summary>What a generation uses by default.</summary>
@@ -97,7 +97,7 @@ public sealed record ModelSizes(DitConfig Dit, NablaGenJson Others)
     }
 
     private static ModelSizes Create(
-        string name, int dim, int heads, int layers, int ffn, int textLength, int textDim, int vaeDim, int zDim,
+        string name, int dim, int heads, int layers, int ffn, int textLength, int textDim, int vaeDim, int zDim, int deepest,
         params (string Name, object Value)[] defaults) =>
         new(
             new DitConfig
@@ -128,7 +128,7 @@ public sealed record ModelSizes(DitConfig Dit, NablaGenJson Others)
                 {
                     Dim = vaeDim,
                     ZDim = zDim,
-                    DimMult = [1, 2, 3, 3],
+                    DimMult = [1, 2, 3, deepest],
                     NumResBlocks = 1,
                     LatentsMean = new float[zDim],
                     LatentsStd = [.. Enumerable.Repeat(1f, zDim)],

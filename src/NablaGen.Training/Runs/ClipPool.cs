@@ -16,6 +16,7 @@ public sealed class ClipPool : IDisposable
     private readonly Device _device;
     private readonly Func<ClipBatch, long, Tensor[]> _encode;
     private readonly PoolSize _pool;
+    private readonly long _firstClip;
     private Tensor[] _slots = [];
     private long _firstGroup = -1;
 
@@ -25,8 +26,9 @@ public sealed class ClipPool : IDisposable
     /// <param name="device">Where they are rendered, encoded and kept.</param>
     /// <param name="pool">How many there are and how they are replaced.</param>
     /// <param name="encode">A group of clips and the first one's number → tensors to keep, each with a row a clip, on the device.</param>
-    public ClipPool(IClipSource source, ClipSize size, Device device, PoolSize pool, Func<ClipBatch, long, Tensor[]> encode) =>
-        (_source, _size, _device, _pool, _encode) = (source, size, device, pool, encode);
+    /// <param name="firstClip">The number of the first clip, so that pools beside one another show different ones.</param>
+    public ClipPool(IClipSource source, ClipSize size, Device device, PoolSize pool, Func<ClipBatch, long, Tensor[]> encode, long firstClip = 0) =>
+        (_source, _size, _device, _pool, _encode, _firstClip) = (source, size, device, pool, encode, firstClip);
 
     /// <summary>Renders and encodes what a step needs: everything the first time, later only what is new.</summary>
     /// <param name="step">The step, from 0.</param>
@@ -69,7 +71,7 @@ public sealed class ClipPool : IDisposable
     private void Make(long group)
     {
         using var scope = NewDisposeScope();
-        var first = group * _pool.Group;
+        var first = _firstClip + group * _pool.Group;
         using var clips = _source.Next(first, _pool.Group, _size, _device);
         var encoded = _encode(clips, first);
         if (_slots.Length == 0)

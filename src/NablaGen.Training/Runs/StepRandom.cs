@@ -8,6 +8,9 @@ internal static class StepRandom
     /// <summary>The first clip that no training sees: for pictures and measurements.</summary>
     public const long FirstUnseen = 1L << 40;
 
+    /// <summary>From the first clip of a pool to the first of the pool beside it: more than any training makes.</summary>
+    public const long PoolClips = 1L << 32;
+
     /// <summary>Seeds libtorch's generators, the CPU's and the GPU's, for a step.</summary>
     public static void Seed(long seed, int step) => manual_seed(Mix(seed, step));
 

@@ -41,6 +41,9 @@ public sealed record TrainingPlan
     /// <summary>Frames of the clips.</summary>
     public required int Frames { get; init; }
 
+    /// <summary>Sizes of the clips where there are several, as <see cref="ClipSize.Parse"/> reads them: each step takes one. Empty for the one above.</summary>
+    public IReadOnlyList<string> Sizes { get; init; } = [];
+
     /// <summary>Side of the window that the VAE sees of a clip.</summary>
     public required int Crop { get; init; }
 
@@ -56,6 +59,9 @@ public sealed record TrainingPlan
     /// <summary>The transformer's self-attention: expressions, of which each step takes one.</summary>
     public required IReadOnlyList<string> Attention { get; init; }
 
+    /// <summary>How much more the worst frames count for the VAE: see <see cref="Vae.VaeTrainingOptions.FrameWeight"/>.</summary>
+    public double FrameWeight { get; init; }
+
     /// <summary>Whether the encoder stays as it is: the VAE's, and with it what a transformer has learnt, or the text encoder beside a transformer.</summary>
     public bool FrozenEncoder { get; init; }
 
@@ -66,13 +72,17 @@ public sealed record TrainingPlan
     [System.Text.Json.Serialization.JsonIgnore]
     public ClipSize Clip => new(Frames, Height, Width);
 
+    /// <summary>The sizes of which each step takes one, at least one.</summary>
+    [System.Text.Json.Serialization.JsonIgnore]
+    public IReadOnlyList<ClipSize> Clips => Sizes.Count == 0 ? [Clip] : [.. Sizes.Select(size => ClipSize.Parse(size, Frames))];
+
     /// <summary>The same, read.</summary>
     [System.Text.Json.Serialization.JsonIgnore]
     public IReadOnlyList<AttentionExpression> Attentions => [.. Attention.Select(ThresholdFile.ParseExpression)];
 
-    /// <summary>The clips in memory.</summary>
+    /// <summary>The clips in memory of one size: of several each has its share, and waits as many times longer for fresh ones.</summary>
     [System.Text.Json.Serialization.JsonIgnore]
-    public PoolSize Pool => new(PoolClips, PoolGroup, PoolEvery);
+    public PoolSize Pool => new(PoolClips / PoolGroup / Clips.Count * PoolGroup, PoolGroup, PoolEvery * Clips.Count);
 
     /// <summary>What suits a VAE of these sizes.</summary>
     public static TrainingPlan ForVae(ModelSizes sizes) => IsSmall(sizes)
@@ -97,13 +107,18 @@ public sealed record TrainingPlan
         Require(Steps >= 1, $"steps must be 1 or more, found {Steps}");
         Require(Batch >= 1, $"batch must be 1 or more, found {Batch}");
         Require(LearningRate > 0 && double.IsFinite(LearningRate), $"learning rate must be above 0, found {LearningRate}");
-        CheckSide("width", Width, vae, sizes.Dit.PatchSize.Width);
-        CheckSide("height", Height, vae, sizes.Dit.PatchSize.Height);
+        foreach (var clip in Clips)
+        {
+            CheckSide("width", clip.Width, vae, sizes.Dit.PatchSize.Width);
+            CheckSide("height", clip.Height, vae, sizes.Dit.PatchSize.Height);
+            Require(clip.Frames >= 1 && (clip.Frames - 1) % vae.TemporalStride == 0, $"frames must be {vae.TemporalStride}n + 1, found {clip.Frames}");
+        }
+
         CheckSide("crop", Crop, vae, 1);
-        Require(Frames >= 1 && (Frames - 1) % vae.TemporalStride == 0, $"frames must be {vae.TemporalStride}n + 1, found {Frames}");
         Require(PoolGroup >= 1, $"fresh must be 1 or more, found {PoolGroup}");
         Require(PoolEvery >= 1 && PoolClips >= PoolGroup && PoolClips % PoolGroup == 0,
             $"pool must be a multiple of its groups of {PoolGroup} (--fresh), found {PoolClips}");
+        Require(PoolClips / PoolGroup >= Clips.Count, $"pool must have a group of {PoolGroup} (--fresh) for each of the {Clips.Count} sizes, found {PoolClips}");
         Require(Seed >= 0, $"seed must be 0 or more, found {Seed}");
         Require(Attentions.Count > 0, "attention needs an expression");
     }

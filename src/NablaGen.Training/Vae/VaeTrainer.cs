@@ -13,12 +13,17 @@ public sealed class VaeTrainer : OptimizedTrainer
 {
     private const int PictureClips = 4;
 
+    // Under a root, where a gradient would be infinite.
+    private const double Tiny = 1e-12;
+
+    private const double LeastVariance = 1e-8;
+
     private readonly VaeTrainingOptions _options;
     private readonly ModelSizes _sizes;
     private readonly IClipSource _source;
     private readonly Device _device;
     private readonly WanVae _vae;
-    private readonly ClipPool _pool;
+    private readonly IReadOnlyList<ClipPool> _pools;
 
     /// <summary>A VAE of drawn weights at step 0.</summary>
     /// <param name="sizes">The model.</param>
@@ -32,7 +37,7 @@ public sealed class VaeTrainer : OptimizedTrainer
         using var generator = new Generator((ulong)options.Seed);
         if (options.From is { } from)
         {
-            ModelFiles.ReadVae(from, _vae);
+            Begin(from, generator);
         }
         else
         {
@@ -42,7 +47,8 @@ public sealed class VaeTrainer : OptimizedTrainer
         Parameters = new FlatParameters(options.FrozenEncoder ? [.. _vae.DecodingParts] : [("", _vae)]);
         Optimizer = new Optimizer(Parameters, options.Optimizer);
         // Bytes: a quarter of the floats to keep, and as many shades as the videos have that are made in the end.
-        _pool = new ClipPool(source, options.Clip, model.Device, options.Pool, (clips, _) => [clips.Frames.Plus(1).Times(127.5).round().to_type(ScalarType.Byte)]);
+        _pools = [.. options.Clips.Select((size, i) => new ClipPool(source, size, model.Device, options.Pool,
+            (clips, _) => [clips.Frames.Plus(1).Times(127.5).round().to_type(ScalarType.Byte)], i * StepRandom.PoolClips))];
     }
 
     /// <inheritdoc/>
@@ -58,17 +64,26 @@ public sealed class VaeTrainer : OptimizedTrainer
     protected override Optimizer Optimizer { get; }
 
     /// <inheritdoc/>
-    public override IReadOnlyList<string> Measures { get; } = ["loss", "l1", "edges", "kl", "norm"];
+    public override IReadOnlyList<string> Measures { get; } = ["loss", "l1", "edges", "frames", "kl", "norm"];
 
     /// <inheritdoc/>
-    public override void Prepare(Action<int, int>? onGroup, CancellationToken cancellation) => _pool.MoveTo(Step, onGroup, cancellation);
+    public override void Prepare(Action<int, int>? onGroup, CancellationToken cancellation)
+    {
+        for (var i = 0; i < _pools.Count; i++)
+        {
+            var before = i;
+            _pools[i].MoveTo(Step, onGroup is null ? null : (done, all) => onGroup(before * all + done, _pools.Count * all), cancellation);
+        }
+    }
 
     /// <inheritdoc/>
     public override Tensor Advance()
     {
         using var scope = NewDisposeScope();
         StepRandom.Seed(_options.Seed, Step);
-        var video = Crop(_pool.Draw(_options.Batch)[0]).to_type(ScalarType.Float32).Over(127.5).Minus(1);
+        var random = StepRandom.Of(_options.Seed, Step);
+        var pool = _pools[random.Next(_pools.Count)];
+        var video = Crop(pool.Draw(_options.Batch)[0], random).to_type(ScalarType.Float32).Over(127.5).Minus(1);
         var (latents, kl) = Encode(video);
         var decoded = _vae.DecodeWhole(latents.to_type(Dtype)).to_type(ScalarType.Float32);
 
@@ -76,9 +91,16 @@ public sealed class VaeTrainer : OptimizedTrainer
         var l1 = error.abs().mean();
         var weighted = (error.abs() * Weight(video)).mean();
         var edges = Difference(error, 2).Plus(Difference(error, 3)).Plus(Difference(error, 4));
+        // Means of squares of each frame, then their own root mean square. [B, T] → []
+        var frames = error.Squared().mean([1, 3, 4]).Squared().mean().Plus(Tiny).sqrt();
         var loss = weighted.Plus(edges.Times(_options.EdgeWeight)).Plus(kl.Times(_options.KlWeight));
+        if (_options.FrameWeight > 0)
+        {
+            loss = loss.Plus(frames.Times(_options.FrameWeight));
+        }
+
         var norm = Optimizer.Update(Parameters.Gradient(loss));
-        return stack([loss.detach(), l1.detach(), edges.detach(), kl.detach(), norm]).MoveToOuterDisposeScope();
+        return stack([loss.detach(), l1.detach(), edges.detach(), frames.detach(), kl.detach(), norm]).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>
@@ -90,7 +112,7 @@ public sealed class VaeTrainer : OptimizedTrainer
         var rows = new List<Tensor>();
         for (var i = 0; i < PictureClips; i++)
         {
-            using var clips = Unseen(i, 1);
+            using var clips = Unseen(i, _options.Clips[0]);
             rows.Add(clips.Frames.squeeze(0).cpu());
             rows.Add(Reconstruct(clips.Frames).squeeze(0).cpu());
         }
@@ -113,7 +135,7 @@ public sealed class VaeTrainer : OptimizedTrainer
         for (var i = 0; i < _options.MeasuredClips; i++)
         {
             using var each = NewDisposeScope();
-            using var clips = Unseen(PictureClips + i, 1);
+            using var clips = Unseen(PictureClips + i, _options.Clips[i % _options.Clips.Count]);
             var latents = written.EncodeMoments(clips.Frames).Mean;
             means.Add(latents.mean([0, 2, 3, 4]).MoveToOuterDisposeScope());
             squares.Add(latents.Squared().mean([0, 2, 3, 4]).MoveToOuterDisposeScope());
@@ -121,7 +143,8 @@ public sealed class VaeTrainer : OptimizedTrainer
         }
 
         var mean = stack(means).mean([0]);
-        var std = (stack(squares).mean([0]) - mean.Squared()).sqrt();
+        // A channel that says nothing may come out a little below 0.
+        var std = (stack(squares).mean([0]) - mean.Squared()).AtLeast(LeastVariance).sqrt();
         // Two units from black to white.
         var psnr = stack(errors).log10().Times(-10).Plus(10 * Math.Log10(4)).mean().item<float>();
         // A transformer has learnt the latents as they were normalised: so they stay.
@@ -133,7 +156,11 @@ public sealed class VaeTrainer : OptimizedTrainer
     /// <inheritdoc/>
     public override void Dispose()
     {
-        _pool.Dispose();
+        foreach (var pool in _pools)
+        {
+            pool.Dispose();
+        }
+
         Optimizer.Dispose();
         Parameters.Dispose();
         _vae.Dispose();
@@ -154,17 +181,32 @@ public sealed class VaeTrainer : OptimizedTrainer
 
     private ScalarType Dtype => Parameters.HalfLength > 0 ? ScalarType.BFloat16 : ScalarType.Float32;
 
-    private ClipBatch Unseen(long index, int count) => _source.Next(StepRandom.FirstUnseen + index, count, _options.Clip, _device);
+    private ClipBatch Unseen(long index, ClipSize size) => _source.Next(StepRandom.FirstUnseen + index, 1, size, _device);
 
     private Tensor Reconstruct(Tensor video) =>
         _vae.DecodeWhole(_vae.EncodeMoments(video.to_type(Dtype)).Mean).to_type(ScalarType.Float32);
 
-    // The same window of each clip; the window's place is the step's.
-    private Tensor Crop(Tensor video)
+    // The weights to begin with: those of a folder, or a narrower VAE's within drawn ones.
+    private void Begin(string from, Generator generator)
     {
-        var random = StepRandom.Of(_options.Seed, Step);
+        var narrower = ModelSizes.Open(from).Others.Vae;
+        if (narrower.ZDim == _vae.Config.ZDim && narrower.DimMult.SequenceEqual(_vae.Config.DimMult))
+        {
+            ModelFiles.ReadVae(from, _vae);
+        }
+        else
+        {
+            VaeWidening.Read(from, narrower, _vae, generator);
+        }
+    }
+
+    // The same window of each clip, more often from the middle, where things move.
+    private Tensor Crop(Tensor video, Random random)
+    {
         var (height, width) = ((int)Math.Min(_options.Crop, video.shape[3]), (int)Math.Min(_options.Crop, video.shape[4]));
-        return video.narrow(3, random.Next((int)video.shape[3] - height + 1), height).narrow(4, random.Next((int)video.shape[4] - width + 1), width);
+        return video.narrow(3, Middling((int)video.shape[3] - height), height).narrow(4, Middling((int)video.shape[4] - width), width);
+
+        int Middling(int most) => (random.Next(most + 1) + random.Next(most + 1)) / 2;
     }
 
     // What moves counts more: it is a small part of the picture, and the first that a VAE of few channels smears. 1 on average. [B, 1, T, H, W]

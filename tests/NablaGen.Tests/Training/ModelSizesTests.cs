@@ -11,14 +11,14 @@ namespace NablaGen.Tests.Training;
 public class ModelSizesTests
 {
     [Fact]
-    public void The_model_in_the_box_fits_into_20_MB()
+    public void The_model_in_the_box_fits_into_24_MB()
     {
         var tokenizer = new FileInfo(Toys.BoxTokenizer);
         var sizes = ModelSizes.Tiny.WithVocabulary(UmT5Tokenizer.Load(tokenizer.FullName).VocabularySize);
         var (dit, text, vae) = (Count(new WanModel(sizes.Dit, ModuleOptions.Meta)), Count(new T5Encoder(sizes.Others.TextEncoder, ModuleOptions.Meta)),
             Count(new WanVae(sizes.Others.Vae, ModuleOptions.Meta)));
         TestContext.Current.SendDiagnosticMessage($"dit {dit:N0}, text {text:N0}, vae {vae:N0}");
-        Assert.InRange(2 * (dit + text + vae) + tokenizer.Length, 18_000_000, 19_900_000);
+        Assert.InRange(2 * (dit + text + vae) + tokenizer.Length, 18_000_000, 23_900_000);
     }
 
     [Theory]

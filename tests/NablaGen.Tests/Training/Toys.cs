@@ -43,19 +43,20 @@ internal static class Toys
         return new ModelSizes(dit, others).WithVocabulary(UmT5Tokenizer.Load(TokenizerPath).VocabularySize);
     }
 
-    /// <summary>A VAE in training; with a folder to begin with its encoder is frozen.</summary>
-    public static VaeTrainer Vae(IClipSource source, int steps = 100, int batch = 2, ModelSizes? sizes = null, string? from = null) => new(
+    /// <summary>A VAE in training; with a folder to begin with its encoder is frozen, unless said otherwise.</summary>
+    public static VaeTrainer Vae(IClipSource source, int steps = 100, int batch = 2, ModelSizes? sizes = null, string? from = null,
+        bool? frozen = null, IReadOnlyList<ClipSize>? sizesOfClips = null) => new(
         sizes ?? Sizes(),
         new VaeTrainingOptions
         {
-            Clip = Clip,
+            Clips = sizesOfClips ?? [Clip],
             Crop = 32,
             Batch = batch,
             Pool = new PoolSize(6, 3, 4),
             Optimizer = Optimizer(5e-3, steps),
             MeasuredClips = 6,
             From = from,
-            FrozenEncoder = from is not null,
+            FrozenEncoder = frozen ?? from is not null,
         },
         source, ModuleOptions.Cpu);
 

@@ -83,4 +83,50 @@ public class VaeTrainerTests
             return (vae.Encode(clips.Frames), vae.DecodeWhole(vae.EncodeMoments(clips.Frames).Mean));
         }
     }
+
+    [Fact]
+    public void A_step_takes_one_of_the_sizes_and_a_resumed_training_the_same()
+    {
+        using var folder = new TempFolder();
+        NablaGen.Training.World.ClipSize[] sizes = [Toys.Clip, new(9, 16, 32), new(5, 32, 16)];
+        using var whole = Toys.Vae(new SlidingSquares(), sizesOfClips: sizes);
+        Toys.Advance(whole, 5);
+        whole.Save(folder["state.safetensors"]);
+        var expected = Toys.Advance(whole, 5);
+        using var resumed = Toys.Vae(new SlidingSquares(), sizesOfClips: sizes);
+        resumed.Resume(folder["state.safetensors"]);
+        Assert.Equal(expected, Toys.Advance(resumed, 5));
+    }
+
+    [Fact]
+    public void A_wider_vae_begins_as_good_as_the_narrower_one()
+    {
+        using var scope = NewDisposeScope();
+        using var folder = new TempFolder();
+        using var from = new TempFolder();
+        double known;
+        using (var first = Toys.Vae(new SlidingSquares(), steps: 60))
+        {
+            Toys.Advance(first, 60);
+            known = Psnr(first.Export(from.Path));
+        }
+
+        var narrow = Toys.Sizes();
+        var vae = narrow.Others.Vae with { ZDim = 6, DimMult = [1, 2, 3, 4], LatentsMean = new float[6], LatentsStd = [1, 1, 1, 1, 1, 1] };
+        var wide = new ModelSizes(narrow.Dit with { InDim = 6, OutDim = 6 }, narrow.Others with { Vae = vae });
+        using (var begun = Toys.Vae(new SlidingSquares(), sizes: wide, from: from.Path, frozen: false))
+        {
+            Assert.InRange(Psnr(begun.Export(folder.Path)), known - 2, known + 2);
+        }
+
+        using var drawn = Toys.Vae(new SlidingSquares(), sizes: wide);
+        Assert.InRange(Psnr(drawn.Export(folder.Path)), 0, known - 4);
+        // Nothing narrower begins with it.
+        Assert.Throws<InvalidRequestException>(() => Toys.Vae(new SlidingSquares(), sizes: narrow with
+        {
+            Others = narrow.Others with { Vae = narrow.Others.Vae with { DimMult = [1, 2, 2, 1] } },
+        }, from: from.Path));
+
+        double Psnr(string quality) => double.Parse(quality.Split(' ')[1], System.Globalization.CultureInfo.InvariantCulture);
+    }
 }

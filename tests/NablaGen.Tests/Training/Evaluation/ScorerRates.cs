@@ -12,6 +12,9 @@ internal sealed class ScorerRates
     /// <summary>What was wrong, a line each.</summary>
     public List<string> Errors { get; } = [];
 
+    /// <summary>The worst of what is measured in every frame: how near the truth comes to the bars.</summary>
+    public (double Misfit, double Jump, double Ghosts, double Blocks) Worst { get; private set; }
+
     /// <summary>The part of the clips of which everything is right.</summary>
     public double Success { get; private set; }
 
@@ -32,7 +35,12 @@ internal sealed class ScorerRates
             using var scope = NewDisposeScope();
             var scene = world.SceneAt(i);
             var frames = world.Render([scene], size, CPU)[0];
-            var verdict = Expectation.Of(scene).Judge(ClipScorer.Measure(change is null ? frames : change(frames, i)));
+            var measured = ClipScorer.Measure(change is null ? frames : change(frames, i));
+            var verdict = Expectation.Of(scene).Judge(measured);
+            rates.Worst = (
+                Math.Max(rates.Worst.Misfit, measured.Objects.Select(o => o.Outline.Worst).DefaultIfEmpty(1).Max()),
+                Math.Max(rates.Worst.Jump, measured.Objects.Select(o => o.Jump).DefaultIfEmpty(0).Max()),
+                Math.Max(rates.Worst.Ghosts, measured.Ghosts), Math.Max(rates.Worst.Blocks, measured.Blocks));
             right += verdict.IsSuccess ? 1 : 0;
             foreach (var one in verdict.Attributes)
             {
@@ -51,5 +59,5 @@ internal sealed class ScorerRates
 
     /// <inheritdoc/>
     public override string ToString() =>
-        $"all right {Success:P1}; {string.Join(", ", _counts.OrderBy(c => c.Key).Select(c => $"{c.Key} {c.Value.Right}/{c.Value.All}"))}\n{string.Join('\n', Errors)}";
+        $"all right {Success:P1}; {string.Join(", ", _counts.OrderBy(c => c.Key).Select(c => $"{c.Key} {c.Value.Right}/{c.Value.All}"))}; worst misfit {Worst.Misfit:F3}, jump {Worst.Jump:F2}, ghosts {Worst.Ghosts:F4}, blocks {Worst.Blocks:F4}\n{string.Join('\n', Errors)}";
 }

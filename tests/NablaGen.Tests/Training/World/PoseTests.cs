@@ -56,4 +56,41 @@ public class PoseTests
             }
         }
     }
+
+    [Fact]
+    public void Two_seconds_have_half_the_motion_a_frame_and_every_length_the_whole_of_it()
+    {
+        using var world = new ShapeWorld(WorldSplit.All, 2);
+        foreach (var o in Enumerable.Range(0, 400).SelectMany(i => world.SceneAt(i).Objects))
+        {
+            var (one, two, three) = (Largest(17), Largest(33), Largest(49));
+            // About half as far; a little more where the path turns within a frame, as at the ground.
+            Assert.InRange(two, 0, (0.7 * one) + 1e-9);
+            Assert.InRange(three, 0, (0.95 * two) + 1e-9);
+            // At most a seventh of the frame's height from one frame to the next.
+            Assert.InRange(two, 0, 0.28);
+
+            double Largest(int frames) => Enumerable.Range(1, frames - 1).Max(t =>
+            {
+                var (before, here) = (Pose.At(o, (t - 1.0) / (frames - 1), 1, 1), Pose.At(o, t / (frames - 1.0), 1, 1));
+                return Math.Sqrt(Math.Pow(here.X - before.X, 2) + Math.Pow(here.Y - before.Y, 2));
+            });
+        }
+    }
+
+    [Fact]
+    public void Lively_clips_are_faster_and_always_the_same()
+    {
+        using var world = new ShapeWorld(WorldSplit.All, 2);
+        var lively = new LivelyClips(world);
+        var plain = Enumerable.Range(0, 200).Average(i => LivelyClips.PeakSpeed(world.SceneAt(i)));
+        var size = new ClipSize(1, 16, 16);
+        using var clips = lively.Next(6, 2, size, TorchSharp.torch.CPU);
+        Assert.Equal([lively.CaptionAt(6, 0), lively.CaptionAt(7, 0)], clips.Captions);
+        // Of its own three, which no other clip shows, the fastest.
+        var three = Enumerable.Range(21, 3).Select(i => world.SceneAt(i)).OrderByDescending(LivelyClips.PeakSpeed).ToArray();
+        using var fastest = world.Render([three[0]], size, TorchSharp.torch.CPU);
+        Assert.True(fastest[0].equal(clips.Frames[1]).all().item<bool>());
+        Assert.InRange(Enumerable.Range(0, 60).Average(i => Enumerable.Range(3 * i, 3).Max(at => LivelyClips.PeakSpeed(world.SceneAt(at)))), 1.2 * plain, 10 * plain);
+    }
 }
