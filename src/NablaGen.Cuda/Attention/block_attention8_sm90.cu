@@ -30,7 +30,7 @@ constexpr float kSlack = 2.75f;                                // 2^(6 + 2.75) =
 constexpr int kHold = 2;                                       // entries that a P V may wait for the next own entry
 constexpr int kFlush = 32;                                     // own entries between two additions to the float32 sums
 constexpr float kMagic = 12582912;                             // 1.5 · 2^23: added to an int32 below 2^22 as bits, it is kMagic + the int
-constexpr int kOutside = -(1 << 22);                           // a logit that is none, still in that range
+constexpr int kOutside = -4194304;                             // −2^22: a logit that is none, still in that range
 static_assert(24 * 1024 + kEightBitStages * kStageBytes + 3 * kSumBytes + 1024 == kEightBitSharedBytes, "shared memory");
 
 struct Barriers {
