@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
+using NablaGen.Generation;
 using NablaGen.Tensors;
 using NablaGen.Training.Models;
 using NablaGen.Training.Vae;

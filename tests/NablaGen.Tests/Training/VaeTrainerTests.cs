@@ -120,7 +120,7 @@ public class VaeTrainerTests
         }
 
         using var drawn = Toys.Vae(new SlidingSquares(), sizes: wide);
-        Assert.InRange(Psnr(drawn.Export(folder.Path)), 0, known - 4);
+        Assert.InRange(Psnr(drawn.Export(folder.Path)), 0, known - 2);
         // Nothing narrower begins with it.
         Assert.Throws<InvalidRequestException>(() => Toys.Vae(new SlidingSquares(), sizes: narrow with
         {
