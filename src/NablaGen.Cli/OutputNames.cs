@@ -15,8 +15,10 @@ internal static class OutputNames
     public static void Check(ParseResult parsed)
     {
         var command = parsed.CommandResult.Command;
-        var named = command.Options.OfType<Option<string?>>().Select(option => (option.Name, Value: parsed.GetValue(option)))
-            .Concat(command.Arguments.OfType<Argument<string>>().Select(argument => (argument.Name, Value: parsed.GetValue(argument))))
+        // What is required has no value where only help is asked for.
+        var named = command.Options.OfType<Option<string?>>().Where(option => !option.Required || parsed.GetResult(option) is { Implicit: false })
+            .Select(option => (option.Name, Value: parsed.GetValue(option)))
+            .Concat(command.Arguments.OfType<Argument<string>>().Where(argument => parsed.GetResult(argument) is { Tokens.Count: > 0 }).Select(argument => (argument.Name, Value: parsed.GetValue(argument))))
             .Where(one => !string.IsNullOrWhiteSpace(one.Value)).ToList();
         var outputs = named.Where(one => Written.Contains(one.Name)).Select(one => (What: one.Name, one.Value)).ToList();
         if (command.Name is "generate" or "decode" && outputs.Find(one => one.What == "--output").Value is { } video)

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
+using System.Globalization;
 using System.Text.Json;
 
 namespace NablaGen.Files;
@@ -161,7 +162,7 @@ internal sealed class FileClaims : IDisposable
         try
         {
             return [.. Directory.GetFiles(_folder, $"{name}.*{Ending}")
-                .Select(path => int.TryParse(Path.GetFileName(path)[(name.Length + 1)..^Ending.Length], out var number) ? number : 0)];
+                .Select(path => int.TryParse(Path.GetFileName(path)[(name.Length + 1)..^Ending.Length], NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : 0)];
         }
         catch (DirectoryNotFoundException)
         {

@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
 using System.Reflection;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
@@ -191,7 +192,7 @@ public static class TorchRuntime
             var limit = OperatingSystem.IsLinux()
                 ? File.ReadLines("/proc/self/limits").FirstOrDefault(line => line.StartsWith(Field, StringComparison.Ordinal))?[Field.Length..].Trim().Split(' ')[0]
                 : null;
-            return long.TryParse(limit, out var bytes)
+            return long.TryParse(limit, NumberStyles.None, CultureInfo.InvariantCulture, out var bytes)
                 ? $" (this process may have {bytes / 1048576} MiB of memory addresses at most, see ulimit -v; libtorch takes some thousands)"
                 : "";
         }

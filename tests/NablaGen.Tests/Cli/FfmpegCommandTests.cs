@@ -35,7 +35,7 @@ public sealed class FfmpegCommandTests(GoldenModelFixture model) : IClassFixture
 
         Assert.Equal(130, process.ExitCode);
         Assert.InRange(clock.Elapsed.TotalSeconds, 0, 10);
-        Assert.Equal("nablagen: cancelled\n", process.StandardError.ReadToEnd());
+        Assert.Equal("nablagen: stopping; a second signal ends it at once\nnablagen: cancelled\n", process.StandardError.ReadToEnd());
         Assert.DoesNotContain(_folder.Files, file => file.EndsWith(".partial"));
     }
 

@@ -76,7 +76,7 @@ public sealed class InterruptionTests(GoldenModelFixture model) : IClassFixture<
     {
         Assert.SkipUnless(OperatingSystem.IsLinux() && Environment.UserName == "root", "mounts a small disk");
         var run = NablaGenProcess.Shell(
-            $"mkdir d && mount -t tmpfs -o size=64k tmpfs d || exit 77; $N generate --model '{model.Path}' --prompt x --steps 30 --frames 5 --width 32 --height 32 --guidance 1 "
+            $"mkdir d && mount -t tmpfs -o size=64k tmpfs d || exit 77; $N generate --model '{model.Path}' --prompt x --steps 200 --frames 5 --width 32 --height 32 --guidance 1 "
                 + "-o a.mp4 --latents d/l.safetensors > out & p=$!; until grep -q 'step 1/' out; do sleep 0.05; done; head -c 65536 /dev/zero > d/fill 2>/dev/null; wait $p; c=$?; umount d; exit $c",
             _folder.Path);
         Assert.SkipWhen(run.ExitCode == 77, "nothing may be mounted here");

@@ -147,7 +147,7 @@ public class Mp4WriterFailureTests
             Assert.Contains(expected, error.Message);
         }
 
-        Assert.DoesNotContain(folder.Files, file => Path.GetFileName(file) != "ffmpeg");
+        Assert.DoesNotContain(folder.Files, file => Path.GetFileName(file) is not ("ffmpeg" or "ffprobe"));
     }
 
     [Fact]
@@ -159,7 +159,7 @@ public class Mp4WriterFailureTests
 
         AssertOneLine(folder, Assert.Throws<NablaGenException>(() => Mp4Writer.CheckTarget(folder["video.mp4"], tools)));
 
-        Assert.DoesNotContain(folder.Files, file => Path.GetFileName(file) != "ffmpeg");
+        Assert.DoesNotContain(folder.Files, file => Path.GetFileName(file) is not ("ffmpeg" or "ffprobe"));
     }
 
     [Fact]
