@@ -20,10 +20,10 @@ public sealed record Expectation(
     public const double MostMisfit = 0.1;
 
     /// <summary>The most of a frame that may be as vivid as an object beside the objects.</summary>
-    public const double MostGhosts = 0.001;
+    public const double MostGhosts = 0.002;
 
     /// <summary>The sharpest upright edge that the backdrop may have along the tokens' borders, in lightness.</summary>
-    public const double MostBlocks = 0.025;
+    public const double MostBlocks = 0.05;
 
     /// <summary>All that there is to ask of a scene: what a clip of it must show.</summary>
     public static Expectation Of(Scene scene)

@@ -11,6 +11,9 @@ internal sealed class OutlineFit
     // What an edge may be off: in pixels, and in radii.
     private const double EdgePixels = 1.6, EdgePart = 0.07;
 
+    // Half way from the backdrops' vividness to the objects': fainter, it is noise or a backdrop.
+    private const float Vivid = 0.5f;
+
     // Beyond this, in radii, a vivid pixel is no part of this object: ClipScorer counts it as a ghost.
     private const double Window = 1.6;
 
@@ -101,8 +104,8 @@ internal sealed class OutlineFit
             {
                 double distance = Distance(column, row), weight = weights[(row * pixels.Width) + column];
                 wrong += edge == 0 ? Math.Abs(weight - Math.Clamp(0.5 - distance, 0, 1))
-                    : distance < -edge ? 1 - weight
-                    : distance > edge ? weight : 0;
+                    : distance < -edge ? (weight < Vivid ? 1 : 0)
+                    : distance > edge && weight >= Vivid ? 1 : 0;
             }
         }
 
