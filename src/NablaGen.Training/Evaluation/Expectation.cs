@@ -17,10 +17,10 @@ public sealed record Expectation(
     public const double LeastFitting = 0.97;
 
     /// <summary>The most of a shape's area that may be wrong in any frame.</summary>
-    public const double MostMisfit = 0.1;
+    public const double MostMisfit = 0.08;
 
     /// <summary>The most of a frame that may be as vivid as an object beside the objects.</summary>
-    public const double MostGhosts = 0.002;
+    public const double MostGhosts = 0.003;
 
     /// <summary>The sharpest upright edge that the backdrop may have along the tokens' borders, in lightness.</summary>
     public const double MostBlocks = 0.05;

@@ -9,7 +9,7 @@ internal static class OutlineMeter
     private const float Vivid = 0.5f;
 
     // A frame fits up to here.
-    private const double Fits = 0.04;
+    private const double Fits = 0.025;
 
     /// <summary>The shape over an object, by frame of the clip; null where it was not found.</summary>
     public static OutlineFit?[] Fit(ClipPixels pixels, ShapeKind? shape, IReadOnlyList<Blob> blobs, IReadOnlyList<RadialProfile> profiles)
