@@ -132,7 +132,7 @@ internal static partial class CommandRunner
     private static int WrongUsage(RootCommand root, ParseResult parsed, string[] args)
     {
         var names = Names(parsed.CommandResult).ToArray();
-        var isOnlyOthers = parsed.CommandResult.Command.Subcommands.Count > 0;
+        var isOnlyOthers = parsed.CommandResult.Command is { Action: null, Subcommands.Count: > 0 };
         if (isOnlyOthers && parsed.UnmatchedTokens.Count == 0)
         {
             // The name of a command that consists of others, on its own: these are the others.

@@ -8,8 +8,8 @@ internal static class OutlineMeter
     // Half way from the backdrops' vividness to the objects': fainter ones are a backdrop's own, such as a sunset's.
     private const float Vivid = 0.5f;
 
-    // A frame fits up to here.
-    private const double Fits = 0.025;
+    // A frame fits up to here; of a small object a pixel is a larger part. In parts of the shape's area, and those times its radius in pixels.
+    private const double Fits = 0.02, FitsPixels = 0.3;
 
     /// <summary>The shape over an object, by frame of the clip; null where it was not found.</summary>
     public static OutlineFit?[] Fit(ClipPixels pixels, ShapeKind? shape, IReadOnlyList<Blob> blobs, IReadOnlyList<RadialProfile> profiles)
@@ -28,7 +28,8 @@ internal static class OutlineMeter
     public static OutlineQuality Measure(IReadOnlyList<OutlineFit?> fits)
     {
         double[] misfits = [.. fits.Select(fit => fit?.Misfit ?? 1)];
-        return new OutlineQuality(misfits.Count(misfit => misfit <= Fits) / (double)misfits.Length, misfits.Max(), Array.IndexOf(misfits, misfits.Max()));
+        int fitting = fits.Count(fit => fit is not null && fit.Misfit <= Fits + (FitsPixels / fit.Radius));
+        return new OutlineQuality(fitting / (double)misfits.Length, misfits.Max(), Array.IndexOf(misfits, misfits.Max()));
     }
 
     /// <summary>
