@@ -62,7 +62,7 @@ public sealed class StatsAndPreviewTests(GoldenModelFixture model) : IClassFixtu
     [InlineData("adapts NABLA's threshold, and attention 'dense' has none", "--target-density", "0.2", "--attention", "dense")]
     [InlineData("adapts NABLA's threshold, and attention 'sta-1-1-1' has none", "--target-density", "0.2", "--attention", "sta-1-1-1", "--dense-steps", "0")]
     [InlineData("target density must be below 1 and above 1.000", "--target-density", "0.2", "--attention", "nabla-0.5_sta-3-3-3")]
-    [InlineData("target density must be below 1 and above 0.", "--target-density", "1.2", "--attention", "nabla-0.5")]
+    [InlineData("target density must be above 0 and below", "--target-density", "1.2", "--attention", "nabla-0.5")]
     [InlineData("found -1", "--target-density", "-1", "--attention", "nabla-0.5")]
     public void Wrong_usage_is_one_line(string expected, params string[] flags)
     {
