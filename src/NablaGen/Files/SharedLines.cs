@@ -21,6 +21,7 @@ internal static partial class SharedLines
     private const int ModeOfAll = 0b110_110_110;
     private const int MostTries = 3;
     private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan LongestWrite = TimeSpan.FromSeconds(0.2);
 
     // Linux's numbers; elsewhere .NET's own way does.
     private static bool IsUnix => OperatingSystem.IsLinux();
@@ -63,8 +64,9 @@ internal static partial class SharedLines
         {
             using var handle = OpenUnix(path, WriteOnly | Append | Create | NonBlocking);
             using var back = Open(path);
+            var torn = IsTorn(back.SafeFileHandle);
             var before = back.Length;
-            var bytes = Whole(line, before > 0 && LastByte(back.SafeFileHandle) != '\n');
+            var bytes = Whole(line, torn);
             var written = write(handle, bytes, bytes.Length);
             if (written != bytes.Length)
             {
@@ -97,6 +99,21 @@ internal static partial class SharedLines
         var tail = new byte[Math.Max(0, file.Length - start)];
         var read = RandomAccess.Read(file.SafeFileHandle, tail, start);
         return tail.AsSpan(0, read).IndexOf(line) >= 0;
+    }
+
+    // A line that another process writes in this moment is seen in part where it crosses a page of memory: it is ended soon. The line of
+    // a process that died stays as it is.
+    private static bool IsTorn(SafeFileHandle file)
+    {
+        for (var watch = Stopwatch.StartNew(); RandomAccess.GetLength(file) > 0 && LastByte(file) != '\n'; Thread.Sleep(1))
+        {
+            if (watch.Elapsed > LongestWrite)
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
     private static int LastByte(SafeFileHandle file)

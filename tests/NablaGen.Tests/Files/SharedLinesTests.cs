@@ -24,6 +24,7 @@ public sealed class SharedLinesTests : IDisposable
             }
         });
         var lines = File.ReadAllText(path).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.Equal(Writers * Each, lines.Length);
         Assert.Equal(Writers * Each, lines.Distinct().Count());
         Assert.All(lines, line => Assert.EndsWith(new string('x', 500), line));
     }
@@ -34,6 +35,18 @@ public sealed class SharedLinesTests : IDisposable
         File.WriteAllText(_folder["a"], "whole\ntor");
         SharedLines.Add(_folder["a"], "next"u8);
         Assert.Equal("whole\ntor\nnext\n", File.ReadAllText(_folder["a"]));
+    }
+
+    [Fact]
+    public async Task A_line_that_is_being_written_is_waited_for()
+    {
+        using var other = new FileStream(_folder["a"], FileMode.Create, FileAccess.Write, FileShare.ReadWrite, bufferSize: 0);
+        other.Write("half a "u8);
+        var adding = Task.Run(() => SharedLines.Add(_folder["a"], "next"u8), TestContext.Current.CancellationToken);
+        await Task.Delay(50, TestContext.Current.CancellationToken);
+        other.Write("line\n"u8);
+        await adding;
+        Assert.Equal("half a line\nnext\n", File.ReadAllText(_folder["a"]));
     }
 
     [Fact]

@@ -114,7 +114,8 @@ public sealed class BatchManifestTests : IDisposable
         });
         var all = new BatchManifest(_folder.Path, Shard.Whole);
         Assert.All(Enumerable.Range(0, 4 * Each), i => Assert.NotNull(all.Find($"{i / Each}-{i % Each}")));
-        Assert.Equal(4 * Each, File.ReadLines(all.Path).Count());
+        // A line is there once. An empty one says nothing: it ends what looked like the half line of a process that died.
+        Assert.Equal(4 * Each, File.ReadLines(all.Path).Count(line => line.Length > 0));
     }
 
     [Theory]
