@@ -2,7 +2,7 @@ namespace NablaGen.Tests;
 
 /// <summary>
 /// How scripts/test divides the run: two programs at once, then a third. A class is marked <c>[Trait(Lane.Name, ...)]</c>; one without a mark is
-/// in the lane of tests that stay in their process.
+/// in the lane of tests that stay in their process, and of so many others that both programs end at about the same time.
 /// </summary>
 internal static class Lane
 {

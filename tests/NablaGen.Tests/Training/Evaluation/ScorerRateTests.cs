@@ -17,8 +17,8 @@ public class ScorerRateTests(ITestOutputHelper output)
         int.TryParse(Environment.GetEnvironmentVariable("NABLAGEN_SCORER_CLIPS"), CultureInfo.InvariantCulture, out int clips) ? clips : null;
 
     [Theory]
-    [InlineData(17, 20)]
-    [InlineData(33, 3)]
+    [InlineData(17, 8)]
+    [InlineData(33, 2)]
     public void Rendered_clips_score_98_percent_in_each_attribute(int frames, int clips)
     {
         var rates = ScorerRates.Measure(Clips ?? clips, new ClipSize(frames, 256, 256));
@@ -30,7 +30,7 @@ public class ScorerRateTests(ITestOutputHelper output)
     [Fact]
     public void Blurred_noisy_clips_score_95_percent_in_each_attribute()
     {
-        var rates = ScorerRates.Measure(Clips ?? 10, new ClipSize(17, 256, 256), Soften);
+        var rates = ScorerRates.Measure(Clips ?? 4, new ClipSize(17, 256, 256), Soften);
         output.WriteLine(rates.ToString());
         Assert.All(rates.Rates, rate => Assert.True(rate.Value >= 0.95, rates.ToString()));
         Assert.True(rates.Success >= 0.95, rates.ToString());
@@ -56,10 +56,11 @@ public class ScorerRateTests(ITestOutputHelper output)
     {
         using var scope = NewDisposeScope();
         var across = exp(-arange(-3, 4, ScalarType.Float32).pow(2) / 2);
-        across = (across / across.sum()).reshape(1, 1, 1, 7).repeat(3, 1, 1, 1);
-        var pictures = nn.functional.pad(frames.transpose(0, 1), [3, 3, 3, 3], PaddingModes.Replicate);
-        pictures = nn.functional.conv2d(nn.functional.conv2d(pictures, across, groups: 3), across.transpose(2, 3), groups: 3);
+        across = (across / across.sum()).reshape(1, 1, 1, 7);
+        // Each plane a picture of one channel: convolutions in groups are slow on a CPU.
+        var planes = nn.functional.pad(frames.flatten(0, 1).unsqueeze(1), [3, 3, 3, 3], PaddingModes.Replicate);
+        planes = nn.functional.conv2d(nn.functional.conv2d(planes, across), across.transpose(2, 3)).reshape(frames.shape);
         using var random = new Generator((ulong)seed);
-        return (pictures + (0.03f * randn(pictures.shape, generator: random))).clamp(-1, 1).transpose(0, 1).MoveToOuterDisposeScope();
+        return (planes + (0.03f * randn(planes.shape, generator: random))).clamp(-1, 1).MoveToOuterDisposeScope();
     }
 }
