@@ -13,7 +13,7 @@ public class NablaGenException : Exception
     }
 
     /// <summary>An error with a line for the user and its cause.</summary>
-    public NablaGenException(string message, Exception inner)
+    public NablaGenException(string message, Exception? inner)
         : base(message, inner)
     {
     }

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Runtime.InteropServices;
 using NablaGen.Cli.Output;
 using NablaGen.Generation;
+using NablaGen.Memory;
 using NablaGen.Tensors;
 using NablaGen.Video;
 using static TorchSharp.torch;
@@ -43,7 +44,12 @@ internal static class DoctorCommand
         Check("nablagen", () => $"{NablaGenVersion.Text}, {RuntimeInformation.FrameworkDescription}, {RuntimeInformation.OSDescription} ({RuntimeInformation.OSArchitecture})");
         Check("libtorch", LibTorch);
         Check("device", Devices);
-        Check("memory", () => $"{GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 1073741824.0:0.0} GiB");
+        foreach (var gpu in Gpus())
+        {
+            Check($"cuda:{gpu.index}", () => KernelSupport.Check(gpu));
+        }
+
+        Check("memory", Memory);
         Check("ffmpeg", () => Ffmpeg(cancellation));
         Check("ffprobe", () => Ffprobe(cancellation));
         Check("model", () => Model(model));
@@ -61,6 +67,25 @@ internal static class DoctorCommand
         TorchRuntime.Load();
         var cpu = $"CPU with {get_num_threads()} threads";
         return TorchRuntime.HasCuda ? $"{cuda.device_count()} CUDA device(s), and a {cpu}" : $"{cpu}; no CUDA device";
+    }
+
+    private static Device[] Gpus()
+    {
+        try
+        {
+            return TorchRuntime.HasCuda ? [.. Enumerable.Range(0, cuda.device_count()).Select(number => new Device(TorchSharp.DeviceType.CUDA, number))] : [];
+        }
+        catch (NablaGenException)
+        {
+            // The line of libtorch says it.
+            return [];
+        }
+    }
+
+    private static string Memory()
+    {
+        var memory = HostMemory.Read();
+        return $"{ByteSize.Text(memory.Free)} of {ByteSize.Text(memory.Total)} free";
     }
 
     // Makes a video of one frame, as a generation does before its work.

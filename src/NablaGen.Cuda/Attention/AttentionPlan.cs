@@ -1,5 +1,6 @@
 using NablaGen.Cuda.Compilation;
 using NablaGen.Cuda.Device;
+using NablaGen.Cuda.Native;
 
 namespace NablaGen.Cuda.Attention;
 
@@ -10,6 +11,7 @@ namespace NablaGen.Cuda.Attention;
 internal sealed class AttentionPlan(CudaDevice device) : IDisposable
 {
     private readonly Workspace _workspace = new(device);
+    private (DeviceBlockMask Mask, int Heads, BlockOffsets Offsets)? _planned;
 
     /// <summary>Device address of uint32 [heads, groups, blocks].</summary>
     public nint Entries { get; private set; }
@@ -23,7 +25,10 @@ internal sealed class AttentionPlan(CudaDevice device) : IDisposable
     /// <summary>Streams a head.</summary>
     public int Groups { get; private set; }
 
-    /// <summary>Puts the planning on the stream.</summary>
+    /// <summary>Bytes of a plan: entries of all heads and groups of query blocks, and their counts.</summary>
+    public static long Bytes(long heads, long blocks) => 4 * heads * ((blocks + LaunchConstants.QueryBlocks - 1) / LaunchConstants.QueryBlocks) * (blocks + 1) + 4;
+
+    /// <summary>Puts the planning on the stream. The plan of a constant mask (dense, sliding tiles) is made once, not once a layer and step.</summary>
     /// <param name="mask">The mask, one for all heads or one each.</param>
     /// <param name="heads">Batch times heads of the attention.</param>
     /// <param name="offsets">The blocks.</param>
@@ -31,10 +36,18 @@ internal sealed class AttentionPlan(CudaDevice device) : IDisposable
     public unsafe void Run(DeviceBlockMask mask, int heads, BlockOffsets offsets, nint stream)
     {
         mask.Require(heads, offsets.Blocks);
+        if (mask.IsConstant && _planned == (mask, heads, offsets))
+        {
+            device.MakeCurrent();
+            Driver.Check(Driver.cuMemsetD8Async(TileCounter, 0, sizeof(int), stream), "cuMemsetD8Async");
+            return;
+        }
+
+        _planned = mask.IsConstant ? (mask, heads, offsets) : null;
         var blocks = mask.Blocks;
         Groups = (blocks + LaunchConstants.QueryBlocks - 1) / LaunchConstants.QueryBlocks;
         var entryBytes = 4L * heads * Groups * blocks;
-        Entries = _workspace.Take(entryBytes + 4L * heads * Groups + 4);
+        Entries = _workspace.Take(Bytes(heads, blocks));
         EntryCounts = Entries + (nint)entryBytes;
         TileCounter = EntryCounts + (nint)(4L * heads * Groups);
 

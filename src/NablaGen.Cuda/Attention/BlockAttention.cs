@@ -34,6 +34,11 @@ public sealed class BlockAttention : IDisposable
         }
     }
 
+    /// <summary>Bytes of the order of work that the Hopper kernel keeps beside the mask.</summary>
+    /// <param name="heads">Batch times heads.</param>
+    /// <param name="blocks">Blocks of tokens.</param>
+    public static long PlanBytes(long heads, long blocks) => AttentionPlan.Bytes(heads, blocks);
+
     /// <summary>Puts the attention on the stream.</summary>
     /// <param name="q">Q.</param>
     /// <param name="k">K, of Q's shape and type.</param>

@@ -36,6 +36,9 @@ public sealed class DeviceBlockMask : IDisposable
         _lists = withLists ?? !device.HasHopperKernels ? new CudaBuffer(device, 2L * heads * blocks * blocks) : null;
     }
 
+    /// <summary>Whether it stays what it is, being filled from the host: what is derived from it may be kept.</summary>
+    public bool IsConstant { get; private init; }
+
     /// <summary>The device it lies on.</summary>
     public CudaDevice Device { get; }
 
@@ -68,8 +71,14 @@ public sealed class DeviceBlockMask : IDisposable
     /// <param name="withLists">As for the constructor.</param>
     public static DeviceBlockMask FromHost(CudaDevice device, int heads, int blocks, Func<int, int, int, bool> keeps, bool? withLists = null)
     {
-        var mask = new DeviceBlockMask(device, heads, blocks, withLists);
-        var words = mask.Words;
+        // Arrays have up to 2^31 elements.
+        var words = (blocks + 31) / 32;
+        if ((long)heads * blocks * Math.Max(blocks, words) > Array.MaxLength)
+        {
+            throw new CudaException($"A mask of {heads} heads and {blocks} blocks is too large to be made on the host.");
+        }
+
+        var mask = new DeviceBlockMask(device, heads, blocks, withLists) { IsConstant = true };
         var bits = new uint[heads * blocks * words];
         var lists = new ushort[mask.Lists != 0 ? heads * blocks * blocks : 0];
         var counts = new int[heads * blocks];

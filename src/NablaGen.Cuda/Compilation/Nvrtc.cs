@@ -54,7 +54,7 @@ internal sealed unsafe class Nvrtc : IKernelCompiler
     /// <summary>See <see cref="TargetFor"/>.</summary>
     internal static string ChooseTarget(ComputeCapability capability, IReadOnlyCollection<int> supported, int major)
     {
-        if (capability.Number < 80)
+        if (capability.Number < CudaDevice.LeastCapability)
         {
             throw new CudaException($"The device has compute capability {capability}; the kernels need 8.0 or newer (Ampere).");
         }
@@ -64,7 +64,7 @@ internal sealed unsafe class Nvrtc : IKernelCompiler
             return capability.Number == 90 && major >= 12 ? "sm_90a" : $"sm_{capability.Number}";
         }
 
-        var older = supported.Where(number => number < capability.Number && number >= 80).DefaultIfEmpty(0).Max();
+        var older = supported.Where(number => number < capability.Number && number >= CudaDevice.LeastCapability).DefaultIfEmpty(0).Max();
         return older > 0
             ? $"compute_{older}"
             : throw new CudaException($"This NVRTC ({major}) knows no architecture from 8.0 to {capability}; install a newer one.");

@@ -56,6 +56,13 @@ public sealed class CudaDevice
     /// <summary>How many kernels were compiled, not found in the cache, so far.</summary>
     public int Compilations => _cache.Compilations;
 
+    /// <summary>The oldest compute capability that the kernels run on, times ten.</summary>
+    public const int LeastCapability = 80;
+
+    /// <summary>What the run-time compiler makes for this device, such as "sm_90a".</summary>
+    /// <exception cref="CudaException">The compiler was not found, or knows no such device.</exception>
+    public string Target => _nvrtc.Value.TargetFor(Capability);
+
     /// <summary>The run-time compiler, such as "nvrtc 13.0 (/usr/lib/libnvrtc.so.13)".</summary>
     /// <exception cref="CudaException">It was not found.</exception>
     public string Compiler => $"{_nvrtc.Value.Identity} ({_nvrtc.Value.Path})";
@@ -149,14 +156,14 @@ public sealed class CudaDevice
     }
 
     /// <summary>True where the Hopper kernels can run: compute capability 9.0 and an NVRTC that knows sm_90a.</summary>
-    public bool HasHopperKernels => Capability.Number == 90 && _nvrtc.Value.TargetFor(Capability) == "sm_90a";
+    public bool HasHopperKernels => Capability.Number == 90 && Target == "sm_90a";
 
     private CudaKernel Load(string name, ReadOnlySpan<string> macros)
     {
         MakeCurrent();
         string[] options =
         [
-            $"--gpu-architecture={_nvrtc.Value.TargetFor(Capability)}", "--std=c++17",
+            $"--gpu-architecture={Target}", "--std=c++17",
             .. macros.ToArray().Select(macro => "-D" + macro),
         ];
         var source = KernelSource.Load(name);

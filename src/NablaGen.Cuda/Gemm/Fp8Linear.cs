@@ -36,7 +36,15 @@ public sealed unsafe class Fp8Linear : IDisposable
         (_device, _fastSums) = (device, fastSums);
         _device.MakeCurrent();
         CublasLt.Check(CublasLt.cublasLtCreate(out _handle), "cublasLtCreate");
-        _workspace = new CudaBuffer(device, WorkspaceBytes);
+        try
+        {
+            _workspace = new CudaBuffer(device, WorkspaceBytes);
+        }
+        catch
+        {
+            _ = CublasLt.cublasLtDestroy(_handle);
+            throw;
+        }
     }
 
     /// <summary>Puts the product on the stream. Addresses are device addresses of contiguous tensors, multiples of 16.</summary>

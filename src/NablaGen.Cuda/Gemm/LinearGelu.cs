@@ -16,7 +16,7 @@ public sealed unsafe class LinearGelu : IDisposable
 
     private readonly CudaDevice _device;
     private readonly CudaBuffer _workspace;
-    private readonly Dictionary<(ElementType, int, int, int), Plan> _plans = [];
+    private readonly Dictionary<(ElementType, int, int, int), Plan?> _plans = [];
     private readonly nint _handle;
 
     /// <summary>A handle of cuBLASLt on a device.</summary>
@@ -27,13 +27,24 @@ public sealed unsafe class LinearGelu : IDisposable
         _device = device;
         _device.MakeCurrent();
         CublasLt.Check(CublasLt.cublasLtCreate(out _handle), "cublasLtCreate");
-        _workspace = new CudaBuffer(device, WorkspaceBytes);
+        try
+        {
+            _workspace = new CudaBuffer(device, WorkspaceBytes);
+        }
+        catch
+        {
+            _ = CublasLt.cublasLtDestroy(_handle);
+            throw;
+        }
     }
 
     /// <summary>Whether cuBLASLt was found; it comes with every CUDA libtorch.</summary>
     public static bool IsAvailable => NativeLibraries.HasCublasLt;
 
-    /// <summary>Puts the product on the stream. Addresses are device addresses of contiguous tensors, multiples of 16.</summary>
+    /// <summary>
+    /// Puts the product on the stream; false where cuBLASLt has no such product (an old version, a rare size), and nothing is done. Addresses
+    /// are device addresses of contiguous tensors, multiples of 16.
+    /// </summary>
     /// <param name="x">[rows, inputs]</param>
     /// <param name="weight">[outputs, inputs]</param>
     /// <param name="bias">[outputs]</param>
@@ -43,7 +54,7 @@ public sealed unsafe class LinearGelu : IDisposable
     /// <param name="inputs">Columns of x, a multiple of 8.</param>
     /// <param name="outputs">Columns of y, a multiple of 8.</param>
     /// <param name="stream">The stream.</param>
-    public void Run(nint x, nint weight, nint bias, nint y, ElementType type, int rows, int inputs, int outputs, nint stream = 0)
+    public bool TryRun(nint x, nint weight, nint bias, nint y, ElementType type, int rows, int inputs, int outputs, nint stream = 0)
     {
         FusedOp.RequireRows(rows, inputs);
         FusedOp.RequireRows(rows, outputs);
@@ -51,10 +62,11 @@ public sealed unsafe class LinearGelu : IDisposable
         _device.MakeCurrent();
         if (!_plans.TryGetValue((type, rows, inputs, outputs), out var plan))
         {
-            _plans[(type, rows, inputs, outputs)] = plan = new Plan(_handle, type, rows, inputs, outputs, bias);
+            _plans[(type, rows, inputs, outputs)] = plan = Plan.Find(_handle, type, rows, inputs, outputs, bias);
         }
 
-        plan.Run(_handle, x, weight, bias, y, _workspace, stream);
+        plan?.Run(_handle, x, weight, bias, y, _workspace, stream);
+        return plan is not null;
     }
 
     /// <summary>Frees the handle and the workspace.</summary>
@@ -62,7 +74,7 @@ public sealed unsafe class LinearGelu : IDisposable
     {
         foreach (var plan in _plans.Values)
         {
-            plan.Dispose();
+            plan?.Dispose();
         }
 
         _plans.Clear();
@@ -73,21 +85,37 @@ public sealed unsafe class LinearGelu : IDisposable
     // cuBLAS counts columns first: to it y is yᵀ [outputs, rows] = W xᵀ, with W given as its transpose.
     private sealed class Plan : IDisposable
     {
-        private readonly nint _desc, _weight, _x, _y;
-        private readonly CublasLt.Heuristic _choice;
+        private nint _desc, _weight, _x, _y;
+        private CublasLt.Heuristic _choice;
 
-        public Plan(nint handle, ElementType type, int rows, int inputs, int outputs, nint bias)
+        /// <summary>A plan of a size; null where cuBLASLt has none. What was made until then is freed.</summary>
+        public static Plan? Find(nint handle, ElementType type, int rows, int inputs, int outputs, nint bias)
         {
             var element = type == ElementType.Float16 ? CublasLt.Float16 : CublasLt.BFloat16;
-            CublasLt.Check(CublasLt.cublasLtMatmulDescCreate(out _desc, CublasLt.ComputeFloat32, CublasLt.Float32), "cublasLtMatmulDescCreate");
-            Set(CublasLt.DescTransposeA, CublasLt.Transposed);
-            Set(CublasLt.DescEpilogue, CublasLt.EpilogueGeluBias);
-            Set(CublasLt.DescBiasPointer, bias);
-            CublasLt.Check(CublasLt.cublasLtMatrixLayoutCreate(out _weight, element, (ulong)inputs, (ulong)outputs, inputs), "cublasLtMatrixLayoutCreate");
-            CublasLt.Check(CublasLt.cublasLtMatrixLayoutCreate(out _x, element, (ulong)inputs, (ulong)rows, inputs), "cublasLtMatrixLayoutCreate");
-            CublasLt.Check(CublasLt.cublasLtMatrixLayoutCreate(out _y, element, (ulong)outputs, (ulong)rows, outputs), "cublasLtMatrixLayoutCreate");
-            _choice = CublasLt.Choose(handle, _desc, _weight, _x, _y, WorkspaceBytes)
-                ?? throw new CudaException($"cuBLASLt has no product with GELU for {rows} × {inputs} → {outputs}.");
+            var plan = new Plan();
+            try
+            {
+                CublasLt.Check(CublasLt.cublasLtMatmulDescCreate(out plan._desc, CublasLt.ComputeFloat32, CublasLt.Float32), "cublasLtMatmulDescCreate");
+                plan.Set(CublasLt.DescTransposeA, CublasLt.Transposed);
+                plan.Set(CublasLt.DescEpilogue, CublasLt.EpilogueGeluBias);
+                plan.Set(CublasLt.DescBiasPointer, bias);
+                plan._weight = Layout(element, inputs, outputs);
+                plan._x = Layout(element, inputs, rows);
+                plan._y = Layout(element, outputs, rows);
+                if (CublasLt.Choose(handle, plan._desc, plan._weight, plan._x, plan._y, WorkspaceBytes) is { } choice)
+                {
+                    plan._choice = choice;
+                    return plan;
+                }
+            }
+            catch
+            {
+                plan.Dispose();
+                throw;
+            }
+
+            plan.Dispose();
+            return null;
         }
 
         public void Run(nint handle, nint x, nint weight, nint bias, nint y, CudaBuffer workspace, nint stream)
@@ -104,10 +132,21 @@ public sealed unsafe class LinearGelu : IDisposable
 
         public void Dispose()
         {
-            _ = CublasLt.cublasLtMatrixLayoutDestroy(_y);
-            _ = CublasLt.cublasLtMatrixLayoutDestroy(_x);
-            _ = CublasLt.cublasLtMatrixLayoutDestroy(_weight);
-            _ = CublasLt.cublasLtMatmulDescDestroy(_desc);
+            foreach (var layout in new[] { _weight, _x, _y }.Where(layout => layout != 0))
+            {
+                _ = CublasLt.cublasLtMatrixLayoutDestroy(layout);
+            }
+
+            if (_desc != 0)
+            {
+                _ = CublasLt.cublasLtMatmulDescDestroy(_desc);
+            }
+        }
+
+        private static nint Layout(int type, int rows, int columns)
+        {
+            CublasLt.Check(CublasLt.cublasLtMatrixLayoutCreate(out var layout, type, (ulong)rows, (ulong)columns, rows), "cublasLtMatrixLayoutCreate");
+            return layout;
         }
 
         private void Set<T>(int attribute, T value)

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 
 namespace NablaGen.Cuda.Native;
@@ -77,9 +78,14 @@ internal static class NativeLibraries
             + NativeSearch.LibTorchVariable + " names its torch/lib) and with the CUDA toolkit (CUDA_PATH).");
     }
 
-    // By name alone: libtorch has loaded its own copy, which is the one to share.
+    // libtorch has loaded its own copy, which is the one to share: by name alone another version of the system's might come beside it.
     private static Loaded LoadCublasLt()
     {
+        if (NativeSearch.LoadedCublasLt(LoadedFiles()) is { } shared && NativeLibrary.TryLoad(shared, out var known))
+        {
+            return new Loaded(known, shared, "");
+        }
+
         var names = OperatingSystem.IsWindows()
             ? new[] { "cublasLt64_13.dll", "cublasLt64_12.dll", "cublasLt64_11.dll" }
             : ["libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so.11"];
@@ -92,6 +98,12 @@ internal static class NativeLibraries
         }
 
         return new Loaded(0, "", "No cuBLASLt: looked for " + string.Join(", ", names) + " among the loaded libraries and the system's.");
+    }
+
+    private static IEnumerable<string> LoadedFiles()
+    {
+        using var process = Process.GetCurrentProcess();
+        return [.. process.Modules.Cast<ProcessModule>().Select(module => module.FileName)];
     }
 
     private sealed record Loaded(nint Handle, string Path, string Problem)

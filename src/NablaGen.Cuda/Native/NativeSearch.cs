@@ -72,6 +72,12 @@ internal static class NativeSearch
             .OrderByDescending(VersionOf)];
     }
 
+    /// <summary>The cuBLASLt among a process's loaded files; null if there is none.</summary>
+    public static string? LoadedCublasLt(IEnumerable<string> files) => files.FirstOrDefault(file =>
+        Path.GetFileName(file.Replace('\\', '/')) is var name
+        && (name.StartsWith("libcublasLt.so", StringComparison.Ordinal) || name.StartsWith("libcublasLt-", StringComparison.Ordinal)
+            || name.StartsWith("cublasLt64_", StringComparison.OrdinalIgnoreCase)));
+
     /// <summary>The driver library's names, in the order they are tried through the system's own search.</summary>
     public static IReadOnlyList<string> DriverNames { get; } =
         OperatingSystem.IsWindows() ? ["nvcuda.dll"] : ["libcuda.so.1", "libcuda.so", "/usr/lib/wsl/lib/libcuda.so.1"];

@@ -5,6 +5,10 @@ namespace NablaGen.Files;
 /// <summary>The fields of one JSON object, taken with their types checked; errors name the file, the field, expected and found.</summary>
 internal sealed class JsonFields
 {
+    // No size of a model is larger (umT5's vocabulary is a quarter of it), and products of two fit where tensors' sizes are kept.
+    private const int Most = 1 << 20;
+    private const int MostInList = 1 << 10;
+
     private readonly string _path;
     private readonly string _prefix;
     private readonly Dictionary<string, JsonElement> _fields = new(StringComparer.Ordinal);
@@ -32,10 +36,11 @@ internal sealed class JsonFields
         }
     }
 
-    /// <summary>A whole number from <paramref name="min"/>; without a fallback it must be there.</summary>
-    public int Int(string name, int? fallback = null, int min = 1) =>
+    /// <summary>A whole number from <paramref name="min"/> to <paramref name="max"/>; without a fallback it must be there.</summary>
+    public int Int(string name, int? fallback = null, int min = 1, int max = Most) =>
         Take(name) is not { } value ? fallback ?? throw Missing(name)
-        : value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var number) && number >= min ? number
+        : value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var number) && number >= min
+            ? number <= max ? number : throw Wrong(name, $"at most {max}", value)
         : throw Wrong(name, $"a whole number from {min}", value);
 
     /// <summary>A finite number.</summary>
@@ -52,11 +57,15 @@ internal sealed class JsonFields
         : value.ValueKind == JsonValueKind.String ? value.GetString()
         : throw Wrong(name, "a string", value);
 
-    /// <summary>A list of whole numbers from <paramref name="min"/>; null if it isn't there.</summary>
+    /// <summary>A string; null where it is null or isn't there.</summary>
+    public string? StringOrNull(string name) =>
+        _fields.TryGetValue(name, out var value) && value.ValueKind == JsonValueKind.Null && _taken.Add(name) ? null : String(name);
+
+    /// <summary>A list of whole numbers from <paramref name="min"/> to a thousand or so; null if it isn't there.</summary>
     public int[]? Ints(string name, int min = 1) => List<int>(
         name,
-        $"a list of whole numbers from {min}",
-        item => item.ValueKind == JsonValueKind.Number && item.TryGetInt32(out var number) && number >= min ? number : null);
+        $"a list of whole numbers from {min} to {MostInList}",
+        item => item.ValueKind == JsonValueKind.Number && item.TryGetInt32(out var number) && number >= min && number <= MostInList ? number : null);
 
     /// <summary>A list of finite numbers; null if it isn't there.</summary>
     public float[]? Floats(string name) => List(name, "a list of numbers", item => (float?)AsDouble(item));

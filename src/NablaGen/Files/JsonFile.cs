@@ -20,7 +20,14 @@ internal static class JsonFile
 
         var bytes = new byte[file.Length];
         file.Read(0, bytes);
-        return Parse(bytes, path);
+        try
+        {
+            return Parse(bytes, path);
+        }
+        catch (NablaGenException e) when (FileKind.Describe(path) is { Is: not "JSON text" } found)
+        {
+            throw new NablaGenException($"{path}: is not JSON: it is {found.Is}{found.Advice}.", e);
+        }
     }
 
     /// <summary>Parses text; the other two are for the message: the file, and what of it this is.</summary>

@@ -12,14 +12,19 @@ namespace NablaGen.Generation;
 /// <param name="keepLoaded">Whether models may stay for the next video.</param>
 /// <param name="vram">The most device memory to take, in bytes; null for what is free.</param>
 /// <param name="probe">Reads the memory of a CUDA device; null on the CPU.</param>
+/// <param name="host">Reads the host's memory; null to ask the system.</param>
 internal sealed class GenerationMemory(
-    VideoModel model, Device device, ScalarType dtype, bool keepLoaded, long? vram, Func<MemoryProbe>? probe)
+    VideoModel model, Device device, ScalarType dtype, bool keepLoaded, long? vram, Func<MemoryProbe>? probe, Func<HostMemory>? host = null)
 {
-    // What this process's CUDA context holds by the time the free memory is asked for: it is part of the plan, too.
+    // What this process's CUDA context holds by the time the free memory is first asked for: it is part of the plan, too.
     private const long Context = 400L << 20;
+
+    // An encoding is kept in float32 at most.
+    private const int EncodingBytes = 4;
 
     private WeightSizes? _sizes;
     private MemoryBudget? _budget;
+    private bool _hasRun;
 
     /// <summary>The most device memory in use so far, all programs' together; null on the CPU.</summary>
     public long? PeakDeviceBytes { get; private set; }
@@ -39,7 +44,7 @@ internal sealed class GenerationMemory(
     /// <exception cref="NablaGenException">One does not fit; the line says what would.</exception>
     public MemoryPlan Plan(IReadOnlyList<GenerationRequest> requests)
     {
-        var needs = requests.Select(Needs).Aggregate((a, b) => a.Max(b));
+        var needs = requests.Select(Needs).Aggregate((a, b) => a.Max(b)) with { Encodings = Encodings(requests) };
         if (Plan(needs, Budget) is { } plan)
         {
             return plan with { SamplingTime = Time(requests), BatchesGuidance = requests.All(IsBatched) };
@@ -48,6 +53,18 @@ internal sealed class GenerationMemory(
         var large = requests.FirstOrDefault(request => !Fits(request, Budget)) ?? requests[0];
         throw new NablaGenException(Refusal(large));
     }
+
+    /// <summary>
+    /// Has free memory read again for the next plan. To be called when no model is in memory: a model of this process's would count as
+    /// another's.
+    /// </summary>
+    public void ReadAgain() => _budget = null;
+
+    /// <summary>The same plan, with the VAE decoding in a way that fits what is free now; unchanged where none does.</summary>
+    /// <param name="plan">The plan.</param>
+    /// <param name="latent">The latents' shape. [C, T', h, w]</param>
+    public MemoryPlan Refit(MemoryPlan plan, long[] latent) =>
+        Plan(MemoryEstimate.Decoding(model, Sizes, latent, device), Budget) is { } now ? plan with { Vae = now.Vae } : plan;
 
     /// <summary>Plans for decoding alone.</summary>
     /// <param name="latent">The latents' shape. [C, T', h, w]</param>
@@ -66,6 +83,7 @@ internal sealed class GenerationMemory(
     /// <param name="work">The work.</param>
     public T Guard<T>(StageClock clock, MemoryPlan plan, GenerationRequest? request, Func<T> work)
     {
+        _hasRun = true;
         try
         {
             return work();
@@ -90,10 +108,10 @@ internal sealed class GenerationMemory(
 
     private MemoryBudget FindBudget()
     {
-        var host = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
+        var machine = host?.Invoke() ?? HostMemory.Read();
         if (probe is null)
         {
-            return new MemoryBudget(host, host);
+            return new MemoryBudget(machine.Budget, machine.Budget);
         }
 
         var (_, free, total) = probe();
@@ -102,7 +120,9 @@ internal sealed class GenerationMemory(
             throw new InvalidRequestException($"--vram {ByteSize.Option(vram.Value)} is more than {device} has: {ByteSize.Text(total)}");
         }
 
-        return new MemoryBudget(Math.Min(vram ?? total, Math.Min(free + Context, total)), host);
+        // With its work, the context has grown to what the plan counts.
+        var own = _hasRun ? MemoryEstimate.CudaRuntime : Context;
+        return new MemoryBudget(Math.Min(vram ?? total, Math.Min(free + own, total)), machine.Free);
     }
 
     private MemoryNeeds Needs(GenerationRequest request)
@@ -111,13 +131,20 @@ internal sealed class GenerationMemory(
         return MemoryEstimate.Of(model, Sizes, workload, device, dtype);
     }
 
+    // Those of a window of a batch are made before its videos; equal prompts share one.
+    private long Encodings(IReadOnlyList<GenerationRequest> requests)
+    {
+        var most = requests.Take(TextToVideo.PromptWindow).SelectMany(request => new[] { request.Prompt, request.IsGuided ? request.NegativePrompt : null }).Distinct().Count(text => text is not null);
+        return (long)most * model.Transformer.TextTokens * model.Transformer.TextWidth * EncodingBytes;
+    }
+
     private bool IsBatched(GenerationRequest request) => request.IsGuided && GuidanceBatch.Pays(Tokens(request), device.type);
 
     private long Tokens(GenerationRequest request) => model.Transformer.TokensOf(request.LatentShape(model.Latents));
 
-    // The CPU has nowhere to stream from.
-    private MemoryPlan? Plan(MemoryNeeds needs, MemoryBudget budget) =>
-        MemoryPlanner.Plan(needs, budget, keepLoaded) is { } plan && (IsCuda || plan is { StreamedLayers: 0, IsTextEncoderOnDevice: true }) ? plan : null;
+    // The CPU has nowhere to stream from, and one memory for all.
+    private MemoryPlan? Plan(MemoryNeeds needs, MemoryBudget budget) => MemoryPlanner.Plan(
+        IsCuda ? needs : needs with { Runtime = needs.Runtime + needs.Encodings, Encodings = 0 }, budget, keepLoaded) is { } plan && (IsCuda || plan is { StreamedLayers: 0, IsTextEncoderOnDevice: true }) ? plan : null;
 
     private bool Fits(GenerationRequest request, MemoryBudget budget) => Plan(Needs(request), budget) is not null;
 
@@ -129,7 +156,7 @@ internal sealed class GenerationMemory(
             : needs.Runtime + new[] { needs.TextEncoderWeights + needs.TextEncoderWork, needs.AllDitWeights + needs.DitWork, needs.VaeWeights + needs.Vae.Min(choice => choice.Bytes) }.Max();
         if (IsCuda && least <= Budget.Device)
         {
-            return $"{Size(request)} needs up to {ByteSize.Text(needs.LayerWeights * needs.Layers)} of the machine's memory for layers that do not fit on {device}, and the machine has {ByteSize.Text(Budget.Host)}";
+            return $"{Size(request)} needs up to {ByteSize.Text(needs.LayerWeights * needs.Layers)} of the machine's memory for layers that do not fit on {device}, and {ByteSize.Text(Budget.Host)} of it are free";
         }
 
         var choices = Smaller(request, Budget);
@@ -168,7 +195,7 @@ internal sealed class GenerationMemory(
 
     private string Limit() => IsCuda
         ? $"{device} has {ByteSize.Text(Budget.Device)} {(vram is null ? "free" : "available (the least of free memory and --vram)")}"
-        : $"this machine has {ByteSize.Text(Budget.Host)}";
+        : $"this machine has {ByteSize.Text(Budget.Host)} free";
 
     private static string Size(GenerationRequest request) =>
         $"{request.Width}x{request.Height} with {(request.Frames == 1 ? "1 frame" : $"{request.Frames} frames")}";

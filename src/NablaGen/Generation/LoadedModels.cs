@@ -17,6 +17,9 @@ internal sealed class LoadedModels(VideoModel model, Device device, ScalarType d
     private LatentSampler? _sampler;
     private VideoDecoder? _decoder;
 
+    /// <summary>Whether none is in memory.</summary>
+    public bool IsEmpty => _sampler is null && _decoder is null;
+
     /// <summary>The transformer, with as many layers on the device as the plan has room for.</summary>
     public LatentSampler Sampler(MemoryPlan plan, StageClock clock)
     {

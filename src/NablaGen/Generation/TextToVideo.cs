@@ -31,6 +31,10 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
     private readonly LoadedModels _models = new(model, device, dtype, keepLoaded);
     private string? _hash;
     private bool _isChecked;
+    private bool _hasKernels;
+
+    /// <summary>How many prompts of a long list are encoded at a time: their encodings wait in memory for their videos, 8 MiB each at most.</summary>
+    internal const int PromptWindow = 64;
 
     /// <summary>The model.</summary>
     public VideoModel Model => model;
@@ -73,7 +77,8 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
         var plan = Plan([request], clock);
         clock.Start(GenerationStage.EncodeText);
         using var prepared = Condition([request], plan, clock, cancellation).Single();
-        return Generate(prepared, output, latentsPath, plan, observer, clock, cancellation);
+        // Others may have taken or freed memory meanwhile.
+        return Generate(prepared, output, latentsPath, _models.IsEmpty ? Memory.Plan([request]) : plan, observer, clock, cancellation);
     }
 
     /// <summary>
@@ -87,12 +92,28 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
     public IReadOnlyList<PreparedRequest> Prepare(
         IReadOnlyList<GenerationRequest> requests, IGenerationProgress? progress = null, CancellationToken cancellation = default)
     {
+        CheckAll(requests, progress, cancellation);
+        return PrepareChecked(requests, progress, cancellation);
+    }
+
+    /// <summary>Checks the model and the requests, and that the memory suffices, as <see cref="Prepare"/> does before it encodes.</summary>
+    /// <inheritdoc cref="Prepare"/>
+    internal void CheckAll(IReadOnlyList<GenerationRequest> requests, IGenerationProgress? progress, CancellationToken cancellation)
+    {
         var clock = Clock(progress);
         clock.Start(GenerationStage.Check);
         Check(requests, clock, cancellation);
-        var plan = Plan(requests, clock);
+        Plan(requests, clock);
+    }
+
+    /// <summary>Encodes the prompts of requests that <see cref="CheckAll"/> has seen.</summary>
+    /// <inheritdoc cref="Prepare"/>
+    internal IReadOnlyList<PreparedRequest> PrepareChecked(
+        IReadOnlyList<GenerationRequest> requests, IGenerationProgress? progress, CancellationToken cancellation)
+    {
+        var clock = Clock(progress);
         clock.Start(GenerationStage.EncodeText, requests.Count);
-        return Condition(requests, plan, clock, cancellation);
+        return Condition(requests, Memory.Plan(requests), clock, cancellation);
     }
 
     /// <summary>Makes the video of a prepared request and, before decoding, saves its latents.</summary>
@@ -102,7 +123,7 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
         ISamplingObserver? observer = null, CancellationToken cancellation = default)
     {
         CheckOutput(prepared.Request, output, latentsPath ??= LatentFile.PathBeside(output), cancellation);
-        return Generate(prepared, output, latentsPath, _memory.Plan([prepared.Request]), observer, Clock(progress), cancellation);
+        return Generate(prepared, output, latentsPath, Memory.Plan([prepared.Request]), observer, Clock(progress), cancellation);
     }
 
     /// <summary>Makes the video of saved latents.</summary>
@@ -122,7 +143,7 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
         VideoOutput.Check(output, recipe.Frames, cancellation);
         OutputSpace.Check(output, OutputSpace.Video(recipe), "the video");
         model.CheckVae();
-        var plan = _memory.PlanDecoding(latents.shape);
+        var plan = Memory.PlanDecoding(latents.shape);
         if (device.type == DeviceType.CUDA)
         {
             clock.Plan(plan);
@@ -157,7 +178,7 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
     internal T UseTransformer<T>(IReadOnlyList<PreparedRequest> prepared, IGenerationProgress? progress, Func<LatentSampler, StageClock, T> work)
     {
         var clock = Clock(progress);
-        var plan = _memory.Plan([.. prepared.Select(one => one.Request)]);
+        var plan = Memory.Plan([.. prepared.Select(one => one.Request)]);
         try
         {
             return _memory.Guard(clock, plan, prepared[0].Request, () => work(_models.Sampler(plan, clock), clock));
@@ -177,11 +198,25 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
     /// <summary>Frees the models that are still in memory.</summary>
     public void Dispose() => _models.Dispose();
 
+    // Before a model is loaded, what is free now counts.
+    private GenerationMemory Memory
+    {
+        get
+        {
+            if (_models.IsEmpty)
+            {
+                _memory.ReadAgain();
+            }
+
+            return _memory;
+        }
+    }
+
     private StageClock Clock(IGenerationProgress? progress) => new(progress, _memory.Sample);
 
     private MemoryPlan Plan(IReadOnlyList<GenerationRequest> requests, StageClock clock)
     {
-        var plan = _memory.Plan(requests);
+        var plan = Memory.Plan(requests);
         if (device.type == DeviceType.CUDA)
         {
             clock.Plan(plan);
@@ -199,6 +234,13 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
 
     private void Check(IReadOnlyList<GenerationRequest> requests, StageClock clock, CancellationToken cancellation)
     {
+        // Without a compiler the first kernel would fail after the text encoder's work.
+        if (device.type == DeviceType.CUDA && !_hasKernels)
+        {
+            KernelSupport.Check(device);
+            _hasKernels = true;
+        }
+
         foreach (var request in requests)
         {
             request.Check(model);
@@ -306,6 +348,7 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
     {
         clock.Start(GenerationStage.Decode, recipe.Frames);
         cancellation.ThrowIfCancellationRequested();
+        plan = _models.IsEmpty ? Memory.Refit(plan, latents.shape) : plan;
         var decoder = _models.Decoder();
         try
         {

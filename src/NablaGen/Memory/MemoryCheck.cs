@@ -1,4 +1,5 @@
 using System.Globalization;
+using NablaGen.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -7,7 +8,7 @@ namespace NablaGen.Memory;
 /// <summary>Checks before the work that each model fits into the machine's memory. Only one is loaded at a time.</summary>
 internal static class MemoryCheck
 {
-    /// <summary>Refuses a model whose weights alone are more than the machine, or the container, has.</summary>
+    /// <summary>Refuses a model whose weights alone are more than the machine, or the container, has free.</summary>
     /// <param name="models">Each model's file and how many numbers it has.</param>
     /// <param name="device">Where they will be; only the CPU's memory is checked here.</param>
     /// <param name="dtype">The type they will have.</param>
@@ -21,7 +22,7 @@ internal static class MemoryCheck
             return;
         }
 
-        var memory = available ?? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
+        var memory = available ?? HostMemory.Read().Budget;
         foreach (var (file, weights) in models)
         {
             var bytes = weights * dtype.ElementSize();
@@ -29,7 +30,7 @@ internal static class MemoryCheck
             {
                 var advice = dtype == ScalarType.Float32 && weights * 2 < memory ? "; --dtype bfloat16 needs half of that" : "";
                 throw new NablaGenException(
-                    $"{file}: its weights need {GiB(bytes)} GiB in {dtype.ToString().ToLowerInvariant()}, and this machine has {GiB(memory)} GiB{advice}");
+                    $"{file}: its weights need {GiB(bytes)} GiB in {dtype.ToString().ToLowerInvariant()}, and {GiB(memory)} GiB of this machine's memory are free{advice}");
             }
         }
     }

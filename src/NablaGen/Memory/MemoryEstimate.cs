@@ -62,7 +62,7 @@ public static class MemoryEstimate
     // From fast to small. The margin around the smallest tile is so large that smaller tiles save little.
     private static IReadOnlyList<VaeChoice> VaeChoices(VideoModel model, long[] latents, Device device)
     {
-        var (_, height, width) = model.Latents.VideoOf(latents);
+        var (frames, height, width) = model.Latents.VideoOf(latents);
         VaeTiling[] tilings =
         [
             VaeTiling.DefaultOn(device),
@@ -71,11 +71,17 @@ public static class MemoryEstimate
             new(256, 256, 1),
             new(128, 128, 1),
         ];
-        var held = device.type == DeviceType.CUDA ? HeldInVae : 1;
-        return
-        [
-            .. tilings.Distinct().Select(tiling => new VaeChoice(tiling, (long)(held * model.VaeWork(latents, VideoModel.DefaultVaeDtype(device), tiling)))),
-        ];
+        var dtype = VideoModel.DefaultVaeDtype(device);
+        return [.. tilings.Distinct().Select(Choice)];
+
+        // Tiles are decoded one after another, each to the video's end: all frames are gathered in the host's memory.
+        VaeChoice Choice(VaeTiling tiling)
+        {
+            var isWhole = (tiling.Height == 0 || tiling.Height >= height) && (tiling.Width == 0 || tiling.Width >= width);
+            var gathered = isWhole ? 0 : 3L * frames * height * width * dtype.ElementSize();
+            var work = model.VaeWork(latents, dtype, tiling);
+            return device.type == DeviceType.CUDA ? new VaeChoice(tiling, (long)(HeldInVae * work), gathered) : new VaeChoice(tiling, work + gathered);
+        }
     }
 }
 

@@ -30,6 +30,9 @@ public sealed record MemoryNeeds
     /// <summary>What the prompts' keys and values take, if they are kept from step to step.</summary>
     public long PromptMemory { get; init; }
 
+    /// <summary>What the prompts' encodings take of the host's memory until their videos are made.</summary>
+    public long Encodings { get; init; }
+
     /// <summary>The VAE's weights.</summary>
     public required long VaeWeights { get; init; }
 
@@ -45,14 +48,15 @@ public sealed record MemoryNeeds
         TextEncoderWork = Math.Max(TextEncoderWork, other.TextEncoderWork),
         DitWork = Math.Max(DitWork, other.DitWork),
         PromptMemory = Math.Max(PromptMemory, other.PromptMemory),
-        Vae = [.. Vae.Zip(other.Vae, (a, b) => a with { Bytes = Math.Max(a.Bytes, b.Bytes) })],
+        Vae = [.. Vae.Zip(other.Vae, (a, b) => a with { Bytes = Math.Max(a.Bytes, b.Bytes), HostBytes = Math.Max(a.HostBytes, b.HostBytes) })],
     };
 }
 
 /// <summary>One way to decode, and what it takes beside the weights.</summary>
 /// <param name="Tiling">Its tiles and frames at once.</param>
 /// <param name="Bytes">Memory at its peak.</param>
-public sealed record VaeChoice(VaeTiling Tiling, long Bytes)
+/// <param name="HostBytes">Of these and beside them, the host's memory for a device's tiles, which are put together there.</param>
+public sealed record VaeChoice(VaeTiling Tiling, long Bytes, long HostBytes = 0)
 {
     /// <summary>Its name for the user, after "in".</summary>
     public string Name => Tiling.Height == 0 && Tiling.Width == 0 ? "whole frames" : $"tiles of {Tiling.Width}x{Tiling.Height}";

@@ -35,7 +35,7 @@ public sealed record MemoryPlan
     /// <summary>The expected peak of each stage that needs the device, in bytes.</summary>
     public required IReadOnlyDictionary<GenerationStage, long> Peaks { get; init; }
 
-    /// <summary>The host's memory that the weights of streamed layers, and a text encoder on the CPU, take at a time.</summary>
+    /// <summary>The host's memory that the weights of streamed layers, a text encoder on the CPU or gathered tiles take at a time, and the prompts' encodings.</summary>
     public required long HostBytes { get; init; }
 
     /// <summary>The longest that sampling should take; null where nothing was measured on such a device.</summary>

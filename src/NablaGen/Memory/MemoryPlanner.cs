@@ -28,7 +28,8 @@ public static class MemoryPlanner
     {
         var room = Room(budget) - needs.Runtime;
         var resident = Resident(needs, room);
-        var vae = needs.Vae.FirstOrDefault(choice => needs.VaeWeights + choice.Bytes <= room);
+        var hostRoom = (long)(budget.Host * MostOfHost) - needs.Encodings;
+        var vae = needs.Vae.FirstOrDefault(choice => needs.VaeWeights + choice.Bytes <= room && choice.HostBytes <= hostRoom);
         if (resident < 0 || vae is null)
         {
             return null;
@@ -44,8 +45,8 @@ public static class MemoryPlanner
         var isTextOnDevice = text <= room;
         var keepsAll = keepsBoth && text + both <= room;
         var streamed = (needs.Layers - resident) * needs.LayerWeights;
-        var host = Math.Max(streamed, isTextOnDevice ? 0 : text);
-        if (host > budget.Host * MostOfHost)
+        var host = Math.Max(Math.Max(streamed, isTextOnDevice ? 0 : text), vae.HostBytes);
+        if (host > hostRoom)
         {
             return null;
         }
@@ -72,7 +73,7 @@ public static class MemoryPlanner
             KeepsPrompt = keepsPrompt,
             Vae = vae,
             Peaks = peaks,
-            HostBytes = host,
+            HostBytes = host + needs.Encodings,
         };
     }
 

@@ -1,6 +1,7 @@
 using NablaGen.Cuda;
 using NablaGen.Cuda.Attention;
 using NablaGen.Cuda.Device;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace NablaGen.Tensors;
@@ -42,7 +43,26 @@ internal static class CudaDevices
     public static Tensor EmptyLike(Tensor x) => empty([x.shape[0], x.shape[2], x.shape[1], x.shape[3]], x.dtype, x.device).transpose(1, 2);
 
     /// <summary>A tensor [B, H, L, D] of any strides whose last axis is contiguous, for the attention kernels.</summary>
-    public static AttentionTensor View(Tensor x) => new(
-        TensorMemory.Address(x), ElementType(x.dtype), (int)x.shape[0], (int)x.shape[1], (int)x.shape[2], (int)x.shape[3],
-        x.stride(0), x.stride(1), x.stride(2));
+    /// <exception cref="ArgumentException">It is not in 16 bits, is not on a CUDA device, or has gaps in its rows.</exception>
+    public static AttentionTensor View(Tensor x)
+    {
+        var at = new KernelAddress(x.device_type == DeviceType.CUDA ? x.device : new Device(DeviceType.CUDA, 0));
+        var address = at.OfRows(x, IsSixteenBit(x.dtype) ? x.dtype : ScalarType.BFloat16, x.stride(0), "an attention's tensor");
+        return new AttentionTensor(
+            address, ElementType(x.dtype), (int)x.shape[0], (int)x.shape[1], (int)x.shape[2], (int)x.shape[3], x.stride(0), x.stride(1), x.stride(2));
+    }
+
+    /// <summary>Sees that the attention kernels can count a video's blocks.</summary>
+    /// <param name="blocks">Blocks of tokens.</param>
+    /// <param name="tokens">Tokens.</param>
+    /// <param name="rows">Batch times heads.</param>
+    /// <exception cref="NablaGenException">They cannot.</exception>
+    public static void RequireCountable(int blocks, long tokens, long rows)
+    {
+        if (blocks > BlockOffsets.MaxBlocks || tokens * rows > int.MaxValue)
+        {
+            throw new NablaGenException($"a video of {tokens} tokens is too large for the attention kernels: expected at most {BlockOffsets.MaxBlocks} blocks of up to 64 tokens, "
+                + $"and {int.MaxValue} tokens in all of {rows} heads; use fewer --frames or a smaller --width and --height");
+        }
+    }
 }

@@ -4,6 +4,7 @@ using System.Reflection;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Loader;
+using NablaGen.Files;
 using TorchSharp;
 
 namespace NablaGen.Tensors;
@@ -67,6 +68,7 @@ public static class TorchRuntime
                 LoadLibraries();
             }
 
+            LoadTorchSharp();
             try
             {
                 torch.InitializeDeviceType(Folder is not null && File.Exists(FileOf(Folder, "torch_cuda")) ? DeviceType.CUDA : DeviceType.CPU);
@@ -176,6 +178,24 @@ public static class TorchRuntime
         }
 
         Folder = folder;
+    }
+
+    // TorchSharp would go on looking by itself where this fails: it prints pages, copies half a gigabyte of packages, and hides the reason.
+    private static void LoadTorchSharp()
+    {
+        try
+        {
+            NativeLibrary.Load("LibTorchSharp", typeof(torch).Assembly, null);
+        }
+        catch (Exception error) when (error is DllNotFoundException or BadImageFormatException)
+        {
+            var lines = error.Message.Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+            var reason = Array.Find(lines, line => line.Contains("undefined symbol", StringComparison.Ordinal))
+                ?? Array.Find(lines, line => line.Contains(".so", StringComparison.Ordinal) && !line.Contains("LibTorchSharp: cannot open", StringComparison.Ordinal)) ?? lines[0];
+            var remedy = Folder is not null && Folder == Environment.GetEnvironmentVariable(Variable) ? $"; let {Variable} name one of those, or unset it" : "";
+            throw new NablaGenException(Line.Of(
+                $"TorchSharp does not load with the libtorch in {Folder ?? AppContext.BaseDirectory}: expected libtorch 2.10, for which it was built, or 2.11{remedy}: {reason}{AddressSpace()}"), error);
+        }
     }
 
     private static string FileOf(string folder, string library) => Path.Combine(folder,

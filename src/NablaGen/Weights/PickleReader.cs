@@ -28,11 +28,15 @@ internal sealed class PickleDict
 /// </remarks>
 internal sealed class PickleReader(byte[] bytes, Func<PickleGlobal, List<object?>, object?> call, Func<object?, object?> persistent)
 {
+    // A tensor takes about thirty; no model has so many tensors.
+    private const int MostValues = 2_000_000;
+
     private static readonly object Mark = new();
 
     private readonly Stack<object?> _stack = new();
     private readonly Dictionary<long, object?> _memo = [];
     private int _position;
+    private int _values;
 
     /// <summary>The value of the pickle.</summary>
     /// <exception cref="FormatException">It is truncated, malformed, or uses what a state_dict does not.</exception>
@@ -65,49 +69,49 @@ internal sealed class PickleReader(byte[] bytes, Func<PickleGlobal, List<object?
                 Take(8);
                 break;
             case '(':
-                _stack.Push(Mark);
+                Push(Mark);
                 break;
             case 'N':
-                _stack.Push(null);
+                Push(null);
                 break;
             case '\x88':
-                _stack.Push(true);
+                Push(true);
                 break;
             case '\x89':
-                _stack.Push(false);
+                Push(false);
                 break;
             case 'K': // BININT1
-                _stack.Push((long)Byte());
+                Push((long)Byte());
                 break;
             case 'M': // BININT2
-                _stack.Push((long)BinaryPrimitives.ReadUInt16LittleEndian(Take(2)));
+                Push((long)BinaryPrimitives.ReadUInt16LittleEndian(Take(2)));
                 break;
             case 'J': // BININT
-                _stack.Push((long)BinaryPrimitives.ReadInt32LittleEndian(Take(4)));
+                Push((long)BinaryPrimitives.ReadInt32LittleEndian(Take(4)));
                 break;
             case '\x8a': // LONG1
-                _stack.Push(Long(Take(Byte())));
+                Push(Long(Take(Byte())));
                 break;
             case 'G': // BINFLOAT
-                _stack.Push(BinaryPrimitives.ReadDoubleBigEndian(Take(8)));
+                Push(BinaryPrimitives.ReadDoubleBigEndian(Take(8)));
                 break;
             case 'X': // BINUNICODE
-                _stack.Push(Text(BinaryPrimitives.ReadUInt32LittleEndian(Take(4))));
+                Push(Text(BinaryPrimitives.ReadUInt32LittleEndian(Take(4))));
                 break;
             case '\x8c': // SHORT_BINUNICODE
-                _stack.Push(Text(Byte()));
+                Push(Text(Byte()));
                 break;
             case ']' or ')': // EMPTY_LIST, EMPTY_TUPLE
-                _stack.Push(new List<object?>());
+                Push(new List<object?>());
                 break;
             case '}':
-                _stack.Push(new PickleDict());
+                Push(new PickleDict());
                 break;
             case 't': // TUPLE
-                _stack.Push(PopToMark());
+                Push(PopToMark());
                 break;
             case '\x85' or '\x86' or '\x87': // TUPLE1, TUPLE2, TUPLE3
-                _stack.Push(PopCount(opcode - '\x84'));
+                Push(PopCount(opcode - '\x84'));
                 break;
             case 'a': // APPEND
                 var last = Pop();
@@ -124,40 +128,61 @@ internal sealed class PickleReader(byte[] bytes, Func<PickleGlobal, List<object?
                 SetItems(PopToMark());
                 break;
             case 'q': // BINPUT
-                _memo[Byte()] = Peek();
+                Remember(Byte(), Peek());
                 break;
             case 'r': // LONG_BINPUT
-                _memo[BinaryPrimitives.ReadUInt32LittleEndian(Take(4))] = Peek();
+                Remember(BinaryPrimitives.ReadUInt32LittleEndian(Take(4)), Peek());
                 break;
             case '\x94': // MEMOIZE
-                _memo[_memo.Count] = Peek();
+                Remember(_memo.Count, Peek());
                 break;
             case 'h': // BINGET
-                _stack.Push(Remembered(Byte()));
+                Push(Remembered(Byte()));
                 break;
             case 'j': // LONG_BINGET
-                _stack.Push(Remembered(BinaryPrimitives.ReadUInt32LittleEndian(Take(4))));
+                Push(Remembered(BinaryPrimitives.ReadUInt32LittleEndian(Take(4))));
                 break;
             case 'c': // GLOBAL
-                _stack.Push(new PickleGlobal(TextLine(), TextLine()));
+                Push(new PickleGlobal(TextLine(), TextLine()));
                 break;
             case '\x93': // STACK_GLOBAL
                 var name = Pop<string>("a name");
-                _stack.Push(new PickleGlobal(Pop<string>("a module's name"), name));
+                Push(new PickleGlobal(Pop<string>("a module's name"), name));
                 break;
             case 'R': // REDUCE
                 var arguments = Pop<List<object?>>("arguments");
-                _stack.Push(call(Pop<PickleGlobal>("a function"), arguments));
+                Push(call(Pop<PickleGlobal>("a function"), arguments));
                 break;
             case 'b': // BUILD: attributes of the dictionary itself (_metadata), of no use here
                 Pop();
                 Top<PickleDict>("a dictionary");
                 break;
             case 'Q': // BINPERSID
-                _stack.Push(persistent(Pop()));
+                Push(persistent(Pop()));
                 break;
             default:
                 throw new FormatException($"pickle opcode 0x{(int)opcode:x2} at byte {_position - 1}, which a state_dict never uses");
+        }
+    }
+
+    private void Push(object? value)
+    {
+        Count();
+        _stack.Push(value);
+    }
+
+    private void Remember(long key, object? value)
+    {
+        Count();
+        _memo[key] = value;
+    }
+
+    // Each opcode may be a byte, and what it leaves in memory a hundred.
+    private void Count()
+    {
+        if (++_values > MostValues)
+        {
+            throw new FormatException($"the pickle has more than {MostValues} values, which no model's state_dict has");
         }
     }
 

@@ -16,7 +16,8 @@ namespace NablaGen.Weights;
 public sealed class PthFile : ITensorSource
 {
     private const int BufferBytes = 1 << 20;
-    private const long LongestPickle = 100_000_000;
+    // A model's has some hundred bytes a tensor.
+    private const long LongestPickle = 32_000_000;
 
     private readonly FileStream _stream;
     private readonly ZipArchive _archive;
@@ -207,9 +208,7 @@ public sealed class PthFile : ITensorSource
     private static bool IsBadArchive(Exception e) => e is FormatException or InvalidDataException or IOException or ArgumentException
         or OverflowException or NotSupportedException;
 
-    private static NablaGenException Bad(string path, Exception e) => new(
-        Line.Of(e is FormatException
-            ? $"{path}: is not a readable state_dict: {e.Message}."
-            : $"{path}: is not a complete zip archive, the format that PyTorch 1.6 and newer write: {e.Message}"),
-        e);
+    private static NablaGenException Bad(string path, Exception e) => e is FormatException
+        ? new NablaGenException(Line.Of($"{path}: is not a readable state_dict: {e.Message}."), e)
+        : FileKind.Error(path, FileKind.ZipArchive, $"{path}: is not a complete zip archive, the format that PyTorch 1.6 and newer write: {e.Message}", e);
 }

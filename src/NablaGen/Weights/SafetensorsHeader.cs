@@ -13,7 +13,11 @@ internal sealed class SafetensorsHeader
     // The limit of the format's own library: a longer header is an attack or garbage.
     private const long LongestHeader = 100_000_000;
 
+    // Wan's convolutions have five.
+    private const int MostSides = 16;
+
     private const string MetadataKey = "__metadata__";
+    private const string Expected = "a safetensors file";
 
     private static readonly string[] TypeNames = Enum.GetNames<StoredType>();
 
@@ -40,7 +44,8 @@ internal sealed class SafetensorsHeader
     {
         if (file.Length < 8)
         {
-            throw new NablaGenException($"{file.Path}: is not a safetensors file: expected at least 8 bytes, found {file.Length}.");
+            throw FileKind.Error(
+                file.Path, Expected, $"{file.Path}: is not a safetensors file: expected at least 8 bytes, found {file.Length}.");
         }
 
         Span<byte> head = stackalloc byte[8];
@@ -48,8 +53,8 @@ internal sealed class SafetensorsHeader
         var length = BinaryPrimitives.ReadUInt64LittleEndian(head);
         if (length > (ulong)(file.Length - 8))
         {
-            throw new NablaGenException($"{file.Path}: the header is longer than the file: expected {length} bytes after the first 8, "
-                + $"found {file.Length - 8}; the file is truncated or not a safetensors file.");
+            throw FileKind.Error(file.Path, Expected, $"{file.Path}: the header is longer than the file: expected {length} bytes after the "
+                + $"first 8, found {file.Length - 8}; the file is truncated or not a safetensors file.");
         }
 
         if (length > LongestHeader)
@@ -59,6 +64,11 @@ internal sealed class SafetensorsHeader
 
         var json = new byte[length];
         file.Read(8, json);
+        if (length == 0)
+        {
+            throw FileKind.Error(file.Path, Expected, $"{file.Path}: the header is not JSON: expected text, found none.");
+        }
+
         var header = new SafetensorsHeader(file.Path, 8 + (long)length, file.Length);
         header.Parse(json);
         header.CheckPlaces();
@@ -197,6 +207,11 @@ internal sealed class SafetensorsHeader
         if (field.Value.ValueKind != JsonValueKind.Array)
         {
             throw Bad($"tensor {Line.Key(name)}: \"{field.Name}\": expected a list of numbers, found {Kind(field.Value)}");
+        }
+
+        if (field.Value.GetArrayLength() is var count and > MostSides)
+        {
+            throw Bad($"tensor {Line.Key(name)}: \"{field.Name}\": expected at most {MostSides} numbers, found {count}");
         }
 
         return [.. field.Value.EnumerateArray().Select(item =>

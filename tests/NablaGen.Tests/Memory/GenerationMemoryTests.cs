@@ -78,6 +78,66 @@ public sealed class GenerationMemoryTests : IDisposable
     }
 
     [Fact]
+    public void What_is_free_is_read_again_when_it_may_have_changed()
+    {
+        var free = 10_000L;
+        var memory = new GenerationMemory(_model, Gpu, ScalarType.BFloat16, false, null, () => new MemoryProbe("made up", free * MiB, 16_000 * MiB));
+        Assert.Equal(10_400 * MiB, memory.Plan([Request()]).Budget);
+        free = 3_000;
+        Assert.Equal(10_400 * MiB, memory.Plan([Request()]).Budget);
+        memory.ReadAgain();
+        Assert.Equal(3_400 * MiB, memory.Plan([Request()]).Budget);
+    }
+
+    [Fact]
+    public void Decoding_is_fitted_to_what_is_left()
+    {
+        var free = 15_000L;
+        var memory = new GenerationMemory(_model, Gpu, ScalarType.BFloat16, false, null, () => new MemoryProbe("made up", free * MiB, 16_000 * MiB));
+        var request = Request() with { Width = 1024, Height = 1024, Frames = 17 };
+        var plan = memory.Plan([request]);
+        free = plan.Vae.Bytes / MiB * 2 / 3;
+        memory.ReadAgain();
+        var latents = request.LatentShape(_model.Latents);
+        var less = memory.Refit(plan, latents).Vae;
+        Assert.True(less.Bytes < plan.Vae.Bytes, $"{less} after {plan.Vae}");
+        // Where nothing fits it is tried all the same: the latents are there.
+        free = 1;
+        memory.ReadAgain();
+        Assert.Same(plan, memory.Refit(plan, latents));
+    }
+
+    [Fact]
+    public void The_hosts_free_memory_is_what_counts()
+    {
+        var host = new HostMemory(500 * MiB, 64_000 * MiB);
+        var onCpu = new GenerationMemory(_model, CPU, ScalarType.Float32, true, null, null, () => host);
+        Assert.InRange(onCpu.Plan([Request()]).Budget, 501 * MiB, 800 * MiB);
+        var error = Assert.Throws<NablaGenException>(() => onCpu.Plan([Request() with { Width = 1024, Height = 1024, Frames = 81 }]));
+        Assert.Contains("and this machine has 0.", error.Message);
+        Assert.Contains(" GiB free: use ", error.Message);
+        Assert.Throws<NablaGenException>(() => MemoryCheck.Run([("x", (host.Budget / 4) + 1)], CPU, ScalarType.Float32, host.Budget));
+    }
+
+    [Fact]
+    public void Encodings_and_the_frames_of_tiles_are_counted()
+    {
+        var large = Request() with { Width = 1024, Height = 1024, Frames = 33 };
+        var text = 4L * _model.Transformer.TextTokens * _model.Transformer.TextWidth;
+        var few = On(free: 15_000).Plan([Request()]);
+        Assert.Equal(2 * text, few.HostBytes);
+        var many = On(free: 15_000).Plan([.. Enumerable.Range(0, 1000).Select(i => Request() with { Prompt = $"{i}" })]);
+        Assert.Equal((TextToVideo.PromptWindow + 1) * text, many.HostBytes);
+
+        // Tiles are put together on the host, in the VAE's type.
+        var needs = MemoryEstimate.Decoding(_model, _model.SizesIn(ScalarType.BFloat16, ScalarType.BFloat16), large.LatentShape(_model.Latents), Gpu);
+        Assert.Equal(0, needs.Vae[0].HostBytes);
+        Assert.Equal(3L * 33 * 1024 * 1024 * 2, needs.Vae[^1].HostBytes);
+        var cpu = MemoryEstimate.Decoding(_model, _model.SizesIn(ScalarType.Float32, ScalarType.Float32), large.LatentShape(_model.Latents), CPU);
+        Assert.True(cpu.Vae[^1].HostBytes == 0 && cpu.Vae[^1].Bytes > 3L * 33 * 1024 * 1024 * 4);
+    }
+
+    [Fact]
     public void Other_errors_pass()
     {
         var memory = On(free: 10_000);
@@ -120,19 +180,5 @@ public sealed class GenerationMemoryTests : IDisposable
     private GenerationMemory On(long free, long? vram = null) =>
         new(_model, Gpu, ScalarType.BFloat16, keepLoaded: false, vram * MiB, () => new MemoryProbe("made up", free * MiB, 16_000 * MiB));
 
-    private static GenerationRequest Request() => new()
-    {
-        Prompt = "x",
-        NegativePrompt = "y",
-        Attention = AttentionExpression.Parse("dense"),
-        Width = 128,
-        Height = 128,
-        Frames = 5,
-        Fps = 8,
-        Steps = 4,
-        Solver = "unipc",
-        Shift = 5,
-        Guidance = 5,
-        Seed = 1,
-    };
+    private static GenerationRequest Request() => GoldenSampling.Request("dense", steps: 4) with { Width = 128, Height = 128, Seed = 1 };
 }

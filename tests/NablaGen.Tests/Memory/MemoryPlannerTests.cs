@@ -46,6 +46,14 @@ public class MemoryPlannerTests
     }
 
     [Fact]
+    public void Tiles_that_the_host_has_no_room_for_are_not_taken()
+    {
+        var needs = Needs with { Vae = [Needs.Vae[0], Needs.Vae[1] with { HostBytes = 300 * MiB }] };
+        Assert.Equal(300 * MiB, MemoryPlanner.Plan(needs, new MemoryBudget(500 * MiB, 2000 * MiB), keepLoaded: false)?.Vae.HostBytes);
+        Assert.Null(MemoryPlanner.Plan(needs with { Encodings = 700 * MiB }, new MemoryBudget(500 * MiB, 1000 * MiB), keepLoaded: false));
+    }
+
+    [Fact]
     public void One_video_alone_never_needs_both_at_once() => Assert.False(Plan(2000, keepLoaded: false)!.KeepsBoth);
 
     [Fact]

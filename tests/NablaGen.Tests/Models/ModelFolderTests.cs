@@ -71,6 +71,52 @@ public sealed class ModelFolderTests : IDisposable
     }
 
     [Theory]
+    [InlineData("\"sparse_algo\":\"nabla-0.7\"", null, "nabla-0.7")]
+    [InlineData("\"sparse_algo\":\"nabla-0.6_sta-11-3-3\"", null, "nabla-0.6_sta-11-3-3")]
+    [InlineData("\"sparse_algo\":\"nabla-0.7\"", "nabla-0.5", "nabla-0.5")]
+    [InlineData("\"sparse_algo\":null", null, "dense")]
+    [InlineData("\"sparse_algo\":\"\"", null, "dense")]
+    public void The_attention_that_a_fine_tune_names_is_the_default(string field, string? own, string expected)
+    {
+        _raw.Write("config.json", Config.Replace("\"dim\":64", $"\"dim\":64,{field}", StringComparison.Ordinal));
+        if (own is not null)
+        {
+            _raw.Write("nablagen.json", $$$"""{"defaults":{"attention":"{{{own}}}"}}""");
+        }
+
+        var folder = WanVideoModel.Open(_raw.Folder);
+        Assert.Equal(expected, $"{GenerationDefaults.Of(folder.Defaults).Attention}");
+        Assert.Equal(field.Contains("nabla", StringComparison.Ordinal), folder.Summary.Contains("made with attention nabla-0.", StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("\"sparse_algo\":\"nabla-/etc/passwd\"")]
+    [InlineData("\"sparse_algo\":\"flash\"")]
+    [InlineData("\"sparse_algo\":7")]
+    public void An_attention_that_is_none_is_named(string field)
+    {
+        _raw.Write("config.json", Config.Replace("\"dim\":64", $"\"dim\":64,{field}", StringComparison.Ordinal));
+        RawFile.Fault(() => WanVideoModel.Open(_raw.Folder), _raw.At("config.json"), "\"sparse_algo\"", "expected");
+    }
+
+    [Theory]
+    [InlineData("config.json", "\"num_layers\":1", "\"num_layers\":900", "\"num_layers\" is 900", "has 1 tensors")]
+    [InlineData("config.json", "\"num_layers\":1", "\"num_layers\":2000000000", "\"num_layers\"", "at most 1000")]
+    [InlineData("config.json", "\"dim\":64", "\"dim\":2147483640", "\"dim\"", "at most 1048576")]
+    [InlineData("nablagen.json", "", """{"vae":{"num_res_blocks":900}}""", "\"vae.num_res_blocks\" is 900", "has 1 tensors")]
+    [InlineData("nablagen.json", "", """{"text_encoder":{"num_layers":900}}""", "\"text_encoder.num_layers\" is 900", "has 1 tensors")]
+    public void Sizes_that_the_weights_cannot_have_are_refused_before_anything_is_built(string file, string old, string changed, params string[] parts)
+    {
+        _raw.Write(file, old.Length == 0 ? changed : Config.Replace(old, changed, StringComparison.Ordinal));
+        RawFile.Fault(
+            () => WanVideoModel.Open(_raw.Folder).Check(
+                file == "config.json" ? Unbuilt : Shapes("head.weight"), changed.Contains("text", StringComparison.Ordinal) ? Unbuilt : Shapes("norm.weight"), Unbuilt),
+            [_raw.At(file), .. parts]);
+
+        static IReadOnlyDictionary<string, long[]> Unbuilt() => throw new InvalidOperationException("built");
+    }
+
+    [Theory]
     [InlineData("config.json", "the transformer's configuration (expected config.json)")]
     [InlineData("diffusion_pytorch_model.safetensors", "expected diffusion_pytorch_model.safetensors or diffusion_pytorch_model.safetensors.index.json")]
     [InlineData("models_t5_umt5-xxl-enc-bf16.safetensors", "models_t5_umt5-xxl-enc-bf16.safetensors or models_t5_umt5-xxl-enc-bf16.pth")]
@@ -132,7 +178,7 @@ public sealed class ModelFolderTests : IDisposable
         _raw.Dispose();
     }
 
-    private static Dictionary<string, long[]> Shapes(string key) => new() { [key] = [2] };
+    private static Func<IReadOnlyDictionary<string, long[]>> Shapes(string key) => () => new Dictionary<string, long[]> { [key] = [2] };
 
     private void Weights(string file, string key) => SafetensorsWriter.Write(_raw.At(file), [KeyValuePair.Create(key, ones(2))]);
 }

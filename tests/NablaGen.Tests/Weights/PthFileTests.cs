@@ -95,6 +95,21 @@ public sealed class PthFileTests : IDisposable
     [Fact]
     public void A_pickle_of_something_else() => Fails(new PickleBuilder().Int(3), "expected a dictionary of tensors");
 
+    [Theory]
+    [InlineData("}")]
+    [InlineData("]")]
+    [InlineData("N\x94")]
+    [InlineData("N\x85")]
+    public void A_pickle_of_millions_of_values_is_refused_early(string opcodes)
+    {
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        Fails(new PickleBuilder().Op(string.Concat(Enumerable.Repeat(opcodes, 2_000_001))), "more than 2000000 values");
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 600L << 20);
+    }
+
+    [Fact]
+    public void A_pickle_that_is_too_long() => Fails(new PickleBuilder().Op(new string('0', 32_000_001)), "expected at most 32000000 bytes");
+
     [Fact]
     public void A_stack_that_runs_out() => Fails(new PickleBuilder().Op("R"), "stack");
 

@@ -16,7 +16,7 @@ public sealed class SafetensorsFileTests : IDisposable
     }
 
     [Fact]
-    public void An_empty_file() => Fails([], "expected at least 8 bytes", "found 0");
+    public void An_empty_file() => Fails([], "is an empty file, not a safetensors file");
 
     [Fact]
     public void A_header_longer_than_the_file()
@@ -48,6 +48,10 @@ public sealed class SafetensorsFileTests : IDisposable
     [InlineData("{\"\\ud800\":{}}")]
     [InlineData("{\"a\":1}x")]
     public void Not_json(string header) => Fails(RawFile.Bytes(header, 0), "header is not JSON");
+
+    [Fact]
+    public void A_shape_of_too_many_sides() =>
+        Fails(RawFile.Bytes($$$"""{"a":{"dtype":"F32","shape":[{{{string.Join(',', Enumerable.Repeat(1, 17))}}}],"data_offsets":[0,4]}}""", 4), "at most 16 numbers", "found 17");
 
     [Fact]
     public void Not_utf8()

@@ -43,7 +43,7 @@ internal sealed class CudaAttentionDifferentiator : IAttentionDifferentiator
         var output = _forward.Attend(q, k, v, call.Layout, call.Expression, call.Layer, call.Means, logSumExp, out var mask, out var kept);
         call.Kept = kept;
         var bits = empty([mask.Heads, mask.Blocks, mask.Words], ScalarType.Int32, v.device);
-        mask.CopyBits(TensorMemory.Address(bits));
+        mask.CopyBits(new KernelAddress(bits.device).Of(bits, ScalarType.Int32, "the mask's bits"));
         foreach (var tensor in new[] { q, k, v, output, logSumExp.MoveToOuterDisposeScope(), bits.MoveToOuterDisposeScope() })
         {
             saved.Add(tensor);
@@ -62,11 +62,12 @@ internal sealed class CudaAttentionDifferentiator : IAttentionDifferentiator
         var (queries, keys, values) = (CudaDevices.Readable(saved[0], type), CudaDevices.Readable(saved[1], type), CudaDevices.Readable(saved[2], type));
         var outer = CudaDevices.Readable(gradient, type);
         var (q, k, v) = (CudaDevices.EmptyLike(queries), CudaDevices.EmptyLike(keys), CudaDevices.EmptyLike(values));
+        var at = new KernelAddress(output.device);
         _backward.Run(
             CudaDevices.View(queries), CudaDevices.View(keys), CudaDevices.View(values), CudaDevices.View(output),
-            TensorMemory.Address(logSumExp), CudaDevices.View(outer),
+            at.Of(logSumExp, ScalarType.Float32, "the log-sum-exp"), CudaDevices.View(outer),
             new AttentionGradients(CudaDevices.View(q), CudaDevices.View(k), CudaDevices.View(v)), Offsets(call.Layout),
-            new MaskBits(TensorMemory.Address(bits), (int)bits.shape[0], call.Layout.Blocks));
+            new MaskBits(at.Of(bits, ScalarType.Int32, "the mask's bits"), (int)bits.shape[0], call.Layout.Blocks));
         return (As(q, saved[0]), As(k, saved[1]), As(v, saved[2]));
     }
 

@@ -10,6 +10,7 @@ namespace NablaGen.Training.Dit.Ops;
 internal sealed class CudaOpKernels : IOpKernels
 {
     private readonly CudaDevice _device;
+    private readonly KernelAddress _at;
     private readonly ScalarType _dtype;
     private readonly ElementType _type;
     private readonly LayerNormModulate _norm;
@@ -23,7 +24,7 @@ internal sealed class CudaOpKernels : IOpKernels
     public CudaOpKernels(Device device, ScalarType dtype)
     {
         _device = CudaDevices.Open(device);
-        (_dtype, _type) = (dtype, CudaDevices.ElementType(dtype));
+        (_at, _dtype, _type) = (new KernelAddress(device), dtype, CudaDevices.ElementType(dtype));
         _norm = new LayerNormModulate(_device);
         _gate = new GateResidual(_device);
         _gateNorm = new GateResidualNorm(_device);
@@ -145,7 +146,10 @@ internal sealed class CudaOpKernels : IOpKernels
         _offsets.Clear();
     }
 
-    private static nint Address(Tensor? tensor) => tensor is null ? 0 : TensorMemory.Address(tensor);
+    // Gates and gains are parts of a modulation, rows of one tensor; all others are whole.
+    private nint Address(Tensor? tensor) => tensor is null ? 0
+        : tensor.is_contiguous() ? _at.Of(tensor, tensor.dtype, "an op's tensor")
+        : _at.OfRows(tensor, ScalarType.Float32, tensor.stride(0), "a modulation");
 
     private static Tensor? Out(Tensor? tensor) => tensor?.MoveToOuterDisposeScope();
 

@@ -87,7 +87,7 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
         _log.MaskDone();
         _attention.Run(
             CudaDevices.View(queries), CudaDevices.View(keys), CudaDevices.View(values), CudaDevices.View(output), _offsets!, mask,
-            logSumExp: logSumExp is null ? 0 : TensorMemory.Address(logSumExp));
+            logSumExp: new KernelAddress(output.device).Of(logSumExp, ScalarType.Float32, "the log-sum-exp"));
         _log.AttentionDone();
         kept = new KeptBlocks(_log, mask, heads);
         return output.MoveToOuterDisposeScope();
@@ -109,7 +109,10 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
             }
             else
             {
-                _nabla.Run(TensorMemory.Address(means.Q), TensorMemory.Address(means.K), q.HeadSize, _offsets!, threshold, window, _mask!);
+                var at = new KernelAddress(means.Q.device);
+                _nabla.Run(
+                    at.Of(means.Q, ScalarType.Float32, "Q's means"), at.Of(means.K, ScalarType.Float32, "K's means"), q.HeadSize, _offsets!, threshold,
+                    window, _mask!);
             }
 
             return _mask!;
@@ -127,6 +130,7 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
         }
 
         Release();
+        CudaDevices.RequireCountable(layout.Blocks, layout.Tokens, heads);
         _layout = layout;
         _offsets = new BlockOffsets(_device, layout.Lengths);
         _mask = new DeviceBlockMask(_device, heads, layout.Blocks);

@@ -60,7 +60,7 @@ public sealed class CudaDenseAttention : IAttention
         }
 
         using var scope = NewDisposeScope();
-        Prepare(layout);
+        Prepare(layout, (int)(q.shape[0] * q.shape[1]));
         var (queries, keys, values) = (CudaDevices.Readable(q), CudaDevices.Readable(k), CudaDevices.Readable(v));
         var output = CudaDevices.EmptyLike(values);
         _attention.Run(CudaDevices.View(queries), CudaDevices.View(keys), CudaDevices.View(values), CudaDevices.View(output), _offsets!, _mask!);
@@ -77,7 +77,7 @@ public sealed class CudaDenseAttention : IAttention
         _plain.Dispose();
     }
 
-    private void Prepare(BlockLayout layout)
+    private void Prepare(BlockLayout layout, int heads)
     {
         if (_layout == layout)
         {
@@ -86,6 +86,8 @@ public sealed class CudaDenseAttention : IAttention
 
         _offsets?.Dispose();
         _mask?.Dispose();
+        (_layout, _offsets, _mask) = (null, null, null);
+        CudaDevices.RequireCountable(layout.Blocks, layout.Tokens, heads);
         _offsets = new BlockOffsets(_device, layout.Lengths);
         _mask = DeviceBlockMask.FromHost(_device, 1, layout.Blocks, (_, _, _) => true);
         _layout = layout;

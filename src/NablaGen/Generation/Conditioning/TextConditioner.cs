@@ -8,7 +8,6 @@ namespace NablaGen.Generation.Conditioning;
 /// <param name="model">The model.</param>
 internal sealed class TextConditioner(VideoModel model) : IConditioner
 {
-    private readonly Dictionary<string, int[]> _tokens = [];
     private IPromptTokenizer? _tokenizer;
 
     /// <inheritdoc/>
@@ -24,8 +23,6 @@ internal sealed class TextConditioner(VideoModel model) : IConditioner
             {
                 clock.Cut(text, tokens.Count, tokens.Ids.Length);
             }
-
-            _tokens[text] = tokens.Ids;
         }
     }
 
@@ -34,13 +31,14 @@ internal sealed class TextConditioner(VideoModel model) : IConditioner
     {
         using var scope = NewDisposeScope();
         using var encoder = model.LoadTextEncoder(options);
+        _tokenizer ??= model.LoadTokenizer();
         var encoded = new Dictionary<string, Tensor>();
         Tensor Encode(string text)
         {
             if (!encoded.TryGetValue(text, out var context))
             {
                 using var inner = NewDisposeScope();
-                encoded[text] = context = encoder.Encode(_tokens[text]).to(CPU).MoveToOuterDisposeScope();
+                encoded[text] = context = encoder.Encode(_tokenizer.Tokenize(text).Ids).to(CPU).MoveToOuterDisposeScope();
             }
 
             return context.alias();
@@ -54,8 +52,6 @@ internal sealed class TextConditioner(VideoModel model) : IConditioner
             conditioning.Negative?.Add(Models.Conditioning.Text, Encode(request.NegativePrompt));
             clock.Done(i + 1, null);
         }
-
-        _tokens.Clear();
     }
 
     private static string[] Texts(GenerationRequest request) => request.IsGuided ? [request.Prompt, request.NegativePrompt] : [request.Prompt];

@@ -28,6 +28,9 @@ public sealed class BatchRunner(TextToVideo pipeline, string folder, BatchOption
     // A row of this run: one that failed before stops nothing.
     private bool _hasFailed;
 
+    /// <summary>Rows whose prompts are encoded at a time.</summary>
+    internal int WindowSize { get; init; } = TextToVideo.PromptWindow;
+
     /// <summary>How the rows stand, also after an exception.</summary>
     public BatchSummary Summary { get; private set; } = new(0, 0, 0, 0);
 
@@ -124,46 +127,53 @@ public sealed class BatchRunner(TextToVideo pipeline, string folder, BatchOption
     private void Make(List<BatchRow> pending, RowPlaces places, BatchManifest manifest, CancellationToken cancellation)
     {
         var toSample = pending.Where(row => places.Latents(row) is null).ToList();
-        var encoded = toSample.Count == 0 ? [] : pipeline.Prepare([.. toSample.Select(row => row.Request)], _progress, cancellation);
-        var prepared = toSample.Zip(encoded).ToDictionary(pair => pair.First.Number, pair => pair.Second);
+        if (toSample.Count > 0)
+        {
+            pipeline.CheckAll([.. toSample.Select(row => row.Request)], _progress, cancellation);
+        }
+
+        using var prompts = new PromptWindow(pipeline, _progress, WindowSize);
         using var claims = new FileClaims(folder);
         var waiting = 0;
-        try
+        while (pending.Count > 0)
         {
-            while (pending.Count > 0)
+            var left = new List<BatchRow>();
+            for (var i = 0; i < pending.Count; i++)
             {
-                var left = pending.Where(row => !TryMake(row, prepared, places, claims, manifest, cancellation)).ToList();
-                if (options.FailFast && _hasFailed)
+                var after = i + 1;
+                PreparedRequest Prepare(BatchRow row) => prompts.Take(row, pending.Skip(after).Where(other => IsToSample(other, places)), cancellation);
+
+                if (!TryMake(pending[i], Prepare, places, claims, manifest, cancellation))
                 {
-                    return;
+                    left.Add(pending[i]);
+                }
+            }
+
+            if (options.FailFast && _hasFailed)
+            {
+                return;
+            }
+
+            if (left.Count > 0)
+            {
+                // Other processes have these; a row whose process dies is taken over.
+                if (left.Count != waiting)
+                {
+                    _progress.OnWait(waiting = left.Count);
                 }
 
-                if (left.Count > 0)
-                {
-                    // Other processes have these; a row whose process dies is taken over.
-                    if (left.Count != waiting)
-                    {
-                        _progress.OnWait(waiting = left.Count);
-                    }
-
-                    cancellation.WaitHandle.WaitOne(BetweenLooks);
-                }
-
-                pending = left;
+                cancellation.WaitHandle.WaitOne(BetweenLooks);
             }
-        }
-        finally
-        {
-            foreach (var one in prepared.Values)
-            {
-                one.Dispose();
-            }
+
+            pending = left;
         }
     }
 
+    private bool IsToSample(BatchRow row, RowPlaces places) => places.Latents(row) is null && (places.Settled(row) is not { } entry || entry == _before[row.Number]);
+
     // False where another process has the row.
     private bool TryMake(
-        BatchRow row, Dictionary<int, PreparedRequest> prepared, RowPlaces places, FileClaims claims, BatchManifest manifest,
+        BatchRow row, Func<BatchRow, PreparedRequest> prepare, RowPlaces places, FileClaims claims, BatchManifest manifest,
         CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
@@ -194,12 +204,9 @@ public sealed class BatchRunner(TextToVideo pipeline, string folder, BatchOption
             {
                 name = places.Claim(row, claims);
                 var claim = new RowClaim(row, [recipe, name], claims, places, manifest);
-                Make(row with { Name = name }, prepared.GetValueOrDefault(row.Number), places.Latents(row) == name, claim, cancellation);
-            }
-
-            if (prepared.Remove(row.Number, out var done))
-            {
-                done.Dispose();
+                var hasLatents = places.Latents(row) == name;
+                using var prepared = hasLatents ? null : prepare(row);
+                Make(row with { Name = name }, prepared, hasLatents, claim, cancellation);
             }
 
             return true;

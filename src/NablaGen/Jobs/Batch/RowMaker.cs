@@ -17,7 +17,7 @@ internal sealed class RowMaker(TextToVideo pipeline, string folder, bool discard
     /// <summary>Makes the video, from saved latents where there are any.</summary>
     /// <param name="row">The row, under the name it gets.</param>
     /// <param name="hasLatents">Whether its latents are saved.</param>
-    /// <param name="prepared">Its encoded prompt; null where it is still to be encoded.</param>
+    /// <param name="prepared">Its encoded prompt; null where it has latents.</param>
     /// <param name="progress">Is told how it goes.</param>
     /// <param name="cancellation">Stops the work.</param>
     /// <returns>The line for the manifest.</returns>
@@ -34,9 +34,9 @@ internal sealed class RowMaker(TextToVideo pipeline, string folder, bool discard
 
         var video = Path.Combine(folder, row.FileName);
         var latents = LatentFile.PathBeside(video);
-        _result = hasLatents ? pipeline.DecodeLatents(latents, video, progress, cancellation)
-            : prepared is null ? pipeline.Generate(row.Request, video, latents, progress, cancellation: cancellation)
-            : pipeline.Generate(prepared, video, latents, progress, cancellation: cancellation);
+        _result = hasLatents
+            ? pipeline.DecodeLatents(latents, video, progress, cancellation)
+            : pipeline.Generate(prepared!, video, latents, progress, cancellation: cancellation);
         return Entry(row, RowState.Done) with
         {
             Video = row.FileName,

@@ -18,6 +18,7 @@ internal sealed class RowPlaces
     private readonly bool _verifies;
     private readonly Dictionary<int, string> _keys = [];
     private readonly Dictionary<string, List<BatchRow>> _alike = [];
+    private readonly Dictionary<int, int> _placeAmongAlike = [];
 
     // Names from elsewhere in the list, and which row counts them as its own.
     private readonly Dictionary<string, int> _adopted = [];
@@ -38,12 +39,13 @@ internal sealed class RowPlaces
                 _alike[key] = alike = [];
             }
 
+            _placeAmongAlike[row.Number] = alike.Count;
             alike.Add(row);
         }
     }
 
     /// <summary>What a process claims that makes a row: the recipe, and which of the rows that have it.</summary>
-    public string ClaimOf(BatchRow row) => $"recipe-{_keys[row.Number]}-{_alike[_keys[row.Number]].IndexOf(row)}";
+    public string ClaimOf(BatchRow row) => $"recipe-{_keys[row.Number]}-{_placeAmongAlike[row.Number]}";
 
     /// <summary>What the manifest says of a row, where that still holds: a failure, or a video that is there; null where it is to be made.</summary>
     public ManifestEntry? Settled(BatchRow row)

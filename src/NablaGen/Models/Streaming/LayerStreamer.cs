@@ -133,7 +133,15 @@ public sealed class LayerStreamer<TLayer> : ILayerSource<TLayer>
         public Slot(ModuleOptions options, Func<ModuleOptions, TLayer> make, TLayer shape)
         {
             Pool = ParameterPool.For(shape, options.Device);
-            Layer = make(options with { Pool = Pool });
+            try
+            {
+                Layer = make(options with { Pool = Pool });
+            }
+            catch
+            {
+                Pool.Dispose();
+                throw;
+            }
         }
 
         public ParameterPool Pool { get; }

@@ -1,4 +1,5 @@
 using System.Text;
+using NablaGen.Attention;
 using NablaGen.Files;
 using NablaGen.Models.Wan.Dit;
 using NablaGen.Models.Wan.Text;
@@ -12,6 +13,12 @@ namespace NablaGen.Models.Wan;
 /// </summary>
 public static class ModelConfigs
 {
+    // Each doubles the pixels of a side.
+    private const int MostLevels = 8;
+
+    // Each becomes a module, whose weights are looked for afterwards.
+    private const int MostLayers = 1000;
+
     /// <summary>A transformer's, as in <c>config.json</c> (WanModel, wan/modules/model.py).</summary>
     /// <param name="json">The JSON text.</param>
     /// <param name="path">The file it is from, for messages.</param>
@@ -40,6 +47,29 @@ public static class ModelConfigs
     {
         using var document = JsonFile.Parse(Encoding.UTF8.GetBytes(json), path);
         return Vae(new JsonFields(document.RootElement, path));
+    }
+
+    /// <summary>
+    /// The self-attention that a fine-tune was made with, as the reference keeps it in <c>config.json</c> (<c>sparse_algo</c>, in
+    /// its own syntax); null where there is none.
+    /// </summary>
+    /// <exception cref="NablaGenException">It is not an expression, or names a file.</exception>
+    internal static string? SparseAttention(JsonFields fields)
+    {
+        const string Key = "sparse_algo";
+        if (fields.StringOrNull(Key) is not { Length: > 0 } text)
+        {
+            return null;
+        }
+
+        try
+        {
+            return AttentionExpression.Parse(text).ToString();
+        }
+        catch (InvalidRequestException)
+        {
+            throw fields.Error(Key, "dense, nabla-<threshold>, sta-<t>-<h>-<w> or nabla-<threshold>_sta-<t>-<h>-<w>", Line.Key(text));
+        }
     }
 
     internal static DitConfig Dit(JsonFields fields)
@@ -73,7 +103,7 @@ public static class ModelConfigs
             TextDim = fields.Int("text_dim", 4096),
             OutDim = fields.Int("out_dim", 16),
             NumHeads = fields.Int("num_heads"),
-            NumLayers = fields.Int("num_layers"),
+            NumLayers = fields.Int("num_layers", max: MostLayers),
             QkNorm = fields.Bool("qk_norm", true),
             CrossAttnNorm = fields.Bool("cross_attn_norm", true),
             Eps = fields.Double("eps", 1e-6),
@@ -111,7 +141,7 @@ public static class ModelConfigs
             DimAttn = fields.Int("dim_attn", xxl.DimAttn),
             DimFfn = fields.Int("dim_ffn", xxl.DimFfn),
             NumHeads = fields.Int("num_heads", xxl.NumHeads),
-            NumLayers = fields.Int("num_layers", xxl.NumLayers),
+            NumLayers = fields.Int("num_layers", xxl.NumLayers, max: MostLayers),
             NumBuckets = fields.Int("num_buckets", xxl.NumBuckets, min: 4),
             SharedPos = fields.Bool("shared_pos", xxl.SharedPos),
         };
@@ -132,14 +162,14 @@ public static class ModelConfigs
             Dim = fields.Int("dim", wan.Dim),
             ZDim = fields.Int("z_dim", wan.ZDim),
             DimMult = fields.Ints("dim_mult") ?? wan.DimMult,
-            NumResBlocks = fields.Int("num_res_blocks", wan.NumResBlocks),
+            NumResBlocks = fields.Int("num_res_blocks", wan.NumResBlocks, max: MostLayers),
             TemporalDownsample = fields.Bools("temperal_downsample") ?? wan.TemporalDownsample,
             LatentsMean = fields.Floats("latents_mean") ?? wan.LatentsMean,
             LatentsStd = fields.Floats("latents_std") ?? wan.LatentsStd,
         };
-        if (config.DimMult.Count == 0)
+        if (config.DimMult.Count is 0 or > MostLevels)
         {
-            throw fields.Error("dim_mult", "at least one level", "none");
+            throw fields.Error("dim_mult", $"1 to {MostLevels} levels", config.DimMult.Count == 0 ? "none" : $"{config.DimMult.Count}");
         }
 
         if (config.TemporalDownsample.Count != config.DimMult.Count - 1)

@@ -1,4 +1,6 @@
 using NablaGen.Attention;
+using NablaGen.Attention.Cuda;
+using NablaGen.Cuda.Attention;
 using NablaGen.Models.Wan.Dit;
 using NablaGen.Models.Wan.Dit.Ops;
 using NablaGen.Models.Wan.Text;
@@ -59,7 +61,10 @@ public static class WanMemory
         // The tokens' angles and order; noise, latents and what the solver keeps of earlier steps.
         var once = tokens * (4 * dit.HeadDim + 16) + 10 * 4 * latents.Aggregate(1L, (product, side) => product * side);
         var blocks = latents[1] / dit.PatchSize.Time * Tiles(latents[2] / dit.PatchSize.Height) * Tiles(latents[3] / dit.PatchSize.Width);
-        var masks = attention.IsDense ? 0 : 8 * dit.NumHeads * blocks * blocks;
+        // Masks with their scores; dense attention has a plan of entries alone (4 bytes a key block and group of query blocks).
+        var masks = !attention.IsDense ? 8 * dit.NumHeads * blocks * blocks
+            : device == DeviceType.CUDA && tokens >= CudaDenseAttention.FewestTokens ? BlockAttention.PlanBytes(dit.NumHeads, blocks)
+            : 0;
         return batch * (tokens * atToken + masks) + once;
     }
 

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using NablaGen.Attention;
 using NablaGen.Files;
 using NablaGen.Models.Streaming;
@@ -26,6 +27,9 @@ public sealed class WanVideoModel : VideoModel
     /// <summary>The transformer's configuration in a folder of the official layout.</summary>
     public const string ConfigFile = OfficialLayout.ConfigFile;
 
+    // So few are built at once: what they lack is then told tensor by tensor.
+    private const int CheapLayers = 64;
+
     private readonly WanFiles _files;
     private readonly bool _isOnDisk;
 
@@ -33,13 +37,17 @@ public sealed class WanVideoModel : VideoModel
     {
         Path = path;
         (_files, _isOnDisk) = (files, true);
+        var defaults = WanDefaults.Values;
         using (var config = JsonFile.Read(files.Config))
         {
-            DitConfig = ModelConfigs.Dit(new JsonFields(config.RootElement, files.Config));
+            var fields = new JsonFields(config.RootElement, files.Config);
+            DitConfig = ModelConfigs.Dit(fields);
+            SparseAttention = ModelConfigs.SparseAttention(fields);
+            defaults = SparseAttention is { } attention ? defaults.With(("attention", attention)) : defaults;
         }
 
         var own = IOPath.Combine(path, NablaGenJson.FileName);
-        var json = File.Exists(own) ? NablaGenJson.Open(own) : new NablaGenJson();
+        var json = File.Exists(own) ? NablaGenJson.Open(own, defaults) : new NablaGenJson { Defaults = defaults };
         Name = json.Name ?? IOPath.GetFileName(IOPath.TrimEndingDirectorySeparator(IOPath.GetFullPath(path)));
         TextEncoderConfig = json.TextEncoder;
         VaeConfig = json.Vae;
@@ -94,8 +102,12 @@ public sealed class WanVideoModel : VideoModel
     /// <inheritdoc/>
     public override LatentTraits Latents => VaeConfig.Traits;
 
+    /// <summary>The self-attention that <c>config.json</c> names (<c>sparse_algo</c>): the default, unless <c>nablagen.json</c> has another; null for none.</summary>
+    public string? SparseAttention { get; }
+
     /// <inheritdoc/>
-    public override string Summary => $"{DitConfig.NumLayers} layers, width {DitConfig.Dim}, {DitConfig.NumHeads} heads";
+    public override string Summary => $"{DitConfig.NumLayers} layers, width {DitConfig.Dim}, {DitConfig.NumHeads} heads"
+        + (SparseAttention is { } attention ? $", made with attention {attention}" : "");
 
     /// <inheritdoc/>
     public override IReadOnlyList<(string File, long Parameters)> Parts => [(DitPath, Count(DitShapes)), (TextEncoderPath, Count(TextEncoderShapes))];
@@ -146,14 +158,15 @@ public sealed class WanVideoModel : VideoModel
     public ITensorSource OpenVae() => _files.Vae.Open();
 
     /// <inheritdoc/>
-    public override void Check() => Check(DitShapes, TextEncoderShapes, VaeShapes);
+    public override void Check() => Check(() => DitShapes, () => TextEncoderShapes, () => VaeShapes);
 
     internal void Check(
-        IReadOnlyDictionary<string, long[]> dit, IReadOnlyDictionary<string, long[]> textEncoder, IReadOnlyDictionary<string, long[]> vae)
+        Func<IReadOnlyDictionary<string, long[]>> dit, Func<IReadOnlyDictionary<string, long[]>> textEncoder,
+        Func<IReadOnlyDictionary<string, long[]>> vae)
     {
-        Check(_files.Transformer, dit);
-        Check(_files.TextEncoder, textEncoder);
-        Check(_files.Vae, vae);
+        Check(_files.Transformer, dit, ConfigPath, ("num_layers", DitConfig.NumLayers));
+        Check(_files.TextEncoder, textEncoder, SizesPath, ("text_encoder.num_layers", TextEncoderConfig.NumLayers));
+        CheckVae(vae);
         if (!File.Exists(TokenizerPath))
         {
             throw new NablaGenException($"{TokenizerPath}: no such file: expected the tokenizer's SentencePiece model.");
@@ -161,7 +174,7 @@ public sealed class WanVideoModel : VideoModel
     }
 
     /// <inheritdoc/>
-    public override void CheckVae() => Check(_files.Vae, VaeShapes);
+    public override void CheckVae() => CheckVae(() => VaeShapes);
 
     /// <inheritdoc/>
     public override string ComputeHash(CancellationToken cancellation = default)
@@ -215,15 +228,18 @@ public sealed class WanVideoModel : VideoModel
         // The checkpoint as a whole is checked before a plan is made.
         using var source = OpenTransformer();
         var layers = WanLayers.Stream(DitConfig, options, placement, (number, layer) => CheckpointLoader.Copy(source.Under(WanModel.LayerPrefix(number)), layer));
-        var model = new WanModel(DitConfig, options, layers);
+        WanModel? model = null;
         try
         {
+            model = new WanModel(DitConfig, options, layers);
             CheckpointLoader.Copy(source, model);
             return model;
         }
         catch
         {
-            model.Dispose();
+            // Nothing stays pinned. The model frees the layers where there is one.
+            model?.Dispose();
+            layers.Dispose();
             throw;
         }
     }
@@ -231,10 +247,44 @@ public sealed class WanVideoModel : VideoModel
     /// <inheritdoc/>
     public override string AttentionOutputKey(int layer) => WanModel.LayerPrefix(layer) + "self_attn.o.weight";
 
-    private static void Check(WeightFile file, IReadOnlyDictionary<string, long[]> shapes)
+    // The file that says the sizes of text encoder and VAE.
+    private string SizesPath => IOPath.Combine(Path, NablaGenJson.FileName);
+
+    private void CheckVae(Func<IReadOnlyDictionary<string, long[]>> shapes) => Check(
+        _files.Vae, shapes, SizesPath, ("vae.num_res_blocks", VaeConfig.NumResBlocks), ("vae.dim_mult", VaeConfig.DimMult.Count));
+
+    // Counts are compared with the file's header before anything of that many parts is built: a line of JSON may ask for two billion layers.
+    private void Check(
+        WeightFile file, Func<IReadOnlyDictionary<string, long[]>> shapes, string config, params ReadOnlySpan<(string Key, int Count)> counts)
     {
         using var source = file.Open();
-        CheckpointLoader.Check(source, shapes);
+        foreach (var (key, count) in counts)
+        {
+            if (count > Math.Max(source.Entries.Count, CheapLayers))
+            {
+                throw new NablaGenException($"{config}: \"{key}\" is {count}, and {source.Path} has {source.Entries.Count} tensors in all: "
+                    + "expected the sizes of these weights.");
+            }
+        }
+
+        CheckpointLoader.Check(source, Built(shapes, config));
+        if (_isOnDisk)
+        {
+            ZeroRun.Check(source.Files);
+        }
+    }
+
+    // Sizes may be so large that libtorch cannot count a tensor's elements.
+    private static IReadOnlyDictionary<string, long[]> Built(Func<IReadOnlyDictionary<string, long[]>> shapes, string config)
+    {
+        try
+        {
+            return shapes();
+        }
+        catch (Exception e) when (e is ExternalException or OverflowException or ArgumentException)
+        {
+            throw new NablaGenException(Line.Of($"{config}: no model can have these sizes: {e.Message.Split('\n')[0]}"), e);
+        }
     }
 
     private static T Load<T>(WeightFile file, T module)

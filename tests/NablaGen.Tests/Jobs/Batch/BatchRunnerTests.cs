@@ -46,6 +46,22 @@ public sealed class BatchRunnerTests : IClassFixture<GoldenModelFixture>, IDispo
     }
 
     [Fact]
+    public void Prompts_are_encoded_some_rows_ahead()
+    {
+        var rows = Rows(1, "a", "b", "c", "d", "e");
+        var runner = new BatchRunner(_pipeline, _folder.Path, new BatchOptions(), _log) { WindowSize = 2 };
+        Assert.Equal(5, runner.Run(rows).Made);
+        Assert.Equal((3, 5), (_log.Stages.Count(stage => stage == GenerationStage.EncodeText), _log.Encoded));
+
+        // As if all had been encoded at once.
+        var windowed = rows.Select(row => File.ReadAllBytes(_folder[row.Name + ".png"])).ToList();
+        rows.ToList().ForEach(row => File.Delete(_folder[row.Name + ".png"]));
+        rows.ToList().ForEach(row => File.Delete(_folder[row.Name + ".latents.safetensors"]));
+        Run(rows);
+        Assert.Equal(windowed, rows.Select(row => File.ReadAllBytes(_folder[row.Name + ".png"])));
+    }
+
+    [Fact]
     public void Another_option_makes_new_names_and_a_changed_video_is_made_again()
     {
         Run("a", "b", "c");

@@ -68,6 +68,26 @@ public class LayerStreamerTests
             log);
     }
 
+    [Theory]
+    [InlineData(3)] // a layer on the host
+    [InlineData(7)] // the second slot
+    public void A_constructor_that_throws_leaves_nothing_in_memory(int failing)
+    {
+        using var scope = NewDisposeScope();
+        var pools = new List<ParameterPool>();
+        var made = 0;
+        WanLayer Make(ModuleOptions options)
+        {
+            pools.AddRange(options.Pool is { } pool ? [pool] : []);
+            return made++ == failing ? throw new InvalidOperationException("full") : new WanLayer(Config, options);
+        }
+
+        Assert.Throws<InvalidOperationException>(() => new LayerStreamer<WanLayer>(
+            5, ModuleOptions.Cpu, new LayerPlacement(0, 2), Make, (_, _) => { }, (slots, hosts) => new PlainUploads(slots, hosts, [])));
+        Assert.Equal(failing, pools.Count);
+        Assert.All(pools, pool => Assert.ThrowsAny<Exception>(() => pool.Take([1], ScalarType.Float32)));
+    }
+
     [Fact]
     public void Blocks_that_stay_are_spread_and_need_no_copies()
     {

@@ -29,8 +29,9 @@ internal static class NormSiluOp
             return;
         }
 
+        var at = new KernelAddress(x.device);
         ElementType? type = x.dtype == ScalarType.Float32 ? null : CudaDevices.ElementType(x.dtype);
         new RmsNormSilu(CudaDevices.Open(x.device))
-            .Run(TensorMemory.Address(x), TensorMemory.Address(y), type, rows, columns, TensorMemory.Address(gamma), silu);
+            .Run(at.Of(x, x.dtype, "x"), at.Of(y, x.dtype, "y"), type, rows, columns, at.Of(gamma, ScalarType.Float32, "gamma"), silu);
     }
 }

@@ -12,6 +12,7 @@ namespace NablaGen.Models.Wan.Dit.Ops;
 /// <summary>The ops as our fused kernels (docs/kernels.md): float32 residual stream, 16-bit branches.</summary>
 public sealed class CudaDitOps : IDitOps
 {
+    private readonly KernelAddress _at;
     private readonly ScalarType _dtype;
     private readonly ElementType _type;
     private readonly LayerNormModulate _layerNorm;
@@ -31,7 +32,7 @@ public sealed class CudaDitOps : IDitOps
     public CudaDitOps(Device device, ScalarType dtype, BlockLayout layout, int textLength)
     {
         var cuda = CudaDevices.Open(device);
-        (_dtype, _type) = (dtype, CudaDevices.ElementType(dtype));
+        (_at, _dtype, _type) = (new KernelAddress(device), dtype, CudaDevices.ElementType(dtype));
         _layerNorm = new LayerNormModulate(cuda);
         _rmsNorm = new RmsNormRope(cuda);
         _gate = new GateResidual(cuda);
@@ -50,9 +51,10 @@ public sealed class CudaDitOps : IDitOps
     public Tensor Modulate(WanLayerNorm norm, Tensor x, Tensor shift, Tensor scale)
     {
         var y = empty(x.shape, _dtype, x.device);
+        var stride = scale.stride(0);
         _layerNorm.Run(
-            Address(x), Address(y), _type, Rows(x), Columns(x), (float)norm.Eps, scale: Address(scale), shift: Address(shift),
-            rowsPerBatch: (int)x.shape[1], modulationStride: scale.stride(0));
+            Stream(x), Branch(y), _type, Rows(x), Columns(x), (float)norm.Eps, scale: Modulation(scale, stride), shift: Modulation(shift, stride),
+            rowsPerBatch: (int)x.shape[1], modulationStride: stride);
         return y;
     }
 
@@ -60,7 +62,7 @@ public sealed class CudaDitOps : IDitOps
     public Tensor Normalize(WanLayerNorm norm, Tensor x)
     {
         var y = empty(x.shape, _dtype, x.device);
-        _layerNorm.Run(Address(x), Address(y), _type, Rows(x), Columns(x), (float)norm.Eps, Address(norm.Weight), Address(norm.Bias));
+        _layerNorm.Run(Stream(x), Branch(y), _type, Rows(x), Columns(x), (float)norm.Eps, Weight(norm.Weight), Weight(norm.Bias));
         return y;
     }
 
@@ -84,16 +86,16 @@ public sealed class CudaDitOps : IDitOps
 
         var offsets = x.shape[1] == _offsets.Tokens ? _offsets : _contextOffsets;
         _rmsNorm.Run(
-            Address(x), Address(x), _type, (int)x.shape[0], heads, Columns(x) / heads, offsets, Address(norm.Weight), roundProduct: false,
-            Address(rope?.Table), (float)norm.Eps, Address(means));
+            Branch(x), Branch(x), _type, (int)x.shape[0], heads, Columns(x) / heads, offsets, Weight(norm.Weight), roundProduct: false,
+            _at.Of(rope?.Table, ScalarType.Float32, "the angles"), (float)norm.Eps, _at.Of(means, ScalarType.Float32, "the means"));
         return x.unflatten(2, [heads, -1]).transpose(1, 2).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>
     public Tensor AddGated(Tensor x, Tensor y, Tensor? gate)
     {
-        _gate.Run(
-            Address(x), Address(y), _type, Rows(x), Columns(x), Address(gate), (int)x.shape[1], gate?.stride(0) ?? 0);
+        var stride = gate?.stride(0) ?? 0;
+        _gate.Run(Stream(x), Branch(y), _type, Rows(x), Columns(x), Modulation(gate, stride), (int)x.shape[1], stride);
         return x.alias();
     }
 
@@ -101,9 +103,10 @@ public sealed class CudaDitOps : IDitOps
     public (Tensor X, Tensor Normalized) AddGatedAndNormalize(
         Tensor x, Tensor y, Tensor? gate, WanLayerNorm norm, Tensor? shift = null, Tensor? scale = null)
     {
+        var stride = (gate ?? scale)?.stride(0) ?? 0;
         _gateNorm.Run(
-            Address(x), Address(y), Address(y), _type, Rows(x), Columns(x), (float)norm.Eps, Address(gate), Address(norm.Weight), Address(norm.Bias),
-            Address(scale), Address(shift), (int)x.shape[1], (gate ?? scale)?.stride(0) ?? 0);
+            Stream(x), Branch(y), Branch(y), _type, Rows(x), Columns(x), (float)norm.Eps, Modulation(gate, stride), Weight(norm.Weight), Weight(norm.Bias),
+            Modulation(scale, stride), Modulation(shift, stride), (int)x.shape[1], stride);
         return (x.alias(), y.alias());
     }
 
@@ -112,14 +115,13 @@ public sealed class CudaDitOps : IDitOps
     {
         using var scope = NewDisposeScope();
         var y = empty([x.shape[0], x.shape[1], layer.Matrix.Outputs], _dtype, x.device);
-        if (_linearGelu is not null && layer is { Matrix: DenseMatrix matrix, Bias: not null })
-        {
-            _linearGelu.Run(Address(x), Address(matrix.Weight), Address(layer.Bias), Address(y), _type, Rows(x), Columns(x), Columns(y));
-        }
-        else
+        var isDone = _linearGelu is not null && layer is { Matrix: DenseMatrix matrix, Bias: not null }
+            && _linearGelu.TryRun(
+                Branch(x), Matrix(matrix.Weight, "the matrix"), Matrix(layer.Bias, "the bias"), Branch(y), _type, Rows(x), Columns(x), Columns(y));
+        if (!isDone)
         {
             var sums = layer.forward(x);
-            _gelu.Run(Address(sums), Address(y), _type, sums.NumberOfElements);
+            _gelu.Run(Branch(sums), Branch(y), _type, sums.NumberOfElements);
         }
 
         return y.MoveToOuterDisposeScope();
@@ -133,7 +135,15 @@ public sealed class CudaDitOps : IDitOps
         _contextOffsets.Dispose();
     }
 
-    private static nint Address(Tensor? tensor) => tensor is null ? 0 : TensorMemory.Address(tensor);
+    private nint Stream(Tensor x) => _at.Of(x, ScalarType.Float32, "the residual stream");
+
+    private nint Branch(Tensor x) => _at.Of(x, _dtype, "a branch");
+
+    private nint Matrix(Tensor? x, string name) => _at.Of(x, _dtype, name);
+
+    private nint Weight(Tensor? x) => _at.Of(x, ScalarType.Float32, "a norm's weight");
+
+    private nint Modulation(Tensor? x, long stride) => _at.OfRows(x, ScalarType.Float32, stride, "a modulation");
 
     private static int Rows(Tensor x) => checked((int)(x.shape[0] * x.shape[1]));
 

@@ -1,4 +1,5 @@
 using Google.Protobuf;
+using NablaGen.Files;
 
 namespace NablaGen.Models.Wan.Text.Tokenizer;
 
@@ -45,7 +46,7 @@ internal sealed class SentencePieceModel
         }
         catch (InvalidProtocolBufferException e)
         {
-            throw new NablaGenException(Unfit("it is not a protocol buffer"), e);
+            throw Unfit("it is not a protocol buffer", e);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -53,11 +54,11 @@ internal sealed class SentencePieceModel
         }
 
         // The trainer's and the normaliser's settings come after the pieces.
-        return model._pieces.Count > 0 && model._hasTrainer && model._normalizer is not null ? model : throw new NablaGenException(Unfit("it ends early"));
+        return model._pieces.Count > 0 && model._hasTrainer && model._normalizer is not null ? model : throw Unfit("it ends early");
 
-        string Unfit(string why) => model._pieces.Count == 0
-            ? $"{path}: not a SentencePiece model ({why})."
-            : $"{path}: a SentencePiece model that is truncated or damaged after {model._pieces.Count} pieces ({why}).";
+        NablaGenException Unfit(string why, Exception? inner = null) => model._pieces.Count == 0
+            ? FileKind.Error(path, "a SentencePiece model", $"{path}: not a SentencePiece model ({why}).", inner)
+            : new NablaGenException($"{path}: a SentencePiece model that is truncated or damaged after {model._pieces.Count} pieces ({why}).", inner);
     }
 
     /// <summary>The id of a piece, or -1.</summary>
