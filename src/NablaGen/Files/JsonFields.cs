@@ -52,6 +52,9 @@ internal sealed class JsonFields
         : value.ValueKind == JsonValueKind.String ? value.GetString()
         : throw Wrong(name, "a string", value);
 
+    /// <summary>Whether a field is there and null, as Python's libraries write what has no value.</summary>
+    public bool IsNull(string name) => Take(name) is { ValueKind: JsonValueKind.Null };
+
     /// <summary>A list of whole numbers from <paramref name="min"/>; null if it isn't there.</summary>
     public int[]? Ints(string name, int min = 1) => List<int>(
         name,

@@ -1,4 +1,5 @@
 using System.Text;
+using NablaGen.Attention;
 using NablaGen.Files;
 using NablaGen.Models.Wan.Dit;
 using NablaGen.Models.Wan.Text;
@@ -77,6 +78,7 @@ public static class ModelConfigs
             QkNorm = fields.Bool("qk_norm", true),
             CrossAttnNorm = fields.Bool("cross_attn_norm", true),
             Eps = fields.Double("eps", 1e-6),
+            SparseAlgorithm = Sparse(fields),
         };
         if (config.Dim % config.NumHeads != 0)
         {
@@ -99,6 +101,24 @@ public static class ModelConfigs
         }
 
         return config.Eps > 0 ? config : throw fields.Error("eps", "a number above 0", $"{config.Eps}");
+    }
+
+    // Checked now, so that the file that says it is named.
+    private static string? Sparse(JsonFields fields)
+    {
+        if (fields.IsNull("sparse_algo") || fields.String("sparse_algo") is not { Length: > 0 } expression)
+        {
+            return null;
+        }
+
+        try
+        {
+            return AttentionExpression.Parse(expression).ToString();
+        }
+        catch (NablaGenException)
+        {
+            throw fields.Error("sparse_algo", "an attention expression such as \"nabla-0.7_sta-11-24-24\"", Line.Key(expression));
+        }
     }
 
     internal static TextEncoderConfig TextEncoder(JsonFields fields)
@@ -124,12 +144,13 @@ public static class ModelConfigs
         return config.NumBuckets % 2 == 0 ? config : throw fields.Error("num_buckets", "an even number", $"{config.NumBuckets}");
     }
 
-    internal static VaeConfig Vae(JsonFields fields)
+    // Another program may call the first level's channels otherwise.
+    internal static VaeConfig Vae(JsonFields fields, string widthKey = "dim")
     {
         var wan = VaeConfig.Wan21;
         var config = new VaeConfig
         {
-            Dim = fields.Int("dim", wan.Dim),
+            Dim = fields.Int(widthKey, wan.Dim),
             ZDim = fields.Int("z_dim", wan.ZDim),
             DimMult = fields.Ints("dim_mult") ?? wan.DimMult,
             NumResBlocks = fields.Int("num_res_blocks", wan.NumResBlocks),

@@ -29,6 +29,14 @@ public sealed record NablaGenJson
     /// <summary>What a generation uses where the user says nothing (<c>defaults</c>).</summary>
     public ModelDefaults Defaults { get; init; } = WanDefaults.Values;
 
+    // What the file itself says under defaults; no part of what the record is.
+    private ModelDefaults? SaidDefaults { get; init; }
+
+    /// <summary>The defaults of a model: what its file says over those of its family.</summary>
+    /// <param name="json">The file; null for none.</param>
+    /// <param name="family">The family's.</param>
+    internal static ModelDefaults DefaultsOf(NablaGenJson? json, ModelDefaults family) => json?.SaidDefaults?.Over(family) ?? family;
+
     /// <summary>Reads a file.</summary>
     /// <exception cref="NablaGenException">It can't be read, is not JSON, has an unknown key or a wrong value.</exception>
     public static NablaGenJson Open(string path)
@@ -50,7 +58,8 @@ public sealed record NablaGenJson
 
         if (fields.Object("defaults") is { } defaults)
         {
-            json = json with { Defaults = new ModelDefaults(defaults.TakeAll(), path).Over(WanDefaults.Values) };
+            var said = new ModelDefaults(defaults.TakeAll(), path);
+            json = json with { Defaults = said.Over(WanDefaults.Values), SaidDefaults = said };
         }
 
         fields.RefuseOthers();
