@@ -57,9 +57,8 @@ internal sealed class JsonFields
         : value.ValueKind == JsonValueKind.String ? value.GetString()
         : throw Wrong(name, "a string", value);
 
-    /// <summary>A string; null where it is null or isn't there.</summary>
-    public string? StringOrNull(string name) =>
-        _fields.TryGetValue(name, out var value) && value.ValueKind == JsonValueKind.Null && _taken.Add(name) ? null : String(name);
+    /// <summary>Whether a field is there and null, as Python's libraries write what has no value.</summary>
+    public bool IsNull(string name) => Take(name) is { ValueKind: JsonValueKind.Null };
 
     /// <summary>A list of whole numbers from <paramref name="min"/> to a thousand or so; null if it isn't there.</summary>
     public int[]? Ints(string name, int min = 1) => List<int>(

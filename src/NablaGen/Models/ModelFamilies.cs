@@ -9,9 +9,11 @@ public static class ModelFamilies
     public static IReadOnlyList<ModelFamily> All { get; } = [new WanFamily()];
 
     /// <summary>Opens a model by the family that recognizes it.</summary>
+    /// <param name="path">A folder or a file.</param>
+    /// <param name="pieces">Files that take the place of the model's own; null for none.</param>
     /// <exception cref="NablaGenException">There is no such folder, or its model is incomplete.</exception>
-    public static VideoModel Open(string path) =>
+    public static VideoModel Open(string path, ModelPieces? pieces = null) =>
         !Path.Exists(path)
             ? throw new NablaGenException($"{path}: no such model folder.")
-            : (All.FirstOrDefault(family => family.Recognizes(path)) ?? All[0]).Open(path);
+            : (All.FirstOrDefault(family => family.Recognizes(path)) ?? All[0]).Open(path, pieces ?? ModelPieces.None);
 }

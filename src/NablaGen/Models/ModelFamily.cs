@@ -9,7 +9,9 @@ public abstract class ModelFamily
     /// <summary>Whether a path looks like one of its models, complete or not; looks at file names only.</summary>
     public abstract bool Recognizes(string path);
 
-    /// <summary>Finds the pieces of a model and reads its configuration; no weights are opened.</summary>
+    /// <summary>Finds the pieces of a model and reads its configuration; of weights, headers at most are opened.</summary>
+    /// <param name="path">A folder or a file.</param>
+    /// <param name="pieces">Files that take the place of the model's own.</param>
     /// <exception cref="NablaGenException">Pieces are missing (one line names each and where it belongs), or the configuration is wrong.</exception>
-    public abstract VideoModel Open(string path);
+    public abstract VideoModel Open(string path, ModelPieces pieces);
 }

@@ -35,9 +35,13 @@ public abstract class VideoModel
     public abstract string Summary { get; }
 
     /// <summary>Finds the pieces of a model and reads its configuration; no weights are opened.</summary>
-    /// <param name="path">A folder in a layout that some family knows.</param>
+    /// <param name="path">A folder in a layout that some family knows, or a transformer's file.</param>
+    /// <param name="pieces">Files that take the place of the model's own; null for none.</param>
     /// <exception cref="NablaGenException">There is no model, pieces are missing, or the configuration is wrong.</exception>
-    public static VideoModel Open(string path) => ModelFamilies.Open(path);
+    public static VideoModel Open(string path, ModelPieces? pieces = null) => ModelFamilies.Open(path, pieces);
+
+    /// <summary>Which files were chosen that nobody named, each in a few words.</summary>
+    public virtual IReadOnlyList<string> Choices => [];
 
     /// <summary>A short name for the weights, for a video's recipe: see <see cref="ModelHash"/>.</summary>
     /// <param name="cancellation">Stops the reading.</param>

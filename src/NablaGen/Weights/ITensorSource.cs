@@ -1,3 +1,4 @@
+using System.Collections.ObjectModel;
 using static TorchSharp.torch;
 
 namespace NablaGen.Weights;
@@ -13,6 +14,9 @@ public interface ITensorSource : IDisposable
 
     /// <summary>Every file the tensors lie in, in a fixed order, the index of a sharded checkpoint first.</summary>
     IReadOnlyList<string> Files { get; }
+
+    /// <summary>The notes that a file carries beside its tensors; empty where its form has none.</summary>
+    IReadOnlyDictionary<string, string> Metadata => ReadOnlyDictionary<string, string>.Empty;
 
     /// <summary>All tensors by key.</summary>
     IReadOnlyDictionary<string, TensorEntry> Entries { get; }
@@ -37,10 +41,14 @@ public interface ITensorSource : IDisposable
 
 /// <summary>Where and how one tensor is stored.</summary>
 /// <param name="Name">Its key.</param>
-/// <param name="Type">Its element type.</param>
+/// <param name="Type">The element type that a read gives; a quantised tensor is read as F32.</param>
 /// <param name="Shape">Its sizes, outermost first; empty for a scalar. Stored row-major.</param>
 /// <param name="Offset">
 /// Its first byte, counted from the start of the file for safetensors, from the start of its storage for <c>.pth</c>.
 /// </param>
-/// <param name="ByteCount">Its bytes: the product of the shape times the type's size.</param>
-public sealed record TensorEntry(string Name, StoredType Type, long[] Shape, long Offset, long ByteCount);
+/// <param name="ByteCount">Its bytes in the file: the product of the shape times the type's size, fewer where it is quantised.</param>
+public sealed record TensorEntry(string Name, StoredType Type, long[] Shape, long Offset, long ByteCount)
+{
+    /// <summary>How its elements are stored, in words: the type's name, or that of a quantised form such as <c>Q4_K</c>.</summary>
+    public string Format { get; init; } = Type.ToString();
+}

@@ -37,6 +37,9 @@ public sealed class MergedSource : ITensorSource
     public IReadOnlyList<string> Files => [.. _sources.SelectMany(source => source.Files)];
 
     /// <inheritdoc/>
+    public IReadOnlyDictionary<string, string> Metadata => _sources[0].Metadata;
+
+    /// <inheritdoc/>
     public IReadOnlyDictionary<string, TensorEntry> Entries => _entries;
 
     /// <inheritdoc/>

@@ -22,11 +22,12 @@ internal sealed class PickleDict
 /// <param name="bytes">The pickle.</param>
 /// <param name="call">Gives the value of calling a global with arguments.</param>
 /// <param name="persistent">Gives the value of a persistent id.</param>
+/// <param name="start">Where in the bytes it begins.</param>
 /// <remarks>
 /// Values are null, bool, long, double, string, List&lt;object?&gt; (lists and tuples alike), <see cref="PickleDict"/>,
 /// <see cref="PickleGlobal"/>, and what the two functions return. Anything else, and any fault, is a FormatException.
 /// </remarks>
-internal sealed class PickleReader(byte[] bytes, Func<PickleGlobal, List<object?>, object?> call, Func<object?, object?> persistent)
+internal sealed class PickleReader(byte[] bytes, Func<PickleGlobal, List<object?>, object?> call, Func<object?, object?> persistent, int start = 0)
 {
     // A tensor takes about thirty; no model has so many tensors.
     private const int MostValues = 2_000_000;
@@ -35,8 +36,11 @@ internal sealed class PickleReader(byte[] bytes, Func<PickleGlobal, List<object?
 
     private readonly Stack<object?> _stack = new();
     private readonly Dictionary<long, object?> _memo = [];
-    private int _position;
+    private int _position = start;
     private int _values;
+
+    /// <summary>The byte after the pickle, once it has been read.</summary>
+    public int End => _position;
 
     /// <summary>The value of the pickle.</summary>
     /// <exception cref="FormatException">It is truncated, malformed, or uses what a state_dict does not.</exception>

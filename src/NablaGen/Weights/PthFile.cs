@@ -6,12 +6,13 @@ using static TorchSharp.torch;
 namespace NablaGen.Weights;
 
 /// <summary>
-/// A <c>.pth</c> file as PyTorch 1.6 and newer write it: a zip archive of a pickled dictionary and one entry a storage. So
-/// the official downloads need no conversion in Python.
+/// A <c>.pth</c> file as PyTorch 1.6 and newer write it: a zip archive of a pickled dictionary and one entry a storage; or in the form
+/// before it (<see cref="LegacyPth"/>). So the official downloads need no conversion in Python.
 /// </summary>
 /// <remarks>
 /// Our own reader reads the pickle. It knows a state_dict's few globals and refuses all others by name, so that a
-/// hostile file cannot run anything. A tensor is read from its entry straight through to the target, a small buffer at a time.
+/// hostile file cannot run anything. A tensor is read from its entry straight through to the target, a small buffer at a time; one
+/// whose elements are not in order (a transposed view) goes through a copy of its storage.
 /// </remarks>
 public sealed class PthFile : ITensorSource
 {
@@ -20,16 +21,16 @@ public sealed class PthFile : ITensorSource
     private const long LongestPickle = 32_000_000;
 
     private readonly FileStream _stream;
-    private readonly ZipArchive _archive;
+    private readonly ZipArchive? _archive;
     private readonly Dictionary<string, TensorEntry> _entries = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, ZipArchiveEntry> _storages = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, (PthStorage Storage, StateTensor View)> _places = new(StringComparer.Ordinal);
     private readonly TensorReader _reader;
 
     private PthFile(string path, FileStream stream)
     {
         Path = path;
         _stream = stream;
-        _archive = new ZipArchive(stream, ZipArchiveMode.Read, leaveOpen: true);
+        _archive = LegacyPth.Recognizes(stream) ? null : new ZipArchive(stream, ZipArchiveMode.Read, leaveOpen: true);
         unsafe
         {
             _reader = new TensorReader(this, Stream);
@@ -47,7 +48,7 @@ public sealed class PthFile : ITensorSource
 
     /// <summary>Opens a file and verifies its directory and its pickle.</summary>
     /// <exception cref="NablaGenException">
-    /// There is no such file, it is not of that form, it is truncated, or it holds something other than contiguous tensors.
+    /// There is no such file, it is not of that form, it is truncated, or it holds something other than tensors.
     /// </exception>
     public static PthFile Open(string path)
     {
@@ -90,39 +91,67 @@ public sealed class PthFile : ITensorSource
     public void Dispose()
     {
         _reader.Dispose();
-        _archive.Dispose();
+        _archive?.Dispose();
         _stream.Dispose();
     }
 
     private void ReadDirectory()
     {
-        var pickles = _archive.Entries.Where(entry => entry.Name == "data.pkl").ToList();
+        var (tensors, storages) = _archive is null ? LegacyPth.Read(_stream) : ReadArchive(_archive);
+        foreach (var (key, tensor) in tensors)
+        {
+            if (!storages.TryGetValue(tensor.Storage, out var storage))
+            {
+                throw new FormatException($"tensor {Line.Key(key)}: its storage {Line.Key(tensor.Storage)} is not in the archive");
+            }
+
+            if (!_entries.TryAdd(key, Place(key, tensor, storage)))
+            {
+                throw new FormatException($"the key {Line.Key(key)} comes twice");
+            }
+
+            _places.Add(key, (storage, tensor));
+        }
+    }
+
+    private (List<KeyValuePair<string, StateTensor>> Tensors, Dictionary<string, PthStorage> Storages) ReadArchive(ZipArchive archive)
+    {
+        var pickles = archive.Entries.Where(entry => entry.Name == "data.pkl").ToList();
         if (pickles.Count != 1)
         {
             throw new FormatException($"expected one data.pkl in the archive, found {pickles.Count}");
         }
 
         var root = pickles[0].FullName[..^"data.pkl".Length];
-        if (_archive.GetEntry(root + "byteorder") is { } byteOrder && !ReadWhole(byteOrder).AsSpan().SequenceEqual("little"u8))
+        if (archive.GetEntry(root + "byteorder") is { } byteOrder && !ReadWhole(byteOrder).AsSpan().SequenceEqual("little"u8))
         {
             throw new FormatException("byteorder: expected little-endian data");
         }
 
-        foreach (var (key, tensor) in StateDict.Read(ReadWhole(pickles[0])))
+        var tensors = StateDict.Read(ReadWhole(pickles[0]));
+        var storages = new Dictionary<string, PthStorage>(StringComparer.Ordinal);
+        foreach (var name in tensors.Select(tensor => tensor.Value.Storage).Distinct())
         {
-            var storage = _archive.GetEntry($"{root}data/{tensor.Storage}")
-                ?? throw new FormatException($"tensor {Line.Key(key)}: its storage {Line.Key(tensor.Storage)} is not in the archive");
-            var entry = Place(key, tensor, storage);
-            if (!_entries.TryAdd(key, entry))
+            if (archive.GetEntry($"{root}data/{name}") is not { } entry)
             {
-                throw new FormatException($"the key {Line.Key(key)} comes twice");
+                continue;
             }
 
-            _storages.Add(key, storage);
+            if (entry.CompressedLength > _stream.Length)
+            {
+                throw new FormatException($"the storage {Line.Key(name)} is longer than the file: "
+                    + $"expected {entry.CompressedLength} bytes, found {_stream.Length}");
+            }
+
+            // Finds the entry's own header, so that a bad one shows now.
+            entry.Open().Dispose();
+            storages.Add(name, new PthStorage(entry.Length, entry.Open));
         }
+
+        return (tensors, storages);
     }
 
-    private TensorEntry Place(string key, StateTensor tensor, ZipArchiveEntry storage)
+    private static TensorEntry Place(string key, StateTensor tensor, PthStorage storage)
     {
         var size = tensor.Type.Size();
         if (!ByteCounts.TryOf([tensor.StorageCount], tensor.Type, out var expected) || storage.Length != expected)
@@ -131,23 +160,39 @@ public sealed class PthFile : ITensorSource
                 + $"expected {tensor.StorageCount} × {size} bytes ({tensor.Type}), found {storage.Length}");
         }
 
-        var isInside = ByteCounts.TryOf(tensor.Shape, tensor.Type, out var count)
-            && count <= expected && tensor.Offset >= 0 && tensor.Offset <= (expected - count) / size;
+        var isInside = ByteCounts.TryOf(tensor.Shape, tensor.Type, out var count) && tensor.Offset >= 0
+            && (count == 0 ? tensor.Offset <= tensor.StorageCount : LastElement(tensor) < (UInt128)tensor.StorageCount);
         if (!isInside)
         {
             throw new FormatException($"tensor {Line.Key(key)}: {Line.Shape(tensor.Shape)} from element {tensor.Offset} lies outside "
                 + $"its storage: expected at most {tensor.StorageCount} elements");
         }
 
-        if (storage.CompressedLength > _stream.Length)
+        // An expanded view: a few bytes could ask for any amount of memory.
+        if (count > expected)
         {
-            throw new FormatException($"tensor {Line.Key(key)}: its storage is longer than the file: "
-                + $"expected {storage.CompressedLength} bytes, found {_stream.Length}");
+            throw new FormatException($"tensor {Line.Key(key)}: {Line.Shape(tensor.Shape)} repeats elements of its storage, which has {tensor.StorageCount}: "
+                + "save it with .contiguous()");
         }
 
-        // Finds the entry's own header, so that a bad one shows now.
-        storage.Open().Dispose();
+        if (!tensor.IsContiguous && expected > Array.MaxLength)
+        {
+            throw new FormatException($"tensor {Line.Key(key)} is not contiguous and its storage has {expected} bytes, expected at most {Array.MaxLength}: "
+                + "save it with .contiguous()");
+        }
+
         return new TensorEntry(key, tensor.Type, tensor.Shape, tensor.Offset * size, count);
+    }
+
+    private static UInt128 LastElement(StateTensor tensor)
+    {
+        var last = (UInt128)tensor.Offset;
+        for (var i = 0; i < tensor.Shape.Length; i++)
+        {
+            last += (UInt128)(tensor.Shape[i] - 1) * (UInt128)tensor.Strides[i];
+        }
+
+        return last;
     }
 
     private static byte[] ReadWhole(ZipArchiveEntry entry)
@@ -166,10 +211,17 @@ public sealed class PthFile : ITensorSource
 
     private unsafe void Stream(TensorEntry entry, MappedFile.PieceUser user)
     {
+        var (storage, view) = _places[entry.Name];
+        if (!view.IsContiguous)
+        {
+            Gather(storage, view, user);
+            return;
+        }
+
         var buffer = (byte*)NativeMemory.Alloc(BufferBytes);
         try
         {
-            using var stream = _storages[entry.Name].Open();
+            using var stream = storage.Open();
             Skip(stream, entry.Offset, new Span<byte>(buffer, BufferBytes));
             for (long done = 0; done < entry.ByteCount;)
             {
@@ -189,12 +241,29 @@ public sealed class PthFile : ITensorSource
         }
     }
 
+    // The elements in row-major order, picked from a copy of the storage.
+    private unsafe void Gather(PthStorage storage, StateTensor view, MappedFile.PieceUser user)
+    {
+        var bytes = new byte[storage.Length];
+        try
+        {
+            using var stream = storage.Open();
+            stream.ReadExactly(bytes);
+        }
+        catch (Exception e) when (IsBadArchive(e))
+        {
+            throw Bad(Path, e);
+        }
+
+        StridedElements.Bring(bytes, view, BufferBytes, user);
+    }
+
     // Compressed entries cannot be sought in.
     private static void Skip(Stream stream, long count, Span<byte> buffer)
     {
         if (stream.CanSeek)
         {
-            stream.Position = count;
+            stream.Position += count;
             return;
         }
 

@@ -22,6 +22,9 @@ public sealed class ShardedCheckpoint : ITensorSource
     /// <inheritdoc/>
     public IReadOnlyList<string> Files => [Path, .. _shards.Values.Select(shard => shard.Path)];
 
+    /// <summary>The notes of the first shard; the index has none for us.</summary>
+    public IReadOnlyDictionary<string, string> Metadata => _shards.Values.First().Metadata;
+
     /// <inheritdoc/>
     public IReadOnlyDictionary<string, TensorEntry> Entries => _entries;
 

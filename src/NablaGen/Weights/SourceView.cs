@@ -37,6 +37,9 @@ public sealed class SourceView : ITensorSource
     public IReadOnlyList<string> Files => _source.Files;
 
     /// <inheritdoc/>
+    public IReadOnlyDictionary<string, string> Metadata => _source.Metadata;
+
+    /// <inheritdoc/>
     public IReadOnlyDictionary<string, TensorEntry> Entries => _entries;
 
     /// <summary>A source's tensors, each under another name.</summary>

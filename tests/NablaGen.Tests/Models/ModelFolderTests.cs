@@ -56,6 +56,24 @@ public sealed class ModelFolderTests : IDisposable
     }
 
     [Fact]
+    public void A_fine_tunes_sparse_attention_is_the_default()
+    {
+        string Attention() => $"{GenerationDefaults.Of(WanVideoModel.Open(_raw.Folder).Defaults).Attention}";
+
+        Assert.Equal("dense", Attention());
+        _raw.Write("config.json", Config.Replace("{", """{"sparse_algo":"nabla-0.6_sta-11-3-3",""", StringComparison.Ordinal));
+        Assert.Equal("nabla-0.6_sta-11-3-3", Attention());
+        _raw.Write("nablagen.json", """{"defaults":{"width":256}}""");
+        Assert.Equal("nabla-0.6_sta-11-3-3", Attention());
+        _raw.Write("nablagen.json", """{"defaults":{"attention":"dense"}}""");
+        Assert.Equal("dense", Attention());
+        _raw.Write("config.json", Config.Replace("{", """{"sparse_algo":null,""", StringComparison.Ordinal));
+        Assert.Equal("dense", Attention());
+        _raw.Write("config.json", Config.Replace("{", """{"sparse_algo":"top-5",""", StringComparison.Ordinal));
+        RawFile.Fault(() => WanVideoModel.Open(_raw.Folder), _raw.At("config.json"), "\"sparse_algo\"", "\"top-5\"");
+    }
+
+    [Fact]
     public void Shards_and_pth_files_will_do()
     {
         File.Move(_raw.At("diffusion_pytorch_model.safetensors"), _raw.At("one.safetensors"));
@@ -140,7 +158,7 @@ public sealed class ModelFolderTests : IDisposable
     public void No_folder() => RawFile.Fault(() => WanVideoModel.Open(_raw.At("none")), _raw.At("none"), "no such model folder");
 
     [Fact]
-    public void A_file_for_a_folder() => RawFile.Fault(() => WanVideoModel.Open(_raw.At("config.json")), "expected a model folder, found a file");
+    public void A_file_for_a_folder() => RawFile.Fault(() => WanVideoModel.Open(_raw.At("config.json")), "expected a model folder or a transformer's weights", "found another file");
 
     [Fact]
     public void The_diffusers_layout_is_recognised()
@@ -149,7 +167,8 @@ public sealed class ModelFolderTests : IDisposable
         diffusers.Write("model_index.json", "{}");
         diffusers.Write("transformer/config.json", "{}");
         diffusers.Write("vae/config.json", "{}");
-        RawFile.Fault(() => WanVideoModel.Open(diffusers.Folder), diffusers.Folder, "Diffusers layout", "expected the official layout");
+        RawFile.Fault(() => WanVideoModel.Open(diffusers.Folder), diffusers.Folder, "Diffusers layout", "incomplete",
+            "expected transformer/diffusion_pytorch_model.safetensors or transformer/diffusion_pytorch_model.safetensors.index.json", "tokenizer/tokenizer.json");
     }
 
     [Fact]

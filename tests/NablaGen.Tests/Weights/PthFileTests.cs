@@ -72,10 +72,30 @@ public sealed class PthFileTests : IDisposable
     public void Another_storage_is_refused_by_name() => Fails(
         new PickleBuilder().Op("}(").Tensor("w", "ComplexFloatStorage", "0", 2, 0, [2], [1]).Op("u"), "\"torch.ComplexFloatStorage\"", "expected one of");
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    public void A_view_with_strides_is_read_in_order(int offset)
+    {
+        var bytes = Enumerable.Range(0, 200_000).Select(i => (byte)(i * 7 % 251)).ToArray();
+        var pickle = new PickleBuilder().Op("}(")
+            .Tensor("t", "ByteStorage", "0", bytes.Length, offset, [400, 3, 100], [1, 400, 1200]).Op("u");
+        using var file = PthFile.Open(_raw.Write("m.pth", pickle.Archive(CompressionLevel.Fastest, ("data/0", bytes))));
+        var expected = tensor(bytes[offset..(offset + 120_000)]).view(100, 3, 400).permute(2, 1, 0);
+        Assert.True(file.Read("t").eq(expected).all().item<bool>());
+        var target = zeros(400, 3, 100, dtype: ScalarType.Float32);
+        file.CopyTo("t", target);
+        Assert.True(target.eq(expected).all().item<bool>());
+    }
+
     [Fact]
-    public void A_tensor_that_is_not_contiguous_is_refused_by_key() => Fails(
-        new PickleBuilder().Op("}(").Tensor("w.t", "FloatStorage", "0", 2, 0, [2, 1], [1, 1]).Tensor("w.u", "FloatStorage", "0", 2, 0, [1, 2], [1, 2]).Op("u"),
-        "\"w.u\"", "not contiguous", "[1, 2]");
+    public void A_view_that_repeats_its_storage_is_refused() => Fails(
+        new PickleBuilder().Op("}(").Tensor("w", "FloatStorage", "0", 2, 0, [1_000_000, 2], [0, 1]).Op("u"), "\"w\"", "repeats", ".contiguous()");
+
+    [Fact]
+    public void Several_models_in_one_file_are_refused_by_name() => Fails(
+        new PickleBuilder().Op("}(").Text("model").Op("}(").Tensor("w", "FloatStorage", "0", 2, 0, [2], [1]).Op("u")
+            .Text("ema").Op("}(").Tensor("w", "FloatStorage", "0", 2, 0, [2], [1]).Op("uu"), "\"model\" and \"ema\"");
 
     [Fact]
     public void A_tensor_outside_its_storage() => Fails(
@@ -123,6 +143,13 @@ public sealed class PthFileTests : IDisposable
     [Fact]
     public void A_file_that_is_no_archive() => Fails([0x80, 0x02, 0x8A], "not a complete zip archive");
 
+    [Theory]
+    [InlineData(16)]
+    [InlineData(500)]
+    [InlineData(20_000)]
+    public void A_truncated_file_of_the_old_form(int length) =>
+        Fails(File.ReadAllBytes(Path.Combine(GoldenFolder.Path, "checkpoints", "torch-legacy-some-keys.pth"))[..length], "truncated");
+
     [Fact]
     public void A_truncated_archive() => Fails(PthFixtures.Protocol2[..^30], "not a complete zip archive");
 
@@ -142,10 +169,12 @@ public sealed class PthFileTests : IDisposable
     public void No_damage_does_more_than_fail()
     {
         var random = new Random(2);
+        // A small one of the old form: the pickles and the first storages.
+        var legacy = File.ReadAllBytes(Path.Combine(GoldenFolder.Path, "checkpoints", "torch-legacy-some-keys.pth"));
         var opened = 0;
         for (var round = 0; round < 3000; round++)
         {
-            var bytes = (byte[])(round % 2 == 0 ? PthFixtures.Protocol2 : PthFixtures.Protocol4).Clone();
+            var bytes = (byte[])((round % 3) switch { 0 => PthFixtures.Protocol2, 1 => PthFixtures.Protocol4, _ => legacy }).Clone();
             if (round % 5 == 0)
             {
                 bytes = bytes[..random.Next(bytes.Length)];

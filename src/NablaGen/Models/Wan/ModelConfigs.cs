@@ -49,29 +49,6 @@ public static class ModelConfigs
         return Vae(new JsonFields(document.RootElement, path));
     }
 
-    /// <summary>
-    /// The self-attention that a fine-tune was made with, as the reference keeps it in <c>config.json</c> (<c>sparse_algo</c>, in
-    /// its own syntax); null where there is none.
-    /// </summary>
-    /// <exception cref="NablaGenException">It is not an expression, or names a file.</exception>
-    internal static string? SparseAttention(JsonFields fields)
-    {
-        const string Key = "sparse_algo";
-        if (fields.StringOrNull(Key) is not { Length: > 0 } text)
-        {
-            return null;
-        }
-
-        try
-        {
-            return AttentionExpression.Parse(text).ToString();
-        }
-        catch (InvalidRequestException)
-        {
-            throw fields.Error(Key, "dense, nabla-<threshold>, sta-<t>-<h>-<w> or nabla-<threshold>_sta-<t>-<h>-<w>", Line.Key(text));
-        }
-    }
-
     internal static DitConfig Dit(JsonFields fields)
     {
         var modelType = fields.String("model_type") ?? "t2v";
@@ -107,6 +84,7 @@ public static class ModelConfigs
             QkNorm = fields.Bool("qk_norm", true),
             CrossAttnNorm = fields.Bool("cross_attn_norm", true),
             Eps = fields.Double("eps", 1e-6),
+            SparseAlgorithm = Sparse(fields),
         };
         if (config.Dim % config.NumHeads != 0)
         {
@@ -129,6 +107,25 @@ public static class ModelConfigs
         }
 
         return config.Eps > 0 ? config : throw fields.Error("eps", "a number above 0", $"{config.Eps}");
+    }
+
+    // Checked now, so that the file that says it is named.
+    private static string? Sparse(JsonFields fields)
+    {
+        const string Key = "sparse_algo";
+        if (fields.IsNull(Key) || fields.String(Key) is not { Length: > 0 } text)
+        {
+            return null;
+        }
+
+        try
+        {
+            return AttentionExpression.Parse(text).ToString();
+        }
+        catch (InvalidRequestException)
+        {
+            throw fields.Error(Key, "dense, nabla-<threshold>, sta-<t>-<h>-<w> or nabla-<threshold>_sta-<t>-<h>-<w>", Line.Key(text));
+        }
     }
 
     internal static TextEncoderConfig TextEncoder(JsonFields fields)
@@ -154,12 +151,13 @@ public static class ModelConfigs
         return config.NumBuckets % 2 == 0 ? config : throw fields.Error("num_buckets", "an even number", $"{config.NumBuckets}");
     }
 
-    internal static VaeConfig Vae(JsonFields fields)
+    // Another program may call the first level's channels otherwise.
+    internal static VaeConfig Vae(JsonFields fields, string widthKey = "dim")
     {
         var wan = VaeConfig.Wan21;
         var config = new VaeConfig
         {
-            Dim = fields.Int("dim", wan.Dim),
+            Dim = fields.Int(widthKey, wan.Dim),
             ZDim = fields.Int("z_dim", wan.ZDim),
             DimMult = fields.Ints("dim_mult") ?? wan.DimMult,
             NumResBlocks = fields.Int("num_res_blocks", wan.NumResBlocks, max: MostLayers),

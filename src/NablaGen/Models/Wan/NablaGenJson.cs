@@ -29,16 +29,22 @@ public sealed record NablaGenJson
     /// <summary>What a generation uses where the user says nothing (<c>defaults</c>).</summary>
     public ModelDefaults Defaults { get; init; } = WanDefaults.Values;
 
+    // What the file itself says under defaults; no part of what the record is.
+    private ModelDefaults? SaidDefaults { get; init; }
+
+    /// <summary>The defaults of a model: what its file says over those of its family.</summary>
+    /// <param name="json">The file; null for none.</param>
+    /// <param name="family">The family's.</param>
+    internal static ModelDefaults DefaultsOf(NablaGenJson? json, ModelDefaults family) => json?.SaidDefaults?.Over(family) ?? family;
+
     /// <summary>Reads a file.</summary>
     /// <param name="path">The file.</param>
-    /// <param name="others">The defaults where it says nothing; null for Wan2.1's.</param>
     /// <exception cref="NablaGenException">It can't be read, is not JSON, has an unknown key or a wrong value.</exception>
-    public static NablaGenJson Open(string path, ModelDefaults? others = null)
+    public static NablaGenJson Open(string path)
     {
-        others ??= WanDefaults.Values;
         using var document = JsonFile.Read(path);
         var fields = new JsonFields(document.RootElement, path);
-        var json = new NablaGenJson { Name = fields.String("name"), Defaults = others };
+        var json = new NablaGenJson { Name = fields.String("name") };
         if (fields.Object("text_encoder") is { } textEncoder)
         {
             json = json with { TextEncoder = ModelConfigs.TextEncoder(textEncoder) };
@@ -53,7 +59,8 @@ public sealed record NablaGenJson
 
         if (fields.Object("defaults") is { } defaults)
         {
-            json = json with { Defaults = new ModelDefaults(defaults.TakeAll(), path).Over(others) };
+            var said = new ModelDefaults(defaults.TakeAll(), path);
+            json = json with { Defaults = said.Over(WanDefaults.Values), SaidDefaults = said };
         }
 
         fields.RefuseOthers();

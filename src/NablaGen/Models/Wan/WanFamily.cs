@@ -12,5 +12,5 @@ public sealed class WanFamily : ModelFamily
     public override bool Recognizes(string path) => WanLayouts.All.Any(layout => layout.Recognizes(path));
 
     /// <inheritdoc/>
-    public override VideoModel Open(string path) => WanVideoModel.Open(path);
+    public override VideoModel Open(string path, ModelPieces pieces) => WanVideoModel.Open(path, pieces);
 }

@@ -3,15 +3,13 @@ using NablaGen.Models.Wan.Text.Tokenizer;
 namespace NablaGen.Models.Wan;
 
 /// <summary>A Wan model's tokenizer, which checks that the text encoder has its tokens.</summary>
-internal sealed class WanTokenizer(WanVideoModel model) : IPromptTokenizer
+internal sealed class WanTokenizer(WanVideoModel model, UmT5Tokenizer tokenizer) : IPromptTokenizer
 {
-    private readonly UmT5Tokenizer _tokenizer = UmT5Tokenizer.Load(model.TokenizerPath);
-
     /// <inheritdoc/>
     public PromptTokens Tokenize(string prompt)
     {
         var most = model.DitConfig.TextLen;
-        var tokens = _tokenizer.Tokenize(prompt, most);
+        var tokens = tokenizer.Tokenize(prompt, most);
         var largest = tokens.Ids.Max();
         if (largest >= model.TextEncoderConfig.Vocab)
         {
@@ -19,7 +17,7 @@ internal sealed class WanTokenizer(WanVideoModel model) : IPromptTokenizer
                 + $"has {model.TextEncoderConfig.Vocab} embeddings: the two are from different models");
         }
 
-        var count = tokens.Length == most ? _tokenizer.Encode(PromptCleaner.Clean(prompt)).Length : tokens.Length;
+        var count = tokens.Length == most ? tokenizer.Encode(PromptCleaner.Clean(prompt)).Length : tokens.Length;
         return new PromptTokens(tokens.Ids[..tokens.Length], count);
     }
 }

@@ -33,26 +33,22 @@ public sealed class WanVideoModel : VideoModel
     private readonly WanFiles _files;
     private readonly bool _isOnDisk;
 
-    private WanVideoModel(string path, WanFiles files)
+    private WanVideoModel(string path, WanFiles files, string own, NablaGenJson? json)
     {
         Path = path;
         (_files, _isOnDisk) = (files, true);
-        var defaults = WanDefaults.Values;
-        using (var config = JsonFile.Read(files.Config))
-        {
-            var fields = new JsonFields(config.RootElement, files.Config);
-            DitConfig = ModelConfigs.Dit(fields);
-            SparseAttention = ModelConfigs.SparseAttention(fields);
-            defaults = SparseAttention is { } attention ? defaults.With(("attention", attention)) : defaults;
-        }
-
-        var own = IOPath.Combine(path, NablaGenJson.FileName);
-        var json = File.Exists(own) ? NablaGenJson.Open(own, defaults) : new NablaGenJson { Defaults = defaults };
-        Name = json.Name ?? IOPath.GetFileName(IOPath.TrimEndingDirectorySeparator(IOPath.GetFullPath(path)));
-        TextEncoderConfig = json.TextEncoder;
-        VaeConfig = json.Vae;
-        Defaults = json.Defaults;
-        CheckFit(File.Exists(own) ? own : "Wan2.1's own sizes (there is no nablagen.json)");
+        DitConfig = files.Dit ?? ReadConfig(files.Config);
+        Name = json?.Name ?? IOPath.GetFileName(IOPath.TrimEndingDirectorySeparator(IOPath.GetFullPath(path)));
+        var said = json ?? new NablaGenJson();
+        var others = json is null ? "Wan2.1's own sizes (there is no nablagen.json)" : own;
+        TextEncoderConfig = files.TextEncoderSizes ?? said.TextEncoder;
+        // Shapes don't tell the statistics of a VAE's latents: what a nablagen.json says of it comes first.
+        var isVaeSaid = !ReferenceEquals(said.Vae, VaeConfig.Wan21);
+        VaeConfig = isVaeSaid ? said.Vae : files.VaeSizes ?? said.Vae;
+        Defaults = DitConfig.SparseAlgorithm is { } sparse
+            ? NablaGenJson.DefaultsOf(json, WanDefaults.Values.With(("attention", sparse)))
+            : said.Defaults;
+        CheckFit(files.TextEncoderSizes is null ? others : TextEncoderPath, isVaeSaid || files.VaeSizes is null ? others : VaePath);
     }
 
     private WanVideoModel(DitConfig dit, NablaGenJson others, WanFiles files)
@@ -60,7 +56,7 @@ public sealed class WanVideoModel : VideoModel
         Path = Name = others.Name ?? "no folder";
         _files = files;
         (DitConfig, TextEncoderConfig, VaeConfig, Defaults) = (dit, others.TextEncoder, others.Vae, others.Defaults);
-        CheckFit("others");
+        CheckFit("others", "others");
     }
 
     /// <inheritdoc/>
@@ -81,8 +77,11 @@ public sealed class WanVideoModel : VideoModel
     /// <summary>The VAE's weights.</summary>
     public string VaePath => _files.Vae.Path;
 
-    /// <summary>The tokenizer's SentencePiece model.</summary>
-    public string TokenizerPath => _files.Tokenizer;
+    /// <summary>The tokenizer's file, which may be the text encoder's.</summary>
+    public string TokenizerPath => _files.Tokenizer.Path;
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> Choices => _files.Choices;
 
     /// <summary>The transformer's sizes.</summary>
     public DitConfig DitConfig { get; }
@@ -102,12 +101,9 @@ public sealed class WanVideoModel : VideoModel
     /// <inheritdoc/>
     public override LatentTraits Latents => VaeConfig.Traits;
 
-    /// <summary>The self-attention that <c>config.json</c> names (<c>sparse_algo</c>): the default, unless <c>nablagen.json</c> has another; null for none.</summary>
-    public string? SparseAttention { get; }
-
     /// <inheritdoc/>
     public override string Summary => $"{DitConfig.NumLayers} layers, width {DitConfig.Dim}, {DitConfig.NumHeads} heads"
-        + (SparseAttention is { } attention ? $", made with attention {attention}" : "");
+        + (DitConfig.SparseAlgorithm is { } attention ? $", made with attention {attention}" : "");
 
     /// <inheritdoc/>
     public override IReadOnlyList<(string File, long Parameters)> Parts => [(DitPath, Count(DitShapes)), (TextEncoderPath, Count(TextEncoderShapes))];
@@ -118,12 +114,18 @@ public sealed class WanVideoModel : VideoModel
 
     private IReadOnlyDictionary<string, long[]> VaeShapes => Shapes(new WanVae(VaeConfig, ModuleOptions.Meta));
 
-    /// <summary>Finds the pieces of a model and reads its configuration; no weights are opened.</summary>
+    /// <summary>Finds the pieces of a model and reads its configuration; of weights, headers at most are opened.</summary>
+    /// <param name="path">A folder in a layout that is known, or a transformer's file.</param>
+    /// <param name="pieces">Files that take the place of the model's own; null for none.</param>
     /// <exception cref="NablaGenException">
-    /// There is no such folder, pieces are missing (one line names each and where it belongs), the folder has another
-    /// layout, or the configuration is wrong.
+    /// There is no such folder or file, pieces are missing (one line names each and where it belongs), or the configuration is wrong.
     /// </exception>
-    public static new WanVideoModel Open(string path) => new(path, WanLayouts.Find(path));
+    public static new WanVideoModel Open(string path, ModelPieces? pieces = null)
+    {
+        var own = IOPath.Combine(File.Exists(path) ? IOPath.GetDirectoryName(IOPath.GetFullPath(path))! : path, NablaGenJson.FileName);
+        var json = File.Exists(own) ? NablaGenJson.Open(own) : null;
+        return new WanVideoModel(path, WanLayouts.Find(path, (pieces ?? ModelPieces.None).Over(json?.Defaults ?? WanDefaults.Values)), own, json);
+    }
 
     /// <summary>A model whose weights are not on disk, for measurements.</summary>
     /// <param name="dit">The transformer's sizes.</param>
@@ -140,10 +142,14 @@ public sealed class WanVideoModel : VideoModel
         }
 
         WeightFile Part(string name, Func<nn.Module> make) => new(name, () => open(name, Shapes(make())));
-        return new WanVideoModel(dit, others, new WanFiles(
-            "the transformer's sizes", Part("transformer", () => new WanModel(dit, ModuleOptions.Meta)),
-            Part("text encoder", () => new T5Encoder(others.TextEncoder, ModuleOptions.Meta)), Part("VAE", () => new WanVae(others.Vae, ModuleOptions.Meta)),
-            tokenizer ?? ""));
+        return new WanVideoModel(dit, others, new WanFiles
+        {
+            Config = "the transformer's sizes",
+            Transformer = Part("transformer", () => new WanModel(dit, ModuleOptions.Meta)),
+            TextEncoder = Part("text encoder", () => new T5Encoder(others.TextEncoder, ModuleOptions.Meta)),
+            Vae = Part("VAE", () => new WanVae(others.Vae, ModuleOptions.Meta)),
+            Tokenizer = new TokenizerFile(tokenizer ?? ""),
+        });
     }
 
     /// <inheritdoc/>
@@ -185,11 +191,17 @@ public sealed class WanVideoModel : VideoModel
         }
 
         using var dit = OpenTransformer();
-        return ModelHash.Compute([.. dit.Files, TextEncoderPath, VaePath, TokenizerPath], cancellation);
+        using var textEncoder = OpenTextEncoder();
+        using var vae = OpenVae();
+        return ModelHash.Compute(dit.Files.Concat(textEncoder.Files).Concat(vae.Files).Append(TokenizerPath).Distinct(), cancellation);
     }
 
     /// <inheritdoc/>
-    public override string ComputeVaeHash() => ModelHash.Compute([VaePath]);
+    public override string ComputeVaeHash()
+    {
+        using var vae = OpenVae();
+        return ModelHash.Compute(vae.Files);
+    }
 
     /// <inheritdoc/>
     public override WeightSizes SizesIn(ScalarType dtype, ScalarType vaeDtype) =>
@@ -209,7 +221,7 @@ public sealed class WanVideoModel : VideoModel
     public override long VaeWork(long[] latents, ScalarType dtype, VaeTiling tiling) => WanMemory.VaeWork(VaeConfig, latents, dtype, tiling);
 
     /// <inheritdoc/>
-    public override IPromptTokenizer LoadTokenizer() => new WanTokenizer(this);
+    public override IPromptTokenizer LoadTokenizer() => new WanTokenizer(this, _files.Tokenizer.Load());
 
     /// <inheritdoc/>
     public override ITextEncoder LoadTextEncoder(ModuleOptions options) => Load(_files.TextEncoder, new T5Encoder(TextEncoderConfig, options));
@@ -314,19 +326,25 @@ public sealed class WanVideoModel : VideoModel
     private static long Count(IReadOnlyDictionary<string, long[]> shapes) =>
         shapes.Values.Sum(shape => shape.Aggregate(1L, (product, side) => product * side));
 
+    private static DitConfig ReadConfig(string path)
+    {
+        using var config = JsonFile.Read(path);
+        return ModelConfigs.Dit(new JsonFields(config.RootElement, path));
+    }
+
     // The three models must belong together.
-    private void CheckFit(string others)
+    private void CheckFit(string textEncoder, string vae)
     {
         if (DitConfig.TextDim != TextEncoderConfig.Dim)
         {
             throw new NablaGenException($"{ConfigPath}: \"text_dim\": expected {TextEncoderConfig.Dim}, the width of the text encoder "
-                + $"in {others}, found {DitConfig.TextDim}.");
+                + $"in {textEncoder}, found {DitConfig.TextDim}.");
         }
 
         if (DitConfig.InDim != VaeConfig.ZDim)
         {
             throw new NablaGenException($"{ConfigPath}: \"in_dim\": expected {VaeConfig.ZDim}, the channels of the VAE's latents "
-                + $"in {others}, found {DitConfig.InDim}.");
+                + $"in {vae}, found {DitConfig.InDim}.");
         }
     }
 }

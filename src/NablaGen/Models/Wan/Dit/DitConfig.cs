@@ -51,6 +51,9 @@ public sealed record DitConfig
     /// <summary>The ε of the norms.</summary>
     public double Eps { get; init; } = 1e-6;
 
+    /// <summary>The attention that it was trained with (<c>sparse_algo</c> of the NABLA fine-tunes), an expression; null where it does not say.</summary>
+    public string? SparseAlgorithm { get; init; }
+
     /// <summary>Width of one head, D in shapes.</summary>
     public int HeadDim => Dim / NumHeads;
 

@@ -1,16 +1,72 @@
+using NablaGen.Models.Wan.Layouts.Keys;
+
 namespace NablaGen.Models.Wan.Layouts;
 
-/// <summary>The layout of the Diffusers library, which is recognized and not read yet.</summary>
+/// <summary>
+/// The layout of the Diffusers library: <c>transformer/</c>, <c>text_encoder/</c> and <c>vae/</c>, each with a <c>config.json</c> and weights in one
+/// file or shards, and <c>tokenizer/</c>. Sizes come from the shapes; a configuration says what shapes don't.
+/// </summary>
 internal sealed class DiffusersLayout : IWanLayout
 {
+    private const string Config = "config.json";
+
+    private static readonly string[] Transformer = Weights("transformer/diffusion_pytorch_model");
+    private static readonly string[] TextEncoder = Weights("text_encoder/model");
+    private static readonly string[] Vae = Weights("vae/diffusion_pytorch_model");
+    private static readonly string[] Tokenizer = ["tokenizer/spiece.model", "tokenizer/tokenizer.json"];
+
+    /// <inheritdoc/>
+    public string Name => "Diffusers";
+
     /// <inheritdoc/>
     public bool Recognizes(string path) =>
         File.Exists(Path.Combine(path, "model_index.json"))
         || (Directory.Exists(Path.Combine(path, "transformer")) && Directory.Exists(Path.Combine(path, "vae")));
 
     /// <inheritdoc/>
-    public WanFiles Find(string path) => throw new NablaGenException(
-        $"{path}: is in the Diffusers layout (model_index.json, transformer/, vae/): "
-        + $"expected the official layout, with {OfficialLayout.TransformerFile} and {OfficialLayout.ConfigFile} in the folder itself. "
-        + "Download the repository without \"-Diffusers\" in its name.");
+    public WanFiles Find(string path, ModelPieces pieces)
+    {
+        string? Locate(string[] files) => files.Select(file => Path.Combine(path, file)).FirstOrDefault(File.Exists);
+
+        var (transformer, text, vae, tokenizer) = (Locate(Transformer), Locate(TextEncoder), Locate(Vae), Locate(Tokenizer));
+        var missing = new (string What, bool IsThere, string[] Files)[]
+        {
+            ("the transformer's weights", transformer is not null, Transformer),
+            ("the text encoder", (text ?? pieces.TextEncoder) is not null, TextEncoder),
+            ("the VAE", (vae ?? pieces.Vae) is not null, Vae),
+            ("the tokenizer", (tokenizer ?? pieces.Tokenizer ?? pieces.TextEncoder) is not null, Tokenizer),
+        }.Where(piece => !piece.IsThere).Select(piece => $"{piece.What} (expected {string.Join(" or ", piece.Files)})").ToList();
+        if (missing.Count > 0)
+        {
+            throw new NablaGenException($"{path}: the model folder, in the Diffusers layout, is incomplete: it lacks {string.Join(", ", missing)}.");
+        }
+
+        var config = Path.Combine(path, "transformer", Config);
+        using var source = PieceFile.Open(transformer!, WanPiece.Transformer);
+        var files = new WanFiles
+        {
+            Config = File.Exists(config) ? config : transformer!,
+            Dit = File.Exists(config) ? DiffusersConfigs.Dit(config, source) : ShapeSizes.Dit(source),
+            Transformer = new WeightFile(transformer!, WanPiece.Transformer),
+            TextEncoder = new WeightFile(text ?? pieces.TextEncoder!, WanPiece.TextEncoder),
+            Vae = new WeightFile(vae ?? pieces.Vae!, WanPiece.Vae),
+            Tokenizer = tokenizer is null ? new TokenizerFile("") : TokenizerFile.At(tokenizer),
+        };
+        if (text is not null && pieces.TextEncoder is null)
+        {
+            using var encoder = files.TextEncoder.Open();
+            files = files with { TextEncoderSizes = ShapeSizes.TextEncoder(encoder) };
+        }
+
+        if (vae is not null && pieces.Vae is null)
+        {
+            var sizes = Path.Combine(path, "vae", Config);
+            using var autoencoder = files.Vae.Open();
+            files = files with { VaeSizes = File.Exists(sizes) ? DiffusersConfigs.Vae(sizes) : ShapeSizes.TryVae(autoencoder) };
+        }
+
+        return files;
+    }
+
+    private static string[] Weights(string stem) => [stem + ".safetensors", stem + ".safetensors.index.json"];
 }

@@ -1,3 +1,5 @@
+using NablaGen.Models.Wan.Layouts.Keys;
+
 namespace NablaGen.Models.Wan.Layouts;
 
 /// <summary>
@@ -30,17 +32,29 @@ internal sealed class OfficialLayout : IWanLayout
     ];
 
     /// <inheritdoc/>
+    public string Name => "official";
+
+    /// <inheritdoc/>
     public bool Recognizes(string path) => Pieces.Take(2).SelectMany(piece => piece.Files).Any(file => File.Exists(Path.Combine(path, file)));
 
     /// <inheritdoc/>
-    public WanFiles Find(string path)
+    public WanFiles Find(string path, ModelPieces pieces)
     {
         var found = Array.ConvertAll(Pieces, piece => piece.Files.Select(file => Path.Combine(path, file)).FirstOrDefault(File.Exists));
-        var missing = Pieces.Where((_, i) => found[i] is null)
+        // What the user names is not looked for; a text encoder of the user's own may bring its tokenizer.
+        bool[] isNamed = [false, false, pieces.TextEncoder is not null, pieces.Vae is not null, pieces.Tokenizer is not null || pieces.TextEncoder is not null];
+        var missing = Pieces.Where((_, i) => found[i] is null && !isNamed[i])
             .Select(piece => $"{piece.What} (expected {string.Join(" or ", piece.Files)})")
             .ToList();
         return missing.Count == 0
-            ? new WanFiles(found[0]!, new WeightFile(found[1]!), new WeightFile(found[2]!), new WeightFile(found[3]!), found[4]!)
+            ? new WanFiles
+            {
+                Config = found[0]!,
+                Transformer = new WeightFile(found[1]!, WanPiece.Transformer),
+                TextEncoder = new WeightFile(found[2] ?? pieces.TextEncoder!, WanPiece.TextEncoder),
+                Vae = new WeightFile(found[3] ?? pieces.Vae!, WanPiece.Vae),
+                Tokenizer = new TokenizerFile(found[4] ?? ""),
+            }
             : throw new NablaGenException($"{path}: the model folder is incomplete: it lacks {string.Join(", ", missing)}.");
     }
 }

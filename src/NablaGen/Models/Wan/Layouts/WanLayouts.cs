@@ -1,21 +1,55 @@
+using NablaGen.Models.Wan.Layouts.Keys;
+
 namespace NablaGen.Models.Wan.Layouts;
 
 /// <summary>The layouts in which a Wan model may be stored on disk.</summary>
 internal static class WanLayouts
 {
     /// <summary>All of them. The first one opens what none recognizes, and reports what is missing.</summary>
-    public static IReadOnlyList<IWanLayout> All { get; } = [new OfficialLayout(), new DiffusersLayout()];
+    public static IReadOnlyList<IWanLayout> All { get; } = [new OfficialLayout(), new DiffusersLayout(), new SingleFileLayout()];
 
-    /// <summary>Finds a model's pieces by the layout that recognizes them.</summary>
-    /// <exception cref="NablaGenException">There is no such folder, or pieces are missing.</exception>
-    public static WanFiles Find(string path)
+    /// <summary>The layout that recognizes a path; the first of all where none does.</summary>
+    public static IWanLayout Of(string path) => All.FirstOrDefault(layout => layout.Recognizes(path)) ?? All[0];
+
+    /// <summary>Finds a model's pieces by the layout that recognizes them, and puts those that the user names in their places.</summary>
+    /// <exception cref="NablaGenException">There is no such folder or file, or pieces are missing.</exception>
+    public static WanFiles Find(string path, ModelPieces pieces)
     {
-        if (!Directory.Exists(path))
+        if (!Path.Exists(path))
         {
-            throw new NablaGenException(
-                File.Exists(path) ? $"{path}: expected a model folder, found a file." : $"{path}: no such model folder.");
+            throw new NablaGenException($"{path}: no such model folder.");
         }
 
-        return (All.FirstOrDefault(layout => layout.Recognizes(path)) ?? All[0]).Find(path);
+        var layout = Of(path);
+        if (File.Exists(path) && layout is not SingleFileLayout)
+        {
+            throw new NablaGenException($"{path}: expected a model folder or a transformer's weights (.safetensors, .gguf, .pth), found another file.");
+        }
+
+        return Named(layout.Find(path, pieces), pieces);
+    }
+
+    private static WanFiles Named(WanFiles files, ModelPieces pieces)
+    {
+        if (pieces.TextEncoder is { } text)
+        {
+            using var source = PieceFile.Open(text, WanPiece.TextEncoder);
+            files = files with { TextEncoder = new WeightFile(text, WanPiece.TextEncoder), TextEncoderSizes = ShapeSizes.TextEncoder(source) };
+            if (pieces.Tokenizer is null && (TokenizerFile.Near(text) ?? (files.Tokenizer.Path.Length > 0 ? files.Tokenizer : null)) is var near)
+            {
+                files = files with
+                {
+                    Tokenizer = near ?? throw new NablaGenException($"{text}: has no tokenizer inside or beside it: name umT5's spiece.model or tokenizer.json with --tokenizer."),
+                };
+            }
+        }
+
+        if (pieces.Vae is { } vae)
+        {
+            using var source = PieceFile.Open(vae, WanPiece.Vae);
+            files = files with { Vae = new WeightFile(vae, WanPiece.Vae), VaeSizes = ShapeSizes.TryVae(source) };
+        }
+
+        return pieces.Tokenizer is { } tokenizer ? files with { Tokenizer = TokenizerFile.At(tokenizer) } : files;
     }
 }

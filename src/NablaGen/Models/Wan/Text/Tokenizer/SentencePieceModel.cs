@@ -37,20 +37,32 @@ internal sealed class SentencePieceModel
             throw new NablaGenException($"{path}: no such file; expected umT5's SentencePiece vocabulary, spiece.model.");
         }
 
-        var model = new SentencePieceModel();
         try
         {
             using var stream = File.OpenRead(path);
-            using var input = new CodedInputStream(stream);
+            return Read(stream, path);
+        }
+        catch (Exception e) when (e is IOException and not InvalidProtocolBufferException or UnauthorizedAccessException)
+        {
+            throw new NablaGenException($"{path}: cannot be read: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Reads a model's bytes.</summary>
+    /// <param name="stream">The bytes.</param>
+    /// <param name="path">Where they are from, for messages.</param>
+    /// <exception cref="NablaGenException">They are truncated or not a SentencePiece model.</exception>
+    public static SentencePieceModel Read(Stream stream, string path)
+    {
+        var model = new SentencePieceModel();
+        try
+        {
+            using var input = new CodedInputStream(stream, leaveOpen: true);
             model.ReadFields(input);
         }
         catch (InvalidProtocolBufferException e)
         {
             throw Unfit("it is not a protocol buffer", e);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new NablaGenException($"{path}: cannot be read: {e.Message}", e);
         }
 
         // The trainer's and the normaliser's settings come after the pieces.
@@ -59,6 +71,31 @@ internal sealed class SentencePieceModel
         NablaGenException Unfit(string why, Exception? inner = null) => model._pieces.Count == 0
             ? FileKind.Error(path, "a SentencePiece model", $"{path}: not a SentencePiece model ({why}).", inner)
             : new NablaGenException($"{path}: a SentencePiece model that is truncated or damaged after {model._pieces.Count} pieces ({why}).", inner);
+    }
+
+    /// <summary>A Unigram model of pieces that another form of file holds.</summary>
+    /// <param name="pieces">The vocabulary, by id; sentinels at its end (&lt;extra_id_0&gt;) and what pads it are left out.</param>
+    /// <param name="characterMap">The normaliser's character map; empty for none.</param>
+    public static SentencePieceModel Of(IEnumerable<SentencePiece> pieces, ReadOnlySpan<byte> characterMap)
+    {
+        var model = new SentencePieceModel { _hasTrainer = true };
+        model._pieces.AddRange(pieces);
+        while (model._pieces is [.., var last] && (last.Text.StartsWith("<extra_id_", StringComparison.Ordinal) || last.Text.StartsWith("[PAD", StringComparison.Ordinal)))
+        {
+            model._pieces.RemoveAt(model._pieces.Count - 1);
+        }
+
+        using var bytes = new MemoryStream();
+        var output = new CodedOutputStream(bytes, leaveOpen: true);
+        if (!characterMap.IsEmpty)
+        {
+            output.WriteTag(2, WireFormat.WireType.LengthDelimited);
+            output.WriteBytes(ByteString.CopyFrom(characterMap));
+        }
+
+        output.Flush();
+        model._normalizer = ByteString.CopyFrom(bytes.ToArray());
+        return model;
     }
 
     /// <summary>The id of a piece, or -1.</summary>

@@ -70,9 +70,14 @@ public sealed class UmT5Tokenizer
     /// <exception cref="NablaGenException">
     /// The file is missing, unreadable, truncated, not a SentencePiece model, not Unigram, or not one of umT5's kind.
     /// </exception>
-    public static UmT5Tokenizer Load(string path)
+    public static UmT5Tokenizer Load(string path) => Of(SentencePieceModel.Read(path), path);
+
+    /// <summary>The tokenizer of a vocabulary that was read.</summary>
+    /// <param name="model">The vocabulary.</param>
+    /// <param name="path">The file it is from, for messages.</param>
+    /// <exception cref="NablaGenException">It is not Unigram, or not one of umT5's kind.</exception>
+    internal static UmT5Tokenizer Of(SentencePieceModel model, string path)
     {
-        var model = SentencePieceModel.Read(path);
         return model.Type == SentencePieceModel.Unigram
             ? new UmT5Tokenizer(model, path)
             : throw new NablaGenException($"{path}: model type is {model.TypeName}, expected Unigram (umT5's spiece.model).");

@@ -1,0 +1,115 @@
+using System.Globalization;
+using NablaGen.Models.Wan.Layouts.Keys;
+using NablaGen.Weights;
+
+namespace NablaGen.Models.Wan.Layouts;
+
+/// <summary>
+/// Looks for the other parts of a model around its transformer's file: in its own folder and in the folders of a ComfyUI models directory. A file is
+/// known by its keys and shapes, whatever its name.
+/// </summary>
+/// <param name="transformer">The transformer's file.</param>
+internal sealed class Companions(string transformer)
+{
+    private const int MostFiles = 500;
+    private const int Levels = 4;
+
+    private static readonly EnumerationOptions Recursion = new() { RecurseSubdirectories = true, MaxRecursionDepth = 3, IgnoreInaccessible = true };
+
+    private static readonly Dictionary<WanPiece, string[]> Folders = new()
+    {
+        [WanPiece.TextEncoder] = ["text_encoders", "clip", "text_encoder"],
+        [WanPiece.Vae] = ["vae", "VAE"],
+    };
+
+    /// <summary>The files with tensors in folders, in the order of their names.</summary>
+    public static IReadOnlyList<string> FilesIn(IEnumerable<string> folders) =>
+        [.. folders.SelectMany(folder => Directory.EnumerateFiles(folder, "*", Recursion)).Where(TensorSources.IsTensorFile).Distinct().Order(StringComparer.Ordinal).Take(MostFiles)];
+
+    /// <summary>Whether a file is some part; false for one that can't be read.</summary>
+    public static bool Is(string file, WanPiece piece)
+    {
+        try
+        {
+            using var found = PieceFile.Open(file);
+            return found?.Dialect.Piece == piece;
+        }
+        catch (NablaGenException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Finds the file of a part; of several that fit, the largest, which has lost least to a number format.</summary>
+    /// <param name="piece">The part.</param>
+    /// <param name="fault">Why a file of this part does not belong to the transformer; null if it does.</param>
+    /// <exception cref="NablaGenException">There is none.</exception>
+    public Companion Find(WanPiece piece, Func<ITensorSource, string?> fault)
+    {
+        var places = Places(piece);
+        var (fitting, faults) = (new List<(string File, long Bytes)>(), new List<string>());
+        foreach (var file in FilesIn(places.Where(Directory.Exists)).Concat(Beside()).Distinct())
+        {
+            try
+            {
+                using var found = PieceFile.Open(file);
+                if (found?.Dialect.Piece != piece)
+                {
+                    continue;
+                }
+
+                if (fault(found.Source) is { } why)
+                {
+                    faults.Add($"{file}: {why}");
+                }
+                else
+                {
+                    fitting.Add((file, found.Source.Entries.Values.Sum(entry => entry.ByteCount)));
+                }
+            }
+            catch (NablaGenException error)
+            {
+                faults.Add(error.Message.TrimEnd('.'));
+            }
+        }
+
+        if (fitting.Count == 0)
+        {
+            var option = piece == WanPiece.Vae ? "--vae" : "--text-encoder";
+            throw new NablaGenException($"{transformer}: no {WanDialects.Title(piece)} for it was found in {string.Join(" or ", places.Append(OwnFolder))}: name one with {option}"
+                + (faults.Count == 0 ? "." : $" ({string.Join("; ", faults.Take(3))})."));
+        }
+
+        var chosen = fitting.OrderByDescending(found => found.Bytes).ThenBy(found => found.File, StringComparer.Ordinal).First();
+        return new Companion(chosen.File, fitting.Count == 1
+            ? chosen.File
+            : string.Create(CultureInfo.InvariantCulture, $"{chosen.File} (the largest of {fitting.Count} that fit)"));
+    }
+
+    private string OwnFolder => Path.GetDirectoryName(Path.GetFullPath(transformer))!;
+
+    // Its own folder may hold what a GGUF repository brings along; the models directory is some levels up.
+    private List<string> Places(WanPiece piece)
+    {
+        var places = Folders[piece].Select(name => Path.Combine(OwnFolder, name)).Where(Directory.Exists).ToList();
+        var folder = Path.GetDirectoryName(OwnFolder);
+        for (var level = 0; folder is not null && level < Levels; folder = Path.GetDirectoryName(folder), level++)
+        {
+            var here = Folders[piece].Select(name => Path.Combine(folder, name)).Where(Directory.Exists).ToList();
+            if (here.Count > 0)
+            {
+                return [.. places, .. here];
+            }
+        }
+
+        return places;
+    }
+
+    private IEnumerable<string> Beside() => Directory.EnumerateFiles(OwnFolder).Where(file => TensorSources.IsTensorFile(file) && file != Path.GetFullPath(transformer))
+        .Order(StringComparer.Ordinal).Take(MostFiles);
+}
+
+/// <summary>A part that was found.</summary>
+/// <param name="Path">Its file.</param>
+/// <param name="Description">The file, and of how many it was chosen.</param>
+internal sealed record Companion(string Path, string Description);

@@ -1,0 +1,65 @@
+using System.Globalization;
+using NablaGen.Weights;
+
+namespace NablaGen.Models.Wan.Layouts.Keys;
+
+/// <summary>
+/// The names of Wan2.1's VAE in the Diffusers library (AutoencoderKLWan). Its encoder's levels are one flat list as Wan's; its decoder's nest,
+/// each with one residual block more than the encoder's and, but for the last, an up-sampler behind them.
+/// </summary>
+internal static class DiffusersVaeKeys
+{
+    private static readonly KeyTable Table = new(
+        ("encoder.conv_in", "encoder.conv1"),
+        ("encoder.down_blocks.N", "encoder.downsamples.N"),
+        ("encoder.mid_block.resnets.0", "encoder.middle.0"),
+        ("encoder.mid_block.attentions.0", "encoder.middle.1"),
+        ("encoder.mid_block.resnets.1", "encoder.middle.2"),
+        ("encoder.norm_out", "encoder.head.0"),
+        ("encoder.conv_out", "encoder.head.2"),
+        ("quant_conv", "conv1"),
+        ("post_quant_conv", "conv2"),
+        ("decoder.conv_in", "decoder.conv1"),
+        ("decoder.mid_block.resnets.0", "decoder.middle.0"),
+        ("decoder.mid_block.attentions.0", "decoder.middle.1"),
+        ("decoder.mid_block.resnets.1", "decoder.middle.2"),
+        ("decoder.up_blocks.N", "decoder.upsamples.N"),
+        ("decoder.norm_out", "decoder.head.0"),
+        ("decoder.conv_out", "decoder.head.2"));
+
+    // The parts of a residual block; what attention and resampling have is called the same.
+    private static readonly Dictionary<string, string> Parts = new(StringComparer.Ordinal)
+    {
+        ["norm1"] = "residual.0",
+        ["conv1"] = "residual.2",
+        ["norm2"] = "residual.3",
+        ["conv2"] = "residual.6",
+        ["conv_shortcut"] = "shortcut",
+    };
+
+    /// <summary>Wan's own names; a key that no row has keeps its own, for the check to complain about.</summary>
+    public static Func<string, string?> Names(IReadOnlySet<string> keys)
+    {
+        var blocks = Enumerable.Range(0, 100).TakeWhile(block => keys.Contains($"decoder.up_blocks.0.resnets.{block}.conv1.weight")).Count();
+        return key =>
+        {
+            var parts = key.Split('.');
+            if (parts is ["decoder", "up_blocks", var level, "resnets" or "upsamplers", var block, ..]
+                && int.TryParse(level, NumberStyles.None, CultureInfo.InvariantCulture, out var i)
+                && int.TryParse(block, NumberStyles.None, CultureInfo.InvariantCulture, out var j) && i < 100 && j < 100)
+            {
+                var place = i * (blocks + 1) + (parts[3] == "upsamplers" ? blocks : j);
+                parts = ["decoder", "up_blocks", $"{place}", .. parts[5..]];
+            }
+
+            // Inside a level, and inside the middle's blocks.
+            var inside = Array.FindIndex(parts, 2, Math.Max(0, parts.Length - 2), Parts.ContainsKey);
+            if (inside >= 0)
+            {
+                parts[inside] = Parts[parts[inside]];
+            }
+
+            return Table.Translate(string.Join('.', parts)) ?? key;
+        };
+    }
+}

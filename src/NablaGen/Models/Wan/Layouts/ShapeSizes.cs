@@ -1,0 +1,132 @@
+using System.Globalization;
+using NablaGen.Files;
+using NablaGen.Models.Wan.Dit;
+using NablaGen.Models.Wan.Text;
+using NablaGen.Models.Wan.Vae;
+using NablaGen.Weights;
+
+namespace NablaGen.Models.Wan.Layouts;
+
+/// <summary>The sizes of a model from the names and shapes of its tensors, where no configuration says them.</summary>
+internal static class ShapeSizes
+{
+    private const int HeadDim = 128;
+
+    /// <summary>A transformer's. Shapes don't tell how many heads there are: without a number they are 128 wide, as in all of Wan's models.</summary>
+    /// <exception cref="NablaGenException">A tensor that tells a size is missing, or heads of 128 don't make its width.</exception>
+    public static DitConfig Dit(ITensorSource source, int? heads = null)
+    {
+        var patch = Shape(source, "patch_embedding.weight", 5);
+        var dim = Side(source, "head.modulation", -1);
+        if (heads is null && dim % HeadDim != 0)
+        {
+            throw new NablaGenException($"{source.Path}: its width is {dim}, not a multiple of Wan's {HeadDim} a head: a config.json beside the file must say \"num_heads\".");
+        }
+
+        var sizes = new DitConfig
+        {
+            PatchSize = ((int)patch[2], (int)patch[3], (int)patch[4]),
+            InDim = (int)patch[1],
+            Dim = dim,
+            FfnDim = Side(source, "blocks.0.ffn.0.weight", 0),
+            FreqDim = Side(source, "time_embedding.0.weight", 1),
+            TextDim = Side(source, "text_embedding.0.weight", 1),
+            OutDim = (int)(Side(source, "head.head.weight", 0) / Math.Max(1, patch[2] * patch[3] * patch[4])),
+            NumHeads = heads ?? dim / HeadDim,
+            NumLayers = Layers(source, "blocks."),
+            QkNorm = source.Entries.ContainsKey("blocks.0.self_attn.norm_q.weight"),
+            CrossAttnNorm = source.Entries.ContainsKey("blocks.0.norm3.weight"),
+        };
+        return sizes.InDim == sizes.OutDim ? sizes : throw new NablaGenException(
+            $"{source.Path}: takes {sizes.InDim} channels and gives {sizes.OutDim}, as a model that needs a picture does: NablaGen makes videos from text alone.");
+    }
+
+    /// <summary>A text encoder's.</summary>
+    /// <exception cref="NablaGenException">A tensor that tells a size is missing.</exception>
+    public static TextEncoderConfig TextEncoder(ITensorSource source)
+    {
+        var embedding = Shape(source, "token_embedding.weight", 2);
+        var isShared = source.Entries.ContainsKey("pos_embedding.embedding.weight");
+        var position = Shape(source, isShared ? "pos_embedding.embedding.weight" : "blocks.0.pos_embedding.embedding.weight", 2);
+        return new TextEncoderConfig
+        {
+            Vocab = (int)embedding[0],
+            Dim = (int)embedding[1],
+            DimAttn = Side(source, "blocks.0.attn.q.weight", 0),
+            DimFfn = Side(source, "blocks.0.ffn.fc1.weight", 0),
+            NumHeads = (int)position[1],
+            NumLayers = Layers(source, "blocks."),
+            NumBuckets = (int)position[0],
+            SharedPos = isShared,
+        };
+    }
+
+    /// <summary>Channels of a VAE's latents.</summary>
+    /// <exception cref="NablaGenException">The tensor that tells them is missing.</exception>
+    public static int LatentChannels(ITensorSource source) => Side(source, "conv2.weight", 0);
+
+    /// <summary>A VAE's, with the statistics of Wan2.1's latents, which shapes don't tell; null where the latents have other channels.</summary>
+    /// <exception cref="NablaGenException">A tensor that tells a size is missing.</exception>
+    public static VaeConfig? TryVae(ITensorSource source)
+    {
+        var latents = LatentChannels(source);
+        var dim = Side(source, "encoder.conv1.weight", 0);
+        var (widths, time, blocks) = (new List<int>(), new List<bool>(), 0);
+        var width = dim;
+        for (var place = 0; ; place++)
+        {
+            var name = $"encoder.downsamples.{place.ToString(CultureInfo.InvariantCulture)}.";
+            if (source.Entries.ContainsKey(name + "residual.6.weight"))
+            {
+                width = Side(source, name + "residual.6.weight", 0);
+                blocks += widths.Count == 0 ? 1 : 0;
+            }
+            else if (source.Entries.ContainsKey(name + "resample.1.weight"))
+            {
+                widths.Add(width);
+                time.Add(source.Entries.ContainsKey(name + "time_conv.weight"));
+            }
+            else
+            {
+                break;
+            }
+        }
+
+        widths.Add(width);
+        var config = new VaeConfig
+        {
+            Dim = dim,
+            ZDim = latents,
+            DimMult = [.. widths.Select(side => side / dim)],
+            NumResBlocks = blocks,
+            TemporalDownsample = time,
+        };
+        return config.LatentsMean.Count == latents ? config : null;
+    }
+
+    private static int Layers(ITensorSource source, string prefix) => 1 + source.Entries.Keys
+        .Where(key => key.StartsWith(prefix, StringComparison.Ordinal))
+        .Select(key => int.TryParse(key[prefix.Length..].Split('.')[0], NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number < 10_000 ? number : -1)
+        .DefaultIfEmpty(-1).Max() is var layers and > 0 ? layers : throw new NablaGenException($"{source.Path}: has no layers: expected keys that begin with {prefix}0.");
+
+    private static int Side(ITensorSource source, string name, int side)
+    {
+        var shape = Find(source, name);
+        var index = side < 0 ? shape.Length + side : side;
+        return index >= 0 && index < shape.Length && shape[index] is > 0 and <= 1 << 20
+            ? (int)shape[index]
+            : throw new NablaGenException($"{source.Path}: the tensor {Line.Key(name)} has the shape {Line.Shape(shape)}, which is not that of a Wan model.");
+    }
+
+    private static long[] Shape(ITensorSource source, string name, int sides)
+    {
+        var shape = Find(source, name);
+        return shape.Length == sides && shape.All(side => side is > 0 and <= 1 << 20)
+            ? shape
+            : throw new NablaGenException($"{source.Path}: the tensor {Line.Key(name)} has the shape {Line.Shape(shape)}: expected {sides} sides.");
+    }
+
+    private static long[] Find(ITensorSource source, string name) => source.Entries.TryGetValue(name, out var entry)
+        ? entry.Shape
+        : throw new NablaGenException($"{source.Path}: lacks the tensor {Line.Key(name)}, which tells the model's sizes: the file is incomplete.");
+}
