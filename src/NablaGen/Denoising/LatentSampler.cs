@@ -67,7 +67,7 @@ public sealed class LatentSampler(IVideoTransformer model) : IDisposable
         using var denoiser = new Denoiser(
             model, noise.shape, attention, conditioning,
             new DenoiserOptions(settings.Guidance, batchGuidance, KeepsPrompt, settings.StepCache), cancellation);
-        using var solver = Solvers.Create(settings.Solver, settings.Steps, settings.Shift);
+        using var solver = Solvers.Create(settings.Solver, settings.Steps, settings.Shift, settings.Timesteps);
         var latents = noise.to(model.Options.Device).alias();
         observer?.OnStart();
         for (var step = 0; step < settings.Steps; step++)

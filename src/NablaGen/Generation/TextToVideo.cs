@@ -160,7 +160,7 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
         var plan = _memory.Plan([.. prepared.Select(one => one.Request)]);
         try
         {
-            return _memory.Guard(clock, plan, prepared[0].Request, () => work(_models.Sampler(plan, clock), clock));
+            return _memory.Guard(clock, plan, prepared[0].Request, () => work(_models.Sampler(plan, prepared[0].Request.Loras, clock), clock));
         }
         finally
         {
@@ -171,8 +171,8 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
     /// <summary>The recipe of a request with this model. Reads the weights' files once for their hash.</summary>
     /// <param name="request">The request.</param>
     /// <param name="cancellation">Stops the reading.</param>
-    public Recipe RecipeOf(GenerationRequest request, CancellationToken cancellation = default) =>
-        Recipe.Of(request, model.Name, _hash ??= model.ComputeHash(cancellation), device.ToString(), DtypeName(dtype));
+    public Recipe RecipeOf(GenerationRequest request, CancellationToken cancellation = default) => Recipe.Of(
+        request with { Loras = Identified(request.Loras, cancellation) }, model.Name, _hash ??= model.ComputeHash(cancellation), device.ToString(), DtypeName(dtype));
 
     /// <summary>Frees the models that are still in memory.</summary>
     public void Dispose() => _models.Dispose();
@@ -208,6 +208,8 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
         {
             CheckModel(cancellation);
         }
+
+        CheckLoras(requests, clock);
 
         foreach (var conditioner in _conditioners)
         {
@@ -284,7 +286,7 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
     {
         var request = prepared.Request;
         cancellation.ThrowIfCancellationRequested();
-        var sampler = _models.Sampler(plan, clock);
+        var sampler = _models.Sampler(plan, request.Loras, clock);
         try
         {
             clock.Start(GenerationStage.Sample, request.Steps);

@@ -1,5 +1,6 @@
 using NablaGen.Attention;
 using NablaGen.Denoising;
+using NablaGen.Weights.Lora;
 
 namespace NablaGen.Generation.Fields;
 
@@ -129,6 +130,14 @@ public static class RequestFields
         RecipeOrder = 8,
     };
 
+    /// <summary>The timesteps of the steps, before the shift.</summary>
+    public static RequestField<IReadOnlyList<double>?> Timesteps { get; } = new("timesteps", FieldKinds.Numbers(NumberRange.AboveTo(0, FlowSchedule.TrainTimesteps)))
+    {
+        HelpName = "LIST",
+        Help = "Timesteps of the steps before the shift, such as 1000,750,500,250, instead of --steps",
+        DefaultText = "even ones",
+    };
+
     /// <summary>The solver's name.</summary>
     public static RequestField<string?> Solver { get; } = new("solver", FieldKinds.OneOf(Solvers.Names))
     {
@@ -170,11 +179,22 @@ public static class RequestFields
         RecipeOrder = 2,
     };
 
+    /// <summary>LoRAs to merge into the transformer.</summary>
+    public static RequestField<LoraList?> Lora { get; } = new("lora", FieldKinds.Loras)
+    {
+        Label = "LoRA",
+        HelpName = "FILE[:X]",
+        Help = "Merge a LoRA into the transformer, at strength X; may be given more than once",
+        Details = "strength 1 where there is none; `none` for none of the model's own; several in a batch's row stand between semicolons",
+        DefaultValue = LoraList.Empty,
+        IsRepeatable = true,
+    };
+
     /// <summary>All of them, in the help's order.</summary>
     public static RequestFieldTable Table { get; } = new(
     [
-        Prompt, NegativePrompt, Attention, Threshold, TargetDensity, Thresholds, DenseSteps, DenseLayers, Width, Height, Frames, Fps, Steps, Solver, Shift,
-        Guidance, Seed,
+        Prompt, NegativePrompt, Attention, Threshold, TargetDensity, Thresholds, DenseSteps, DenseLayers, Width, Height, Frames, Fps, Steps, Timesteps, Solver, Shift,
+        Guidance, Seed, Lora,
     ]);
 
     private static RequestField<int?> Side(string name, int order) => new(name, FieldKinds.Whole(NumberRange.FromTo(1, 16384, "the most that H.264 takes")))

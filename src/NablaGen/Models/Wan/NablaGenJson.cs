@@ -30,12 +30,14 @@ public sealed record NablaGenJson
     public ModelDefaults Defaults { get; init; } = WanDefaults.Values;
 
     /// <summary>Reads a file.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="others">What counts where its <c>defaults</c> say nothing; null for Wan2.1's.</param>
     /// <exception cref="NablaGenException">It can't be read, is not JSON, has an unknown key or a wrong value.</exception>
-    public static NablaGenJson Open(string path)
+    public static NablaGenJson Open(string path, ModelDefaults? others = null)
     {
         using var document = JsonFile.Read(path);
         var fields = new JsonFields(document.RootElement, path);
-        var json = new NablaGenJson { Name = fields.String("name") };
+        var json = new NablaGenJson { Name = fields.String("name"), Defaults = others ?? WanDefaults.Values };
         if (fields.Object("text_encoder") is { } textEncoder)
         {
             json = json with { TextEncoder = ModelConfigs.TextEncoder(textEncoder) };
@@ -50,7 +52,7 @@ public sealed record NablaGenJson
 
         if (fields.Object("defaults") is { } defaults)
         {
-            json = json with { Defaults = new ModelDefaults(defaults.TakeAll(), path).Over(WanDefaults.Values) };
+            json = json with { Defaults = new ModelDefaults(defaults.TakeAll(), path).Over(json.Defaults) };
         }
 
         fields.RefuseOthers();

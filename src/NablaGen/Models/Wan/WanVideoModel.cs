@@ -1,5 +1,6 @@
 using NablaGen.Attention;
 using NablaGen.Files;
+using NablaGen.Models.FewSteps;
 using NablaGen.Models.Streaming;
 using NablaGen.Models.Wan.Dit;
 using NablaGen.Models.Wan.Layouts;
@@ -8,6 +9,7 @@ using NablaGen.Models.Wan.Text.Tokenizer;
 using NablaGen.Models.Wan.Vae;
 using NablaGen.Tensors;
 using NablaGen.Weights;
+using NablaGen.Weights.Lora;
 using TorchSharp;
 using static TorchSharp.torch;
 using IOPath = System.IO.Path;
@@ -39,8 +41,11 @@ public sealed class WanVideoModel : VideoModel
         }
 
         var own = IOPath.Combine(path, NablaGenJson.FileName);
-        var json = File.Exists(own) ? NablaGenJson.Open(own) : new NablaGenJson();
-        Name = json.Name ?? IOPath.GetFileName(IOPath.TrimEndingDirectorySeparator(IOPath.GetFullPath(path)));
+        var folder = IOPath.GetFileName(IOPath.TrimEndingDirectorySeparator(IOPath.GetFullPath(path)));
+        FewSteps = FewStepTable.Load().Find(folder, IOPath.GetFileName(files.Transformer.Path));
+        var defaults = FewSteps?.Values.Over(WanDefaults.Values) ?? WanDefaults.Values;
+        var json = File.Exists(own) ? NablaGenJson.Open(own, defaults) : new NablaGenJson { Defaults = defaults };
+        Name = json.Name ?? folder;
         TextEncoderConfig = json.TextEncoder;
         VaeConfig = json.Vae;
         Defaults = json.Defaults;
@@ -53,6 +58,13 @@ public sealed class WanVideoModel : VideoModel
         _files = files;
         (DitConfig, TextEncoderConfig, VaeConfig, Defaults) = (dit, others.TextEncoder, others.Vae, others.Defaults);
         CheckFit("others");
+    }
+
+    private WanVideoModel(WanVideoModel model, WanFiles files)
+    {
+        (_files, _isOnDisk) = (files, model._isOnDisk);
+        (Path, Name, DitConfig, TextEncoderConfig, VaeConfig, Defaults, FewSteps) =
+            (model.Path, model.Name, model.DitConfig, model.TextEncoderConfig, model.VaeConfig, model.Defaults, model.FewSteps);
     }
 
     /// <inheritdoc/>
@@ -87,6 +99,9 @@ public sealed class WanVideoModel : VideoModel
 
     /// <inheritdoc/>
     public override ModelDefaults Defaults { get; }
+
+    /// <inheritdoc/>
+    public override FewStepRecipe? FewSteps { get; }
 
     /// <inheritdoc/>
     public override TransformerTraits Transformer => DitConfig.Traits;
@@ -133,6 +148,19 @@ public sealed class WanVideoModel : VideoModel
             Part("text encoder", () => new T5Encoder(others.TextEncoder, ModuleOptions.Meta)), Part("VAE", () => new WanVae(others.Vae, ModuleOptions.Meta)),
             tokenizer ?? ""));
     }
+
+    /// <inheritdoc/>
+    public override VideoModel WithLoras(IReadOnlyList<LoraChoice> loras) => loras.Count == 0 ? this : new WanVideoModel(this, _files with
+    {
+        Transformer = _files.Transformer with
+        {
+            Open = () =>
+            {
+                var source = _files.Transformer.Open();
+                return LoraSource.Over(source, loras, WanLoraNames.Of(source));
+            },
+        },
+    });
 
     /// <inheritdoc/>
     public override ITensorSource OpenTransformer() => _files.Transformer.Open();
