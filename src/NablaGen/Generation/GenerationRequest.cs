@@ -83,6 +83,9 @@ public sealed record GenerationRequest
     /// <summary>LoRAs to merge into the transformer.</summary>
     public LoraList Loras { get => Get(RequestFields.Lora) ?? LoraList.Empty; init => Set(RequestFields.Lora, value); }
 
+    /// <summary>How steps are answered from memory: see <see cref="StepCaches.Names"/>.</summary>
+    public string StepCache { get => Get(RequestFields.StepCache) ?? StepCaches.None; init => Set(RequestFields.StepCache, value); }
+
     /// <summary>Whether the pass without the prompt is needed.</summary>
     public bool IsGuided => Guidance != 1;
 
@@ -108,6 +111,7 @@ public sealed record GenerationRequest
         Solver = Solver,
         Shift = Shift,
         Guidance = Guidance,
+        StepCache = StepCache,
     };
 
     /// <summary>Sees that a model can make this video.</summary>
@@ -145,6 +149,7 @@ public sealed record GenerationRequest
                 + $"what attention '{Attention}' keeps at least at this size{(DenseLayers > 0 ? $" with {DenseLayers} dense layers" : "")}, found {target}");
         }
 
+        StepCaches.Check(StepCache, transformer, Steps);
         Require(Timesteps is null || Timesteps.Count == Steps, $"there are {Timesteps?.Count} timesteps for {Steps} steps");
         Require(Timesteps?.Zip(Timesteps.Skip(1)).All(pair => pair.First > pair.Second) != false, "each of the timesteps must be below the one before it");
         Require(Thresholds is null || (TargetDensity is not null && Thresholds.Count == Steps),

@@ -202,6 +202,7 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
         foreach (var request in requests)
         {
             request.Check(model);
+            AttentionFactory.Check(request.Attention, device.type);
         }
 
         if (requests.Count > 0)
@@ -271,7 +272,7 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
         try
         {
             var flat = Decode(latents, recipe, output, plan, clock, cancellation);
-            return Finish(output, kept.Path, recipe, meter.Mean, flat, clock);
+            return Finish(output, kept.Path, recipe, meter.Mean, flat, clock, seen.Skipped);
         }
         catch
         {
@@ -327,12 +328,14 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
     }
 
     private GenerationResult Finish(
-        string? output, string? latentsPath, Recipe recipe, double? density, IReadOnlyList<int> flatFrames, StageClock clock)
+        string? output, string? latentsPath, Recipe recipe, double? density, IReadOnlyList<int> flatFrames, StageClock clock,
+        IReadOnlyList<SkippedStep>? skipped = null)
     {
         using var process = Process.GetCurrentProcess();
         var result = new GenerationResult(output ?? "", latentsPath, recipe, density, clock.Finish(), process.PeakWorkingSet64)
         {
             FlatFrames = flatFrames,
+            SkippedSteps = skipped ?? [],
             PeakDeviceMemoryBytes = _memory.PeakDeviceBytes,
         };
         if (output is not null)

@@ -1,3 +1,4 @@
+using NablaGen.Cli.Commands;
 using NablaGen.Generation;
 using NablaGen.Generation.Fields;
 using NablaGen.Jobs.Batch;
@@ -62,6 +63,23 @@ public sealed class LoraGenerationTests : IClassFixture<GoldenModelFixture>, IDi
         File.Copy(other, style, overwrite: true);
         using var fresh = TextToVideo.Open(_pipeline.Model.Path, device: "cpu");
         Assert.NotEqual(ManifestEntry.KeyOf(fresh.RecipeOf(Request(style) with { Seed = 1 })), key);
+    }
+
+    [Fact]
+    public void A_recipe_notices_another_file_of_the_same_name()
+    {
+        var made = Make("made", _folder["style.safetensors"]);
+        var from = RecipeSource.Read(_folder["made.json"], TestContext.Current.CancellationToken)!;
+        from.Compare(_pipeline.RecipeOf(Request(_folder["style.safetensors"])), _pipeline.Model, modelNamed: false, lorasNamed: false);
+        File.Copy(_folder["other.safetensors"], _folder["style.safetensors"], overwrite: true);
+        using var fresh = TextToVideo.Open(_pipeline.Model.Path, device: "cpu");
+        var now = fresh.RecipeOf(from.Request(new PartialRequest(), fresh.Defaults));
+        Assert.Equal(made.Recipe.ModelHash, now.ModelHash);
+        var error = Assert.Throws<NablaGenException>(() => from.Compare(now, fresh.Model, modelNamed: false, lorasNamed: false)).Message;
+        Assert.Contains("was made with the LoRA 'style.safetensors'", error);
+        Assert.Contains("--lora", error);
+        // Named on purpose it is used, with a warning.
+        from.Compare(now, fresh.Model, modelNamed: false, lorasNamed: true);
     }
 
     [Fact]

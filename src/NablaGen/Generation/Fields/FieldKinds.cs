@@ -16,6 +16,9 @@ public static class FieldKinds
     /// <summary>LoRAs.</summary>
     public static FieldKind<LoraList?> Loras { get; } = new LoraKind();
 
+    /// <summary>A step cache.</summary>
+    public static FieldKind<string?> StepCache { get; } = new StepCacheKind();
+
     /// <summary>One of a few names.</summary>
     public static FieldKind<string?> OneOf(IReadOnlyCollection<string> names) => new TextKind(names);
 
