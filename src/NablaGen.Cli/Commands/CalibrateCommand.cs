@@ -56,7 +56,7 @@ internal sealed class CalibrateCommand
         options.AddTo(command, except:
         [
             RequestFields.Prompt, RequestFields.Attention, RequestFields.Threshold, RequestFields.TargetDensity, RequestFields.DenseSteps,
-            RequestFields.DenseLayers, RequestFields.Fps,
+            RequestFields.DenseLayers, RequestFields.Fps, RequestFields.StepCache,
         ]);
         command.Add(self._model.Device);
         command.Add(self._model.Dtype);

@@ -2,6 +2,7 @@ using System.CommandLine;
 using NablaGen.Cli.Output;
 using NablaGen.Denoising;
 using NablaGen.Generation;
+using NablaGen.Generation.Fields;
 using NablaGen.Jobs.Previews;
 using NablaGen.Jobs.Statistics;
 
@@ -96,7 +97,7 @@ internal sealed class GenerateCommand
         if (from is not null)
         {
             pipeline.CheckModel(cancellation);
-            from.Compare(pipeline.RecipeOf(request, cancellation), folder, parsed.GetValue(_model.Model) is not null);
+            from.Compare(pipeline.RecipeOf(request, cancellation), folder, parsed.GetValue(_model.Model) is not null, flags.Get(RequestFields.Lora) is not null);
         }
 
         var (transformer, fps) = (folder.Transformer, (double)request.Fps / folder.Latents.TemporalStride);

@@ -12,7 +12,7 @@ namespace NablaGen.Cli.Commands;
 internal sealed class GenerationOptions
 {
     private readonly RequestFieldTable _table;
-    private readonly Dictionary<RequestField, Option<string?>> _options;
+    private readonly Dictionary<RequestField, Option> _options;
 
     public GenerationOptions(RequestFieldTable? table = null)
     {
@@ -20,8 +20,8 @@ internal sealed class GenerationOptions
         _options = _table.In(FieldPlaces.CommandLine).ToDictionary(field => field, Option);
     }
 
-    /// <summary>The option of a field.</summary>
-    public Option<string?> this[RequestField field] => _options[field];
+    /// <summary>The option of a field that is given once.</summary>
+    public Option<string?> this[RequestField field] => (Option<string?>)_options[field];
 
     /// <summary>Adds the options to a command in the help's order, but for some.</summary>
     public void AddTo(Command command, params RequestField[] except)
@@ -36,17 +36,26 @@ internal sealed class GenerationOptions
     /// <exception cref="InvalidRequestException">A flag is wrong whatever the model is.</exception>
     public PartialRequest Read(ParseResult parsed)
     {
-        var texts = _options.Select(pair => (pair.Key, Text: parsed.GetValue(pair.Value))).Where(pair => pair.Text is not null)
-            .Select(pair => KeyValuePair.Create(pair.Key, pair.Text!));
+        var texts = _options.SelectMany(pair => Texts(parsed, pair.Value).Select(text => KeyValuePair.Create(pair.Key, text)));
         var request = _table.Read(texts, FieldSource.CommandLine);
         return request.Prompt is null || !string.IsNullOrWhiteSpace(request.Prompt)
             ? request
             : throw new InvalidRequestException("the prompt is empty");
     }
 
-    private static Option<string?> Option(RequestField field)
+    private static IReadOnlyList<string> Texts(ParseResult parsed, Option option) => option switch
     {
-        var option = new Option<string?>(field.Option, [.. field.Aliases]) { Description = FieldHelp.Describe(field), HelpName = field.HelpName };
+        Option<string[]> many => parsed.GetValue(many) ?? [],
+        Option<string?> one when parsed.GetValue(one) is { } text => [text],
+        _ => [],
+    };
+
+    private static Option Option(RequestField field)
+    {
+        Option option = field.IsRepeatable
+            ? new Option<string[]>(field.Option, [.. field.Aliases]) { Arity = ArgumentArity.OneOrMore, AllowMultipleArgumentsPerToken = false }
+            : new Option<string?>(field.Option, [.. field.Aliases]);
+        (option.Description, option.HelpName) = (FieldHelp.Describe(field), field.HelpName);
         if (field.Suggestions.Count > 0)
         {
             option.CompletionSources.Add(_ => field.Suggestions.Select(value => new CompletionItem(value)));

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using NablaGen.Generation;
+using NablaGen.Generation.Fields;
 using NablaGen.Models;
 
 namespace NablaGen.Cli.Commands;
@@ -32,9 +33,24 @@ internal sealed class RecipeSource
     /// <param name="now">The recipe of the run to come.</param>
     /// <param name="model">Its model.</param>
     /// <param name="modelNamed">Whether the user named the model for this run.</param>
-    /// <exception cref="NablaGenException">The model is another and nobody asked for it.</exception>
-    public void Compare(Recipe now, VideoModel model, bool modelNamed)
+    /// <param name="lorasNamed">Whether the user named the LoRAs for this run.</param>
+    /// <exception cref="NablaGenException">The model or a LoRA is another and nobody asked for it.</exception>
+    public void Compare(Recipe now, VideoModel model, bool modelNamed, bool lorasNamed)
     {
+        foreach (var before in Recipe.Get(RequestFields.Lora) ?? [])
+        {
+            if (now.Get(RequestFields.Lora)?.FirstOrDefault(lora => lora.Name == before.Name) is { } lora && lora.Sha256 != before.Sha256)
+            {
+                var line = $"{_path} was made with the LoRA '{before.Name}' ({before.Sha256?[..16]}…), and {lora.Path} is another ({lora.Sha256?[..16]}…)";
+                if (!lorasNamed)
+                {
+                    throw new NablaGenException($"{line}: name the right file with --lora, or name this one to use it anyway");
+                }
+
+                CommandRunner.Warn($"warning: {line}: the video will differ");
+            }
+        }
+
         if (now.ModelHash != Recipe.ModelHash)
         {
             var line = $"{_path} was made with the model '{Recipe.Model}' ({Recipe.ModelHash}), and {model.Path} holds '{now.Model}' ({now.ModelHash})";

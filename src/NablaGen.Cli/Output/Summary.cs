@@ -1,4 +1,5 @@
 using NablaGen.Generation;
+using NablaGen.Generation.Fields;
 
 namespace NablaGen.Cli.Output;
 
@@ -25,6 +26,13 @@ internal static class Summary
                 ? $" (target {target}, thresholds {used.Min():0.000} to {used.Max():0.000})"
                 : "";
             Wrapped.Write("attention ", $"{recipe.Attention}, mean density {density:0.000}{held}");
+        }
+
+        if (recipe.Get(RequestFields.StepCache) is { } cache)
+        {
+            var skipped = result.SkippedSteps;
+            Wrapped.Write("cache     ", skipped.Count == 0 ? $"{cache}, no step skipped" : $"{cache}, {recipe.Steps - skipped.Count} of {recipe.Steps} steps computed, "
+                + $"skipped {string.Join(", ", skipped.Select(skip => skip.Step))} (estimated error up to {skipped.Max(skip => skip.Error):0.000})");
         }
 
         var device = result.PeakDeviceMemoryBytes is { } bytes ? $", {Size(bytes)} on the GPU" : "";

@@ -6,7 +6,7 @@ namespace NablaGen.Attention;
 /// <summary>
 /// Which attention a run uses, in the reference's own syntax: <c>dense</c>, <c>nabla-0.7</c>, <c>sta-11-3-3</c> or their union
 /// <c>nabla-0.6_sta-11-3-3</c>; and one more form, <c>nabla-NAME</c>, for a threshold for each layer and head, as <c>nablagen calibrate</c>
-/// finds them. What a name stands for is told by whoever parses the expression: nothing here opens a file.
+/// finds them. <c>nabla-0.7+top8</c> keeps at least 8 key blocks for each query block, the largest. What a name stands for is told by whoever parses the expression: nothing here opens a file.
 /// </summary>
 /// <param name="Threshold">
 /// NABLA's threshold: the share of each row's mass that the kept blocks carry, in (0, 1]; null without NABLA, and where each head has its own.
@@ -25,6 +25,9 @@ public sealed partial record AttentionExpression(double? Threshold, StaWindow? W
 
     /// <summary>The name of <see cref="HeadThresholds"/>, as the expression had it: the path of a file of thresholds.</summary>
     public string? ThresholdsName { get; init; }
+
+    /// <summary>The least number of key blocks that NABLA keeps for a query block, the largest of them; null for one.</summary>
+    public int? Top { get; init; }
 
     /// <summary>Whether NABLA is in it.</summary>
     public bool UsesNabla => Threshold is not null || HeadThresholds is not null;
@@ -81,9 +84,10 @@ public sealed partial record AttentionExpression(double? Threshold, StaWindow? W
             return new AttentionExpression(null, window);
         }
 
+        int? top = parts["top"].Success ? Count(parts["top"].Value, text) : null;
         if (IsThreshold(nabla.Value, out var threshold))
         {
-            return new AttentionExpression(CheckThreshold(threshold, text), window);
+            return new AttentionExpression(CheckThreshold(threshold, text), window) { Top = top };
         }
 
         return new AttentionExpression(null, window)
@@ -91,6 +95,7 @@ public sealed partial record AttentionExpression(double? Threshold, StaWindow? W
             HeadThresholds = find(nabla.Value) ?? throw new InvalidRequestException(
                 $"attention '{text}': '{nabla.Value}' is neither a threshold such as 0.7 nor a file of thresholds that is there"),
             ThresholdsName = nabla.Value,
+            Top = top,
         };
     }
 
@@ -116,12 +121,14 @@ public sealed partial record AttentionExpression(double? Threshold, StaWindow? W
     {
         (null, null) => "dense",
         (null, { } window) => window.ToString(),
-        (_, null) => nabla,
-        (_, { } window) => $"{nabla}_{window}",
+        (_, null) => nabla + Floor,
+        (_, { } window) => $"{nabla}{Floor}_{window}",
     };
 
+    private string Floor => Top is { } top ? string.Create(CultureInfo.InvariantCulture, $"+top{top}") : "";
+
     // A file's name may have any of these characters, so only the end of the text can be the window.
-    [GeneratedRegex("^(?:nabla-(?<nabla>.+?)(?:_sta-(?<t>[0-9]+)-(?<h>[0-9]+)-(?<w>[0-9]+))?|sta-(?<t>[0-9]+)-(?<h>[0-9]+)-(?<w>[0-9]+))$", RegexOptions.Singleline)]
+    [GeneratedRegex("^(?:nabla-(?<nabla>.+?)(?:\\+top(?<top>[0-9]+))?(?:_sta-(?<t>[0-9]+)-(?<h>[0-9]+)-(?<w>[0-9]+))?|sta-(?<t>[0-9]+)-(?<h>[0-9]+)-(?<w>[0-9]+))$", RegexOptions.Singleline)]
     private static partial Regex Form();
 
     private static bool IsThreshold(string text, out double value) =>
@@ -131,12 +138,17 @@ public sealed partial record AttentionExpression(double? Threshold, StaWindow? W
         ? value
         : throw new InvalidRequestException($"attention '{text}': NABLA's threshold must be above 0 and at most 1");
 
+    private static int Count(string number, string text) =>
+        int.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out var value) && value >= 1
+            ? value
+            : throw new InvalidRequestException($"attention '{text}': at least 1 key block is kept: use +top1 or more");
+
     private static int WindowSide(string side, string text) =>
         int.TryParse(side, NumberStyles.None, CultureInfo.InvariantCulture, out var value) && value >= 1
             ? value
             : throw new InvalidRequestException($"attention '{text}': each side of an STA window is a whole number of blocks, at least 1");
 
     private static InvalidRequestException Invalid(string text) => new(
-        $"attention '{text}' is not known: use dense, nabla-<threshold>, sta-<t>-<h>-<w>, nabla-<threshold>_sta-<t>-<h>-<w> "
+        $"attention '{text}' is not known: use dense, nabla-<threshold>, nabla-<threshold>+top<blocks>, sta-<t>-<h>-<w>, nabla-<threshold>_sta-<t>-<h>-<w> "
         + "or nabla-<file> with a file of thresholds");
 }

@@ -31,6 +31,16 @@ public static class AttentionFactory
         return steps == 0 && denseLayers == 0 ? sparse : new ScheduledAttention(dense, sparse, steps, denseLayers);
     }
 
+    /// <summary>Sees that a device has the kernels for an expression.</summary>
+    /// <exception cref="InvalidRequestException">It has not.</exception>
+    public static void Check(AttentionExpression expression, DeviceType device)
+    {
+        if (device == DeviceType.CUDA && expression.Top is not null)
+        {
+            throw new InvalidRequestException($"attention '{expression}': +top works on the CPU alone so far: on CUDA leave it out");
+        }
+    }
+
     /// <summary>What computes block-sparse attention on a device.</summary>
     internal static IBlockSparseBackend Backend(Device device) => device.type switch
     {

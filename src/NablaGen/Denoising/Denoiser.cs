@@ -15,6 +15,7 @@ public sealed class Denoiser : IDisposable
     private readonly ITransformerRun _run;
     private readonly double _guidance;
     private readonly List<Pass> _passes = [];
+    private readonly StepCacheRun _cached;
 
     /// <summary>A denoiser for one run.</summary>
     /// <param name="model">The transformer; stays the caller's.</param>
@@ -29,6 +30,8 @@ public sealed class Denoiser : IDisposable
     {
         _device = model.Options.Device;
         _guidance = options.Guidance;
+        IsBatched = conditioning.Negative is not null && options.BatchesGuidance;
+        _cached = new StepCacheRun(model.Traits, options.Steps, IsBatched);
         _run = model.Begin(latents[1..], attention, cancellation);
         try
         {
@@ -36,11 +39,10 @@ public sealed class Denoiser : IDisposable
             {
                 Add(conditioning.Prompt, options);
             }
-            else if (options.BatchesGuidance)
+            else if (IsBatched)
             {
                 using var both = Conditioning.Stack([conditioning.Prompt, conditioning.Negative]);
                 Add(both, options);
-                IsBatched = true;
             }
             else
             {
@@ -58,6 +60,9 @@ public sealed class Denoiser : IDisposable
     /// <summary>Whether the passes with and without the prompt are one batch.</summary>
     public bool IsBatched { get; }
 
+    /// <summary>The error that the step cache estimates of the last step, if it skipped it; null where it was computed.</summary>
+    public double? SkippedError => _cached.IsSkipped ? _cached.Error : null;
+
     /// <summary>The guided velocity.</summary>
     /// <param name="latents">Noisy latents on the model's device; the caller's. [B, C, T', h, w]</param>
     /// <param name="timestep">Timestep, 0 to 1000.</param>
@@ -67,7 +72,7 @@ public sealed class Denoiser : IDisposable
     public Tensor Velocity(Tensor latents, long timestep, int step)
     {
         using var scope = NewDisposeScope();
-        _run.Step = step;
+        (_run.Step, _cached.Step) = (step, step);
         var time = tensor(new[] { timestep }).to(_device).expand(latents.shape[0]);
         if (IsBatched)
         {
@@ -95,7 +100,7 @@ public sealed class Denoiser : IDisposable
     private void Add(Conditioning conditioning, DenoiserOptions options)
     {
         using var here = conditioning.To(_device);
-        _passes.Add(new Pass(_run.Prepare(here, options.KeepsPrompt), StepCaches.Create(options.StepCache)));
+        _passes.Add(new Pass(_run.Prepare(here, options.KeepsPrompt), StepCaches.Create(options.StepCache, _cached)));
     }
 
     private Tensor Velocity(Pass pass, Tensor latents, Tensor time) =>
@@ -113,4 +118,6 @@ public sealed class Denoiser : IDisposable
 /// </param>
 /// <param name="KeepsPrompt">Whether the prompt's keys and values of every layer are kept from step to step; the memory plan says.</param>
 /// <param name="StepCache">How steps are answered from memory: see <see cref="StepCaches.Names"/>.</param>
-public sealed record DenoiserOptions(double Guidance, bool BatchesGuidance = false, bool KeepsPrompt = true, string StepCache = StepCaches.None);
+/// <param name="Steps">Solver steps, for the step cache.</param>
+public sealed record DenoiserOptions(
+    double Guidance, bool BatchesGuidance = false, bool KeepsPrompt = true, string StepCache = StepCaches.None, int Steps = 0);

@@ -66,7 +66,7 @@ public sealed class DensityController : ISamplingObserver
     /// <summary>The first threshold, where nothing is known of the model.</summary>
     public static double FirstThreshold(double target) => Math.Round(FromLogOdds(LogOdds(target) + TypicalShift), 2);
 
-    /// <summary>The mean density that is left when NABLA keeps as little as it can: one block a row, the window, the dense layers.</summary>
+    /// <summary>The mean density that is left when NABLA keeps as little as it can: one block a row or its floor, the window, the dense layers.</summary>
     /// <param name="expression">What to keep.</param>
     /// <param name="layout">The blocks.</param>
     /// <param name="layers">Layers of the transformer.</param>
@@ -74,7 +74,8 @@ public sealed class DensityController : ISamplingObserver
     public static double Floor(AttentionExpression expression, BlockLayout layout, int layers, int denseLayers)
     {
         var blocks = (double)layout.Blocks;
-        var sparse = expression.Window is { } window ? StaMask.KeyBlocks(layout, window).KeyBlocks.Length / (blocks * blocks) : 1 / blocks;
+        var least = Math.Min(expression.Top ?? 1, blocks) / blocks;
+        var sparse = expression.Window is { } window ? Math.Max(least, StaMask.KeyBlocks(layout, window).KeyBlocks.Length / (blocks * blocks)) : least;
         return (denseLayers + (layers - denseLayers) * sparse) / layers;
     }
 

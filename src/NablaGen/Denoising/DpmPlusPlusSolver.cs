@@ -7,13 +7,13 @@ namespace NablaGen.Denoising;
 /// DPM-Solver++(2M), midpoint. Port of FlowDPMSolverMultistepScheduler (solver_order 2, dpmsolver++), wan/utils/fm_solvers.py;
 /// arXiv 2211.01095.
 /// </summary>
-public sealed class DpmPlusPlusSolver(int steps, double shift) : ISolver
+public sealed class DpmPlusPlusSolver(int steps, double shift, IReadOnlyList<double>? timesteps = null) : ISolver
 {
     private int _step;
     private Tensor? _previous;
 
     /// <inheritdoc/>
-    public FlowSchedule Schedule { get; } = FlowSchedule.Create(steps, shift, first: 1);
+    public FlowSchedule Schedule { get; } = FlowSchedule.Create(steps, shift, first: 1, timesteps);
 
     /// <inheritdoc/>
     public Tensor Step(Tensor velocity, Tensor sample)

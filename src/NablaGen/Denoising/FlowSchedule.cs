@@ -14,25 +14,34 @@ public sealed record FlowSchedule(IReadOnlyList<float> Sigmas, IReadOnlyList<lon
     /// <summary>Number of solver steps.</summary>
     public int Steps => Timesteps.Count;
 
-    /// <summary>Evenly spaced levels from <paramref name="first"/>, bent toward noise by <paramref name="shift"/>: σ ← s σ / (1 + (s − 1) σ).</summary>
+    /// <summary>
+    /// Evenly spaced levels from <paramref name="first"/>, or those of a list, bent toward noise by <paramref name="shift"/>:
+    /// σ ← s σ / (1 + (s − 1) σ).
+    /// </summary>
     /// <param name="steps">Solver steps, at least 1.</param>
     /// <param name="shift">Above 1 spends more steps on noisy latents; 1 leaves the levels even.</param>
     /// <param name="first">The first level before the shift: 1, or 0.999 for UniPC (its schedule starts at the first training timestep).</param>
-    public static FlowSchedule Create(int steps, double shift, double first)
+    /// <param name="timesteps">Timesteps before the shift, falling, instead of even ones; none is taken beyond <paramref name="first"/>. [steps]</param>
+    public static FlowSchedule Create(int steps, double shift, double first, IReadOnlyList<double>? timesteps = null)
     {
+        if (timesteps is not null && timesteps.Count != steps)
+        {
+            throw new ArgumentException($"{timesteps.Count} timesteps for {steps} steps", nameof(timesteps));
+        }
+
         ArgumentOutOfRangeException.ThrowIfLessThan(steps, 1);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(shift);
         var sigmas = new float[steps + 1];
-        var timesteps = new long[steps];
+        var times = new long[steps];
         for (var i = 0; i < steps; i++)
         {
-            var even = first - first / steps * i;
-            var sigma = shift * even / (1 + (shift - 1) * even);
+            var level = timesteps is null ? first - first / steps * i : Math.Min(timesteps[i] / TrainTimesteps, first);
+            var sigma = shift * level / (1 + (shift - 1) * level);
             sigmas[i] = (float)sigma;
-            timesteps[i] = (long)(sigma * TrainTimesteps);
+            times[i] = (long)(sigma * TrainTimesteps);
         }
 
-        return new FlowSchedule(sigmas, timesteps);
+        return new FlowSchedule(sigmas, times);
     }
 
     /// <summary>λ = log((1 − σ) / σ), half the log of the signal-to-noise ratio: −∞ at noise, +∞ at the video.</summary>

@@ -19,6 +19,13 @@ public interface ISamplingObserver : IAttentionObserver
     {
     }
 
+    /// <summary>The step cache skipped a step: no attention was computed in it. Called before <see cref="OnPrediction"/>.</summary>
+    /// <param name="step">The step, from 0.</param>
+    /// <param name="error">What the cache estimates that the skip gets wrong; its scale is the cache's own.</param>
+    void OnSkipped(int step, double error)
+    {
+    }
+
     /// <summary>The model's prediction of the final latents from this step's noisy ones: x − σ v. Called before <see cref="OnStep"/>.</summary>
     /// <param name="step">The step, from 0.</param>
     /// <param name="clean">The predicted latents, on the model's device; the caller's. [B, C, T', h, w], B = 1 unless it samples several videos at once</param>

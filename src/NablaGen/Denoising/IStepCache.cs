@@ -5,7 +5,8 @@ namespace NablaGen.Denoising;
 
 /// <summary>
 /// Decides how a pass of a step is computed: in full, or partly from results of earlier steps. Each pass of a step (with the prompt,
-/// without it, or both as one batch) has its own cache, which sees a run's steps in order.
+/// without it, or both as one batch) has its own cache, which sees a run's steps in order; the passes of a step are skipped together
+/// (<see cref="StepCacheRun"/>).
 /// </summary>
 public interface IStepCache : IDisposable
 {
@@ -31,18 +32,21 @@ public readonly record struct TransformerPass(ITransformerRun Run, Tensor Latent
 
     /// <summary>The head. [B, C, T', h, w]</summary>
     public Tensor Head(Tensor tokens, EmbeddedStep embedded) => Run.RunHead(tokens, embedded);
+
+    /// <summary>The whole pass. [B, C, T', h, w]</summary>
+    public Tensor All()
+    {
+        using var scope = NewDisposeScope();
+        var embedded = Embed();
+        return Head(Layers(embedded), embedded).MoveToOuterDisposeScope();
+    }
 }
 
 /// <summary>Computes every pass in full.</summary>
 public sealed class NoStepCache : IStepCache
 {
     /// <inheritdoc/>
-    public Tensor Velocity(Tensor latents, TransformerPass pass)
-    {
-        using var scope = NewDisposeScope();
-        var embedded = pass.Embed();
-        return pass.Head(pass.Layers(embedded), embedded).MoveToOuterDisposeScope();
-    }
+    public Tensor Velocity(Tensor latents, TransformerPass pass) => pass.All();
 
     /// <inheritdoc/>
     public void Dispose()

@@ -66,8 +66,8 @@ public sealed class LatentSampler(IVideoTransformer model) : IDisposable
             settings.Attention, model.Options.Device, settings.DenseSteps, settings.DenseLayers, observer, thresholds);
         using var denoiser = new Denoiser(
             model, noise.shape, attention, conditioning,
-            new DenoiserOptions(settings.Guidance, batchGuidance, KeepsPrompt, settings.StepCache), cancellation);
-        using var solver = Solvers.Create(settings.Solver, settings.Steps, settings.Shift);
+            new DenoiserOptions(settings.Guidance, batchGuidance, KeepsPrompt, settings.StepCache, settings.Steps), cancellation);
+        using var solver = Solvers.Create(settings.Solver, settings.Steps, settings.Shift, settings.Timesteps);
         var latents = noise.to(model.Options.Device).alias();
         observer?.OnStart();
         for (var step = 0; step < settings.Steps; step++)
@@ -79,6 +79,11 @@ public sealed class LatentSampler(IVideoTransformer model) : IDisposable
             }
 
             var velocity = denoiser.Velocity(latents, solver.Schedule.Timesteps[step], step);
+            if (denoiser.SkippedError is { } error)
+            {
+                observer?.OnSkipped(step, error);
+            }
+
             if (observer is not null)
             {
                 using var clean = latents - velocity.Times(solver.Schedule.Sigmas[step]);

@@ -46,6 +46,15 @@ public sealed class SamplingObservers(params IReadOnlyList<ISamplingObserver?> o
     }
 
     /// <inheritdoc/>
+    public void OnSkipped(int step, double error)
+    {
+        foreach (var observer in _observers)
+        {
+            observer.OnSkipped(step, error);
+        }
+    }
+
+    /// <inheritdoc/>
     public void OnPrediction(int step, Tensor clean)
     {
         foreach (var observer in _observers)

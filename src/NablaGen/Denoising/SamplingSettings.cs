@@ -26,6 +26,9 @@ public sealed record SamplingSettings
     /// <summary>Solver steps.</summary>
     public required int Steps { get; init; }
 
+    /// <summary>Timesteps before the shift, falling; null for even ones. [steps]</summary>
+    public IReadOnlyList<double>? Timesteps { get; init; }
+
     /// <summary>The solver's name: see <see cref="Solvers.Names"/>.</summary>
     public required string Solver { get; init; }
 

@@ -7,7 +7,7 @@ namespace NablaGen.Denoising;
 /// UniPC of order 2, B(h) = e^h − 1, predicting the video: each new model output first corrects the sample it was computed at, then
 /// predicts the next. Port of FlowUniPCMultistepScheduler (solver_order 2, bh2), wan/utils/fm_solvers_unipc.py; arXiv 2302.04867.
 /// </summary>
-public sealed class UniPcSolver(int steps, double shift) : ISolver
+public sealed class UniPcSolver(int steps, double shift, IReadOnlyList<double>? timesteps = null) : ISolver
 {
     // 1 − 1/1000 as the reference's float32 has it.
     private const double FirstSigma = 0.999f;
@@ -19,7 +19,7 @@ public sealed class UniPcSolver(int steps, double shift) : ISolver
     private Tensor? _video2;
 
     /// <inheritdoc/>
-    public FlowSchedule Schedule { get; } = FlowSchedule.Create(steps, shift, FirstSigma);
+    public FlowSchedule Schedule { get; } = FlowSchedule.Create(steps, shift, FirstSigma, timesteps);
 
     /// <inheritdoc/>
     public Tensor Step(Tensor velocity, Tensor sample)

@@ -3,6 +3,7 @@ using NablaGen.Files;
 using NablaGen.Generation.Fields;
 using NablaGen.Models;
 using NablaGen.Models.Wan;
+using NablaGen.Weights.Lora;
 
 namespace NablaGen.Generation;
 
@@ -12,6 +13,7 @@ public sealed class GenerationDefaults
     private readonly ModelDefaults _model;
     private readonly FieldSource _source;
     private readonly FieldValues _values;
+    private readonly Dictionary<LoraList, LoraFewSteps?> _fewSteps = [];
 
     private GenerationDefaults(ModelDefaults model, RequestFieldTable table)
     {
@@ -68,6 +70,19 @@ public sealed class GenerationDefaults
     /// <param name="table">The fields; null for NablaGen's.</param>
     /// <exception cref="NablaGenException">A name is unknown, or a value is wrong; the line says which, and where.</exception>
     public static GenerationDefaults Of(ModelDefaults model, RequestFieldTable? table = null) => new(model, table ?? RequestFields.Table);
+
+    /// <summary>How LoRAs that were made for few steps are to be sampled; null where none was.</summary>
+    /// <param name="loras">The LoRAs.</param>
+    /// <exception cref="NablaGenException">The user's own table of them is wrong.</exception>
+    public LoraFewSteps? FewStepsOf(LoraList loras)
+    {
+        if (!_fewSteps.TryGetValue(loras, out var found))
+        {
+            _fewSteps.Add(loras, found = LoraFewSteps.Find(loras, Table));
+        }
+
+        return found;
+    }
 
     /// <summary>The default of a field; null for none.</summary>
     public T? Get<T>(RequestField<T> field) => (T?)Find(field);

@@ -1,3 +1,4 @@
+using NablaGen.Denoising;
 using NablaGen.Memory;
 using NablaGen.Models;
 using NablaGen.Tensors;
@@ -128,7 +129,9 @@ internal sealed class GenerationMemory(
     private MemoryNeeds Needs(GenerationRequest request)
     {
         var workload = new VideoWorkload(request.LatentShape(model.Latents), request.Attention, request.IsGuided ? 2 : 1, IsBatched(request) ? 2 : 1);
-        return MemoryEstimate.Of(model, Sizes, workload, device, dtype);
+        var needs = MemoryEstimate.Of(model, Sizes, workload, device, dtype);
+        var kept = StepCaches.Memory(request.StepCache, model.Transformer, Tokens(request), request.IsGuided ? 2 : 1);
+        return needs with { DitWork = needs.DitWork + MemoryEstimate.Held(kept, device.type) };
     }
 
     // Those of a window of a batch are made before its videos; equal prompts share one.

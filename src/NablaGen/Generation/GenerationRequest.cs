@@ -3,6 +3,7 @@ using NablaGen.Attention;
 using NablaGen.Denoising;
 using NablaGen.Generation.Fields;
 using NablaGen.Models;
+using NablaGen.Weights.Lora;
 
 namespace NablaGen.Generation;
 
@@ -64,6 +65,9 @@ public sealed record GenerationRequest
     /// <summary>Solver steps.</summary>
     public required int Steps { get => Get(RequestFields.Steps)!.Value; init => Set(RequestFields.Steps, value); }
 
+    /// <summary>Timesteps before the shift, falling; null for even ones. [steps]</summary>
+    public IReadOnlyList<double>? Timesteps { get => Get(RequestFields.Timesteps); init => Set(RequestFields.Timesteps, value); }
+
     /// <summary>The solver's name: see <see cref="Solvers.Names"/>.</summary>
     public required string Solver { get => Get(RequestFields.Solver)!; init => Set(RequestFields.Solver, value); }
 
@@ -75,6 +79,12 @@ public sealed record GenerationRequest
 
     /// <summary>Seed of the noise, 0 or more: the same noise on every device.</summary>
     public required long Seed { get => Get(RequestFields.Seed)!.Value; init => Set(RequestFields.Seed, value); }
+
+    /// <summary>LoRAs to merge into the transformer.</summary>
+    public LoraList Loras { get => Get(RequestFields.Lora) ?? LoraList.Empty; init => Set(RequestFields.Lora, value); }
+
+    /// <summary>How steps are answered from memory: see <see cref="StepCaches.Names"/>.</summary>
+    public string StepCache { get => Get(RequestFields.StepCache) ?? StepCaches.None; init => Set(RequestFields.StepCache, value); }
 
     /// <summary>Whether the pass without the prompt is needed.</summary>
     public bool IsGuided => Guidance != 1;
@@ -97,9 +107,11 @@ public sealed record GenerationRequest
         DenseSteps = DenseSteps,
         DenseLayers = DenseLayers,
         Steps = Steps,
+        Timesteps = Timesteps,
         Solver = Solver,
         Shift = Shift,
         Guidance = Guidance,
+        StepCache = StepCache,
     };
 
     /// <summary>Sees that a model can make this video.</summary>
@@ -137,6 +149,9 @@ public sealed record GenerationRequest
                 + $"what attention '{Attention}' keeps at least at this size{(DenseLayers > 0 ? $" with {DenseLayers} dense layers" : "")}, found {target}");
         }
 
+        StepCaches.Check(StepCache, transformer, Steps);
+        Require(Timesteps is null || Timesteps.Count == Steps, $"there are {Timesteps?.Count} timesteps for {Steps} steps");
+        Require(Timesteps?.Zip(Timesteps.Skip(1)).All(pair => pair.First > pair.Second) != false, "each of the timesteps must be below the one before it");
         Require(Thresholds is null || (TargetDensity is not null && Thresholds.Count == Steps),
             "the thresholds of a recipe must be one for each step, and belong to a target density");
     }

@@ -2,6 +2,7 @@ using NablaGen.Denoising;
 using NablaGen.Memory;
 using NablaGen.Models;
 using NablaGen.Tensors;
+using NablaGen.Weights.Lora;
 using static TorchSharp.torch;
 
 namespace NablaGen.Generation;
@@ -15,21 +16,22 @@ internal sealed class LoadedModels(VideoModel model, Device device, ScalarType d
 {
     private MemoryPlan? _samplerPlan;
     private LatentSampler? _sampler;
+    private LoraList _loras = LoraList.Empty;
     private VideoDecoder? _decoder;
 
     /// <summary>Whether none is in memory.</summary>
     public bool IsEmpty => _sampler is null && _decoder is null;
 
-    /// <summary>The transformer, with as many layers on the device as the plan has room for.</summary>
-    public LatentSampler Sampler(MemoryPlan plan, StageClock clock)
+    /// <summary>The transformer with LoRAs merged, with as many layers on the device as the plan has room for.</summary>
+    public LatentSampler Sampler(MemoryPlan plan, LoraList loras, StageClock clock)
     {
         if (!plan.KeepsBoth)
         {
             Free(ref _decoder);
         }
 
-        // A larger video than the last may leave room for fewer layers, or none for the prompt.
-        if (_samplerPlan?.ResidentLayers > plan.ResidentLayers || (_samplerPlan?.KeepsPrompt == true && !plan.KeepsPrompt))
+        // A larger video than the last may leave room for fewer layers, or none for the prompt; merged weights cannot be parted again.
+        if (!_loras.Equals(loras) || _samplerPlan?.ResidentLayers > plan.ResidentLayers || (_samplerPlan?.KeepsPrompt == true && !plan.KeepsPrompt))
         {
             Free(ref _sampler);
         }
@@ -37,8 +39,8 @@ internal sealed class LoadedModels(VideoModel model, Device device, ScalarType d
         if (_sampler is null)
         {
             clock.Start(GenerationStage.LoadTransformer);
-            _sampler = new LatentSampler(model.LoadTransformer(new ModuleOptions(device, dtype), plan.Placement)) { KeepsPrompt = plan.KeepsPrompt };
-            _samplerPlan = plan;
+            _sampler = new LatentSampler(model.WithLoras(loras).LoadTransformer(new ModuleOptions(device, dtype), plan.Placement)) { KeepsPrompt = plan.KeepsPrompt };
+            (_samplerPlan, _loras) = (plan, loras);
         }
 
         return _sampler;

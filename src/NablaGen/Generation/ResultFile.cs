@@ -22,6 +22,8 @@ public static class ResultFile
             ["video"] = Path.GetFileName(video),
             ["latents"] = result.LatentsPath is null ? null : Path.GetFileName(result.LatentsPath),
             ["density"] = result.Density,
+            ["skipped_steps"] = result.SkippedSteps.Count == 0 ? null : new JsonArray([.. result.SkippedSteps.Select(
+                skip => new JsonObject { ["step"] = skip.Step, ["error"] = Math.Round(skip.Error, 6) })]),
             ["seconds"] = new JsonObject(result.Seconds.Select(stage => KeyValuePair.Create(
                 JsonNamingPolicy.SnakeCaseLower.ConvertName(stage.Key.ToString()), (JsonNode?)JsonValue.Create(Math.Round(stage.Value, 3))))),
             ["peak_memory_bytes"] = result.PeakMemoryBytes,

@@ -10,6 +10,11 @@ internal sealed class SamplingProgress(DensityMeter meter, StageClock clock) : I
     /// <summary>The thresholds used, if they were not the expression's.</summary>
     public List<double> Thresholds { get; } = [];
 
+    /// <summary>The steps that the step cache skipped.</summary>
+    public List<SkippedStep> Skipped { get; } = [];
+
+    public void OnSkipped(int step, double error) => Skipped.Add(new SkippedStep(step, error));
+
     public void OnThreshold(int step, double threshold) => Thresholds.Add(threshold);
 
     public void OnDense(AttentionSite site) => meter.OnDense(site);

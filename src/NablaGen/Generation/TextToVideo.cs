@@ -181,7 +181,7 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
         var plan = Memory.Plan([.. prepared.Select(one => one.Request)]);
         try
         {
-            return _memory.Guard(clock, plan, prepared[0].Request, () => work(_models.Sampler(plan, clock), clock));
+            return _memory.Guard(clock, plan, prepared[0].Request, () => work(_models.Sampler(plan, prepared[0].Request.Loras, clock), clock));
         }
         finally
         {
@@ -192,8 +192,8 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
     /// <summary>The recipe of a request with this model. Reads the weights' files once for their hash.</summary>
     /// <param name="request">The request.</param>
     /// <param name="cancellation">Stops the reading.</param>
-    public Recipe RecipeOf(GenerationRequest request, CancellationToken cancellation = default) =>
-        Recipe.Of(request, model.Name, _hash ??= model.ComputeHash(cancellation), device.ToString(), DtypeName(dtype));
+    public Recipe RecipeOf(GenerationRequest request, CancellationToken cancellation = default) => Recipe.Of(
+        request with { Loras = Identified(request.Loras, cancellation) }, model.Name, _hash ??= model.ComputeHash(cancellation), device.ToString(), DtypeName(dtype));
 
     /// <summary>Frees the models that are still in memory.</summary>
     public void Dispose() => _models.Dispose();
@@ -244,12 +244,15 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
         foreach (var request in requests)
         {
             request.Check(model);
+            AttentionFactory.Check(request.Attention, device.type);
         }
 
         if (requests.Count > 0)
         {
             CheckModel(cancellation);
         }
+
+        CheckLoras(requests, clock);
 
         foreach (var conditioner in _conditioners)
         {
@@ -311,7 +314,7 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
         try
         {
             var flat = Decode(latents, recipe, output, plan, clock, cancellation);
-            return Finish(output, kept.Path, recipe, meter.Mean, flat, clock);
+            return Finish(output, kept.Path, recipe, meter.Mean, flat, clock, seen.Skipped);
         }
         catch
         {
@@ -326,7 +329,7 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
     {
         var request = prepared.Request;
         cancellation.ThrowIfCancellationRequested();
-        var sampler = _models.Sampler(plan, clock);
+        var sampler = _models.Sampler(plan, request.Loras, clock);
         try
         {
             clock.Start(GenerationStage.Sample, request.Steps);
@@ -368,12 +371,14 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
     }
 
     private GenerationResult Finish(
-        string? output, string? latentsPath, Recipe recipe, double? density, IReadOnlyList<int> flatFrames, StageClock clock)
+        string? output, string? latentsPath, Recipe recipe, double? density, IReadOnlyList<int> flatFrames, StageClock clock,
+        IReadOnlyList<SkippedStep>? skipped = null)
     {
         using var process = Process.GetCurrentProcess();
         var result = new GenerationResult(output ?? "", latentsPath, recipe, density, clock.Finish(), process.PeakWorkingSet64)
         {
             FlatFrames = flatFrames,
+            SkippedSteps = skipped ?? [],
             PeakDeviceMemoryBytes = _memory.PeakDeviceBytes,
         };
         if (output is not null)

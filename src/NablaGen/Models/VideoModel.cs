@@ -1,7 +1,9 @@
 using NablaGen.Attention;
+using NablaGen.Models.FewSteps;
 using NablaGen.Models.Streaming;
 using NablaGen.Tensors;
 using NablaGen.Weights;
+using NablaGen.Weights.Lora;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -28,6 +30,9 @@ public abstract class VideoModel
     /// <summary>What a generation uses where the user says nothing, as it was written: the request's fields read it.</summary>
     public abstract ModelDefaults Defaults { get; }
 
+    /// <summary>How it is to be sampled, where it was made for few steps; its values are among <see cref="Defaults"/>. Null where it was not.</summary>
+    public virtual FewStepRecipe? FewSteps => null;
+
     /// <summary>Each of the models that are in memory one after another: its file, for messages, and how many numbers it has.</summary>
     public abstract IReadOnlyList<(string File, long Parameters)> Parts { get; }
 
@@ -42,6 +47,22 @@ public abstract class VideoModel
 
     /// <summary>Which files were chosen that nobody named, each in a few words.</summary>
     public virtual IReadOnlyList<string> Choices => [];
+
+    /// <summary>This model with LoRAs merged into its transformer as it is read; nothing is opened yet. <see cref="ComputeHash"/> stays the model's own.</summary>
+    /// <param name="loras">The LoRAs; their changes add up.</param>
+    /// <exception cref="NablaGenException">The model takes none.</exception>
+    public virtual VideoModel WithLoras(IReadOnlyList<LoraChoice> loras) =>
+        loras.Count == 0 ? this : throw new NablaGenException($"{Path}: LoRAs cannot be merged into this model");
+
+    /// <summary>Checks every key and shape of LoRAs against the transformer's; no weights are read.</summary>
+    /// <param name="loras">The LoRAs.</param>
+    /// <returns>A line for each that has keys for parts that this model does not have.</returns>
+    /// <exception cref="NablaGenException">One is missing or malformed, or is not for this model.</exception>
+    public virtual IReadOnlyList<string> CheckLoras(IReadOnlyList<LoraChoice> loras)
+    {
+        using var source = WithLoras(loras).OpenTransformer();
+        return source is LoraSource merged ? merged.Notes : [];
+    }
 
     /// <summary>A short name for the weights, for a video's recipe: see <see cref="ModelHash"/>.</summary>
     /// <param name="cancellation">Stops the reading.</param>

@@ -21,7 +21,37 @@ public class AttentionExpressionTests
     }
 
     [Theory]
+    [InlineData("nabla-0.7+top8", 0.7, 8, false)]
+    [InlineData("nabla-0.6+top2_sta-11-3-5", 0.6, 2, true)]
+    [InlineData("nabla-0.6_sta-11-3-5", 0.6, null, true)]
+    public void A_floor_reads_and_writes(string text, double threshold, int? top, bool window)
+    {
+        var expression = AttentionExpression.Parse(text);
+        Assert.Equal((threshold, top, window), (expression.Threshold!.Value, expression.Top, expression.Window is not null));
+        Assert.Equal(text, expression.ToString());
+        Assert.Equal(expression, AttentionExpression.ParseRecipe(text, null));
+        Assert.Equal(AttentionExpression.Parse("nabla-0.5"), (expression with { Top = null, Window = null, Threshold = 0.5 }));
+    }
+
+    [Fact]
+    public void A_floor_goes_with_a_file_too_and_is_refused_on_cuda()
+    {
+        var heads = new HeadThresholds([[0.5, 0.6]]);
+        var expression = AttentionExpression.Parse("nabla-a+b.json+top3", name => name == "a+b.json" ? heads : null);
+        Assert.Equal((3, "a+b.json", "nabla-a+b.json+top3", "nabla-a+b+top3"), (expression.Top, expression.ThresholdsName, $"{expression}", expression.Name));
+        Assert.Equal($"nabla-{Path.Combine("x", "a.json")}+top3", AttentionExpression.InFolder("nabla-a.json+top3", "x"));
+        AttentionFactory.Check(expression, TorchSharp.DeviceType.CPU);
+        Assert.Contains("+top works on the CPU alone", Assert.Throws<InvalidRequestException>(() => AttentionFactory.Check(expression, TorchSharp.DeviceType.CUDA)).Message);
+    }
+
+    [Theory]
     [InlineData("")]
+    [InlineData("nabla-0.7+top0")]
+    [InlineData("nabla-0.7+top")]
+    [InlineData("nabla-0.7+top99999999999")]
+    [InlineData("dense+top8")]
+    [InlineData("sta-3-3-3+top8")]
+    [InlineData("nabla-0.5_sta-3-3-3+top8")]
     [InlineData("Dense")]
     [InlineData("nabla")]
     [InlineData("nabla-")]

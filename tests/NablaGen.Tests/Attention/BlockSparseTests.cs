@@ -63,6 +63,36 @@ public class BlockSparseTests
         }
     }
 
+    [Theory]
+    [InlineData("nabla-0.2", 5)]
+    [InlineData("nabla-0.9", 3)]
+    [InlineData("nabla-0.2", 10_000)]
+    [InlineData("nabla-0.05", 4, "_sta-1-1-3")]
+    public void A_floor_keeps_the_largest_blocks_beside_those_of_the_threshold(string nabla, int top, string window = "")
+    {
+        using var scope = NewDisposeScope();
+        var layout = BlockLayout.Create(3, 17, 23);
+        var (q, k, v) = Random(1, 2, layout.Tokens, 64);
+        BlockMask Of(string expression)
+        {
+            new CpuBlockSparseBackend().Forward(q, k, v, layout, AttentionExpression.Parse(expression), out var kept);
+            return (BlockMask)kept;
+        }
+
+        var (with, without) = (Of($"{nabla}+top{top}{window}"), Of(nabla + window));
+        for (var head = 0; head < 2; head++)
+        {
+            var mass = Mass(q[0][head], k[0][head], layout);
+            for (var row = 0; row < layout.Blocks; row++)
+            {
+                var largest = Enumerable.Range(0, layout.Blocks).OrderByDescending(j => mass[row, j]).Take(top);
+                Assert.Equal(without.Row(head, row).ToArray().Union(largest).Order(), with.Row(head, row).ToArray());
+            }
+        }
+
+        Assert.True(with.Density >= Math.Min(top, layout.Blocks) / (double)layout.Blocks - 1e-9);
+    }
+
     [Fact]
     public void A_uniform_map_weighs_ragged_blocks_by_their_tokens()
     {

@@ -71,7 +71,7 @@ public sealed class CpuBlockSparseBackend : IBlockSparseBackend
             packed.Pack(TensorMemory.Floats(queries) + at, TensorMemory.Floats(keys) + at, TensorMemory.Floats(values) + at);
             maskTime.Start();
             (rowStarts[head], keyBlocks[head]) = expression.ThresholdOf(layer, (int)(head % q.shape[1])) is { } threshold
-                ? CpuNablaMask.KeyBlocks(packed, threshold, window)
+                ? CpuNablaMask.KeyBlocks(packed, threshold, window, expression.Top ?? 1)
                 : window!.Value;
             maskTime.Stop();
             attentionTime.Start();

@@ -2,7 +2,7 @@ namespace NablaGen.Attention.Cpu;
 
 /// <summary>
 /// NABLA's choice of blocks (nablaT, wan/modules/attention.py): softmax over the block means of queries and keys estimates how much
-/// mass each key block carries; a row keeps the largest blocks that carry the top <c>threshold</c> of it.
+/// mass each key block carries; a row keeps the largest blocks that carry the top <c>threshold</c> of it, and the <c>top</c> largest.
 /// </summary>
 internal static unsafe class CpuNablaMask
 {
@@ -10,14 +10,16 @@ internal static unsafe class CpuNablaMask
     /// <param name="head">The head's tokens and block means.</param>
     /// <param name="threshold">The share of the mass to keep, in (0, 1].</param>
     /// <param name="window">Block lists to add (the STA window), or null.</param>
-    public static (int[] RowStarts, int[] KeyBlocks) KeyBlocks(PackedHead head, double threshold, (int[] RowStarts, int[] KeyBlocks)? window)
+    /// <param name="top">How many of the largest blocks to keep whatever they carry.</param>
+    public static (int[] RowStarts, int[] KeyBlocks) KeyBlocks(
+        PackedHead head, double threshold, (int[] RowStarts, int[] KeyBlocks)? window, int top = 1)
     {
         var blocks = head.Layout.Blocks;
         var rows = new int[blocks][];
         Parallel.For(0, blocks, CpuThreads.Options, () => new Row(blocks), (i, _, row) =>
         {
             var added = window is { } lists ? lists.KeyBlocks.AsSpan(lists.RowStarts[i]..lists.RowStarts[i + 1]) : default;
-            rows[i] = row.Keep(head, i, threshold, added);
+            rows[i] = row.Keep(head, i, threshold, top, added);
             return row;
         }, _ => { });
 
@@ -38,7 +40,7 @@ internal static unsafe class CpuNablaMask
         private readonly int[] _order = new int[blocks];
         private readonly bool[] _kept = new bool[blocks];
 
-        public int[] Keep(PackedHead head, int queryBlock, double threshold, ReadOnlySpan<int> added)
+        public int[] Keep(PackedHead head, int queryBlock, double threshold, int top, ReadOnlySpan<int> added)
         {
             Mass(head, queryBlock);
 
@@ -58,7 +60,11 @@ internal static unsafe class CpuNablaMask
                 _kept[_order[j]] = (float)sum >= bar;
             }
 
-            _kept[_order[blocks - 1]] = true;
+            for (var j = Math.Max(0, blocks - top); j < blocks; j++)
+            {
+                _kept[_order[j]] = true;
+            }
+
             foreach (var j in added)
             {
                 _kept[j] = true;

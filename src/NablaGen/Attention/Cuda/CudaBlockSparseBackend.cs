@@ -80,6 +80,7 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
             throw new NablaGenException($"sparse attention on CUDA has kernels for heads of 64 and 128 channels, and this model's have {dim}: use --attention dense");
         }
 
+        AttentionFactory.Check(expression, TorchSharp.DeviceType.CUDA);
         var output = CudaDevices.EmptyLike(values);
         Prepare(layout, heads);
         _log.Start();

@@ -23,6 +23,9 @@ public abstract class FieldKind<T>
 
     internal abstract string Format(T value);
 
+    // A value given after another, where the field may be given more than once.
+    internal virtual T Joined(T first, T second) => second;
+
     // Sees that a value from anywhere, such as a program, is one that the field may have.
     internal virtual void Check(RequestField field, T value)
     {

@@ -1,5 +1,6 @@
 using System.Globalization;
 using NablaGen.Attention;
+using NablaGen.Weights.Lora;
 
 namespace NablaGen.Generation.Fields;
 
@@ -11,6 +12,12 @@ public static class FieldKinds
 
     /// <summary>An attention expression.</summary>
     public static FieldKind<AttentionExpression?> Attention { get; } = new AttentionKind();
+
+    /// <summary>LoRAs.</summary>
+    public static FieldKind<LoraList?> Loras { get; } = new LoraKind();
+
+    /// <summary>A step cache.</summary>
+    public static FieldKind<string?> StepCache { get; } = new StepCacheKind();
 
     /// <summary>One of a few names.</summary>
     public static FieldKind<string?> OneOf(IReadOnlyCollection<string> names) => new TextKind(names);

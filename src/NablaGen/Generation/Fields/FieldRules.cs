@@ -1,5 +1,6 @@
 using NablaGen.Attention;
 using NablaGen.Denoising;
+using NablaGen.Weights.Lora;
 
 namespace NablaGen.Generation.Fields;
 
@@ -50,6 +51,16 @@ internal static class FieldRules
             there = there.With(RequestFields.Thresholds, null);
         }
 
+        // A number of steps takes the place of a list of timesteps, and a list that of a number.
+        if (here.Get(RequestFields.Steps) is not null && here.Get(RequestFields.Timesteps) is null)
+        {
+            there = there.With(RequestFields.Timesteps, null);
+        }
+        else if (here.Get(RequestFields.Timesteps) is not null)
+        {
+            there = there.With(RequestFields.Steps, null);
+        }
+
         var both = here.Over(there);
         if ((both.Get(RequestFields.Guidance) ?? defaults.Guidance) == 1)
         {
@@ -74,7 +85,7 @@ internal static class FieldRules
         }
 
         said.Check();
-        said = JoinThreshold(said);
+        said = WithSteps(JoinThreshold(said), defaults);
         var attention = AttentionOf(said, defaults);
         if (said.Get(RequestFields.TargetDensity) is not null && attention.Threshold is null)
         {
@@ -91,7 +102,7 @@ internal static class FieldRules
         var whole = said.With(RequestFields.Attention, attention)
             .With(RequestFields.DenseSteps, said.Get(RequestFields.DenseSteps) ?? attention.DefaultDenseSteps)
             .With(RequestFields.Seed, said.Get(RequestFields.Seed) ?? Random.Shared.Next());
-        foreach (var field in defaults.Table.Fields.Where(field => whole.Find(field) is null))
+        foreach (var field in defaults.Table.Fields.Where(field => field != RequestFields.Timesteps && whole.Find(field) is null))
         {
             whole = whole.Set(field, defaults.Find(field) ?? field.Default
                 ?? (field.IsInEveryRecipe ? throw new InvalidRequestException($"the model has no default for {field.Option}: name a value") : null));
@@ -100,6 +111,22 @@ internal static class FieldRules
         return whole.Get(RequestFields.Guidance) != 1 || said.Get(RequestFields.NegativePrompt) is null
             ? new GenerationRequest(whole)
             : throw new InvalidRequestException("--negative-prompt has no effect at guidance 1");
+    }
+
+    // What a LoRA for few steps brings, where nothing else is said; then as many steps as there are timesteps.
+    private static FieldValues WithSteps(FieldValues said, GenerationDefaults defaults)
+    {
+        var loras = said.Get(RequestFields.Lora) ?? defaults.Get(RequestFields.Lora) ?? LoraList.Empty;
+        if (defaults.FewStepsOf(loras) is { } few)
+        {
+            said = Over(said, few.Values, defaults);
+        }
+
+        var timesteps = said.Get(RequestFields.Timesteps) ?? (said.Get(RequestFields.Steps) is null ? defaults.Get(RequestFields.Timesteps) : null);
+        return timesteps is null ? said
+            : said.Get(RequestFields.Steps) is { } steps && steps != timesteps.Count
+            ? throw new InvalidRequestException($"--timesteps names {timesteps.Count} steps and --steps says {steps}: give one of them")
+            : said.With(RequestFields.Timesteps, timesteps).With(RequestFields.Steps, timesteps.Count);
     }
 
     /// <summary>What a recipe keeps of a whole request: nothing that has no effect, and nothing that an older version would not have written.</summary>

@@ -63,6 +63,9 @@ public abstract class RequestField
     /// <summary>Whether reading a value may open a file: a model's default is then read only when it is used.</summary>
     public bool OpensFile { get; init; }
 
+    /// <summary>Whether it may be given more than once on a command line, each value after the other.</summary>
+    public bool IsRepeatable { get; init; }
+
     /// <summary>The value where nobody says one, not even the model; null for none.</summary>
     public abstract object? Default { get; }
 
@@ -79,6 +82,8 @@ public abstract class RequestField
     internal abstract string Format(object value);
 
     internal abstract void Check(object value);
+
+    internal abstract object Joined(object first, object second);
 
     internal abstract void WriteRecipe(Utf8JsonWriter writer, object value);
 
@@ -104,6 +109,8 @@ public sealed class RequestField<T>(string name, FieldKind<T> kind) : RequestFie
     internal override string Format(object value) => kind.Format((T)value);
 
     internal override void Check(object value) => kind.Check(this, (T)value);
+
+    internal override object Joined(object first, object second) => kind.Joined((T)first, (T)second)!;
 
     internal override void WriteRecipe(Utf8JsonWriter writer, object value)
     {

@@ -44,7 +44,13 @@ public sealed class RequestFieldTable
         var values = FieldValues.Empty;
         foreach (var (field, text) in texts)
         {
-            values = _fields.Contains(field) ? values.Set(field, field.Parse(text, source)) : throw new ArgumentException($"the table has no {field}", nameof(texts));
+            if (!_fields.Contains(field))
+            {
+                throw new ArgumentException($"the table has no {field}", nameof(texts));
+            }
+
+            var value = field.Parse(text, source);
+            values = values.Set(field, field.IsRepeatable && values.Find(field) is { } before ? field.Joined(before, value) : value);
         }
 
         return Joined(values, source);

@@ -1,5 +1,6 @@
 using NablaGen.Attention;
 using NablaGen.Denoising;
+using NablaGen.Weights.Lora;
 
 namespace NablaGen.Generation.Fields;
 
@@ -36,8 +37,8 @@ public static class RequestFields
     public static RequestField<AttentionExpression?> Attention { get; } = new("attention", FieldKinds.Attention)
     {
         HelpName = "EXPR",
-        Help = "dense, nabla-<threshold>, sta-<t>-<h>-<w>, nabla-<threshold>_sta-<t>-<h>-<w>, or nabla-<file> with thresholds from calibrate",
-        Details = "`sta-11-3-3` is a sliding window, in blocks",
+        Help = "dense, nabla-<threshold>, nabla-<threshold>+top<blocks>, sta-<t>-<h>-<w>, nabla-<threshold>_sta-<t>-<h>-<w>, or nabla-<file> with thresholds from calibrate",
+        Details = "`sta-11-3-3` is a sliding window, in blocks; `+top8` keeps at least 8 blocks for each (on the CPU)",
         Suggestions = ["dense", "nabla-0.7", "nabla-0.6_sta-11-3-3", "sta-11-3-3"],
         IsInEveryRecipe = true,
         RecipeOrder = 3,
@@ -129,6 +130,14 @@ public static class RequestFields
         RecipeOrder = 8,
     };
 
+    /// <summary>The timesteps of the steps, before the shift.</summary>
+    public static RequestField<IReadOnlyList<double>?> Timesteps { get; } = new("timesteps", FieldKinds.Numbers(NumberRange.AboveTo(0, FlowSchedule.TrainTimesteps)))
+    {
+        HelpName = "LIST",
+        Help = "Timesteps of the steps before the shift, such as 1000,750,500,250, instead of --steps",
+        DefaultText = "even ones",
+    };
+
     /// <summary>The solver's name.</summary>
     public static RequestField<string?> Solver { get; } = new("solver", FieldKinds.OneOf(Solvers.Names))
     {
@@ -170,11 +179,33 @@ public static class RequestFields
         RecipeOrder = 2,
     };
 
+    /// <summary>LoRAs to merge into the transformer.</summary>
+    public static RequestField<LoraList?> Lora { get; } = new("lora", FieldKinds.Loras)
+    {
+        Label = "LoRA",
+        HelpName = "FILE[:X]",
+        Help = "Merge a LoRA into the transformer, at strength X; may be given more than once",
+        Details = "strength 1 where there is none; `none` for none of the model's own; several in a batch's row stand between semicolons",
+        DefaultValue = LoraList.Empty,
+        IsRepeatable = true,
+    };
+
+    /// <summary>How steps are answered from memory.</summary>
+    public static RequestField<string?> StepCache { get; } = new("step-cache", FieldKinds.StepCache)
+    {
+        HelpName = "NAME[:X]",
+        Help = $"Skip steps that change little: {string.Join(", ", StepCaches.Names)}, with the error at which a step is computed",
+        Details = "`easy` (0.05 where no error is named) works with every model, `tea` and `mag` with Wan2.1's 1.3B and 14B; with 8 steps or fewer nothing can be skipped",
+        Suggestions = StepCaches.Names,
+        DefaultValue = StepCaches.None,
+        Places = Words | FieldPlaces.Recipe,
+    };
+
     /// <summary>All of them, in the help's order.</summary>
     public static RequestFieldTable Table { get; } = new(
     [
-        Prompt, NegativePrompt, Attention, Threshold, TargetDensity, Thresholds, DenseSteps, DenseLayers, Width, Height, Frames, Fps, Steps, Solver, Shift,
-        Guidance, Seed,
+        Prompt, NegativePrompt, Attention, Threshold, TargetDensity, Thresholds, DenseSteps, DenseLayers, Width, Height, Frames, Fps, Steps, Timesteps, Solver, Shift,
+        Guidance, Seed, Lora, StepCache,
     ]);
 
     private static RequestField<int?> Side(string name, int order) => new(name, FieldKinds.Whole(NumberRange.FromTo(1, 16384, "the most that H.264 takes")))

@@ -133,7 +133,7 @@ public sealed class Calibrator(TextToVideo pipeline)
         using var noGrad = no_grad();
         var (transformer, device) = (sampler.Model.Traits, sampler.Model.Options.Device);
         var measurements = new Measurements(transformer.Layers, transformer.Heads, Grid);
-        using var attention = new MeasuringAttention(AttentionFactory.Backend(device), OutputGrams.Read(pipeline.Model, device), Grid);
+        using var attention = new MeasuringAttention(AttentionFactory.Backend(device), OutputGrams.Read(pipeline.Model.WithLoras(prepared[0].Request.Loras), device), Grid);
         clock.Start(GenerationStage.Measure, prepared.Sum(one => one.Request.Steps + measuredSteps * (GridPasses + transformer.Layers)));
         var done = 0;
         foreach (var one in prepared)
@@ -152,7 +152,7 @@ public sealed class Calibrator(TextToVideo pipeline)
         using var scope = NewDisposeScope();
         var (request, device, layers) = (prepared.Request, sampler.Model.Options.Device, sampler.Model.Traits.Layers);
         using var noise = LatentSampler.Noise(request.LatentShape(pipeline.Model.Latents), request.Seed);
-        using var solver = Solvers.Create(request.Solver, request.Steps, request.Shift);
+        using var solver = Solvers.Create(request.Solver, request.Steps, request.Shift, request.Timesteps);
         var latents = noise.to(device).unsqueeze(0);
         using var denoiser = new Denoiser(
             sampler.Model, latents.shape, attention, prepared.Conditioning, new DenoiserOptions(request.Guidance, KeepsPrompt: sampler.KeepsPrompt), cancellation);

@@ -87,6 +87,7 @@ public sealed class Comparison : IDisposable
             observer: new SamplingObservers(density, cosine ?? (ISamplingObserver)_trajectory), cancellation: cancellation);
 
         _recipe ??= result.Recipe;
+        var computed = density.Computed.ToArray();
         var seconds = result.Seconds[GenerationStage.Sample];
         _expressions.Add(new ComparedExpression
         {
@@ -101,8 +102,8 @@ public sealed class Comparison : IDisposable
             Seconds = result.Seconds.ToDictionary(stage => JsonNamingPolicy.SnakeCaseLower.ConvertName(stage.Key.ToString()), stage => Rounded(stage.Value)),
             SecondsByStep = [.. density.Steps.Select(step => Rounded(step.Seconds))],
             LatentCosineByStep = cosine?.Steps,
-            DensityByLayerAndHead = Table(dit.Layers, dit.Heads, (layer, head) => density.Steps.Average(step => step.Layers[layer].HeadDensities[head])),
-            DensityByStepAndLayer = Table(density.Steps.Count, dit.Layers, (step, layer) => density.Steps[step].Layers[layer].Density),
+            DensityByLayerAndHead = Table(dit.Layers, dit.Heads, (layer, head) => computed.Average(step => step.Layers[layer].HeadDensities[head])),
+            DensityByStepAndLayer = Table(computed.Length, dit.Layers, (step, layer) => computed[step].Layers[layer].Density),
         });
         return _expressions[^1];
     }

@@ -15,18 +15,25 @@ public sealed class DensityStatistics(int layers, int heads) : ISamplingObserver
     private readonly Layer[] _layers = [.. Enumerable.Range(0, layers).Select(_ => new Layer())];
     private readonly Stopwatch _watch = new();
     private double? _threshold;
+    private double? _skipped;
 
     /// <summary>The steps done so far.</summary>
     public IReadOnlyList<StepStatistics> Steps => _steps;
 
     /// <summary>The mean density over all steps, layers and heads; null before the first step is done.</summary>
-    public double? Mean => _steps.Count == 0 ? null : _steps.Average(step => step.Density);
+    public double? Mean => Computed.Any() ? Computed.Average(step => step.Density) : null;
+
+    /// <summary>The steps done so far that the step cache has not skipped.</summary>
+    public IEnumerable<StepStatistics> Computed => _steps.Where(step => !step.IsSkipped);
 
     /// <inheritdoc/>
     public void OnStart() => _watch.Restart();
 
     /// <inheritdoc/>
     public void OnThreshold(int step, double threshold) => _threshold = threshold;
+
+    /// <inheritdoc/>
+    public void OnSkipped(int step, double error) => _skipped = error;
 
     /// <inheritdoc/>
     public void OnDense(AttentionSite site) => _layers[site.Layer].DensePasses++;
@@ -44,7 +51,10 @@ public sealed class DensityStatistics(int layers, int heads) : ISamplingObserver
 
         var seconds = _watch.Elapsed.TotalSeconds;
         _watch.Restart();
-        _steps.Add(new StepStatistics(step, seconds, _threshold, [.. _layers.Select(layer => layer.Take(heads))]));
+        _steps.Add(_skipped is null
+            ? new StepStatistics(step, seconds, _threshold, [.. _layers.Select(layer => layer.Take(heads))])
+            : new StepStatistics(step, seconds, _threshold, []) { SkipError = _skipped });
+        _skipped = null;
     }
 
     // What one layer did in the step in work.
@@ -87,10 +97,16 @@ public sealed record LayerStatistics(IReadOnlyList<double> HeadDensities, double
 /// <param name="Step">The step, from 0.</param>
 /// <param name="Seconds">The whole step's time, all layers and both passes.</param>
 /// <param name="Threshold">NABLA's threshold where it was adapted to a target density; null where it was the expression's.</param>
-/// <param name="Layers">By layer.</param>
+/// <param name="Layers">By layer; none in a step that the step cache skipped.</param>
 public sealed record StepStatistics(int Step, double Seconds, double? Threshold, IReadOnlyList<LayerStatistics> Layers)
 {
-    /// <summary>The mean over layers and heads.</summary>
+    /// <summary>The error that the step cache estimates, if it skipped the step.</summary>
+    public double? SkipError { get; init; }
+
+    /// <summary>Whether the step cache skipped the step.</summary>
+    public bool IsSkipped => SkipError is not null;
+
+    /// <summary>The mean over layers and heads of a step that was computed.</summary>
     public double Density => Layers.Average(layer => layer.Density);
 
     /// <summary>The share of the step's time that went into finding blocks, 0 to 1.</summary>

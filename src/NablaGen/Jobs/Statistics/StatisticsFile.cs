@@ -12,7 +12,7 @@ namespace NablaGen.Jobs.Statistics;
 /// Columns of the CSV: <c>step</c>, <c>layer</c>, <c>head</c> (from 0); <c>density</c>, the share of the head's block pairs that were kept
 /// (in a guided step the mean of both passes; 1 in a dense layer); <c>threshold</c>, NABLA's in this step where it was adapted;
 /// <c>layer_mask_share</c>, the mask's share of this layer's sparse attention time; <c>step_mask_share</c>, the mask's share of the whole
-/// step's time; <c>step_seconds</c>. What a dense layer does not have is empty. The JSON has the same names, seconds instead of the
+/// step's time; <c>step_seconds</c>. What a dense layer does not have is empty, and so is all but the time of a step that a step cache skipped. The JSON has the same names, seconds instead of the
 /// layer's share, and the recipe.
 /// </remarks>
 public static class StatisticsFile
@@ -45,8 +45,14 @@ public static class StatisticsFile
     private static string Csv(IReadOnlyList<StepStatistics> steps)
     {
         var text = new StringBuilder(Header).Append('\n');
+        var (layers, heads) = steps.FirstOrDefault(step => !step.IsSkipped)?.Layers is { } first ? (first.Count, first[0].HeadDensities.Count) : (0, 0);
         foreach (var step in steps)
         {
+            for (var place = 0; step.IsSkipped && place < layers * heads; place++)
+            {
+                text.Append(CultureInfo.InvariantCulture, $"{step.Step},{place / heads},{place % heads},,,,,{step.Seconds:0.######}\n");
+            }
+
             for (var layer = 0; layer < step.Layers.Count; layer++)
             {
                 var found = step.Layers[layer];
@@ -64,13 +70,15 @@ public static class StatisticsFile
     private static JsonObject Json(IReadOnlyList<StepStatistics> steps, Recipe recipe) => new()
     {
         ["recipe"] = JsonSerializer.SerializeToNode(recipe, Recipe.Json),
-        ["density"] = steps.Count == 0 ? null : Round(steps.Average(step => step.Density)),
+        ["density"] = steps.All(step => step.IsSkipped) ? null : Round(steps.Where(step => !step.IsSkipped).Average(step => step.Density)),
         ["steps"] = new JsonArray([.. steps.Select(step => new JsonObject
         {
             ["step"] = step.Step,
-            ["density"] = Round(step.Density),
+            ["density"] = step.IsSkipped ? null : Round(step.Density),
+            ["skipped"] = step.IsSkipped ? true : null,
+            ["skip_error"] = Round(step.SkipError),
             ["threshold"] = Round(step.Threshold),
-            ["mask_share"] = Round(step.MaskShare),
+            ["mask_share"] = step.IsSkipped ? null : Round(step.MaskShare),
             ["seconds"] = Round(step.Seconds),
             ["layers"] = new JsonArray([.. step.Layers.Select((layer, index) => new JsonObject
             {

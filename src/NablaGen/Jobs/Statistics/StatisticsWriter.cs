@@ -25,6 +25,9 @@ public sealed class StatisticsWriter(string path, DensityStatistics statistics, 
     public void OnThreshold(int step, double threshold) => Try(() => statistics.OnThreshold(step, threshold));
 
     /// <inheritdoc/>
+    public void OnSkipped(int step, double error) => Try(() => statistics.OnSkipped(step, error));
+
+    /// <inheritdoc/>
     public void OnDense(AttentionSite site) => Try(() => statistics.OnDense(site));
 
     /// <inheritdoc/>

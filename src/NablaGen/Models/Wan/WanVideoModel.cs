@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using NablaGen.Attention;
 using NablaGen.Files;
+using NablaGen.Models.FewSteps;
 using NablaGen.Models.Streaming;
 using NablaGen.Models.Wan.Dit;
 using NablaGen.Models.Wan.Layouts;
@@ -9,6 +10,7 @@ using NablaGen.Models.Wan.Text.Tokenizer;
 using NablaGen.Models.Wan.Vae;
 using NablaGen.Tensors;
 using NablaGen.Weights;
+using NablaGen.Weights.Lora;
 using TorchSharp;
 using static TorchSharp.torch;
 using IOPath = System.IO.Path;
@@ -38,16 +40,18 @@ public sealed class WanVideoModel : VideoModel
         Path = path;
         (_files, _isOnDisk) = (files, true);
         DitConfig = files.Dit ?? ReadConfig(files.Config);
-        Name = json?.Name ?? IOPath.GetFileName(IOPath.TrimEndingDirectorySeparator(IOPath.GetFullPath(path)));
+        var name = IOPath.GetFileName(IOPath.TrimEndingDirectorySeparator(IOPath.GetFullPath(path)));
+        Name = json?.Name ?? name;
         var said = json ?? new NablaGenJson();
         var others = json is null ? "Wan2.1's own sizes (there is no nablagen.json)" : own;
         TextEncoderConfig = files.TextEncoderSizes ?? said.TextEncoder;
         // Shapes don't tell the statistics of a VAE's latents: what a nablagen.json says of it comes first.
         var isVaeSaid = !ReferenceEquals(said.Vae, VaeConfig.Wan21);
         VaeConfig = isVaeSaid ? said.Vae : files.VaeSizes ?? said.Vae;
-        Defaults = DitConfig.SparseAlgorithm is { } sparse
-            ? NablaGenJson.DefaultsOf(json, WanDefaults.Values.With(("attention", sparse)))
-            : said.Defaults;
+        FewSteps = FewStepTable.Load().Find(name, IOPath.GetFileName(files.Transformer.Path));
+        var defaults = FewSteps?.Values.Over(WanDefaults.Values) ?? WanDefaults.Values;
+        defaults = DitConfig.SparseAlgorithm is { } sparse ? defaults.With(("attention", sparse)) : defaults;
+        Defaults = NablaGenJson.DefaultsOf(json, defaults);
         CheckFit(files.TextEncoderSizes is null ? others : TextEncoderPath, isVaeSaid || files.VaeSizes is null ? others : VaePath);
     }
 
@@ -57,6 +61,13 @@ public sealed class WanVideoModel : VideoModel
         _files = files;
         (DitConfig, TextEncoderConfig, VaeConfig, Defaults) = (dit, others.TextEncoder, others.Vae, others.Defaults);
         CheckFit("others", "others");
+    }
+
+    private WanVideoModel(WanVideoModel model, WanFiles files)
+    {
+        (_files, _isOnDisk) = (files, model._isOnDisk);
+        (Path, Name, DitConfig, TextEncoderConfig, VaeConfig, Defaults, FewSteps) =
+            (model.Path, model.Name, model.DitConfig, model.TextEncoderConfig, model.VaeConfig, model.Defaults, model.FewSteps);
     }
 
     /// <inheritdoc/>
@@ -94,6 +105,9 @@ public sealed class WanVideoModel : VideoModel
 
     /// <inheritdoc/>
     public override ModelDefaults Defaults { get; }
+
+    /// <inheritdoc/>
+    public override FewStepRecipe? FewSteps { get; }
 
     /// <inheritdoc/>
     public override TransformerTraits Transformer => DitConfig.Traits;
@@ -151,6 +165,19 @@ public sealed class WanVideoModel : VideoModel
             Tokenizer = new TokenizerFile(tokenizer ?? ""),
         });
     }
+
+    /// <inheritdoc/>
+    public override VideoModel WithLoras(IReadOnlyList<LoraChoice> loras) => loras.Count == 0 ? this : new WanVideoModel(this, _files with
+    {
+        Transformer = _files.Transformer with
+        {
+            Open = () =>
+            {
+                var source = _files.Transformer.Open();
+                return LoraSource.Over(source, loras, WanLoraNames.Of(source));
+            },
+        },
+    });
 
     /// <inheritdoc/>
     public override ITensorSource OpenTransformer() => _files.Transformer.Open();

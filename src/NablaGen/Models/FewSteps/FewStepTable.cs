@@ -1,0 +1,78 @@
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using NablaGen.Files;
+
+namespace NablaGen.Models.FewSteps;
+
+/// <summary>
+/// Recognises checkpoints and LoRAs made for few steps by their names. What is known is in <c>few-steps.json</c>; a file of that name and
+/// form in the user's configuration folder (<see cref="UserConfig"/>) is asked first.
+/// </summary>
+public sealed class FewStepTable
+{
+    /// <summary>The file's name.</summary>
+    public const string FileName = "few-steps.json";
+
+    private readonly List<(Regex Files, FewStepRecipe Recipe)> _entries = [];
+
+    private FewStepTable()
+    {
+    }
+
+    /// <summary>The known ones and, before them, the user's own.</summary>
+    /// <param name="userFile">The user's file, which need not exist; null for that in the configuration folder.</param>
+    /// <exception cref="NablaGenException">The user's file is malformed.</exception>
+    public static FewStepTable Load(string? userFile = null)
+    {
+        var table = new FewStepTable();
+        userFile ??= UserConfig.File(FileName);
+        if (File.Exists(userFile))
+        {
+            using var user = JsonFile.Read(userFile);
+            table.Add(user.RootElement, userFile);
+        }
+
+        using var stream = typeof(FewStepTable).Assembly.GetManifestResourceStream(FileName)!;
+        using var known = JsonDocument.Parse(stream);
+        table.Add(known.RootElement, FileName);
+        return table;
+    }
+
+    /// <summary>The first entry that fits a name; null where none does.</summary>
+    /// <param name="names">Names of files and folders, and titles in files' headers.</param>
+    public FewStepRecipe? Find(params IEnumerable<string> names)
+    {
+        var all = names.ToArray();
+        return _entries.FirstOrDefault(entry => all.Any(entry.Files.IsMatch)).Recipe;
+    }
+
+    private void Add(JsonElement json, string path)
+    {
+        if (json.ValueKind != JsonValueKind.Array)
+        {
+            throw new NablaGenException($"{path}: expected a list of entries, found {JsonKinds.Name(json.ValueKind)}.");
+        }
+
+        foreach (var item in json.EnumerateArray())
+        {
+            var fields = new JsonFields(item, path);
+            var name = fields.String("name") ?? throw fields.Error("name", "a name", "none");
+            var files = fields.String("files") ?? throw fields.Error("files", "a regular expression for names", "none");
+            var values = fields.Object("values") ?? throw fields.Error("values", "the fields' values", "none");
+            fields.RefuseOthers();
+            _entries.Add((Pattern(files, fields), new FewStepRecipe(name, new ModelDefaults(values.TakeAll(), path))));
+        }
+    }
+
+    private static Regex Pattern(string text, JsonFields fields)
+    {
+        try
+        {
+            return new Regex(text, RegexOptions.IgnoreCase | RegexOptions.CultureInvariant | RegexOptions.NonBacktracking);
+        }
+        catch (Exception error) when (error is ArgumentException or NotSupportedException)
+        {
+            throw fields.Error("files", "a regular expression", Line.Key(text));
+        }
+    }
+}

@@ -1,0 +1,66 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using NablaGen.Files;
+
+namespace NablaGen.Weights.Lora;
+
+/// <summary>A LoRA to merge into a transformer. Equal where name, strength and contents are, wherever the file lies.</summary>
+/// <param name="Path">A file, or a folder that peft wrote.</param>
+/// <param name="Strength">What its changes are multiplied by; 0 leaves the weights as they are.</param>
+public sealed record LoraChoice(string Path, double Strength = 1)
+{
+    /// <summary>The weights' file in a folder that peft wrote.</summary>
+    internal const string AdapterFile = "adapter_model.safetensors";
+
+    /// <summary>The settings beside <see cref="AdapterFile"/>.</summary>
+    internal const string AdapterConfig = "adapter_config.json";
+
+    private const int PieceBytes = 1 << 20;
+
+    /// <summary>The SHA-256 of the weights' file, followed by peft's settings where there are some, 64 lower-case hexadecimal digits; null where nobody has read it.</summary>
+    public string? Sha256 { get; init; }
+
+    /// <summary>The name without the folder.</summary>
+    public string Name => System.IO.Path.GetFileName(System.IO.Path.TrimEndingDirectorySeparator(Path.Replace('\\', '/')));
+
+    /// <summary>The file with the weights.</summary>
+    public string WeightsPath => Directory.Exists(Path) ? System.IO.Path.Combine(Path, AdapterFile) : Path;
+
+    /// <summary>peft's settings, which belong to the weights; null where there are none.</summary>
+    public string? ConfigPath =>
+        System.IO.Path.GetFileName(WeightsPath) == AdapterFile
+        && System.IO.Path.Combine(System.IO.Path.GetDirectoryName(WeightsPath) ?? "", AdapterConfig) is var path && File.Exists(path) ? path : null;
+
+    /// <summary>The same with the SHA-256 of what is on disk now.</summary>
+    /// <param name="cancellation">Stops the reading.</param>
+    /// <exception cref="NablaGenException">There is no such file, or it can't be read.</exception>
+    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    public LoraChoice Identified(CancellationToken cancellation = default)
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        var buffer = new byte[PieceBytes];
+        foreach (var path in new[] { WeightsPath, ConfigPath }.OfType<string>())
+        {
+            using var file = MappedFile.Open(path);
+            for (long done = 0; done < file.Length; done += buffer.Length)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                var piece = buffer.AsSpan(0, (int)Math.Min(buffer.Length, file.Length - done));
+                file.Read(done, piece);
+                hash.AppendData(piece);
+            }
+        }
+
+        return this with { Sha256 = Convert.ToHexStringLower(hash.GetHashAndReset()) };
+    }
+
+    /// <inheritdoc/>
+    public bool Equals(LoraChoice? other) => other is not null && Strength == other.Strength && Sha256 == other.Sha256
+        && (Sha256 is null ? Path == other.Path : Name == other.Name);
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => HashCode.Combine(Strength, Sha256);
+
+    /// <summary>As <c>--lora</c> takes it.</summary>
+    public override string ToString() => Strength == 1 ? Line.Of(Path) : Line.Of(string.Create(CultureInfo.InvariantCulture, $"{Path}:{Strength}"));
+}
