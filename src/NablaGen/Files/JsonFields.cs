@@ -72,6 +72,12 @@ internal sealed class JsonFields
     /// <summary>A list of true and false; null if it isn't there.</summary>
     public bool[]? Bools(string name) => List(name, "a list of true and false", AsBool);
 
+    /// <summary>A list of strings; null if it isn't there.</summary>
+    public string[]? Strings(string name) => Take(name) is not { } value ? null
+        : value.ValueKind == JsonValueKind.Array
+            ? [.. value.EnumerateArray().Select(item => item.ValueKind == JsonValueKind.String ? item.GetString()! : throw Wrong(name, "a list of strings", item))]
+            : throw Wrong(name, "a list of strings", value);
+
     /// <summary>An object inside; null if it isn't there.</summary>
     public JsonFields? Object(string name) => Take(name) is { } value ? new JsonFields(value, _path, _prefix + name) : null;
 

@@ -253,6 +253,10 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
         }
 
         CheckLoras(requests, clock);
+        foreach (var note in requests.SelectMany(request => TrainingNotes.Of(request, model)))
+        {
+            Say(note, clock);
+        }
 
         foreach (var conditioner in _conditioners)
         {

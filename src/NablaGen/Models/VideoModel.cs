@@ -33,6 +33,9 @@ public abstract class VideoModel
     /// <summary>How it is to be sampled, where it was made for few steps; its values are among <see cref="Defaults"/>. Null where it was not.</summary>
     public virtual FewStepRecipe? FewSteps => null;
 
+    /// <summary>What it was trained for; null where that is not known.</summary>
+    public virtual TrainedFor? TrainedFor => null;
+
     /// <summary>Each of the models that are in memory one after another: its file, for messages, and how many numbers it has.</summary>
     public abstract IReadOnlyList<(string File, long Parameters)> Parts { get; }
 

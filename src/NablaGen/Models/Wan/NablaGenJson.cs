@@ -29,6 +29,9 @@ public sealed record NablaGenJson
     /// <summary>What a generation uses where the user says nothing (<c>defaults</c>).</summary>
     public ModelDefaults Defaults { get; init; } = WanDefaults.Values;
 
+    /// <summary>What the model was trained for (<c>trained_for</c>); null where nothing is said.</summary>
+    public TrainedFor? TrainedFor { get; init; }
+
     // What the file itself says under defaults; no part of what the record is.
     private ModelDefaults? SaidDefaults { get; init; }
 
@@ -55,6 +58,11 @@ public sealed record NablaGenJson
         {
             json = json with { Vae = ModelConfigs.Vae(vae) };
             vae.RefuseOthers();
+        }
+
+        if (fields.Object("trained_for") is { } trained)
+        {
+            json = json with { TrainedFor = TrainedForJson.Read(trained) };
         }
 
         if (fields.Object("defaults") is { } defaults)
@@ -98,6 +106,11 @@ public sealed record NablaGenJson
             ["latents_mean"] = List(Vae.LatentsMean),
             ["latents_std"] = List(Vae.LatentsStd),
         };
+        if (TrainedFor is not null)
+        {
+            json["trained_for"] = TrainedForJson.Write(TrainedFor);
+        }
+
         json["defaults"] = new JsonObject(Defaults.Values.Select(value => KeyValuePair.Create(value.Key, JsonSerializer.SerializeToNode(value.Value))));
         // Relaxed: Chinese is written as it is, not as \u escapes.
         var options = new JsonSerializerOptions { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };

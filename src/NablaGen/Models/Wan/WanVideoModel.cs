@@ -52,6 +52,7 @@ public sealed class WanVideoModel : VideoModel
         var defaults = FewSteps?.Values.Over(WanDefaults.Values) ?? WanDefaults.Values;
         defaults = DitConfig.SparseAlgorithm is { } sparse ? defaults.With(("attention", sparse)) : defaults;
         Defaults = NablaGenJson.DefaultsOf(json, defaults);
+        TrainedFor = json?.TrainedFor ?? TrainedForJson.Of(DitConfig);
         CheckFit(files.TextEncoderSizes is null ? others : TextEncoderPath, isVaeSaid || files.VaeSizes is null ? others : VaePath);
     }
 
@@ -66,8 +67,8 @@ public sealed class WanVideoModel : VideoModel
     private WanVideoModel(WanVideoModel model, WanFiles files)
     {
         (_files, _isOnDisk) = (files, model._isOnDisk);
-        (Path, Name, DitConfig, TextEncoderConfig, VaeConfig, Defaults, FewSteps) =
-            (model.Path, model.Name, model.DitConfig, model.TextEncoderConfig, model.VaeConfig, model.Defaults, model.FewSteps);
+        (Path, Name, DitConfig, TextEncoderConfig, VaeConfig, Defaults, FewSteps, TrainedFor) =
+            (model.Path, model.Name, model.DitConfig, model.TextEncoderConfig, model.VaeConfig, model.Defaults, model.FewSteps, model.TrainedFor);
     }
 
     /// <inheritdoc/>
@@ -105,6 +106,9 @@ public sealed class WanVideoModel : VideoModel
 
     /// <inheritdoc/>
     public override ModelDefaults Defaults { get; }
+
+    /// <inheritdoc/>
+    public override TrainedFor? TrainedFor { get; }
 
     /// <inheritdoc/>
     public override FewStepRecipe? FewSteps { get; }

@@ -1,0 +1,68 @@
+using NablaGen.Attention;
+using NablaGen.Generation;
+using NablaGen.Models.Wan;
+using NablaGen.Tests.Training;
+using NablaGen.Training.World;
+
+namespace NablaGen.Tests.Generation;
+
+public class TrainingNotesTests
+{
+    private static readonly WanVideoModel Box = WanVideoModel.Open(Toys.Box);
+
+    [Theory]
+    [InlineData("A cat plays the piano", "nablagen-tiny does not know \"cat\", \"plays\", \"piano\"; it knows ball, square, triangle, star, ring, heart, a, ")]
+    [InlineData("Ein roter Ball, 球, a Cat's cat", "nablagen-tiny does not know \"ein\", \"roter\", \"球\", \"cat's\", \"cat\"; it knows ball,")]
+    [InlineData("q w e r t y", "nablagen-tiny does not know \"q\", \"w\", \"e\", \"r\", \"t\" and 1 more; it knows ball,")]
+    public void Words_that_it_does_not_know_are_told(string prompt, string expected) =>
+        Assert.StartsWith(expected, Assert.Single(Notes(new PartialRequest { Prompt = prompt })));
+
+    [Theory]
+    [InlineData("A RED ball bounces in a meadow.")]
+    [InlineData("a blue-green ring, spinning; 4k (highly detailed)")]
+    [InlineData("2 stars")]
+    public void Words_that_it_knows_are_not(string prompt) =>
+        Assert.Empty(Notes(new PartialRequest { Prompt = prompt }));
+
+    [Fact]
+    public void Another_size_length_or_threshold_is_told_with_what_to_use()
+    {
+        PartialRequest request = new() { Prompt = "a red ball" };
+        Assert.Empty(Notes(request));
+        Assert.Empty(Notes(request with { Attention = AttentionExpression.Nabla(0.8) }));
+        Assert.Equal("nablagen-tiny was not trained for 320x192: expect a worse video; use 256x256", Assert.Single(Notes(request with { Width = 320, Height = 192 })));
+        Assert.Equal("nablagen-tiny was not trained for 49 frames: expect a worse video; use 17", Assert.Single(Notes(request with { Frames = 49 })));
+        Assert.Equal(
+            "nablagen-tiny loses quality below threshold 0.8, found 0.5: lower is sparser and faster",
+            Assert.Single(Notes(request with { Attention = AttentionExpression.Nabla(0.5) })));
+    }
+
+    [Theory]
+    [InlineData(1536, 12, 30, 832, 480, null)]
+    [InlineData(1536, 12, 30, 480, 832, null)]
+    [InlineData(1536, 12, 30, 624, 624, null)]
+    [InlineData(1536, 12, 30, 1280, 720, "use about as many pixels as 832x480")]
+    [InlineData(5120, 40, 40, 1280, 720, null)]
+    [InlineData(5120, 40, 40, 256, 256, "use about as many pixels as 832x480 or 1280x720")]
+    public void Wans_models_are_for_480p_and_720p(int dim, int heads, int layers, int width, int height, string? expected)
+    {
+        using var folder = new TempFolder();
+        File.WriteAllText(folder["config.json"], $$"""{"dim":{{dim}},"num_heads":{{heads}},"num_layers":{{layers}},"ffn_dim":8960}""");
+        foreach (var file in new[] { "diffusion_pytorch_model.safetensors", "models_t5_umt5-xxl-enc-bf16.safetensors", "Wan2.1_VAE.safetensors", "google/umt5-xxl/spiece.model" })
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(folder[file])!);
+            File.WriteAllText(folder[file], "");
+        }
+
+        var model = WanVideoModel.Open(folder.Path);
+        var request = new PartialRequest { Prompt = "any word", Width = width, Height = height }.ToRequest(GenerationDefaults.Of(model.Defaults));
+        var notes = TrainingNotes.Of(request, model).ToList();
+        Assert.Equal(expected is null ? 0 : 1, notes.Count);
+        Assert.All(notes, note => Assert.EndsWith(expected!, note));
+    }
+
+    [Fact]
+    public void The_boxs_words_are_the_worlds() => Assert.Equal(WorldWords.All(), Box.TrainedFor!.Words);
+
+    private static List<string> Notes(PartialRequest request) => [.. TrainingNotes.Of(request.ToRequest(GenerationDefaults.Of(Box.Defaults)), Box)];
+}
