@@ -1,4 +1,3 @@
-using NablaGen.Attention;
 using NablaGen.Cuda;
 using NablaGen.Generation;
 using NablaGen.Memory;
