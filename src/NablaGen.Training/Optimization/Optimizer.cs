@@ -1,3 +1,4 @@
+using NablaGen.Models.Wan;
 using NablaGen.Tensors;
 using static TorchSharp.torch;
 
@@ -96,7 +97,6 @@ public sealed class Optimizer : IDisposable
     private static bool IsDecayed(string name, long[] shape) =>
         shape.Length >= 2 && name.EndsWith("weight", StringComparison.Ordinal) && !name.Contains("embedding.weight", StringComparison.Ordinal);
 
-    // From one hidden layer to another: what comes in and goes out (embeddings, heads, the time's projection, the VAE's outermost convolutions) is AdamW's.
-    private static bool IsHidden(string name, long[] shape) =>
-        IsDecayed(name, shape) && Array.Exists(["blocks.", "samples.", "middle."], part => name.Contains(part, StringComparison.Ordinal));
+    // Muon's are the matrices from one hidden layer to another.
+    private static bool IsHidden(string name, long[] shape) => IsDecayed(name, shape) && WanKeys.IsHidden(name);
 }

@@ -38,9 +38,9 @@ public sealed class LossLog
                 }
             }
         }
-        catch (Exception e) when (e is JsonException or NullReferenceException or InvalidOperationException or FormatException or IOException)
+        catch (Exception e) when (e is JsonException or NullReferenceException or InvalidOperationException or FormatException or OverflowException or ArgumentException or IOException or UnauthorizedAccessException)
         {
-            throw new NablaGenException($"{path}: not the log of a training: {e.Message.ReplaceLineEndings(" ")}", e);
+            throw new NablaGenException($"{path}: not the log of a training: {Line.Of(e.Message, 300)}", e);
         }
 
         OutputFile.Write(path, file =>

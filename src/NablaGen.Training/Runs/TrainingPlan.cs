@@ -133,7 +133,7 @@ public sealed record TrainingPlan
         }
         catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
         {
-            throw new NablaGenException($"{path}: not the plan of a training: {e.Message.ReplaceLineEndings(" ")}", e);
+            throw new NablaGenException($"{path}: not the plan of a training: {Line.Of(e.Message, 300)}", e);
         }
     }
 

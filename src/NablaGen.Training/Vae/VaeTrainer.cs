@@ -33,7 +33,7 @@ public sealed class VaeTrainer : OptimizedTrainer
     public VaeTrainer(ModelSizes sizes, VaeTrainingOptions options, IClipSource source, ModuleOptions model)
     {
         (_sizes, _options, _source, _device) = (sizes, options, source, model.Device);
-        _vae = new WanVae(sizes.Others.Vae, model);
+        _vae = new WanVae(sizes.Others.Vae, model with { IsDifferentiable = true });
         using var generator = new Generator((ulong)options.Seed);
         if (options.From is { } from)
         {

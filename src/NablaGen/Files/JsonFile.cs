@@ -8,6 +8,9 @@ internal static class JsonFile
 {
     private const long LongestFile = 100_000_000;
 
+    // The parser repeats what it could not read.
+    private const int LongestReason = 300;
+
     /// <summary>Parses a file.</summary>
     /// <exception cref="NablaGenException">It does not exist, can't be read, or is not JSON.</exception>
     public static JsonDocument Read(string path)
@@ -45,7 +48,7 @@ internal static class JsonFile
         }
         catch (Exception e) when (e is JsonException or DecoderFallbackException or InvalidOperationException)
         {
-            throw new NablaGenException(Line.Of($"{path}: {part}is not JSON: {e.Message}"), e);
+            throw new NablaGenException(Line.Of($"{path}: {part}is not JSON: {Line.Of(e.Message, LongestReason)}"), e);
         }
     }
 

@@ -19,21 +19,25 @@ public static class RecipeFile
             throw new NablaGenException($"{path}: there is no such file");
         }
 
-        var json = Path.GetExtension(path).ToLowerInvariant() switch
+        return Path.GetExtension(path).ToLowerInvariant() switch
         {
-            ".json" => Text(path),
-            ".safetensors" => Latents(path),
-            ".png" => Tag(PictureFile.ReadTexts(path)),
-            _ => Tag(VideoProbe.Read(path, cancellation: cancellation).Tags),
+            ".json" => Of(Text(path), path),
+            ".safetensors" => Of(Latents(path), path),
+            ".png" => OfTags(PictureFile.ReadTexts(path), path),
+            _ => OfTags(VideoProbe.Read(path, cancellation: cancellation).Tags, path),
         };
-        return json is not null && IsRecipe(json)
-            ? Recipe.Parse(json, path)
-            : throw new NablaGenException($"{path}: holds no recipe: expected a .mp4, .png, .json or .latents.safetensors that NablaGen wrote");
     }
 
-    // Tags come in any case.
-    private static string? Tag(IEnumerable<KeyValuePair<string, string>> tags) =>
-        tags.FirstOrDefault(tag => tag.Key.Equals("comment", StringComparison.OrdinalIgnoreCase)).Value;
+    /// <summary>The recipe among the texts of a video or a picture.</summary>
+    /// <param name="tags">The texts by name; tags come in any case.</param>
+    /// <param name="path">The file, for messages.</param>
+    /// <exception cref="NablaGenException">There is none.</exception>
+    internal static Recipe OfTags(IEnumerable<KeyValuePair<string, string>> tags, string path) =>
+        Of(tags.FirstOrDefault(tag => tag.Key.Equals("comment", StringComparison.OrdinalIgnoreCase)).Value, path);
+
+    private static Recipe Of(string? json, string path) => json is not null && IsRecipe(json)
+        ? Recipe.Parse(json, path)
+        : throw new NablaGenException($"{path}: holds no recipe: expected a .mp4, .png, .json or .latents.safetensors that NablaGen wrote");
 
     private static string Text(string path)
     {

@@ -138,6 +138,15 @@ public abstract class VideoModel
     /// <param name="layer">The layer, from 0.</param>
     public abstract string AttentionOutputKey(int layer);
 
+    /// <summary>
+    /// What a pass through the transformer consists of, for measurements: each operation is to be run before the next is asked for. Empty where
+    /// a family does not tell.
+    /// </summary>
+    /// <param name="latents">The latents' shape. [C, T', h, w]</param>
+    /// <param name="attention">The self-attention.</param>
+    /// <param name="options">Where, and in which type.</param>
+    public virtual IEnumerable<LayerOperation> Operations(long[] latents, AttentionExpression attention, ModuleOptions options) => [];
+
     /// <summary>The type of the VAE unless float32 is asked for: bfloat16 on CUDA, whose error docs/numerics.md states.</summary>
     public static ScalarType DefaultVaeDtype(Device device) => device.type == DeviceType.CUDA ? ScalarType.BFloat16 : ScalarType.Float32;
 }

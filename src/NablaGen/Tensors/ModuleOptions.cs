@@ -25,6 +25,11 @@ public sealed record ModuleOptions(Device Device, ScalarType Dtype)
     /// <summary>The same place, in float32.</summary>
     public ModuleOptions Float32 => this with { Dtype = ScalarType.Float32, MatrixFormat = MatrixFormats.Dense };
 
+    /// <summary>
+    /// Whether the module's passes can be differentiated: for training. Without it modules work in place and through kernels that have no gradient.
+    /// </summary>
+    public bool IsDifferentiable { get; init; }
+
     /// <summary>Where parameters take their memory from; null for memory of their own.</summary>
     internal ParameterPool? Pool { get; init; }
 

@@ -1,6 +1,8 @@
 using System.Globalization;
 using System.Text.Json;
 using FFMpegCore;
+using FFMpegCore.Exceptions;
+using NablaGen.Files;
 
 namespace NablaGen.Video;
 
@@ -36,14 +38,23 @@ public static class VideoProbe
             throw new NablaGenException($"{path}: not a video that ffprobe can read: {answer.Reason}");
         }
 
+        return Parse(answer.Output, path);
+    }
+
+    /// <summary>Reads ffprobe's answer.</summary>
+    /// <param name="json">The answer.</param>
+    /// <param name="path">The video.</param>
+    /// <exception cref="NablaGenException">It holds no video.</exception>
+    internal static VideoInfo Parse(string json, string path)
+    {
         try
         {
-            var analysis = FFProbe.FromJson(answer.Output);
+            var analysis = FFProbe.FromJson(json);
             var video = analysis.PrimaryVideoStream ?? throw new NablaGenException($"{path}: the file holds no video");
             return new VideoInfo(
                 video.Width ?? 0,
                 video.Height ?? 0,
-                CountPackets(answer.Output, video.Index),
+                CountPackets(json, video.Index),
                 video.RealFrameRate,
                 analysis.Duration,
                 video.CodecName ?? "unknown",
@@ -53,9 +64,9 @@ public static class VideoProbe
                 analysis.Format.Tags ?? new Dictionary<string, string>());
         }
         catch (Exception e) when (e is JsonException or FormatException or ArgumentException or InvalidOperationException or OverflowException
-            or KeyNotFoundException or NullReferenceException)
+            or KeyNotFoundException or NullReferenceException or IndexOutOfRangeException or FFProbeException)
         {
-            throw new NablaGenException($"{path}: not a video that ffprobe can read: its answer makes no sense ({e.Message.ReplaceLineEndings(" ")})", e);
+            throw new NablaGenException($"{path}: not a video that ffprobe can read: its answer makes no sense ({Line.Of(e.Message, 300)})", e);
         }
     }
 

@@ -112,7 +112,7 @@ public sealed class ShardedCheckpoint : ITensorSource
             if (!File.Exists(file))
             {
                 var keys = map.Where(pair => pair.Value == name).Select(pair => pair.Key).ToList();
-                throw new NablaGenException(Line.Of($"{Path}: the shard {Line.Key(name)} is missing: expected {file}, which holds "
+                throw new NablaGenException(Line.Of($"{Path}: the shard {Line.Key(name)} is missing: expected it beside the index; it holds "
                     + $"{Line.Key(keys[0])}{Line.More(keys.Count - 1)}."));
             }
 

@@ -77,21 +77,7 @@ public class LeakTests
 
     private static long Median(IEnumerable<long> values) => values.Order().ElementAt(values.Count() / 2);
 
-    private static GenerationRequest Request(string attention, int steps) => new()
-    {
-        Prompt = "x",
-        NegativePrompt = "y",
-        Attention = AttentionExpression.Parse(attention),
-        Width = 128,
-        Height = 128,
-        Frames = 5,
-        Fps = 8,
-        Steps = steps,
-        Solver = "unipc",
-        Shift = 5,
-        Guidance = 5,
-        Seed = 1,
-    };
+    private static GenerationRequest Request(string attention, int steps) => GoldenSampling.Request(attention, steps) with { Width = 128, Height = 128, Seed = 1 };
 
     private static long Resident()
     {

@@ -1,4 +1,3 @@
-using NablaGen.Attention;
 using NablaGen.Cuda;
 using NablaGen.Generation;
 using NablaGen.Models.Wan;
@@ -48,19 +47,5 @@ public sealed class FailingDeviceTests : IDisposable
 
     public void Dispose() => _folder.Dispose();
 
-    private static GenerationRequest Request { get; } = new()
-    {
-        Prompt = "x",
-        NegativePrompt = "y",
-        Attention = AttentionExpression.Parse("dense"),
-        Width = 64,
-        Height = 64,
-        Frames = 5,
-        Fps = 8,
-        Steps = 2,
-        Solver = "unipc",
-        Shift = 5,
-        Guidance = 5,
-        Seed = 1,
-    };
+    private static GenerationRequest Request { get; } = GoldenSampling.Request("dense", steps: 2) with { Width = 64, Height = 64, Seed = 1 };
 }

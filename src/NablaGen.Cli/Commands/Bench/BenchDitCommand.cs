@@ -2,6 +2,7 @@ using System.CommandLine;
 using NablaGen.Attention;
 using NablaGen.Generation;
 using NablaGen.Jobs.Benchmarks;
+using NablaGen.Models;
 using NablaGen.Models.Wan;
 using NablaGen.Models.Wan.Dit;
 using NablaGen.Tensors;
@@ -79,13 +80,13 @@ internal sealed class BenchDitCommand
             throw new InvalidRequestException("--resident has no effect with --train: training keeps every layer on the device");
         }
 
+        var model = WanVideoModel.InMemory(config, BenchOptions.Sizes(parsed.GetValue(_preset)!).Others, tokenizer: null, RandomTensorSource.Normal);
         if (profile)
         {
             var title = $"{parsed.GetValue(_preset)}, {config.NumLayers} layers, latent {parsed.GetValue(_latent)}, {options.Dtype.ToString().ToLowerInvariant()} on {device}";
-            return Profile(report, title, config, latent, expressions, options, repeats, cancellation);
+            return Profile(report, title, model, latent, expressions, options, repeats, cancellation);
         }
 
-        var model = WanVideoModel.InMemory(config, BenchOptions.Sizes(parsed.GetValue(_preset)!).Others, tokenizer: null, RandomTensorSource.Normal);
         var timings = DitBenchmark.Run(
             model, latent, expressions, options, repeats, batch, resident, training ? DitTrainingOps.Pass : null, cancellation);
         report.Line($"{parsed.GetValue(_preset)}, {config.NumLayers} layers, latent {parsed.GetValue(_latent)}, batch {batch}, {(resident is { } kept ? $"{kept} layers resident, " : "")}{options.Dtype.ToString().ToLowerInvariant()} on {device}{(training ? ", training step" : "")}");
@@ -105,7 +106,7 @@ internal sealed class BenchDitCommand
 
     // Where the time of a pass goes.
     private static int Profile(
-        BenchReport report, string title, DitConfig config, (int Frames, int Height, int Width) latent, AttentionExpression[] expressions,
+        BenchReport report, string title, VideoModel model, (int Frames, int Height, int Width) latent, AttentionExpression[] expressions,
         ModuleOptions options, int repeats, CancellationToken cancellation)
     {
         report.Line(title);
@@ -113,7 +114,7 @@ internal sealed class BenchDitCommand
         foreach (var expression in expressions)
         {
             cancellation.ThrowIfCancellationRequested();
-            var operations = DitProfile.Run(config, latent, expression, options, repeats);
+            var operations = DitProfile.Run(model, latent, expression, options, repeats);
             profiles.Add(new { Attention = expression.ToString(), Operations = operations });
             report.Line("");
             report.Line($"{expression,-36}{"calls",6}{"ms each",10}{"ms a pass",11}{"floor",10}{"% of it",9}  limit");

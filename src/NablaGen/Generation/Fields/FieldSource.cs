@@ -6,6 +6,9 @@ namespace NablaGen.Generation.Fields;
 /// <summary>Where the value of a field comes from: decides how an error names the field, and whether it is the user's wrong usage or a bad file.</summary>
 public sealed class FieldSource
 {
+    // A reader repeats what it could not read.
+    private const int LongestReason = 600;
+
     private readonly string _where;
     private readonly string _object;
 
@@ -46,10 +49,10 @@ public sealed class FieldSource
 
     /// <summary>A text is no value of the field's kind at all.</summary>
     internal NablaGenException Malformed(RequestField field, string noun, string text) =>
-        Error($"{(Place == FieldPlaces.CommandLine ? field.Option : field.Name)}: '{Line.Of(text)}' is not {noun}");
+        Error($"{(Place == FieldPlaces.CommandLine ? field.Option : field.Name)}: '{Shortened(text)}' is not {noun}");
 
     /// <summary>A text is a value of the field's kind, but not one that the field may have.</summary>
-    internal NablaGenException OutOfRange(RequestField field, string range, string text) => Error($"{field.Label} must be {range}, found {Line.Of(text)}");
+    internal NablaGenException OutOfRange(RequestField field, string range, string text) => Error($"{field.Label} must be {range}, found {Shortened(text)}");
 
     /// <summary>A JSON value is not what the field takes.</summary>
     internal NablaGenException Unexpected(RequestField field, string expected, JsonElement found) => Unexpected(field.Key, expected, found);
@@ -75,8 +78,8 @@ public sealed class FieldSource
     internal NablaGenException Wrapped(RequestField field, NablaGenException error) => Place switch
     {
         FieldPlaces.CommandLine => error,
-        FieldPlaces.Row => Error(error.Message),
-        _ => Fault(field.Key, error.Message),
+        FieldPlaces.Row => Error(Line.Of(error.Message, LongestReason)),
+        _ => Fault(field.Key, Line.Of(error.Message, LongestReason)),
     };
 
     /// <summary>Something is wrong with the value of a key.</summary>

@@ -29,5 +29,5 @@ internal sealed class TextKind(IReadOnlyCollection<string>? names) : FieldKind<s
     }
 
     private InvalidRequestException Unknown(RequestField field, string text) =>
-        new($"{field.Label} '{Line.Of(text)}' is not known: use {string.Join(", ", names!)}");
+        new($"{field.Label} '{Line.Of(text, 200)}' is not known: use {string.Join(", ", names!)}");
 }

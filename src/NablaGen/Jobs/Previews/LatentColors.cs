@@ -122,7 +122,7 @@ public sealed class LatentColors
         try
         {
             return File.Exists(path) && JsonSerializer.Deserialize<double[][]>(File.ReadAllText(path)) is { Length: 3 } factors
-                && factors.All(row => row.Length == channels + 1 && row.All(double.IsFinite))
+                && factors.All(row => row?.Length == channels + 1 && row.All(double.IsFinite))
                 ? new LatentColors(factors)
                 : null;
         }

@@ -288,6 +288,10 @@ public sealed class WanVideoModel : VideoModel
     }
 
     /// <inheritdoc/>
+    public override IEnumerable<LayerOperation> Operations(long[] latents, AttentionExpression attention, ModuleOptions options) =>
+        WanOperations.Of(DitConfig, latents, attention, options);
+
+    /// <inheritdoc/>
     public override string AttentionOutputKey(int layer) => WanModel.LayerPrefix(layer) + "self_attn.o.weight";
 
     // The file that says the sizes of text encoder and VAE.

@@ -142,7 +142,7 @@ public static class PictureFile
         }
         catch (Exception e) when (e is (IOException or UnauthorizedAccessException) and not EndOfStreamException)
         {
-            throw new NablaGenException($"{path}: cannot be read: {e.Message.ReplaceLineEndings(" ")}", e);
+            throw new NablaGenException($"{path}: cannot be read: {Line.Of(e.Message, 300)}", e);
         }
         catch (Exception e) when (e is not NablaGenException)
         {

@@ -19,6 +19,7 @@ public sealed class CausalConv3d : Module<Tensor, FeatureCache?, Tensor>
     private readonly long _timeStride;
     private readonly long _framesBefore;
     private readonly long[] _padding;
+    private readonly bool _isDifferentiable;
 
     [ComponentName(Name = "weight")]
     private readonly Parameter _weight;
@@ -31,7 +32,7 @@ public sealed class CausalConv3d : Module<Tensor, FeatureCache?, Tensor>
         long inputs, long outputs, (long Time, long Height, long Width) kernel, ModuleOptions options, long timeStride = 1, bool padTime = true)
         : base(nameof(CausalConv3d))
     {
-        _timeStride = timeStride;
+        (_timeStride, _isDifferentiable) = (timeStride, options.IsDifferentiable);
         _framesBefore = padTime ? kernel.Time - 1 : 0;
         _padding = [kernel.Height / 2, kernel.Width / 2];
         _weight = options.Parameter(outputs, inputs, kernel.Time, kernel.Height, kernel.Width);
@@ -64,7 +65,7 @@ public sealed class CausalConv3d : Module<Tensor, FeatureCache?, Tensor>
         }
 
         var before = cache?.Get(this);
-        var x = is_grad_enabled() ? Joined(input, norm, before) : Written(input, norm, before);
+        var x = _isDifferentiable ? Joined(input, norm, before) : Written(input, norm, before);
         cache?.Keep(this, x, _framesBefore);
         return x.MoveToOuterDisposeScope();
     }

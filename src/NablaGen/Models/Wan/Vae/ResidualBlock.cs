@@ -14,10 +14,13 @@ public sealed class ResidualBlock : Module<Tensor, FeatureCache?, Tensor>
     [ComponentName(Name = "shortcut")]
     private readonly CausalConv3d? _shortcut;
 
+    private readonly bool _isDifferentiable;
+
     /// <summary>A block with unread weights.</summary>
     public ResidualBlock(long inputs, long outputs, ModuleOptions options)
         : base(nameof(ResidualBlock))
     {
+        _isDifferentiable = options.IsDifferentiable;
         _residual = new ResidualPath(inputs, outputs, options);
         _shortcut = inputs == outputs ? null : new CausalConv3d(inputs, outputs, (1, 1, 1), options);
         RegisterComponents();
@@ -29,7 +32,7 @@ public sealed class ResidualBlock : Module<Tensor, FeatureCache?, Tensor>
         using var scope = NewDisposeScope();
         var residual = _residual.forward(input, cache);
         var shortcut = _shortcut is null ? input : _shortcut.forward(input, cache);
-        return (is_grad_enabled() ? residual.Plus(shortcut) : residual.Plus_(shortcut)).MoveToOuterDisposeScope();
+        return (_isDifferentiable ? residual.Plus(shortcut) : residual.Plus_(shortcut)).MoveToOuterDisposeScope();
     }
 
     /// <summary>The checkpoint numbers the layers of its Sequential; 1, 4 (SiLU) and 5 (dropout) have no weights.</summary>

@@ -16,6 +16,7 @@ public sealed class VaeRmsNorm : Module<Tensor, Tensor>
     private const double Tiny = 1e-12;
 
     private readonly double _scale;
+    private readonly bool _isDifferentiable;
 
     [ComponentName(Name = "gamma")]
     private readonly Parameter _gamma;
@@ -25,6 +26,7 @@ public sealed class VaeRmsNorm : Module<Tensor, Tensor>
         : base(nameof(VaeRmsNorm))
     {
         _scale = Math.Sqrt(dim);
+        _isDifferentiable = options.IsDifferentiable;
         _gamma = frames ? options.Float32.Parameter(dim, 1, 1) : options.Float32.Parameter(dim, 1, 1, 1);
         RegisterComponents();
     }
@@ -56,7 +58,7 @@ public sealed class VaeRmsNorm : Module<Tensor, Tensor>
     private Tensor Apply(Tensor input, bool silu)
     {
         using var scope = NewDisposeScope();
-        if (is_grad_enabled() || !NormSiluOp.Fits(input))
+        if (_isDifferentiable || !NormSiluOp.Fits(input))
         {
             return Plain(input, silu).MoveToOuterDisposeScope();
         }
@@ -70,7 +72,7 @@ public sealed class VaeRmsNorm : Module<Tensor, Tensor>
     private Tensor Plain(Tensor input, bool silu)
     {
         using var scope = NewDisposeScope();
-        if (is_grad_enabled() && input.dtype != ScalarType.Float32)
+        if (_isDifferentiable && input.dtype != ScalarType.Float32)
         {
             // In training the speed of memory is the limit: everything is in 16 bits but the length.
             var length = linalg.vector_norm(input, 2, [1], keepdim: true).to_type(ScalarType.Float32);

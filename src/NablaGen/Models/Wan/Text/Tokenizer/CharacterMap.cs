@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using Google.Protobuf;
 using Microsoft.ML.Tokenizers;
+using NablaGen.Files;
 
 namespace NablaGen.Models.Wan.Text.Tokenizer;
 
@@ -36,7 +37,7 @@ internal sealed class CharacterMap
         }
         catch (Exception e) when (e is InvalidProtocolBufferException or ArgumentException or IndexOutOfRangeException)
         {
-            throw new NablaGenException($"{path}: the normaliser of this SentencePiece model cannot be read: {e.Message.ReplaceLineEndings(" ")}", e);
+            throw new NablaGenException($"{path}: the normaliser of this SentencePiece model cannot be read: {Line.Of(e.Message, 300)}", e);
         }
     }
 

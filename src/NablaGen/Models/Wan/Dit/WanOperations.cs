@@ -1,0 +1,81 @@
+using NablaGen.Attention;
+using NablaGen.Tensors;
+using NablaGen.Tensors.Layers;
+using static NablaGen.Models.LayerOperation;
+using static TorchSharp.torch;
+using static TorchSharp.torch.nn;
+
+namespace NablaGen.Models.Wan.Dit;
+
+/// <summary>What a pass through Wan's transformer consists of, operation by operation, for measurements.</summary>
+internal static class WanOperations
+{
+    /// <summary>The operations, each to be run before the next is asked for.</summary>
+    /// <param name="config">The transformer's sizes.</param>
+    /// <param name="latents">The latents' shape. [C, T', h, w]</param>
+    /// <param name="expression">The self-attention.</param>
+    /// <param name="options">Where, and in which type.</param>
+    public static IEnumerable<LayerOperation> Of(DitConfig config, long[] latents, AttentionExpression expression, ModuleOptions options)
+    {
+        using var scope = NewDisposeScope();
+        using var attention = AttentionFactory.Create(expression, options.Device, denseSteps: 0);
+        using var run = new DitRun(config, (int)latents[1], (int)latents[2], (int)latents[3], attention, options);
+        int layers = config.NumLayers, tokens = run.Layout.Tokens, dim = config.Dim, wide = config.FfnDim, text = config.TextLen;
+        var ops = run.Ops;
+        Tensor Random(ScalarType type, params long[] shape) => randn(shape, device: options.Device).to_type(type);
+        Tensor Heads(Tensor x) => x.unflatten(2, [config.NumHeads, -1]).transpose(1, 2);
+
+        var stream = Random(ScalarType.Float32, 1, tokens, dim);
+        var (x, y) = (Random(options.Dtype, 1, tokens, dim), Random(options.Dtype, 1, tokens, dim));
+        var prompt = Random(options.Dtype, 1, text, dim);
+        var m = Random(ScalarType.Float32, 1, 6, dim).chunk(6, 1);
+        using var square = Filled(new AutocastLinear(dim, dim, options));
+        using var widen = Filled(new AutocastLinear(dim, wide, options));
+        using var narrow = Filled(new AutocastLinear(wide, dim, options));
+        using var norm = new WanLayerNorm(dim, config.Eps, options);
+        using var headNorm = Filled(new WanRmsNorm(dim, config.Eps, options));
+        double element = options.Dtype == ScalarType.Float32 ? 4 : 2, pixels = (double)tokens * dim;
+
+        yield return Product("q, k, v, o", 4 * layers, 2.0 * tokens * dim * dim, () => square.forward(x));
+        yield return Product("q, o of the cross-attention", 2 * layers, 2.0 * tokens * dim * dim, () => square.forward(x));
+        yield return Product("k, v of the prompt", 2 * layers, 2.0 * text * dim * dim, () => square.forward(prompt));
+        yield return Product("feed-forward in, GELU", layers, 2.0 * tokens * dim * wide, () => ops.LinearGelu(widen, x));
+        var hidden = Random(options.Dtype, 1, tokens, wide);
+        yield return Product("feed-forward out", layers, 2.0 * tokens * dim * wide, () => narrow.forward(hidden));
+
+        yield return Pass("norm, modulation", 1, (4 + element) * pixels, () => ops.Modulate(norm, stream, m[0], m[1]));
+        yield return Pass("residual, next norm", 3 * layers - 1, (8 + 2 * element) * pixels,
+            () => ops.AddGatedAndNormalize(stream, y, m[2], norm, m[3], m[4]).Normalized);
+        yield return Pass("residual", 1, (8 + element) * pixels, () => ops.AddGated(stream, y, m[5]));
+        yield return Pass("RMSNorm, RoPE of q and k", 2 * layers, 2 * element * pixels, () => ops.NormalizeHeads(headNorm, x, config.NumHeads, run.Rope));
+        yield return Pass("RMSNorm of the cross-attention's q", layers, 2 * element * pixels, () => ops.NormalizeHeads(headNorm, x, config.NumHeads, null));
+
+        var (q, k) = (Heads(Random(options.Dtype, 1, tokens, dim)), Heads(Random(options.Dtype, 1, tokens, dim)));
+        var v = Heads(x);
+        var density = Density(expression, options, run.Layout, q, k, v);
+        var pairs = 4.0 * tokens * tokens * dim * density;
+        var site = new AttentionSite(0, 0);
+        yield return Product($"self-attention at density {density:0.000}", layers, pairs, () => attention.Forward(q, k, v, run.Layout, site));
+        var (promptK, promptV) = (Heads(prompt), Heads(prompt));
+        yield return Product("cross-attention", layers, 4.0 * tokens * text * dim, () => functional.scaled_dot_product_attention(q, promptK, promptV));
+    }
+
+    private static double Density(AttentionExpression expression, ModuleOptions options, BlockLayout layout, Tensor q, Tensor k, Tensor v)
+    {
+        var meter = new DensityMeter();
+        using var attention = AttentionFactory.Create(expression, options.Device, denseSteps: 0, observer: meter);
+        attention.Forward(q, k, v, layout, new AttentionSite(0, 0)).Dispose();
+        return meter.Mean!.Value;
+    }
+
+    private static T Filled<T>(T module)
+        where T : Module
+    {
+        foreach (var parameter in module.parameters())
+        {
+            parameter.normal_(0, 0.02);
+        }
+
+        return module;
+    }
+}
