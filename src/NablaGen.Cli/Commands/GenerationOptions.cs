@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Completions;
 using NablaGen.Generation;
 using NablaGen.Generation.Fields;
+using NablaGen.Models;
 
 namespace NablaGen.Cli.Commands;
 
@@ -44,7 +45,11 @@ internal sealed class GenerationOptions
             : throw new InvalidRequestException("the prompt is empty");
     }
 
-    private static Option<string?> Option(RequestField field)
+    /// <summary>The files that are named in place of the model's own.</summary>
+    public ModelPieces Pieces(ParseResult parsed) => PieceOptions.Read(parsed, field => _options[field]);
+
+    /// <summary>The option of a field.</summary>
+    public static Option<string?> Option(RequestField field)
     {
         var option = new Option<string?>(field.Option, [.. field.Aliases]) { Description = FieldHelp.Describe(field), HelpName = field.HelpName };
         if (field.Suggestions.Count > 0)
