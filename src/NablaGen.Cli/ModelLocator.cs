@@ -8,10 +8,20 @@ internal static class ModelLocator
 {
     private const string Variable = "NABLAGEN_MODEL";
 
-    public static VideoModel Open(string? named) => VideoModel.Open(Find(named) ?? throw new NablaGenException(
-        $"no model: name a folder with --model or in {Variable}; docs/models.md says where Wan2.1's weights come from and how the folder looks"));
+    /// <summary>Opens the model, and says in a line which files were chosen that nobody named.</summary>
+    public static VideoModel Open(string? named, ModelPieces? pieces = null)
+    {
+        var model = VideoModel.Open(Find(named) ?? throw new NablaGenException(
+            $"no model: name a folder or a transformer's file with --model or in {Variable}; docs/models.md says where Wan2.1's weights come from and how the folder looks"), pieces);
+        if (model.Choices.Count > 0)
+        {
+            CommandRunner.Warn($"note: with {Path.GetFileName(model.Path)}: {string.Join("; ", model.Choices)}");
+        }
 
-    /// <summary>The folder's path, or null where none is named and none is in the box.</summary>
+        return model;
+    }
+
+    /// <summary>The path of the folder or file, or null where none is named and none is in the box.</summary>
     public static string? Find(string? named)
     {
         if (named is not null)

@@ -75,7 +75,7 @@ internal sealed class CalibrateCommand
         using var reserved = ReservedName.Take(parsed.GetValue(_output), Path.ChangeExtension(DefaultOutput, null), ".json");
         var output = reserved.Path;
         CalibrationFile.Check(output);
-        var model = _model.Open(parsed);
+        var model = _model.Open(parsed, _options);
         var requests = Requests(parsed.GetValue(_prompts), flags, model);
 
         using var pipeline = _model.Pipeline(parsed, model);

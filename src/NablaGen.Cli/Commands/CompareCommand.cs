@@ -67,7 +67,7 @@ internal sealed class CompareCommand
         CheckPrompt(parsed);
         var expressions = (parsed.GetResult(_attention) is null ? DefaultAttention : parsed.GetValue(_attention)!).Select(ThresholdFile.ParseExpression).ToArray();
         Comparison.Check(expressions);
-        var model = _model.Open(parsed);
+        var model = _model.Open(parsed, _options);
         // One seed for all prompts, and for all expressions in any case.
         var requests = Requests(parsed.GetValue(_prompts), flags with { Seed = flags.Seed ?? Random.Shared.Next() }, expressions, model);
 

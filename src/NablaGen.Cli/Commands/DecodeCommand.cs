@@ -23,6 +23,8 @@ internal static class DecodeCommand
         {
             latents, model, device, vram, output,
         };
+        var pieces = new PieceOptions();
+        pieces.AddTo(command);
         command.SetAction((parsed, cancellation) =>
         {
             var file = parsed.GetValue(latents)!;
@@ -35,7 +37,7 @@ internal static class DecodeCommand
             var stem = Path.ChangeExtension(file, null);
             stem = stem.EndsWith(".latents", StringComparison.OrdinalIgnoreCase) ? stem[..^".latents".Length] : stem;
             using var reserved = ReservedName.Take(parsed.GetValue(output), stem, ".mp4", ".json");
-            var folder = ModelLocator.Open(parsed.GetValue(model));
+            var folder = ModelLocator.Open(parsed.GetValue(model), pieces.Read(parsed));
             TorchRuntime.Load();
             var place = DeviceChoice.Resolve(parsed.GetValue(device)!);
             using var pipeline = new TextToVideo(

@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using NablaGen.Cli.Output;
 using NablaGen.Generation;
 using NablaGen.Memory;
+using NablaGen.Models;
 using NablaGen.Tensors;
 using NablaGen.Video;
 using static TorchSharp.torch;
@@ -17,15 +18,17 @@ internal static class DoctorCommand
     public static Command Create()
     {
         var model = SharedOptions.Model();
-        var command = new Command("doctor", "Check this machine and a model folder.")
+        var pieces = new PieceOptions();
+        var command = new Command("doctor", "Check this machine and a model.")
         {
             model,
         };
-        command.SetAction((parsed, cancellation) => Task.FromResult(Run(parsed.GetValue(model), cancellation)));
+        pieces.AddTo(command);
+        command.SetAction((parsed, cancellation) => Task.FromResult(Run(parsed.GetValue(model), pieces.Read(parsed), cancellation)));
         return command;
     }
 
-    private static int Run(string? model, CancellationToken cancellation)
+    private static int Run(string? model, ModelPieces pieces, CancellationToken cancellation)
     {
         var healthy = true;
         void Check(string name, Func<string> look)
@@ -52,7 +55,7 @@ internal static class DoctorCommand
         Check("memory", Memory);
         Check("ffmpeg", () => Ffmpeg(cancellation));
         Check("ffprobe", () => Ffprobe(cancellation));
-        Check("model", () => Model(model));
+        Check("model", () => Model(model, pieces));
         return healthy ? ExitCode.Done : ExitCode.Failed;
     }
 
@@ -121,9 +124,9 @@ internal static class DoctorCommand
         }
     }
 
-    private static string Model(string? named)
+    private static string Model(string? named, ModelPieces pieces)
     {
-        var folder = ModelLocator.Open(named);
+        var folder = ModelLocator.Open(named, pieces);
         TorchRuntime.Load();
         using var pipeline = new TextToVideo(folder, CPU, ScalarType.Float32);
         pipeline.CheckModel();

@@ -85,7 +85,7 @@ internal sealed class EvaluateCommand
     private int Run(ParseResult parsed, CancellationToken cancellation)
     {
         var seeds = SeedPlan.Parse(parsed.GetValue(_seeds)!).Seeds!;
-        var model = ModelLocator.Open(parsed.GetValue(_model));
+        var model = ModelLocator.Open(parsed.GetValue(_model), _options.Pieces(parsed));
         var plan = new EvaluationPlan
         {
             Prompts = EvaluationPlan.Choose(parsed.GetValue(_prompts)),

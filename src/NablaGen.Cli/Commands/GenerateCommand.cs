@@ -88,7 +88,7 @@ internal sealed class GenerateCommand
         [
             ("the video", output), .. OutputNames.Beside(output, withLatents: false), ("the latents", latents), ("--preview", preview), ("--stats", stats),
         ]);
-        var folder = _model.Open(parsed);
+        var folder = _model.Open(parsed, _options);
         var defaults = GenerationDefaults.Of(folder.Defaults);
         var request = from?.Request(flags, defaults) ?? flags.ToRequest(defaults);
         request.Check(folder);

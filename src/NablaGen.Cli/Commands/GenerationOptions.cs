@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Completions;
 using NablaGen.Generation;
 using NablaGen.Generation.Fields;
+using NablaGen.Models;
 
 namespace NablaGen.Cli.Commands;
 
@@ -43,6 +44,9 @@ internal sealed class GenerationOptions
             : throw new InvalidRequestException("the prompt is empty");
     }
 
+    /// <summary>The files that are named in place of the model's own.</summary>
+    public ModelPieces Pieces(ParseResult parsed) => PieceOptions.Read(parsed, field => this[field]);
+
     private static IReadOnlyList<string> Texts(ParseResult parsed, Option option) => option switch
     {
         Option<string[]> many => parsed.GetValue(many) ?? [],
@@ -50,7 +54,8 @@ internal sealed class GenerationOptions
         _ => [],
     };
 
-    private static Option Option(RequestField field)
+    /// <summary>The option of a field.</summary>
+    public static Option Option(RequestField field)
     {
         Option option = field.IsRepeatable
             ? new Option<string[]>(field.Option, [.. field.Aliases]) { Arity = ArgumentArity.OneOrMore, AllowMultipleArgumentsPerToken = false }

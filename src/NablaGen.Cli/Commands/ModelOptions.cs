@@ -16,8 +16,8 @@ internal sealed class ModelOptions
 
     public Option<string?> Vram { get; } = SharedOptions.Vram();
 
-    /// <summary>The model; its weights are not opened.</summary>
-    public VideoModel Open(ParseResult parsed) => ModelLocator.Open(parsed.GetValue(Model));
+    /// <summary>The model, with the files that the options name in place of its own; its weights are not opened.</summary>
+    public VideoModel Open(ParseResult parsed, GenerationOptions options) => ModelLocator.Open(parsed.GetValue(Model), options.Pieces(parsed));
 
     /// <summary>Loads libtorch and makes a pipeline on the device that is asked for.</summary>
     /// <param name="parsed">The command line.</param>

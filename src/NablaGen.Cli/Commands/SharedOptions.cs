@@ -8,8 +8,8 @@ internal static class SharedOptions
 {
     public static Option<string?> Model() => new("--model", "-m")
     {
-        Description = "Model folder in Wan2.1's layout [default: NABLAGEN_MODEL, or the model in the box]",
-        HelpName = "DIR",
+        Description = "Model folder (official or Diffusers layout), or a transformer's file with the rest around it or named below [default: NABLAGEN_MODEL, or the model in the box]",
+        HelpName = "PATH",
     };
 
     public static Option<string> Device() => new("--device")

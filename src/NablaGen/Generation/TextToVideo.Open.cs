@@ -13,15 +13,16 @@ public sealed partial class TextToVideo
     public GenerationDefaults Defaults => _defaults ??= GenerationDefaults.Of(Model.Defaults);
 
     /// <summary>Loads libtorch and opens a model; its weights are read when they are needed.</summary>
-    /// <param name="model">The model's folder.</param>
+    /// <param name="model">The model's folder, or its transformer's file.</param>
     /// <param name="device"><c>auto</c> (the first GPU, else the CPU), <c>cpu</c>, <c>cuda</c> or <c>cuda:n</c>.</param>
     /// <param name="dtype">The type of the large matrix products: <c>auto</c> (float32 on the CPU, bfloat16 on CUDA), <c>float32</c> or <c>bfloat16</c>.</param>
     /// <param name="keepLoaded">Keeps the transformer and the VAE in memory for the next video, until disposed of.</param>
     /// <param name="vram">The most GPU memory to take, such as <c>8GB</c>; null for what is free.</param>
+    /// <param name="pieces">Files in place of the model's own; null for none.</param>
     /// <exception cref="NablaGenException">The folder is no whole model, or there is no such device; the line says what to do.</exception>
-    public static TextToVideo Open(string model, string device = "auto", string dtype = "auto", bool keepLoaded = false, string? vram = null)
+    public static TextToVideo Open(string model, string device = "auto", string dtype = "auto", bool keepLoaded = false, string? vram = null, ModelPieces? pieces = null)
     {
-        var opened = VideoModel.Open(model);
+        var opened = VideoModel.Open(model, pieces);
         var defaults = GenerationDefaults.Of(opened.Defaults);
         TorchRuntime.Load();
         var place = DeviceChoice.Resolve(device);

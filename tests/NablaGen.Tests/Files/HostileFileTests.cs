@@ -189,9 +189,7 @@ public sealed partial class HostileFileTests : IDisposable
     private static void ReadConfig(string path)
     {
         using var document = JsonFile.Read(path);
-        var fields = new JsonFields(document.RootElement, path);
-        ModelConfigs.Dit(fields);
-        ModelConfigs.SparseAttention(fields);
+        ModelConfigs.Dit(new JsonFields(document.RootElement, path));
     }
 
     private static void ReadManifest(string path)

@@ -1,5 +1,6 @@
 using NablaGen.Attention;
 using NablaGen.Denoising;
+using NablaGen.Models;
 using NablaGen.Weights.Lora;
 
 namespace NablaGen.Generation.Fields;
@@ -201,12 +202,34 @@ public static class RequestFields
         Places = Words | FieldPlaces.Recipe,
     };
 
+    /// <summary>The text encoder's file in place of the model's own.</summary>
+    public static RequestField<string?> TextEncoder { get; } = Piece(
+        ModelPieces.TextEncoderKey, "Text encoder in place of the model's own: umT5 in one file", "any layout of docs/models.md; one with a tokenizer inside brings it along");
+
+    /// <summary>The VAE's file in place of the model's own.</summary>
+    public static RequestField<string?> Vae { get; } = Piece(ModelPieces.VaeKey, "VAE in place of the model's own", "any layout of docs/models.md");
+
+    /// <summary>The tokenizer's file in place of the model's own.</summary>
+    public static RequestField<string?> Tokenizer { get; } = Piece(
+        ModelPieces.TokenizerKey, "Tokenizer in place of the model's own: spiece.model, tokenizer.json, or a file with one inside", null);
+
     /// <summary>All of them, in the help's order.</summary>
     public static RequestFieldTable Table { get; } = new(
     [
         Prompt, NegativePrompt, Attention, Threshold, TargetDensity, Thresholds, DenseSteps, DenseLayers, Width, Height, Frames, Fps, Steps, Timesteps, Solver, Shift,
-        Guidance, Seed, Lora, StepCache,
+        Guidance, Seed, Lora, StepCache, TextEncoder, Vae, Tokenizer,
     ]);
+
+    // The model is opened with them before there is a request; a recipe names what was used in its model's name, and opens nothing.
+    private static RequestField<string?> Piece(string key, string help, string? details) => new(key.Replace('_', '-'), FieldKinds.Text)
+    {
+        HelpName = "FILE",
+        Help = help,
+        Details = details,
+        DefaultText = "the model's",
+        Places = FieldPlaces.CommandLine | FieldPlaces.Defaults,
+        ChangesLatents = key != ModelPieces.VaeKey,
+    };
 
     private static RequestField<int?> Side(string name, int order) => new(name, FieldKinds.Whole(NumberRange.FromTo(1, 16384, "the most that H.264 takes")))
     {

@@ -41,7 +41,8 @@ public sealed class WanVideoModel : VideoModel
         (_files, _isOnDisk) = (files, true);
         DitConfig = files.Dit ?? ReadConfig(files.Config);
         var name = IOPath.GetFileName(IOPath.TrimEndingDirectorySeparator(IOPath.GetFullPath(path)));
-        Name = json?.Name ?? name;
+        // A recipe says by the name what was used; file names alone, no folders of the user's.
+        Name = (json?.Name ?? name) + string.Concat(files.Others.Select(file => " + " + IOPath.GetFileName(file)));
         var said = json ?? new NablaGenJson();
         var others = json is null ? "Wan2.1's own sizes (there is no nablagen.json)" : own;
         TextEncoderConfig = files.TextEncoderSizes ?? said.TextEncoder;

@@ -49,6 +49,9 @@ internal sealed record WanFiles
     /// <summary>The tokenizer.</summary>
     public required TokenizerFile Tokenizer { get; init; }
 
+    /// <summary>The files that are not the layout's own: named by the user, or chosen.</summary>
+    public IReadOnlyList<string> Others { get; init; } = [];
+
     /// <summary>What was chosen that nobody named: "text encoder: FILE".</summary>
     public IReadOnlyList<string> Choices { get; init; } = [];
 }

@@ -71,6 +71,7 @@ internal sealed class SingleFileLayout : IWanLayout
             TextEncoder = new WeightFile(text?.Path ?? pieces.TextEncoder!, WanPiece.TextEncoder),
             Vae = new WeightFile(vae?.Path ?? pieces.Vae!, WanPiece.Vae),
             Tokenizer = tokenizer ?? new TokenizerFile(""),
+            Others = [.. new[] { text?.Path, vae?.Path }.OfType<string>()],
             Choices = choices,
         };
     }

@@ -50,6 +50,7 @@ internal static class WanLayouts
             files = files with { Vae = new WeightFile(vae, WanPiece.Vae), VaeSizes = ShapeSizes.TryVae(source) };
         }
 
+        files = files with { Others = [.. files.Others, .. new[] { pieces.TextEncoder, pieces.Vae, pieces.Tokenizer }.OfType<string>()] };
         return pieces.Tokenizer is { } tokenizer ? files with { Tokenizer = TokenizerFile.At(tokenizer) } : files;
     }
 }
