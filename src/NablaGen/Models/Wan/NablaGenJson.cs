@@ -52,7 +52,9 @@ public sealed record NablaGenJson
 
         if (fields.Object("defaults") is { } defaults)
         {
-            json = json with { Defaults = new ModelDefaults(defaults.TakeAll(), path).Over(json.Defaults) };
+            var own = new ModelDefaults(defaults.TakeAll(), path);
+            // A number of steps takes the place of a list of timesteps.
+            json = json with { Defaults = own.Over(own.Find("steps") is null ? json.Defaults : json.Defaults.Without("timesteps")) };
         }
 
         fields.RefuseOthers();

@@ -169,6 +169,11 @@ public sealed class LoraSourceTests : IDisposable
         SafetensorsWriter.Write(_folder["twice.safetensors"], new[] { "blocks.0.norm3.diff", "lora_unet_blocks_0_norm3.diff" }.Select(key => KeyValuePair.Create(key, randn(q[0]))));
         RawFile.Fault(() => Open(new LoraChoice(_folder["twice.safetensors"])), "both change \"blocks.0.norm3.weight\"");
         RawFile.Fault(() => Open(new LoraChoice(_folder["none.safetensors"])), _folder["none.safetensors"]);
+        SafetensorsWriter.Write(_folder["img.safetensors"], new Dictionary<string, Tensor> { ["img_emb.proj.0.diff_b"] = randn(4) });
+        RawFile.Fault(() => Open(new LoraChoice(_folder["img.safetensors"])), "has no effect", "img_emb");
+        // Prefixes are not taken off for ever.
+        SafetensorsWriter.Write(_folder["deep.safetensors"], [KeyValuePair.Create(string.Concat(Enumerable.Repeat("pipe.dit.", 5000)) + "norm3.diff", randn(4))]);
+        RawFile.Fault(() => Open(new LoraChoice(_folder["deep.safetensors"])), "belongs to no tensor");
     }
 
     [Fact]
