@@ -91,8 +91,8 @@ public sealed class LoraGenerationTests : IClassFixture<GoldenModelFixture>, IDi
         Assert.Contains("nothing.safetensors", Assert.Throws<NablaGenException>(() => Make("x", _folder["nothing.safetensors"])).Message);
         SafetensorsWriter.Write(_folder["img.safetensors"], new Dictionary<string, Tensor> { ["img_emb.proj.0.diff_b"] = randn(4), ["head.diff_m"] = randn(2, 256) });
         var notes = new Notes();
-        _pipeline.Generate(Request(_folder["img.safetensors"]), _folder["a.png"], progress: notes);
-        _pipeline.Generate(Request(_folder["img.safetensors"]), _folder["b.png"], progress: notes);
+        _pipeline.Prepare([Request(_folder["img.safetensors"])], notes).Single().Dispose();
+        _pipeline.Prepare([Request(_folder["img.safetensors"]), Request(_folder["img.safetensors"])], notes).ToList().ForEach(one => one.Dispose());
         Assert.Equal(["img.safetensors: 1 of 2 keys are left out, for parts that this model does not have: img_emb"], notes.All);
     }
 
@@ -140,7 +140,7 @@ public sealed class LoraGenerationTests : IClassFixture<GoldenModelFixture>, IDi
     }
 
     private GenerationResult Make(string name, params string[] loras) =>
-        _pipeline.Generate(Request(loras).With(RequestFields.Steps, 2), _folder[name + ".png"]);
+        _pipeline.Generate(Request(loras).With(RequestFields.Steps, 1), _folder[name + ".png"]);
 
     private static bool Same(GenerationResult a, GenerationResult b)
     {

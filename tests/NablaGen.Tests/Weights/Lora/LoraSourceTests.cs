@@ -10,6 +10,8 @@ namespace NablaGen.Tests.Weights.Lora;
 /// <summary>LoRAs as programs write them, merged into the golden transformer.</summary>
 public sealed class LoraSourceTests : IDisposable
 {
+    private static float[]? _velocity;
+
     private readonly TempFolder _folder = new();
     private readonly Golden _golden = Golden.Open("dit");
     private readonly TorchSharp.DisposeScope _scope = NewDisposeScope();
@@ -32,10 +34,9 @@ public sealed class LoraSourceTests : IDisposable
             AssertSame(expected, merged.Read(key), key);
         }
 
-        writer.Write(_folder["comfy.safetensors"], "comfy");
-        using var comfy = Open(new LoraChoice(_folder["comfy.safetensors"]));
-        AssertSame(Velocity(comfy), Velocity(merged), dialect);
-        Assert.True(Golden.RelativeError(Velocity(Model), Velocity(merged)) > 1e-3);
+        // The same velocity as every other dialect's.
+        var velocity = Velocity(merged).data<float>().ToArray();
+        Assert.Equal(_velocity ??= velocity, velocity);
     }
 
     [Fact]
@@ -199,6 +200,7 @@ public sealed class LoraSourceTests : IDisposable
         Golden.AssertClose(Output(new LoraChoice(peft)), outputs["out.lora"], 1e-5);
         Golden.AssertClose(Output(new LoraChoice(Path.Combine(peft, "adapter_model.safetensors"))), outputs["out.lora"], 1e-5);
         Assert.True(Golden.RelativeError(Output(new LoraChoice(peft, 0.5)), outputs["out.lora"]) > 1e-4);
+        Assert.True(Golden.RelativeError(outputs["out"], outputs["out.lora"]) > 1e-3);
     }
 
     [Theory]
