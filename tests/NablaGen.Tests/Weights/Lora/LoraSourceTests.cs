@@ -1,3 +1,4 @@
+using NablaGen.Denoising;
 using NablaGen.Models.Wan;
 using NablaGen.Models.Wan.Dit;
 using NablaGen.Tensors;
@@ -10,7 +11,8 @@ namespace NablaGen.Tests.Weights.Lora;
 /// <summary>LoRAs as programs write them, merged into the golden transformer.</summary>
 public sealed class LoraSourceTests : IDisposable
 {
-    private static float[]? _velocity;
+    private static float[]? _latents;
+    private static float[]? _own;
 
     private readonly TempFolder _folder = new();
     private readonly Golden _golden = Golden.Open("dit");
@@ -22,7 +24,7 @@ public sealed class LoraSourceTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Dialects))]
-    public void Each_dialect_gives_the_same_weights_and_velocity_to_the_bit(string dialect)
+    public void Each_dialect_gives_the_same_weights_and_latents_to_the_bit(string dialect)
     {
         var writer = new LoraWriter(Model, 1);
         writer.Write(_folder["lora.safetensors"], dialect);
@@ -34,9 +36,10 @@ public sealed class LoraSourceTests : IDisposable
             AssertSame(expected, merged.Read(key), key);
         }
 
-        // The same velocity as every other dialect's.
-        var velocity = Velocity(merged).data<float>().ToArray();
-        Assert.Equal(_velocity ??= velocity, velocity);
+        // The same latents as every other dialect's, and not the model's own.
+        var latents = Latents(merged).data<float>().ToArray();
+        Assert.Equal(_latents ??= latents, latents);
+        Assert.NotEqual(_own ??= Latents(Model).data<float>().ToArray(), latents);
     }
 
     [Fact]
@@ -255,18 +258,15 @@ public sealed class LoraSourceTests : IDisposable
         Assert.True(expected.eq(actual).all().item<bool>(), what);
     }
 
-    // One pass through the transformer.
-    private Tensor Velocity(ITensorSource weights)
+    // Two steps with the transformer.
+    private Tensor Latents(ITensorSource weights)
     {
         using var scope = NewDisposeScope();
-        using var noGrad = no_grad();
-        var config = ModelConfigs.ParseDit(_golden.Metadata("config"), "dit");
-        using var model = new WanModel(config, ModuleOptions.Cpu);
+        var model = new WanModel(ModelConfigs.ParseDit(_golden.Metadata("config"), "dit"), ModuleOptions.Cpu);
         CheckpointLoader.Load(weights, model);
-        using var generator = new Generator();
-        generator.manual_seed(4);
-        var x = randn([1, config.InDim, 1, 8, 8], generator: generator);
-        using var run = new DitRun(config, 1, 8, 8, new NablaGen.Attention.DenseAttention(null), ModuleOptions.Cpu);
-        return model.forward(x, tensor(new[] { 500L }), randn([1, 3, config.TextDim], generator: generator), run).MoveToOuterDisposeScope();
+        using var sampler = new LatentSampler(model);
+        using var noise = LatentSampler.Noise([model.Traits.Channels, 1, 8, 8], 4);
+        var request = GoldenSampling.Request("dense", steps: 2) with { Guidance = 1 };
+        return sampler.Sample(request, noise, _golden["context"].unsqueeze(0), null).MoveToOuterDisposeScope();
     }
 }
