@@ -32,7 +32,7 @@ internal static class Summary
         {
             var skipped = result.SkippedSteps;
             Wrapped.Write("cache     ", skipped.Count == 0 ? $"{cache}, no step skipped" : $"{cache}, {recipe.Steps - skipped.Count} of {recipe.Steps} steps computed, "
-                + $"skipped {string.Join(", ", skipped.Select(skip => skip.Step))} (estimated error up to {skipped.Max(skip => skip.Error):0.000})");
+                + $"skipped {Ranges([.. skipped.Select(skip => skip.Step + 1)])} (estimated error up to {skipped.Max(skip => skip.Error):0.000})");
         }
 
         var device = result.PeakDeviceMemoryBytes is { } bytes ? $", {Size(bytes)} on the GPU" : "";
@@ -46,6 +46,25 @@ internal static class Summary
 
     /// <summary>A line of the summary.</summary>
     public static void Line(string name, string text) => Console.WriteLine($"{name,-10}{text}");
+
+    // 3, 4, 5, 7 → 3–5, 7
+    private static string Ranges(IReadOnlyList<int> numbers)
+    {
+        var ranges = new List<(int First, int Last)>();
+        foreach (var number in numbers)
+        {
+            if (ranges.Count > 0 && ranges[^1].Last == number - 1)
+            {
+                ranges[^1] = (ranges[^1].First, number);
+            }
+            else
+            {
+                ranges.Add((number, number));
+            }
+        }
+
+        return string.Join(", ", ranges.Select(range => range.First == range.Last ? $"{range.First}" : $"{range.First}-{range.Last}"));
+    }
 
     private static string Size(long bytes) => bytes switch
     {

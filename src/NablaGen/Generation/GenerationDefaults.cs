@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using NablaGen.Attention;
 using NablaGen.Files;
 using NablaGen.Generation.Fields;
@@ -13,7 +14,7 @@ public sealed class GenerationDefaults
     private readonly ModelDefaults _model;
     private readonly FieldSource _source;
     private readonly FieldValues _values;
-    private readonly Dictionary<LoraList, LoraFewSteps?> _fewSteps = [];
+    private readonly ConcurrentDictionary<LoraList, LoraFewSteps?> _fewSteps = [];
 
     private GenerationDefaults(ModelDefaults model, RequestFieldTable table)
     {
@@ -74,15 +75,7 @@ public sealed class GenerationDefaults
     /// <summary>How LoRAs that were made for few steps are to be sampled; null where none was.</summary>
     /// <param name="loras">The LoRAs.</param>
     /// <exception cref="NablaGenException">The user's own table of them is wrong.</exception>
-    public LoraFewSteps? FewStepsOf(LoraList loras)
-    {
-        if (!_fewSteps.TryGetValue(loras, out var found))
-        {
-            _fewSteps.Add(loras, found = LoraFewSteps.Find(loras, Table));
-        }
-
-        return found;
-    }
+    public LoraFewSteps? FewStepsOf(LoraList loras) => _fewSteps.GetOrAdd(loras, found => LoraFewSteps.Find(found, Table));
 
     /// <summary>The default of a field; null for none.</summary>
     public T? Get<T>(RequestField<T> field) => (T?)Find(field);

@@ -105,7 +105,11 @@ public sealed record Recipe
     };
 
     /// <summary>What was asked for, without what sampling found: equal for equal requests, before and after.</summary>
-    public Recipe Asked => this with { Thresholds = null };
+    public Recipe Asked => this with
+    {
+        // Taken out first: the values keep what is equal, and lists of LoRAs are equal wherever the files lie.
+        Values = Values.With(RequestFields.Thresholds, null).With(RequestFields.Lora, null).With(RequestFields.Lora, Get(RequestFields.Lora)?.WithoutFolders()),
+    };
 
     /// <summary>The recipe as one line of JSON.</summary>
     public string ToJson() => JsonSerializer.Serialize(this, Json);

@@ -34,6 +34,9 @@ public sealed class ModelDefaults : IEquatable<ModelDefaults>
     public ModelDefaults With(params IEnumerable<(string Name, object Value)> values) =>
         new ModelDefaults(values.Select(value => KeyValuePair.Create(value.Name, JsonSerializer.SerializeToElement(value.Value))), Path).Over(this);
 
+    /// <summary>The same without a name.</summary>
+    public ModelDefaults Without(string name) => new(_values.Where(value => value.Key != name), Path);
+
     /// <summary>These, and others where these say nothing, in the others' order.</summary>
     public ModelDefaults Over(ModelDefaults others) => new(
         others._values.Select(other => KeyValuePair.Create(other.Key, Find(other.Key) ?? other.Value))

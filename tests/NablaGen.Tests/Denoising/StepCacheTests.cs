@@ -46,7 +46,7 @@ public sealed class StepCacheTests : IDisposable
     public void A_larger_threshold_skips_more_and_costs_more()
     {
         var full = Sample(StepCaches.None);
-        var runs = new[] { 0.05, 0.2, 1e9 }.Select(threshold => Watched($"easy:{threshold}")).ToArray();
+        var runs = new[] { 0.1, 1e9 }.Select(threshold => Watched($"easy:{threshold}")).ToArray();
         var skipped = runs.Select(run => run.Watch.Skipped.Count).ToArray();
         Assert.Equal(skipped.Order(), skipped);
         var errors = runs.Select(run => Golden.RelativeError(run.Latents, full)).ToArray();

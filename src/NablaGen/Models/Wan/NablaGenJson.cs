@@ -38,7 +38,10 @@ public sealed record NablaGenJson
     /// <summary>The defaults of a model: what its file says over those of its family.</summary>
     /// <param name="json">The file; null for none.</param>
     /// <param name="family">The family's.</param>
-    internal static ModelDefaults DefaultsOf(NablaGenJson? json, ModelDefaults family) => json?.SaidDefaults?.Over(family) ?? family;
+    internal static ModelDefaults DefaultsOf(NablaGenJson? json, ModelDefaults family) => json?.SaidDefaults is { } said
+        // A number of steps takes the place of a list of timesteps.
+        ? said.Over(said.Find("steps") is null ? family : family.Without("timesteps"))
+        : family;
 
     /// <summary>Reads a file.</summary>
     /// <param name="path">The file.</param>

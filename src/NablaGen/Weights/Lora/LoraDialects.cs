@@ -6,7 +6,9 @@ namespace NablaGen.Weights.Lora;
 /// </summary>
 internal static class LoraDialects
 {
-    /// <summary>What may stand before a module's name; one may follow another (<c>base_model.model.diffusion_model.</c>).</summary>
+    private const int MostPrefixes = 4;
+
+    /// <summary>What may stand before a module's name; a few may follow one another (<c>base_model.model.diffusion_model.</c>).</summary>
     public static IReadOnlyList<string> Prefixes { get; } =
     [
         "diffusion_model.",          // ComfyUI and most published files
@@ -78,12 +80,14 @@ internal static class LoraDialects
     }
 
     /// <summary>A stem without one prefix after another, the whole stem first.</summary>
-    public static IEnumerable<string> Candidates(string stem)
+    public static IEnumerable<string> Candidates(string stem) => Candidates(stem, MostPrefixes);
+
+    private static IEnumerable<string> Candidates(string stem, int prefixes)
     {
         yield return stem;
-        foreach (var prefix in Prefixes.Where(prefix => stem.StartsWith(prefix, StringComparison.Ordinal)))
+        foreach (var prefix in Prefixes.Where(prefix => prefixes > 0 && stem.StartsWith(prefix, StringComparison.Ordinal)))
         {
-            foreach (var candidate in Candidates(stem[prefix.Length..]))
+            foreach (var candidate in Candidates(stem[prefix.Length..], prefixes - 1))
             {
                 yield return candidate;
             }

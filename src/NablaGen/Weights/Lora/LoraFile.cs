@@ -113,9 +113,9 @@ internal sealed class LoraFile : IDisposable
             Add(model, names, spelled[tensor], tensor, keys);
         }
 
-        if (_source.Entries.Count == 0)
+        if (_deltas.Count == 0)
         {
-            throw Fault("holds no tensors");
+            throw Fault(_source.Entries.Count == 0 ? "holds no tensors" : $"has no effect: all of its keys are for parts that this model does not have: {string.Join(", ", _leftOut.Keys)}");
         }
     }
 

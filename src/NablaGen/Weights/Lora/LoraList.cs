@@ -21,6 +21,9 @@ public sealed class LoraList(params IReadOnlyList<LoraChoice> loras) : IReadOnly
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public LoraList Identified(CancellationToken cancellation = default) => new([.. loras.Select(lora => lora.Identified(cancellation))]);
 
+    /// <summary>The same by names alone: what the files are does not depend on where they lie.</summary>
+    public LoraList WithoutFolders() => new([.. loras.Select(lora => lora with { Path = lora.Name })]);
+
     /// <inheritdoc/>
     public IEnumerator<LoraChoice> GetEnumerator() => loras.GetEnumerator();
 

@@ -1,3 +1,5 @@
+using NablaGen.Files;
+
 namespace NablaGen.Weights.Lora;
 
 /// <summary>
@@ -13,6 +15,7 @@ public sealed class LoraNames
     /// <param name="tensors">The tensors' keys, as the model has them.</param>
     /// <param name="alias">Another program's name of a tensor's key; null where it is the same.</param>
     /// <param name="absent">Modules that models of the family may have and this one has not, each with the name of the part it belongs to.</param>
+    /// <exception cref="NablaGenException">Two tensors' names differ in points and underscores alone.</exception>
     public LoraNames(IEnumerable<string> tensors, Func<string, string?> alias, IEnumerable<(string Module, string Part)> absent)
     {
         foreach (var tensor in tensors)
@@ -56,7 +59,7 @@ public sealed class LoraNames
     {
         if (!_tensors.TryAdd(Plain(name), tensor) && _tensors[Plain(name)] != tensor)
         {
-            throw new ArgumentException($"\"{name}\" would stand for {_tensors[Plain(name)]} and {tensor}", nameof(name));
+            throw new NablaGenException($"the model's tensors {Line.Key(_tensors[Plain(name)])} and {Line.Key(tensor)} cannot be told apart by the keys of a LoRA");
         }
     }
 }

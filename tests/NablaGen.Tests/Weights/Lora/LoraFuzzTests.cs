@@ -9,7 +9,7 @@ namespace NablaGen.Tests.Weights.Lora;
 /// <summary>LoRA files as a stranger may send them: each is merged, or refused in one line, with little memory.</summary>
 public sealed class LoraFuzzTests : IDisposable
 {
-    private const int Rounds = 1500;
+    private const int Rounds = 600;
 
     private readonly TempFolder _folder = new();
 
@@ -83,7 +83,7 @@ public sealed class LoraFuzzTests : IDisposable
         var whole = """{"peft_type": "LORA", "lora_alpha": 6, "r": 4, "use_rslora": true, "use_dora": false, "alpha_pattern": {"blocks.*q": 2, "(a+)+$": 3}}"""u8.ToArray();
         var random = new Random(8);
         var refused = 0;
-        for (var round = 0; round < 500; round++)
+        for (var round = 0; round < 200; round++)
         {
             var bytes = (byte[])whole.Clone();
             bytes[random.Next(bytes.Length)] = (byte)random.Next(32, 127);
@@ -101,7 +101,7 @@ public sealed class LoraFuzzTests : IDisposable
             }
         }
 
-        Assert.InRange(refused, 50, 499);
+        Assert.InRange(refused, 20, 199);
     }
 
     public void Dispose() => _folder.Dispose();
