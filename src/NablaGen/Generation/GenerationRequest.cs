@@ -76,8 +76,14 @@ public sealed record GenerationRequest
     /// <summary>Seed of the noise, 0 or more: the same noise on every device.</summary>
     public required long Seed { get => Get(RequestFields.Seed)!.Value; init => Set(RequestFields.Seed, value); }
 
+    /// <summary>The picture that the video begins with; null for none.</summary>
+    public SourcePicture? Image { get => Get(PictureFields.Image); init => Set(PictureFields.Image, value); }
+
+    /// <summary>The picture that the video ends with; null for none.</summary>
+    public SourcePicture? LastImage { get => Get(PictureFields.LastImage); init => Set(PictureFields.LastImage, value); }
+
     /// <summary>Whether the pass without the prompt is needed.</summary>
-    public bool IsGuided => Guidance != 1;
+    public bool IsGuided => Guidance != 1 || Get(PictureFields.GuidanceHigh) is not (null or 1);
 
     /// <summary>The value of a field; null where it has none.</summary>
     public T? Get<T>(RequestField<T> field) => _values.Get(field);
@@ -100,11 +106,16 @@ public sealed record GenerationRequest
         Solver = Solver,
         Shift = Shift,
         Guidance = Guidance,
+        GuidanceHigh = Get(PictureFields.GuidanceHigh),
     };
 
     /// <summary>Sees that a model can make this video.</summary>
     /// <exception cref="InvalidRequestException">A value is out of range, or one has no effect; the line says which and what would do.</exception>
-    public void Check(VideoModel model) => Check(model.Transformer, model.Latents);
+    public void Check(VideoModel model)
+    {
+        Check(model.Transformer, model.Latents);
+        PictureRules.Check(this, model);
+    }
 
     /// <inheritdoc cref="Check(VideoModel)"/>
     public void Check(TransformerTraits transformer, LatentTraits latents)

@@ -26,7 +26,8 @@ internal sealed class LoadedModels(VideoModel model, Device device, ScalarType d
         }
 
         // A larger video than the last may leave room for fewer layers, or none for the prompt.
-        if (_samplerPlan?.ResidentLayers > plan.ResidentLayers || (_samplerPlan?.KeepsPrompt == true && !plan.KeepsPrompt))
+        if (_samplerPlan?.ResidentLayers > plan.ResidentLayers || (_samplerPlan?.KeepsPrompt == true && !plan.KeepsPrompt)
+            || (_samplerPlan?.KeepsExperts == true && !plan.KeepsExperts))
         {
             Free(ref _sampler);
         }
@@ -34,7 +35,13 @@ internal sealed class LoadedModels(VideoModel model, Device device, ScalarType d
         if (_sampler is null)
         {
             clock.Start(GenerationStage.LoadTransformer);
-            _sampler = new LatentSampler(model.LoadTransformer(new ModuleOptions(device, dtype), plan.Placement)) { KeepsPrompt = plan.KeepsPrompt };
+            var transformer = model.LoadTransformer(new ModuleOptions(device, dtype), plan.Placement);
+            if (transformer is IExpertTransformer experts)
+            {
+                experts.KeepsExperts = plan.KeepsExperts;
+            }
+
+            _sampler = new LatentSampler(transformer) { KeepsPrompt = plan.KeepsPrompt };
             _samplerPlan = plan;
         }
 

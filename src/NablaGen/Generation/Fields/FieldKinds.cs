@@ -12,6 +12,9 @@ public static class FieldKinds
     /// <summary>An attention expression.</summary>
     public static FieldKind<AttentionExpression?> Attention { get; } = new AttentionKind();
 
+    /// <summary>A picture, by its file's name.</summary>
+    public static FieldKind<SourcePicture?> Picture { get; } = new PictureKind();
+
     /// <summary>One of a few names.</summary>
     public static FieldKind<string?> OneOf(IReadOnlyCollection<string> names) => new TextKind(names);
 

@@ -174,7 +174,7 @@ public static class RequestFields
     public static RequestFieldTable Table { get; } = new(
     [
         Prompt, NegativePrompt, Attention, Threshold, TargetDensity, Thresholds, DenseSteps, DenseLayers, Width, Height, Frames, Fps, Steps, Solver, Shift,
-        Guidance, Seed,
+        Guidance, PictureFields.GuidanceHigh, Seed, .. PictureFields.All,
     ]);
 
     private static RequestField<int?> Side(string name, int order) => new(name, FieldKinds.Whole(NumberRange.FromTo(1, 16384, "the most that H.264 takes")))

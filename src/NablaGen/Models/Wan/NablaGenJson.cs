@@ -2,6 +2,7 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using NablaGen.Files;
+using NablaGen.Models.Wan.Image;
 using NablaGen.Models.Wan.Text;
 using NablaGen.Models.Wan.Vae;
 
@@ -26,16 +27,25 @@ public sealed record NablaGenJson
     /// <summary>Sizes of the VAE and the statistics of its latents (<c>vae</c>).</summary>
     public VaeConfig Vae { get; init; } = VaeConfig.Wan21;
 
+    /// <summary>Sizes of the image encoder (<c>image_encoder</c>).</summary>
+    public ImageEncoderConfig ImageEncoder { get; init; } = ImageEncoderConfig.VitH14;
+
+    /// <summary>The share of the timesteps from which on the high-noise expert works (<c>boundary</c>); null for Wan2.2's.</summary>
+    public double? Boundary { get; init; }
+
     /// <summary>What a generation uses where the user says nothing (<c>defaults</c>).</summary>
     public ModelDefaults Defaults { get; init; } = WanDefaults.Values;
 
     /// <summary>Reads a file.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="otherwise">What counts where the file says nothing; null for Wan2.1's.</param>
     /// <exception cref="NablaGenException">It can't be read, is not JSON, has an unknown key or a wrong value.</exception>
-    public static NablaGenJson Open(string path)
+    public static NablaGenJson Open(string path, NablaGenJson? otherwise = null)
     {
+        otherwise ??= new NablaGenJson();
         using var document = JsonFile.Read(path);
         var fields = new JsonFields(document.RootElement, path);
-        var json = new NablaGenJson { Name = fields.String("name") };
+        var json = otherwise with { Name = fields.String("name") };
         if (fields.Object("text_encoder") is { } textEncoder)
         {
             json = json with { TextEncoder = ModelConfigs.TextEncoder(textEncoder) };
@@ -48,9 +58,21 @@ public sealed record NablaGenJson
             vae.RefuseOthers();
         }
 
+        if (fields.Object("image_encoder") is { } imageEncoder)
+        {
+            json = json with { ImageEncoder = ModelConfigs.ImageEncoder(imageEncoder) };
+            imageEncoder.RefuseOthers();
+        }
+
+        var boundary = fields.Double("boundary", double.NaN);
+        if (!double.IsNaN(boundary))
+        {
+            json = boundary is > 0 and < 1 ? json with { Boundary = boundary } : throw fields.Error("boundary", "a number above 0 and below 1", $"{boundary}");
+        }
+
         if (fields.Object("defaults") is { } defaults)
         {
-            json = json with { Defaults = new ModelDefaults(defaults.TakeAll(), path).Over(WanDefaults.Values) };
+            json = json with { Defaults = new ModelDefaults(defaults.TakeAll(), path).Over(otherwise.Defaults) };
         }
 
         fields.RefuseOthers();
@@ -88,6 +110,29 @@ public sealed record NablaGenJson
             ["latents_mean"] = List(Vae.LatentsMean),
             ["latents_std"] = List(Vae.LatentsStd),
         };
+        if (Vae.DecoderDim is { } decoderDim)
+        {
+            json["vae"]!["dec_dim"] = decoderDim;
+        }
+
+        if (ImageEncoder != ImageEncoderConfig.VitH14)
+        {
+            json["image_encoder"] = new JsonObject
+            {
+                ["image_size"] = ImageEncoder.ImageSize,
+                ["patch_size"] = ImageEncoder.PatchSize,
+                ["dim"] = ImageEncoder.Dim,
+                ["mlp_ratio"] = ImageEncoder.MlpRatio,
+                ["num_heads"] = ImageEncoder.NumHeads,
+                ["num_layers"] = ImageEncoder.NumLayers,
+            };
+        }
+
+        if (Boundary is { } boundary)
+        {
+            json["boundary"] = boundary;
+        }
+
         json["defaults"] = new JsonObject(Defaults.Values.Select(value => KeyValuePair.Create(value.Key, JsonSerializer.SerializeToNode(value.Value))));
         // Relaxed: Chinese is written as it is, not as \u escapes.
         var options = new JsonSerializerOptions { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };

@@ -2,6 +2,7 @@ using NablaGen.Attention;
 using NablaGen.Files;
 using NablaGen.Models.Streaming;
 using NablaGen.Models.Wan.Dit;
+using NablaGen.Models.Wan.Image;
 using NablaGen.Models.Wan.Layouts;
 using NablaGen.Models.Wan.Text;
 using NablaGen.Models.Wan.Text.Tokenizer;
@@ -18,7 +19,7 @@ namespace NablaGen.Models.Wan;
 /// A Wan model on disk, in any layout that is known (<c>Layouts/</c>). A <c>nablagen.json</c> beside it may give other sizes and defaults than
 /// Wan2.1's.
 /// </summary>
-public sealed class WanVideoModel : VideoModel
+public sealed partial class WanVideoModel : VideoModel
 {
     /// <summary>The tokenizer's file in a folder of the official layout.</summary>
     public const string TokenizerFile = OfficialLayout.TokenizerFile;
@@ -28,6 +29,7 @@ public sealed class WanVideoModel : VideoModel
 
     private readonly WanFiles _files;
     private readonly bool _isOnDisk;
+    private readonly double? _boundary;
 
     private WanVideoModel(string path, WanFiles files)
     {
@@ -39,19 +41,38 @@ public sealed class WanVideoModel : VideoModel
         }
 
         var own = IOPath.Combine(path, NablaGenJson.FileName);
-        var json = File.Exists(own) ? NablaGenJson.Open(own) : new NablaGenJson();
-        Name = json.Name ?? IOPath.GetFileName(IOPath.TrimEndingDirectorySeparator(IOPath.GetFullPath(path)));
-        TextEncoderConfig = json.TextEncoder;
-        VaeConfig = json.Vae;
-        Defaults = json.Defaults;
-        CheckFit(File.Exists(own) ? own : "Wan2.1's own sizes (there is no nablagen.json)");
+        var folder = IOPath.GetFileName(IOPath.TrimEndingDirectorySeparator(IOPath.GetFullPath(path)));
+        var json = new NablaGenJson
+        {
+            Vae = IOPath.GetFileNameWithoutExtension(files.Vae.Path) == IOPath.GetFileNameWithoutExtension(OfficialLayout.Vae22File) ? VaeConfig.Wan22 : VaeConfig.Wan21,
+            Defaults = WanDefaults.Of(DitConfig, files.HighNoise is not null, folder),
+        };
+        json = File.Exists(own) ? NablaGenJson.Open(own, json) : json;
+        Name = json.Name ?? folder;
+        (TextEncoderConfig, VaeConfig, ImageEncoderConfig, Defaults) = (json.TextEncoder, json.Vae, json.ImageEncoder, json.Defaults);
+        if (DitConfig.GuideChannels > 0)
+        {
+            using var weights = files.Transformer.Open();
+            DitConfig = DitVariant.Detect(DitConfig, weights, ImageEncoderConfig.Tokens);
+        }
+
+        if (files.HighNoise is not null)
+        {
+            _boundary = json.Boundary ?? (DitConfig.GuideChannels > 0 ? WanDefaults.PictureBoundary : WanDefaults.TextBoundary);
+        }
+        else if (json.Boundary is not null)
+        {
+            throw new NablaGenException($"{own}: \"boundary\" has no effect: the model has one transformer, not two experts.");
+        }
+
+        CheckFit(File.Exists(own) ? own : "Wan's own sizes (there is no nablagen.json)");
     }
 
     private WanVideoModel(DitConfig dit, NablaGenJson others, WanFiles files)
     {
         Path = Name = others.Name ?? "no folder";
         _files = files;
-        (DitConfig, TextEncoderConfig, VaeConfig, Defaults) = (dit, others.TextEncoder, others.Vae, others.Defaults);
+        (DitConfig, TextEncoderConfig, VaeConfig, ImageEncoderConfig, Defaults) = (dit, others.TextEncoder, others.Vae, others.ImageEncoder, others.Defaults);
         CheckFit("others");
     }
 
@@ -89,16 +110,20 @@ public sealed class WanVideoModel : VideoModel
     public override ModelDefaults Defaults { get; }
 
     /// <inheritdoc/>
-    public override TransformerTraits Transformer => DitConfig.Traits;
+    public override TransformerTraits Transformer => DitConfig.Traits with { Boundary = _boundary };
 
     /// <inheritdoc/>
     public override LatentTraits Latents => VaeConfig.Traits;
 
     /// <inheritdoc/>
-    public override string Summary => $"{DitConfig.NumLayers} layers, width {DitConfig.Dim}, {DitConfig.NumHeads} heads";
+    public override string Summary =>
+        $"{(_files.HighNoise is null ? "" : "two experts, each of ")}{DitConfig.NumLayers} layers, width {DitConfig.Dim}, {DitConfig.NumHeads} heads";
 
     /// <inheritdoc/>
-    public override IReadOnlyList<(string File, long Parameters)> Parts => [(DitPath, Count(DitShapes)), (TextEncoderPath, Count(TextEncoderShapes))];
+    public override IReadOnlyList<(string File, long Parameters)> Parts =>
+        [.. Transformers.Select(file => (file.Path, Count(DitShapes))), (TextEncoderPath, Count(TextEncoderShapes))];
+
+    private IEnumerable<WeightFile> Transformers => _files.HighNoise is { } high ? [_files.Transformer, high] : [_files.Transformer];
 
     private IReadOnlyDictionary<string, long[]> DitShapes => Shapes(new WanModel(DitConfig, ModuleOptions.Meta));
 
@@ -151,9 +176,21 @@ public sealed class WanVideoModel : VideoModel
     internal void Check(
         IReadOnlyDictionary<string, long[]> dit, IReadOnlyDictionary<string, long[]> textEncoder, IReadOnlyDictionary<string, long[]> vae)
     {
-        Check(_files.Transformer, dit);
+        foreach (var transformer in Transformers)
+        {
+            Check(transformer, dit);
+        }
+
         Check(_files.TextEncoder, textEncoder);
         Check(_files.Vae, vae);
+        if (OpenImageEncoder() is { } opened)
+        {
+            using (opened)
+            {
+                CheckpointLoader.Check(opened, Shapes(new ImageEncoder(ImageEncoderConfig, ModuleOptions.Meta)));
+            }
+        }
+
         if (!File.Exists(TokenizerPath))
         {
             throw new NablaGenException($"{TokenizerPath}: no such file: expected the tokenizer's SentencePiece model.");
@@ -171,8 +208,15 @@ public sealed class WanVideoModel : VideoModel
             return Name;
         }
 
-        using var dit = OpenTransformer();
-        return ModelHash.Compute([.. dit.Files, TextEncoderPath, VaePath, TokenizerPath], cancellation);
+        var files = new List<string>();
+        foreach (var transformer in Transformers)
+        {
+            using var dit = transformer.Open();
+            files.AddRange(dit.Files);
+        }
+
+        string[] image = DitConfig.ImageDim > 0 ? [_files.ImageEncoder!.Path] : [];
+        return ModelHash.Compute([.. files, TextEncoderPath, VaePath, TokenizerPath, .. image], cancellation);
     }
 
     /// <inheritdoc/>
@@ -205,15 +249,19 @@ public sealed class WanVideoModel : VideoModel
     public override IVideoAutoencoder LoadVae(ModuleOptions options) => Load(_files.Vae, new WanVae(VaeConfig, options));
 
     /// <inheritdoc/>
-    public override IVideoTransformer LoadTransformer(ModuleOptions options, LayerPlacement? placement = null)
+    public override IVideoTransformer LoadTransformer(ModuleOptions options, LayerPlacement? placement = null) => _files.HighNoise is { } high
+        ? new WanExperts(Transformer, options, isHigh => LoadTransformer(isHigh ? high : _files.Transformer, options, placement))
+        : LoadTransformer(_files.Transformer, options, placement);
+
+    private WanModel LoadTransformer(WeightFile file, ModuleOptions options, LayerPlacement? placement)
     {
         if (placement is null || placement.Resident == DitConfig.NumLayers)
         {
-            return Load(_files.Transformer, new WanModel(DitConfig, options));
+            return Load(file, new WanModel(DitConfig, options));
         }
 
         // The checkpoint as a whole is checked before a plan is made.
-        using var source = OpenTransformer();
+        using var source = file.Open();
         var layers = WanLayers.Stream(DitConfig, options, placement, (number, layer) => CheckpointLoader.Copy(source.Under(WanModel.LayerPrefix(number)), layer));
         var model = new WanModel(DitConfig, options, layers);
         try
@@ -243,6 +291,20 @@ public sealed class WanVideoModel : VideoModel
         try
         {
             using var source = file.Open();
+            return Load(source, module);
+        }
+        catch
+        {
+            module.Dispose();
+            throw;
+        }
+    }
+
+    private static T Load<T>(ITensorSource source, T module)
+        where T : nn.Module
+    {
+        try
+        {
             CheckpointLoader.Load(source, module);
             return module;
         }
@@ -264,19 +326,26 @@ public sealed class WanVideoModel : VideoModel
     private static long Count(IReadOnlyDictionary<string, long[]> shapes) =>
         shapes.Values.Sum(shape => shape.Aggregate(1L, (product, side) => product * side));
 
-    // The three models must belong together.
+    // The models must belong together.
     private void CheckFit(string others)
     {
+        if (_isOnDisk && DitConfig.ImageDim > 0)
+        {
+            CheckImageEncoder(others);
+        }
+
         if (DitConfig.TextDim != TextEncoderConfig.Dim)
         {
             throw new NablaGenException($"{ConfigPath}: \"text_dim\": expected {TextEncoderConfig.Dim}, the width of the text encoder "
                 + $"in {others}, found {DitConfig.TextDim}.");
         }
 
-        if (DitConfig.InDim != VaeConfig.ZDim)
+        if (DitConfig.OutDim != VaeConfig.ZDim)
         {
-            throw new NablaGenException($"{ConfigPath}: \"in_dim\": expected {VaeConfig.ZDim}, the channels of the VAE's latents "
-                + $"in {others}, found {DitConfig.InDim}.");
+            // Of a model that is told no picture both are the same, and this one is the better known.
+            var key = DitConfig.GuideChannels == 0 ? "in_dim" : "out_dim";
+            throw new NablaGenException($"{ConfigPath}: \"{key}\": expected {VaeConfig.ZDim}, the channels of the VAE's latents "
+                + $"in {others}, found {DitConfig.OutDim}.");
         }
     }
 }

@@ -19,7 +19,14 @@ internal interface IWanLayout
 /// <param name="TextEncoder">The text encoder's weights.</param>
 /// <param name="Vae">The VAE's weights.</param>
 /// <param name="Tokenizer">The tokenizer's SentencePiece model.</param>
-internal sealed record WanFiles(string Config, WeightFile Transformer, WeightFile TextEncoder, WeightFile Vae, string Tokenizer);
+internal sealed record WanFiles(string Config, WeightFile Transformer, WeightFile TextEncoder, WeightFile Vae, string Tokenizer)
+{
+    /// <summary>The transformer for noisy latents where there are two; <see cref="Transformer"/> is then the other one. Null for one.</summary>
+    public WeightFile? HighNoise { get; init; }
+
+    /// <summary>The image encoder's weights, as they are stored; null where there is no such file.</summary>
+    public WeightFile? ImageEncoder { get; init; }
+}
 
 /// <summary>Weights on disk that are opened when they are needed.</summary>
 /// <param name="Path">The file, or the index of its shards.</param>

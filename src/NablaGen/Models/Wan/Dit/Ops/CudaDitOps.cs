@@ -21,16 +21,16 @@ public sealed class CudaDitOps : IDitOps
     private readonly GeluTanh _gelu;
     private readonly LinearGelu? _linearGelu;
     private readonly BlockOffsets _offsets;
-    private readonly BlockOffsets _contextOffsets;
+    private readonly Dictionary<long, BlockOffsets> _contextOffsets = [];
+    private readonly NablaGen.Cuda.Device.CudaDevice _device;
 
     /// <summary>The ops of a run.</summary>
     /// <param name="device">The device.</param>
     /// <param name="dtype">bfloat16 or float16.</param>
     /// <param name="layout">The video's tokens.</param>
-    /// <param name="textLength">The prompt's tokens, padding included.</param>
-    public CudaDitOps(Device device, ScalarType dtype, BlockLayout layout, int textLength)
+    public CudaDitOps(Device device, ScalarType dtype, BlockLayout layout)
     {
-        var cuda = CudaDevices.Open(device);
+        var cuda = _device = CudaDevices.Open(device);
         (_dtype, _type) = (dtype, CudaDevices.ElementType(dtype));
         _layerNorm = new LayerNormModulate(cuda);
         _rmsNorm = new RmsNormRope(cuda);
@@ -39,7 +39,6 @@ public sealed class CudaDitOps : IDitOps
         _gelu = new GeluTanh(cuda);
         _linearGelu = NablaGen.Cuda.Gemm.LinearGelu.IsAvailable ? new LinearGelu(cuda) : null;
         _offsets = new BlockOffsets(cuda, layout.Lengths);
-        _contextOffsets = BlockOffsets.Even(cuda, textLength);
     }
 
     /// <summary>Whether there are kernels for a model of these sizes in this type.</summary>
@@ -52,7 +51,7 @@ public sealed class CudaDitOps : IDitOps
         var y = empty(x.shape, _dtype, x.device);
         _layerNorm.Run(
             Address(x), Address(y), _type, Rows(x), Columns(x), (float)norm.Eps, scale: Address(scale), shift: Address(shift),
-            rowsPerBatch: (int)x.shape[1], modulationStride: scale.stride(0));
+            rowsPerBatch: Group(x, scale), modulationStride: Stride(scale));
         return y;
     }
 
@@ -82,7 +81,7 @@ public sealed class CudaDitOps : IDitOps
             throw new NotSupportedException("a model without norm_q and norm_k has no kernel for its rotation");
         }
 
-        var offsets = x.shape[1] == _offsets.Tokens ? _offsets : _contextOffsets;
+        var offsets = x.shape[1] == _offsets.Tokens ? _offsets : ContextOffsets(x.shape[1]);
         _rmsNorm.Run(
             Address(x), Address(x), _type, (int)x.shape[0], heads, Columns(x) / heads, offsets, Address(norm.Weight), roundProduct: false,
             Address(rope?.Table), (float)norm.Eps, Address(means));
@@ -93,7 +92,7 @@ public sealed class CudaDitOps : IDitOps
     public Tensor AddGated(Tensor x, Tensor y, Tensor? gate)
     {
         _gate.Run(
-            Address(x), Address(y), _type, Rows(x), Columns(x), Address(gate), (int)x.shape[1], gate?.stride(0) ?? 0);
+            Address(x), Address(y), _type, Rows(x), Columns(x), Address(gate), Group(x, gate), Stride(gate));
         return x.alias();
     }
 
@@ -103,7 +102,7 @@ public sealed class CudaDitOps : IDitOps
     {
         _gateNorm.Run(
             Address(x), Address(y), Address(y), _type, Rows(x), Columns(x), (float)norm.Eps, Address(gate), Address(norm.Weight), Address(norm.Bias),
-            Address(scale), Address(shift), (int)x.shape[1], (gate ?? scale)?.stride(0) ?? 0);
+            Address(scale), Address(shift), Group(x, gate ?? scale), Stride(gate ?? scale));
         return (x.alias(), y.alias());
     }
 
@@ -130,8 +129,22 @@ public sealed class CudaDitOps : IDitOps
     {
         _linearGelu?.Dispose();
         _offsets.Dispose();
-        _contextOffsets.Dispose();
+        foreach (var offsets in _contextOffsets.Values)
+        {
+            offsets.Dispose();
+        }
     }
+
+    // A context has as many tokens as the prompt, or as its pictures.
+    private BlockOffsets ContextOffsets(long tokens) => _contextOffsets.TryGetValue(tokens, out var known)
+        ? known
+        : _contextOffsets[tokens] = BlockOffsets.Even(_device, (int)tokens);
+
+    // Rows that share a shift, a scale and a gate.
+    private static int Group(Tensor x, Tensor? factors) => (int)(x.shape[1] / (factors?.shape[1] ?? 1));
+
+    // Numbers from one group's factors to the next; the groups of a video follow those of the one before at the same distance.
+    private static long Stride(Tensor? factors) => factors is null ? 0 : factors.shape[1] == 1 ? factors.stride(0) : factors.stride(1);
 
     private static nint Address(Tensor? tensor) => tensor is null ? 0 : TensorMemory.Address(tensor);
 
