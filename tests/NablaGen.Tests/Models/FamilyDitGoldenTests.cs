@@ -1,6 +1,7 @@
 using NablaGen.Attention;
 using NablaGen.Models;
 using NablaGen.Models.Wan.Dit;
+using NablaGen.Models.Wan.Dit.Ops;
 using NablaGen.Tensors;
 using static TorchSharp.torch;
 
@@ -86,6 +87,53 @@ public class FamilyDitGoldenTests
         Assert.Equal(0, latents.narrow(2, 1, x.shape[1] - 1).abs().sum().item<float>());
     }
 
+    [Theory]
+    [Trait("gpu", "true")]
+    [InlineData(2)]
+    [InlineData(260)]
+    public void Factors_of_a_frame_or_a_token_agree_on_cuda(int groups)
+    {
+        Assert.SkipUnless(TorchRuntime.HasCuda, "no CUDA device");
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        var layout = BlockLayout.Create(2, 13, 10);
+        const int Dim = 256;
+        using var fused = new CudaDitOps(CUDA, ScalarType.BFloat16, layout);
+        using var plain = new TorchDitOps();
+        using var norm = new WanLayerNorm(Dim, 1e-6, new ModuleOptions(CUDA, ScalarType.BFloat16));
+        var x = randn([2, layout.Tokens, Dim], device: CUDA);
+        var y = randn([2, layout.Tokens, Dim], device: CUDA).to_type(ScalarType.BFloat16);
+        var m = randn([2, groups, 6, Dim], device: CUDA).unbind(2);
+        Golden.AssertClose(fused.Modulate(norm, x, m[0], m[1]), plain.Modulate(norm, x, m[0], m[1]), 5e-3);
+        Golden.AssertClose(fused.AddGated(x.clone(), y, m[2]), plain.AddGated(x, y, m[2]), 5e-3);
+        var (sum, normalized) = fused.AddGatedAndNormalize(x.clone(), y.clone(), m[2], norm, m[0], m[1]);
+        var (expectedSum, expected) = plain.AddGatedAndNormalize(x, y, m[2], norm, m[0], m[1]);
+        Golden.AssertClose(sum, expectedSum, 5e-3);
+        Golden.AssertClose(normalized, expected, 5e-3);
+    }
+
+    // As CudaModelTests: at most twice as far as the CPU's path in bfloat16, and a little.
+    [Theory]
+    [Trait("gpu", "true")]
+    [MemberData(nameof(Cases))]
+    public void Output_with_pictures_agrees_on_cuda(string file, string expression)
+    {
+        Assert.SkipUnless(TorchRuntime.HasCuda, "no CUDA device");
+        using var scope = NewDisposeScope();
+        using var golden = Golden.Open(file);
+        double Error(Device device)
+        {
+            using var inner = NewDisposeScope();
+            using var model = golden.Dit(new ModuleOptions(device, ScalarType.BFloat16));
+            using var conditioning = Conditioned(golden);
+            using var there = conditioning.To(device);
+            var velocity = Forward(model, golden["x"].to(device), golden["t"].to(device), there, expression).cpu();
+            return Golden.RelativeError(velocity, golden["out." + expression]);
+        }
+
+        Assert.InRange(Error(CUDA), 0, 2 * Error(CPU) + 0.005);
+    }
+
     private static Conditioning Conditioned(Golden golden)
     {
         var conditioning = new Conditioning(golden["context"].unsqueeze(0));
@@ -99,7 +147,7 @@ public class FamilyDitGoldenTests
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        using var attention = AttentionFactory.Create(AttentionExpression.Parse(expression), CPU, denseSteps: 0);
+        using var attention = AttentionFactory.Create(AttentionExpression.Parse(expression), model.Options.Device, denseSteps: 0);
         using var run = model.Begin(x.shape, attention);
         using var prepared = run.Prepare(conditioning, keep);
         Tensor? velocity = null;

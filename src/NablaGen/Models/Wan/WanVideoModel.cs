@@ -250,7 +250,7 @@ public sealed partial class WanVideoModel : VideoModel
 
     /// <inheritdoc/>
     public override IVideoTransformer LoadTransformer(ModuleOptions options, LayerPlacement? placement = null) => _files.HighNoise is { } high
-        ? new WanExperts(Transformer, options, isHigh => LoadTransformer(isHigh ? high : _files.Transformer, options, placement))
+        ? new WanExperts(Transformer, options, isHigh => LoadTransformer(isHigh ? high : _files.Transformer, options, placement), FilesOfTransformer)
         : LoadTransformer(_files.Transformer, options, placement);
 
     private WanModel LoadTransformer(WeightFile file, ModuleOptions options, LayerPlacement? placement)
@@ -274,6 +274,12 @@ public sealed partial class WanVideoModel : VideoModel
             model.Dispose();
             throw;
         }
+    }
+
+    private IReadOnlyList<string> FilesOfTransformer()
+    {
+        using var source = OpenTransformer();
+        return source.Files;
     }
 
     /// <inheritdoc/>

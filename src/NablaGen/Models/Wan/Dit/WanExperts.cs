@@ -1,4 +1,5 @@
 using NablaGen.Attention;
+using NablaGen.Files;
 using NablaGen.Tensors;
 using static TorchSharp.torch;
 
@@ -11,8 +12,11 @@ namespace NablaGen.Models.Wan.Dit;
 /// <param name="traits">The sizes of each, with their boundary.</param>
 /// <param name="options">Where they are, and their type.</param>
 /// <param name="load">Reads the high-noise one (true) or the low-noise one.</param>
-internal sealed class WanExperts(TransformerTraits traits, ModuleOptions options, Func<bool, IVideoTransformer> load) : IExpertTransformer
+/// <param name="files">The low-noise one's files, which are read ahead while the high-noise one works.</param>
+internal sealed class WanExperts(
+    TransformerTraits traits, ModuleOptions options, Func<bool, IVideoTransformer> load, Func<IReadOnlyList<string>> files) : IExpertTransformer
 {
+    private ReadAhead? _ahead;
     private readonly Dictionary<bool, IVideoTransformer> _loaded = [];
     private bool _isHigh = true;
 
@@ -35,6 +39,7 @@ internal sealed class WanExperts(TransformerTraits traits, ModuleOptions options
     /// <inheritdoc/>
     public void Dispose()
     {
+        _ahead?.Dispose();
         foreach (var expert in _loaded.Values)
         {
             expert.Dispose();
@@ -58,6 +63,15 @@ internal sealed class WanExperts(TransformerTraits traits, ModuleOptions options
             DeviceCache.Release(options.Device);
         }
 
-        return _loaded[isHigh] = load(isHigh);
+        // What is not in the cache by now is read in any case: two readers would only be in each other's way.
+        _ahead?.Dispose();
+        _ahead = null;
+        var expert = _loaded[isHigh] = load(isHigh);
+        if (isHigh && !_loaded.ContainsKey(false))
+        {
+            _ahead = ReadAhead.Start(files());
+        }
+
+        return expert;
     }
 }
