@@ -9,6 +9,9 @@ public enum GenerationStage
     /// <summary>Reading the text encoder and encoding the prompts.</summary>
     EncodeText,
 
+    /// <summary>Reading the image encoder and the VAE and encoding the pictures; only where there are any.</summary>
+    EncodeImage,
+
     /// <summary>Reading the transformer.</summary>
     LoadTransformer,
 

@@ -1,9 +1,11 @@
 using System.Text.Json;
 using NablaGen.Models.Wan;
 using NablaGen.Models.Wan.Dit;
+using NablaGen.Models.Wan.Image;
 using NablaGen.Models.Wan.Text;
 using NablaGen.Models.Wan.Vae;
 using NablaGen.Tensors;
+using NablaGen.Video.Pictures;
 using NablaGen.Weights;
 using static TorchSharp.torch;
 
@@ -26,12 +28,22 @@ internal sealed class Golden : IDisposable
 
     public string Metadata(string key) => _file.Metadata[key];
 
+    public bool HasMetadata(string key) => _file.Metadata.ContainsKey(key);
+
     public string[] List(string key) => JsonSerializer.Deserialize<string[]>(Metadata(key))!;
 
     public WanModel Dit(ModuleOptions? options = null)
     {
-        var model = new WanModel(ModelConfigs.ParseDit(Metadata("config"), _file.Path), options ?? ModuleOptions.Cpu);
-        CheckpointLoader.Load(_file.Under("weights."), model);
+        return Dit("weights.", options);
+    }
+
+    /// <summary>One of a file's transformers, whose weights are under a prefix.</summary>
+    public WanModel Dit(string prefix, ModuleOptions? options = null)
+    {
+        var weights = _file.Under(prefix);
+        var config = DitVariant.Detect(ModelConfigs.ParseDit(Metadata("config"), _file.Path), weights, ImageEncoderConfig.VitH14.Tokens);
+        var model = new WanModel(config, options ?? ModuleOptions.Cpu);
+        CheckpointLoader.Load(weights, model);
         return model;
     }
 
@@ -42,14 +54,39 @@ internal sealed class Golden : IDisposable
         return model;
     }
 
+    public ImageEncoder ImageEncoder()
+    {
+        var config = ModelConfigs.ParseImageEncoder(Metadata("config"), _file.Path);
+        var model = new ImageEncoder(config, ModuleOptions.Cpu);
+        CheckpointLoader.Load(ImageEncoderKeys.Of(_file.Under("weights."), config), model);
+        return model;
+    }
+
     public WanVae Vae()
     {
-        var model = new WanVae(ModelConfigs.ParseVae(Metadata("config"), _file.Path), ModuleOptions.Cpu);
+        var model = new WanVae(VaeConfig(), ModuleOptions.Cpu);
         CheckpointLoader.Load(_file.Under("weights."), model);
         return model;
     }
 
+    /// <summary>The sizes of a file's VAE, and the statistics of its latents where they are not the configuration's.</summary>
+    public VaeConfig VaeConfig()
+    {
+        using var scope = NewDisposeScope();
+        var config = ModelConfigs.ParseVae(Metadata("config"), _file.Path);
+        return Names.Contains("mean") && Names.Contains("std")
+            ? config with { LatentsMean = this["mean"].data<float>().ToArray(), LatentsStd = this["std"].data<float>().ToArray() }
+            : config;
+    }
+
     public void Dispose() => _file.Dispose();
+
+    /// <summary>A picture of the file, 8 bits a colour, in [−1, 1]. [1, 3, H, W]</summary>
+    public Tensor Picture(string name)
+    {
+        using var bytes = this[name];
+        return PictureTensor.Of(new Picture((int)bytes.shape[1], (int)bytes.shape[0], bytes.bytes.ToArray()));
+    }
 
     /// <summary>‖a − b‖ / ‖b‖, in float64.</summary>
     public static double RelativeError(Tensor actual, Tensor expected)

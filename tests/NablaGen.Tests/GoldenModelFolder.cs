@@ -1,4 +1,6 @@
+using System.Globalization;
 using NablaGen.Models.Wan;
+using NablaGen.Models.Wan.Image;
 using NablaGen.Models.Wan.Text.Tokenizer;
 using NablaGen.Weights;
 using static TorchSharp.torch;
@@ -14,21 +16,39 @@ internal static class GoldenModelFolder
     public const string DitFile = "diffusion_pytorch_model.safetensors";
     public const string TextEncoderFile = "models_t5_umt5-xxl-enc-bf16.safetensors";
     public const string VaeFile = "Wan2.1_VAE.safetensors";
+    public const string ImageEncoderFile = "models_clip_open-clip-xlm-roberta-large-vit-huge-14.safetensors";
 
-    public static void Assemble(string path)
+    /// <summary>Assembles a folder.</summary>
+    /// <param name="path">The folder.</param>
+    /// <param name="transformer">The golden of its transformer, or of its two experts.</param>
+    /// <param name="autoencoder">The golden of its VAE.</param>
+    /// <param name="imageEncoder">The golden of its image encoder; null for none.</param>
+    public static void Assemble(string path, string transformer = "dit", string autoencoder = "vae", string? imageEncoder = null)
     {
         using var scope = NewDisposeScope();
-        using var dit = Golden.Open("dit");
+        using var dit = Golden.Open(transformer);
         using var text = Golden.Open("t5");
-        using var vae = Golden.Open("vae");
+        using var vae = Golden.Open(autoencoder);
         Directory.CreateDirectory(Path.Combine(path, "google", "umt5-xxl"));
         var tokenizer = Path.Combine(path, "google", "umt5-xxl", "spiece.model");
         File.Copy(Directory.GetFiles(Path.Combine(GoldenFolder.Path, "tokenizer"), "*.model").Single(), tokenizer, overwrite: true);
         File.SetAttributes(tokenizer, FileAttributes.Normal);
 
-        File.WriteAllText(Path.Combine(path, "config.json"), dit.Metadata("config"));
-        SafetensorsWriter.Write(Path.Combine(path, DitFile), Weights(dit));
-        SafetensorsWriter.Write(Path.Combine(path, VaeFile), Weights(vae));
+        var vaeConfig = vae.VaeConfig();
+        var hasExperts = dit.Names.Any(name => name.StartsWith("weights.high."));
+        foreach (var (folder, prefix) in hasExperts ? [("high_noise_model", "high."), ("low_noise_model", "low.")] : new[] { ("", "") })
+        {
+            Directory.CreateDirectory(Path.Combine(path, folder));
+            File.WriteAllText(Path.Combine(path, folder, "config.json"), dit.Metadata("config"));
+            SafetensorsWriter.Write(Path.Combine(path, folder, DitFile), Weights(dit, prefix));
+        }
+
+        SafetensorsWriter.Write(Path.Combine(path, vaeConfig.HasLevelShortcuts ? "Wan2.2_VAE.safetensors" : VaeFile), Weights(vae));
+        using var clip = imageEncoder is null ? null : Golden.Open(imageEncoder);
+        if (clip is not null)
+        {
+            SafetensorsWriter.Write(Path.Combine(path, ImageEncoderFile), Weights(clip).Select(weight => KeyValuePair.Create("visual." + weight.Key, weight.Value)));
+        }
 
         var tokens = UmT5Tokenizer.Load(tokenizer).VocabularySize;
         SafetensorsWriter.Write(Path.Combine(path, TextEncoderFile), Weights(text).Select(weight => weight.Key == "token_embedding.weight"
@@ -39,12 +59,14 @@ internal static class GoldenModelFolder
         {
             Name = "golden",
             TextEncoder = ModelConfigs.ParseTextEncoder(text.Metadata("config"), "t5") with { Vocab = tokens },
-            Vae = ModelConfigs.ParseVae(vae.Metadata("config"), "vae"),
-            Defaults = WanDefaults.Values.With(("width", 64), ("height", 64), ("frames", 5), ("fps", 8), ("steps", 4), ("negative_prompt", "blurry")),
+            Vae = vaeConfig,
+            ImageEncoder = clip is null ? ImageEncoderConfig.VitH14 : ModelConfigs.ParseImageEncoder(clip.Metadata("config"), "clip"),
+            Boundary = hasExperts ? double.Parse(dit.Metadata("boundary"), CultureInfo.InvariantCulture) : null,
+            Defaults = (hasExperts ? WanDefaults.Values.With(("guidance_high", 4)) : WanDefaults.Values).With(("width", 64), ("height", 64), ("frames", 5), ("fps", 8), ("steps", 4), ("negative_prompt", "blurry")),
         }.Save(Path.Combine(path, NablaGenJson.FileName));
     }
 
-    private static IEnumerable<KeyValuePair<string, Tensor>> Weights(Golden golden) => golden.Names
-        .Where(name => name.StartsWith("weights."))
-        .Select(name => KeyValuePair.Create(name["weights.".Length..], golden[name]));
+    private static IEnumerable<KeyValuePair<string, Tensor>> Weights(Golden golden, string prefix = "") => golden.Names
+        .Where(name => name.StartsWith("weights." + prefix))
+        .Select(name => KeyValuePair.Create(name[("weights." + prefix).Length..], golden[name]));
 }

@@ -104,7 +104,7 @@ internal sealed class CalibrateCommand
 
     private static GenerationRequest[] Requests(string? file, PartialRequest flags, VideoModel model)
     {
-        var defaults = GenerationDefaults.Of(model.Defaults);
+        var defaults = GenerationDefaults.Of(model);
         // Each prompt has noise of its own, the same in a second run.
         PartialRequest Flags(int index) => flags with { Seed = (flags.Seed ?? 0) + index };
 

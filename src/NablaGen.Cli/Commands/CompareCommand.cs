@@ -119,7 +119,7 @@ internal sealed class CompareCommand
     // By prompt, by expression. Every one is checked before anything is made.
     private static List<GenerationRequest[]> Requests(string? file, PartialRequest flags, AttentionExpression[] expressions, VideoModel model)
     {
-        var defaults = GenerationDefaults.Of(model.Defaults);
+        var defaults = GenerationDefaults.Of(model);
         var rows = file is null ? [flags] : PromptFile.Read(file).Select(row => Over(row, flags, defaults));
         return [.. rows.Select(row => expressions.Select(expression => Checked(row, expression, model, defaults)).ToArray())];
     }

@@ -92,7 +92,7 @@ internal sealed class EvaluateCommand
             Seeds = seeds,
             Attentions = EvaluationPlan.Parse(parsed.GetValue(_attention)!),
             Shared = _options.Read(parsed),
-            Defaults = GenerationDefaults.Of(model.Defaults),
+            Defaults = GenerationDefaults.Of(model),
         };
         plan.Check(model);
         if (parsed.GetValue(_batch) is < 1 and var wrong)

@@ -89,7 +89,7 @@ internal sealed class GenerateCommand
             ("the video", output), .. OutputNames.Beside(output, withLatents: false), ("the latents", latents), ("--preview", preview), ("--stats", stats),
         ]);
         var folder = _model.Open(parsed, _options);
-        var defaults = GenerationDefaults.Of(folder.Defaults);
+        var defaults = GenerationDefaults.Of(folder);
         var request = from?.Request(flags, defaults) ?? flags.ToRequest(defaults);
         request.Check(folder);
 

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using NablaGen.Files;
 using NablaGen.Generation;
 using NablaGen.Generation.Fields;
 using NablaGen.Models;
@@ -26,8 +27,18 @@ internal sealed class RecipeSource
         path is null ? null : new RecipeSource(path, RecipeFile.Read(path, cancellation));
 
     /// <summary>The request: flags first, then the recipe, then the model's defaults.</summary>
-    public GenerationRequest Request(PartialRequest flags, GenerationDefaults defaults) =>
-        flags.Over(PartialRequest.Of(Recipe), defaults).ToRequest(defaults);
+    public GenerationRequest Request(PartialRequest flags, GenerationDefaults defaults)
+    {
+        foreach (var field in new[] { PictureFields.Image, PictureFields.LastImage })
+        {
+            if (Recipe.Get(field) is { } recorded && flags.Get(field) is { } named && !named.Equals(recorded))
+            {
+                CommandRunner.Warn($"note: {named.Name} is not the picture '{Line.Of(recorded.Name)}' (SHA-256 {recorded.ShortHash}…) that {_path} was made with: the video will differ");
+            }
+        }
+
+        return flags.Over(PartialRequest.Of(Recipe), defaults).ToRequest(defaults);
+    }
 
     /// <summary>Compares what made the file with what is about to be used.</summary>
     /// <param name="now">The recipe of the run to come.</param>

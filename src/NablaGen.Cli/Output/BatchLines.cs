@@ -61,7 +61,7 @@ internal sealed class BatchLines(TextWriter output, Shard shard) : IBatchProgres
         (_stage, _units) = (stage, units);
         _eta.Stage(stage, units);
         _stageWatch.Restart();
-        if (stage is GenerationStage.EncodeText or GenerationStage.LoadTransformer)
+        if (stage is GenerationStage.EncodeText or GenerationStage.EncodeImage or GenerationStage.LoadTransformer)
         {
             output.WriteLine(ProgressReport.Name(stage));
         }

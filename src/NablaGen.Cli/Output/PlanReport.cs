@@ -24,9 +24,14 @@ internal static class PlanReport
 
     private static string Text(MemoryPlan plan) => plan.IsTextEncoderOnDevice ? "the text encoder first, freed afterwards" : "the text encoder on the CPU";
 
-    private static string Transformer(MemoryPlan plan) => plan.StreamedLayers == 0
-        ? $"the transformer with all {plan.Layers} layers"
-        : $"the transformer with {plan.ResidentLayers} of {plan.Layers} layers, the others streamed from the host";
+    private static string Transformer(MemoryPlan plan)
+    {
+        var name = plan.Experts == 1 ? "the transformer" : "each of two experts";
+        var turns = plan.Experts == 1 ? "" : plan.KeepsExperts ? ", both in memory" : ", which change places once a video";
+        return plan.StreamedLayers == 0
+            ? $"{name} with all {plan.Layers} layers{turns}"
+            : $"{name} with {plan.ResidentLayers} of {plan.Layers} layers, the others streamed from the host{turns}";
+    }
 
     private static string Vae(MemoryPlan plan) => $"the VAE in {plan.Vae.Name}{(plan.KeepsBoth ? " beside it" : "")}";
 }

@@ -34,6 +34,7 @@ internal static class ProgressReport
     {
         GenerationStage.Check => "checking",
         GenerationStage.EncodeText => "encoding text",
+        GenerationStage.EncodeImage => "encoding pictures",
         GenerationStage.LoadTransformer => "loading transformer",
         GenerationStage.Measure => "measuring attention",
         GenerationStage.Sample => "sampling",
@@ -45,6 +46,7 @@ internal static class ProgressReport
     public static string Unit(GenerationStage stage) => stage switch
     {
         GenerationStage.EncodeText => "prompt",
+        GenerationStage.EncodeImage => "picture",
         GenerationStage.Measure => "pass",
         GenerationStage.Sample => "step",
         _ => "frame",

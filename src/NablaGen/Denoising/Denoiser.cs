@@ -13,7 +13,8 @@ public sealed class Denoiser : IDisposable
 {
     private readonly Device _device;
     private readonly ITransformerRun _run;
-    private readonly double _guidance;
+    private readonly DenoiserOptions _options;
+    private readonly double? _boundary;
     private readonly List<Pass> _passes = [];
     private readonly StepCacheRun _cached;
 
@@ -29,7 +30,7 @@ public sealed class Denoiser : IDisposable
         CancellationToken cancellation = default)
     {
         _device = model.Options.Device;
-        _guidance = options.Guidance;
+        (_options, _boundary) = (options, model.Traits.Boundary);
         IsBatched = conditioning.Negative is not null && options.BatchesGuidance;
         _cached = new StepCacheRun(model.Traits, options.Steps, IsBatched);
         _run = model.Begin(latents[1..], attention, cancellation);
@@ -72,17 +73,25 @@ public sealed class Denoiser : IDisposable
     public Tensor Velocity(Tensor latents, long timestep, int step)
     {
         using var scope = NewDisposeScope();
-        (_run.Step, _cached.Step) = (step, step);
+        _cached.Step = step;
+        _run.BeginStep(step, timestep);
+        var guidance = _boundary is { } boundary && timestep >= boundary * FlowSchedule.TrainTimesteps ? _options.GuidanceHigh ?? _options.Guidance : _options.Guidance;
         var time = tensor(new[] { timestep }).to(_device).expand(latents.shape[0]);
         if (IsBatched)
         {
             var both = Velocity(_passes[0], cat([latents, latents]), cat([time, time])).chunk(2);
-            return Guided(both[0], both[1]).MoveToOuterDisposeScope();
+            return Guided(both[0], both[1], guidance).MoveToOuterDisposeScope();
         }
 
-        var velocities = _passes.Select(pass => Velocity(pass, latents, time)).ToArray();
-        return (velocities.Length == 1 ? velocities[0] : Guided(velocities[0], velocities[1])).MoveToOuterDisposeScope();
+        // Of two experts, one may be guided alone.
+        var passes = guidance == 1 ? _passes.Take(1) : _passes;
+        var velocities = passes.Select(pass => Velocity(pass, latents, time)).ToArray();
+        return (velocities.Length == 1 ? velocities[0] : Guided(velocities[0], velocities[1], guidance)).MoveToOuterDisposeScope();
     }
+
+    /// <summary>Puts what the conditioning fixes, such as a given first frame, into latents: before the first step and after each.</summary>
+    /// <param name="latents">Latents on the model's device; overwritten where something is fixed. [B, C, T', h, w]</param>
+    public void Hold(Tensor latents) => _run.Hold(latents, _passes[0].Conditioning);
 
     /// <inheritdoc/>
     public void Dispose()
@@ -106,7 +115,7 @@ public sealed class Denoiser : IDisposable
     private Tensor Velocity(Pass pass, Tensor latents, Tensor time) =>
         pass.Cache.Velocity(latents, new TransformerPass(_run, latents, time, pass.Conditioning));
 
-    private Tensor Guided(Tensor prompt, Tensor without) => without.Plus((prompt - without).Times(_guidance));
+    private static Tensor Guided(Tensor prompt, Tensor without, double guidance) => without.Plus((prompt - without).Times(guidance));
 
     private sealed record Pass(IPreparedConditioning Conditioning, IStepCache Cache);
 }
@@ -119,5 +128,6 @@ public sealed class Denoiser : IDisposable
 /// <param name="KeepsPrompt">Whether the prompt's keys and values of every layer are kept from step to step; the memory plan says.</param>
 /// <param name="StepCache">How steps are answered from memory: see <see cref="StepCaches.Names"/>.</param>
 /// <param name="Steps">Solver steps, for the step cache.</param>
+/// <param name="GuidanceHigh">The scale of the high-noise expert, where the model has two; null for the same.</param>
 public sealed record DenoiserOptions(
-    double Guidance, bool BatchesGuidance = false, bool KeepsPrompt = true, string StepCache = StepCaches.None, int Steps = 0);
+    double Guidance, bool BatchesGuidance = false, bool KeepsPrompt = true, string StepCache = StepCaches.None, int Steps = 0, double? GuidanceHigh = null);

@@ -66,9 +66,11 @@ public sealed class LatentSampler(IVideoTransformer model) : IDisposable
             settings.Attention, model.Options.Device, settings.DenseSteps, settings.DenseLayers, observer, thresholds);
         using var denoiser = new Denoiser(
             model, noise.shape, attention, conditioning,
-            new DenoiserOptions(settings.Guidance, batchGuidance, KeepsPrompt, settings.StepCache, settings.Steps), cancellation);
+            new DenoiserOptions(settings.Guidance, batchGuidance, KeepsPrompt, settings.StepCache, settings.Steps, settings.GuidanceHigh), cancellation);
         using var solver = Solvers.Create(settings.Solver, settings.Steps, settings.Shift, settings.Timesteps);
-        var latents = noise.to(model.Options.Device).alias();
+        // A copy: the noise stays the caller's, whatever is put into the latents.
+        var latents = noise.to(model.Options.Device).clone();
+        denoiser.Hold(latents);
         observer?.OnStart();
         for (var step = 0; step < settings.Steps; step++)
         {
@@ -87,12 +89,14 @@ public sealed class LatentSampler(IVideoTransformer model) : IDisposable
             if (observer is not null)
             {
                 using var clean = latents - velocity.Times(solver.Schedule.Sigmas[step]);
+                denoiser.Hold(clean);
                 observer.OnPrediction(step, clean);
             }
 
             var before = latents;
             latents = solver.Step(velocity, before).MoveToOuterDisposeScope();
             before.Dispose();
+            denoiser.Hold(latents);
             NativeHeap.Collect();
             observer?.OnStep(step, latents);
         }

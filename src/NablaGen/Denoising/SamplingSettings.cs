@@ -38,6 +38,9 @@ public sealed record SamplingSettings
     /// <summary>Scale of classifier-free guidance; 1 skips the pass without the prompt.</summary>
     public required double Guidance { get; init; }
 
+    /// <summary>The same of the high-noise expert, where a model has two; null for <see cref="Guidance"/>.</summary>
+    public double? GuidanceHigh { get; init; }
+
     /// <summary>How steps are answered from memory: see <see cref="StepCaches.Names"/>.</summary>
     public string StepCache { get; init; } = StepCaches.None;
 }

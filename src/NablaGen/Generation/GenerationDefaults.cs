@@ -66,6 +66,14 @@ public sealed class GenerationDefaults
     /// <summary>What the video should not show.</summary>
     public string NegativePrompt => Get(RequestFields.NegativePrompt)!;
 
+    /// <summary>Which pictures the model is told.</summary>
+    public PictureTraits Pictures { get; private init; } = PictureTraits.None;
+
+    /// <summary>What a model uses.</summary>
+    /// <param name="model">The model.</param>
+    /// <exception cref="NablaGenException">Its defaults are wrong.</exception>
+    public static GenerationDefaults Of(VideoModel model) => new(model.Defaults, RequestFields.Table) { Pictures = model.Pictures };
+
     /// <summary>Reads a model's defaults.</summary>
     /// <param name="model">The model's values, by name.</param>
     /// <param name="table">The fields; null for NablaGen's.</param>

@@ -128,7 +128,7 @@ internal sealed class GenerationMemory(
 
     private MemoryNeeds Needs(GenerationRequest request)
     {
-        var workload = new VideoWorkload(request.LatentShape(model.Latents), request.Attention, request.IsGuided ? 2 : 1, IsBatched(request) ? 2 : 1);
+        var workload = new VideoWorkload(request.LatentShape(model.Latents), request.Attention, request.IsGuided ? 2 : 1, IsBatched(request) ? 2 : 1, request.Image is not null);
         var needs = MemoryEstimate.Of(model, Sizes, workload, device, dtype);
         var kept = StepCaches.Memory(request.StepCache, model.Transformer, Tokens(request), request.IsGuided ? 2 : 1);
         return needs with { DitWork = needs.DitWork + MemoryEstimate.Held(kept, device.type) };
@@ -156,7 +156,7 @@ internal sealed class GenerationMemory(
         var needs = Needs(request);
         var least = IsCuda
             ? MemoryPlanner.LeastBudget(needs)
-            : needs.Runtime + new[] { needs.TextEncoderWeights + needs.TextEncoderWork, needs.AllDitWeights + needs.DitWork, needs.VaeWeights + needs.Vae.Min(choice => choice.Bytes) }.Max();
+            : needs.Runtime + new[] { needs.TextEncoderWeights + needs.TextEncoderWork, needs.Pictures, needs.AllDitWeights + needs.DitWork, needs.VaeWeights + needs.Vae.Min(choice => choice.Bytes) }.Max();
         if (IsCuda && least <= Budget.Device)
         {
             return $"{Size(request)} needs up to {ByteSize.Text(needs.LayerWeights * needs.Layers)} of the machine's memory for layers that do not fit on {device}, and {ByteSize.Text(Budget.Host)} of it are free";

@@ -86,8 +86,14 @@ public sealed record GenerationRequest
     /// <summary>How steps are answered from memory: see <see cref="StepCaches.Names"/>.</summary>
     public string StepCache { get => Get(RequestFields.StepCache) ?? StepCaches.None; init => Set(RequestFields.StepCache, value); }
 
+    /// <summary>The picture that the video begins with; null for none.</summary>
+    public SourcePicture? Image { get => Get(PictureFields.Image); init => Set(PictureFields.Image, value); }
+
+    /// <summary>The picture that the video ends with; null for none.</summary>
+    public SourcePicture? LastImage { get => Get(PictureFields.LastImage); init => Set(PictureFields.LastImage, value); }
+
     /// <summary>Whether the pass without the prompt is needed.</summary>
-    public bool IsGuided => Guidance != 1;
+    public bool IsGuided => Guidance != 1 || Get(PictureFields.GuidanceHigh) is not (null or 1);
 
     /// <summary>The value of a field; null where it has none.</summary>
     public T? Get<T>(RequestField<T> field) => _values.Get(field);
@@ -112,11 +118,16 @@ public sealed record GenerationRequest
         Shift = Shift,
         Guidance = Guidance,
         StepCache = StepCache,
+        GuidanceHigh = Get(PictureFields.GuidanceHigh),
     };
 
     /// <summary>Sees that a model can make this video.</summary>
     /// <exception cref="InvalidRequestException">A value is out of range, or one has no effect; the line says which and what would do.</exception>
-    public void Check(VideoModel model) => Check(model.Transformer, model.Latents);
+    public void Check(VideoModel model)
+    {
+        Check(model.Transformer, model.Latents);
+        PictureRules.Check(this, model);
+    }
 
     /// <inheritdoc cref="Check(VideoModel)"/>
     public void Check(TransformerTraits transformer, LatentTraits latents)

@@ -31,7 +31,8 @@ internal sealed class LoadedModels(VideoModel model, Device device, ScalarType d
         }
 
         // A larger video than the last may leave room for fewer layers, or none for the prompt; merged weights cannot be parted again.
-        if (!_loras.Equals(loras) || _samplerPlan?.ResidentLayers > plan.ResidentLayers || (_samplerPlan?.KeepsPrompt == true && !plan.KeepsPrompt))
+        if (!_loras.Equals(loras) || _samplerPlan?.ResidentLayers > plan.ResidentLayers || (_samplerPlan?.KeepsPrompt == true && !plan.KeepsPrompt)
+            || (_samplerPlan?.KeepsExperts == true && !plan.KeepsExperts))
         {
             Free(ref _sampler);
         }
@@ -39,7 +40,13 @@ internal sealed class LoadedModels(VideoModel model, Device device, ScalarType d
         if (_sampler is null)
         {
             clock.Start(GenerationStage.LoadTransformer);
-            _sampler = new LatentSampler(model.WithLoras(loras).LoadTransformer(new ModuleOptions(device, dtype), plan.Placement)) { KeepsPrompt = plan.KeepsPrompt };
+            var transformer = model.WithLoras(loras).LoadTransformer(new ModuleOptions(device, dtype), plan.Placement);
+            if (transformer is IExpertTransformer experts)
+            {
+                experts.KeepsExperts = plan.KeepsExperts;
+            }
+
+            _sampler = new LatentSampler(transformer) { KeepsPrompt = plan.KeepsPrompt };
             (_samplerPlan, _loras) = (plan, loras);
         }
 

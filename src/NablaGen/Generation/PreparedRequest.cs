@@ -1,4 +1,5 @@
 using NablaGen.Denoising;
+using NablaGen.Generation.Fields;
 
 namespace NablaGen.Generation;
 
@@ -18,12 +19,17 @@ public sealed class PreparedRequest : IDisposable
     public GuidedConditioning Conditioning { get; }
 
     /// <summary>The same conditioning for a request that differs in other things, such as the seed or the attention.</summary>
-    /// <param name="request">A request with the same prompts and guidance on or off alike.</param>
+    /// <param name="request">A request with the same prompts and pictures, guidance on or off alike, and with pictures of the same size.</param>
     /// <param name="recipe">Its recipe.</param>
     public PreparedRequest With(GenerationRequest request, Recipe recipe) =>
-        request.Prompt == Request.Prompt && request.IsGuided == Request.IsGuided && request.NegativePrompt == Request.NegativePrompt
+        request.Prompt == Request.Prompt && request.IsGuided == Request.IsGuided && request.NegativePrompt == Request.NegativePrompt && HasSamePictures(request)
             ? new PreparedRequest(request, recipe, Conditioning.Alias())
-            : throw new ArgumentException("the prompts differ", nameof(request));
+            : throw new ArgumentException("the prompts or the pictures differ", nameof(request));
+
+    private bool HasSamePictures(GenerationRequest request) => Equals(request.Image, Request.Image) && Equals(request.LastImage, Request.LastImage)
+        && (request.Image is null
+            || ((request.Width, request.Height, request.Frames) == (Request.Width, Request.Height, Request.Frames)
+                && request.Get(PictureFields.Fit) == Request.Get(PictureFields.Fit)));
 
     /// <inheritdoc/>
     public void Dispose() => Conditioning.Dispose();

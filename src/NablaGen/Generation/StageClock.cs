@@ -18,6 +18,7 @@ internal sealed class StageClock(IGenerationProgress? progress, Action? look = n
     public string Doing => _stage switch
     {
         GenerationStage.EncodeText => "encoding text",
+        GenerationStage.EncodeImage => "encoding pictures",
         GenerationStage.LoadTransformer => "loading the transformer",
         GenerationStage.Measure => "measuring attention",
         GenerationStage.Sample => "sampling",

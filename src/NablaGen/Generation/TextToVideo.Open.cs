@@ -10,7 +10,7 @@ public sealed partial class TextToVideo
 
     /// <summary>What a generation uses where a request says nothing.</summary>
     /// <exception cref="NablaGenException">The model's defaults are wrong.</exception>
-    public GenerationDefaults Defaults => _defaults ??= GenerationDefaults.Of(Model.Defaults);
+    public GenerationDefaults Defaults => _defaults ??= GenerationDefaults.Of(Model);
 
     /// <summary>Loads libtorch and opens a model; its weights are read when they are needed.</summary>
     /// <param name="model">The model's folder, or its transformer's file.</param>
@@ -23,7 +23,7 @@ public sealed partial class TextToVideo
     public static TextToVideo Open(string model, string device = "auto", string dtype = "auto", bool keepLoaded = false, string? vram = null, ModelPieces? pieces = null)
     {
         var opened = VideoModel.Open(model, pieces);
-        var defaults = GenerationDefaults.Of(opened.Defaults);
+        var defaults = GenerationDefaults.Of(opened);
         TorchRuntime.Load();
         var place = DeviceChoice.Resolve(device);
         return new TextToVideo(opened, place, DeviceChoice.ResolveDtype(dtype, place), keepLoaded, DeviceChoice.ResolveVram(vram, place))

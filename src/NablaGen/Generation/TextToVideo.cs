@@ -268,7 +268,7 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
         IReadOnlyList<GenerationRequest> requests, MemoryPlan plan, StageClock clock, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
-        if (plan is { IsTextEncoderOnDevice: true, KeepsAll: false })
+        if (!plan.KeepsAll && (plan.IsTextEncoderOnDevice || requests.Any(request => request.Image is not null)))
         {
             _models.FreeAll();
         }
@@ -281,7 +281,8 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
             {
                 foreach (var conditioner in _conditioners)
                 {
-                    conditioner.AddTo(drafts, options, clock, cancellation);
+                    // Only the text encoder is so large that it may have to stay on the CPU.
+                    conditioner.AddTo(drafts, conditioner is TextConditioner ? options : _options, clock, cancellation);
                 }
 
                 return drafts.Select(draft => new PreparedRequest(draft.Request, RecipeOf(draft.Request, cancellation), draft.Conditioning)).ToArray();

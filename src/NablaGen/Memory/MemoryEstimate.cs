@@ -33,9 +33,11 @@ public static class MemoryEstimate
         {
             TextEncoderWeights = sizes.TextEncoder,
             TextEncoderWork = model.TextEncoderWork(dtype),
+            Pictures = video.HasPictures ? HeldInStage(model.PictureWork(video.Latents, dtype, VideoModel.DefaultVaeDtype(device)), device) : 0,
             DitWeights = sizes.Transformer,
             LayerWeights = sizes.Layer,
             Layers = model.Transformer.Layers,
+            Experts = model.Transformer.Boundary is null ? 1 : 2,
             DitWork = Held(model.TransformerWork(video.Latents, video.Attention, device.type, dtype, video.Batch), device.type),
             PromptMemory = video.Prompts * model.PromptMemory(dtype),
         };
@@ -58,6 +60,8 @@ public static class MemoryEstimate
     /// <param name="growing">Whether the CUDA allocator's pieces grow; by default what this process has.</param>
     public static long Held(long alive, DeviceType device, bool? growing = null) =>
         device == DeviceType.CUDA ? (long)(alive * (growing ?? CudaAllocator.SegmentsGrow ? HeldByGrowing : HeldByFixed)) : alive;
+
+    private static long HeldInStage(long bytes, Device device) => (long)(bytes * (device.type == DeviceType.CUDA ? HeldInVae : 1));
 
     // From fast to small. The margin around the smallest tile is so large that smaller tiles save little.
     private static IReadOnlyList<VaeChoice> VaeChoices(VideoModel model, long[] latents, Device device)
@@ -90,4 +94,5 @@ public static class MemoryEstimate
 /// <param name="Attention">The self-attention.</param>
 /// <param name="Prompts">Prompts that the transformer is told: two with guidance.</param>
 /// <param name="Batch">Videos in a pass: two where both guidance passes go through the transformer at once.</param>
-public sealed record VideoWorkload(long[] Latents, AttentionExpression Attention, int Prompts = 1, int Batch = 1);
+/// <param name="HasPictures">Whether it begins with a picture.</param>
+public sealed record VideoWorkload(long[] Latents, AttentionExpression Attention, int Prompts = 1, int Batch = 1, bool HasPictures = false);

@@ -15,6 +15,9 @@ public sealed record MemoryNeeds
     /// <summary>What encoding the longest prompt takes in addition to them.</summary>
     public long TextEncoderWork { get; init; }
 
+    /// <summary>What reading pictures takes, weights included; 0 where there are none.</summary>
+    public long Pictures { get; init; }
+
     /// <summary>The transformer's weights outside its layers.</summary>
     public long DitWeights { get; init; }
 
@@ -26,6 +29,9 @@ public sealed record MemoryNeeds
 
     /// <summary>What a pass through the transformer takes beside the weights.</summary>
     public long DitWork { get; init; }
+
+    /// <summary>How many transformers of these sizes take turns: 2 where a model has experts, of which one works at a time.</summary>
+    public int Experts { get; init; } = 1;
 
     /// <summary>What the prompts' keys and values take, if they are kept from step to step.</summary>
     public long PromptMemory { get; init; }
@@ -46,6 +52,7 @@ public sealed record MemoryNeeds
     public MemoryNeeds Max(MemoryNeeds other) => this with
     {
         TextEncoderWork = Math.Max(TextEncoderWork, other.TextEncoderWork),
+        Pictures = Math.Max(Pictures, other.Pictures),
         DitWork = Math.Max(DitWork, other.DitWork),
         PromptMemory = Math.Max(PromptMemory, other.PromptMemory),
         Vae = [.. Vae.Zip(other.Vae, (a, b) => a with { Bytes = Math.Max(a.Bytes, b.Bytes), HostBytes = Math.Max(a.HostBytes, b.HostBytes) })],

@@ -29,6 +29,12 @@ public sealed record MemoryPlan
     /// <summary>Whether the prompt's keys and values of all layers are kept from step to step.</summary>
     public bool KeepsPrompt { get; init; }
 
+    /// <summary>Transformers that take turns: 2 where the model has experts.</summary>
+    public int Experts { get; init; } = 1;
+
+    /// <summary>Whether all experts stay in memory; otherwise each takes the other's place when its turn comes, once a video.</summary>
+    public bool KeepsExperts { get; init; }
+
     /// <summary>How the VAE decodes.</summary>
     public required VaeChoice Vae { get; init; }
 

@@ -30,7 +30,7 @@ public static class MemoryPlanner
         var resident = Resident(needs, room);
         var hostRoom = (long)(budget.Host * MostOfHost) - needs.Encodings;
         var vae = needs.Vae.FirstOrDefault(choice => needs.VaeWeights + choice.Bytes <= room && choice.HostBytes <= hostRoom);
-        if (resident < 0 || vae is null)
+        if (resident < 0 || vae is null || needs.Pictures > room)
         {
             return null;
         }
@@ -39,11 +39,13 @@ public static class MemoryPlanner
         // Computing them again each step costs next to nothing, so they are never kept at the price of a streamed layer.
         var keepsPrompt = isAllResident && needs.AllDitWeights + needs.DitWork + needs.PromptMemory <= room;
         var ditWork = needs.DitWork + (keepsPrompt ? needs.PromptMemory : 0);
-        var both = needs.AllDitWeights + needs.VaeWeights;
+        // Of two experts only one works at a time: the other one stays where there is room.
+        var keepsExperts = needs.Experts > 1 && isAllResident && needs.Experts * needs.AllDitWeights + ditWork <= room;
+        var both = needs.Experts * needs.AllDitWeights + needs.VaeWeights;
         var keepsBoth = keepLoaded && isAllResident && vae == needs.Vae[0] && both + Math.Max(ditWork, vae.Bytes) <= room;
         var text = needs.TextEncoderWeights + needs.TextEncoderWork;
         var isTextOnDevice = text <= room;
-        var keepsAll = keepsBoth && text + both <= room;
+        var keepsAll = keepsBoth && Math.Max(text, needs.Pictures) + both <= room;
         var streamed = (needs.Layers - resident) * needs.LayerWeights;
         var host = Math.Max(Math.Max(streamed, isTextOnDevice ? 0 : text), vae.HostBytes);
         if (host > hostRoom)
@@ -59,8 +61,14 @@ public static class MemoryPlanner
             peaks[GenerationStage.EncodeText] = needs.Runtime + text + (keepsAll ? both : 0);
         }
 
-        peaks[GenerationStage.Sample] = needs.Runtime + dit + ditWork + (keepsBoth ? needs.VaeWeights : 0);
-        peaks[GenerationStage.Decode] = needs.Runtime + needs.VaeWeights + vae.Bytes + (keepsBoth ? dit : 0);
+        if (needs.Pictures > 0)
+        {
+            peaks[GenerationStage.EncodeImage] = needs.Runtime + needs.Pictures + (keepsAll ? both : 0);
+        }
+
+        var dits = keepsExperts ? needs.Experts * dit : dit;
+        peaks[GenerationStage.Sample] = needs.Runtime + dits + ditWork + (keepsBoth ? needs.VaeWeights : 0);
+        peaks[GenerationStage.Decode] = needs.Runtime + needs.VaeWeights + vae.Bytes + (keepsBoth ? dits : 0);
         return new MemoryPlan
         {
             Budget = budget.Device,
@@ -71,6 +79,8 @@ public static class MemoryPlanner
             KeepsBoth = keepsBoth,
             KeepsAll = keepsAll,
             KeepsPrompt = keepsPrompt,
+            Experts = needs.Experts,
+            KeepsExperts = keepsExperts,
             Vae = vae,
             Peaks = peaks,
             HostBytes = host + needs.Encodings,
@@ -83,7 +93,7 @@ public static class MemoryPlanner
         var slots = Math.Min(Slots, needs.Layers);
         var sample = needs.DitWeights + slots * needs.LayerWeights + needs.DitWork;
         var decode = needs.VaeWeights + needs.Vae.Min(choice => choice.Bytes);
-        return (long)Math.Ceiling((needs.Runtime + Math.Max(sample, decode)) / (1 - Margin));
+        return (long)Math.Ceiling((needs.Runtime + Math.Max(needs.Pictures, Math.Max(sample, decode))) / (1 - Margin));
     }
 
     private static long Room(MemoryBudget budget) => (long)(budget.Device * (1 - Margin));

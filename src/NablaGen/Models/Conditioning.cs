@@ -11,6 +11,15 @@ public sealed class Conditioning : IDisposable
     /// <summary>The prompt's encoding, cut at its true length. [B, tokens, width of the text encoder]</summary>
     public const string Text = "text";
 
+    /// <summary>The image encoder's tokens of the pictures, first before last. [B, tokens, width of the image encoder]</summary>
+    public const string Image = "image";
+
+    /// <summary>Which latent frames are given, and their latents, to stand beside the noise. [B, channels, T', h, w]</summary>
+    public const string Guide = "guide";
+
+    /// <summary>Latents of a given first frame, to stand in place of the noise's. [B, C, 1, h, w]</summary>
+    public const string FirstFrame = "first frame";
+
     private readonly SortedDictionary<string, Tensor> _parts = new(StringComparer.Ordinal);
 
     /// <summary>A conditioning without parts yet.</summary>

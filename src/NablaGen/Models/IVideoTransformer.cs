@@ -32,8 +32,20 @@ public interface ITransformerRun : IDisposable
     /// <summary>The current solver step, from 0; the caller sets it.</summary>
     int Step { get; set; }
 
+    /// <summary>A solver step begins: its number, and its timestep for all videos, by which a model of several experts chooses.</summary>
+    /// <param name="step">The step, from 0.</param>
+    /// <param name="timestep">Timestep, 0 to 1000.</param>
+    void BeginStep(int step, long timestep) => Step = step;
+
     /// <summary>The tokens' order in the layers.</summary>
     BlockLayout Layout { get; }
+
+    /// <summary>Puts what the conditioning fixes, such as a given first frame, into latents, whatever a solver's step has made of it.</summary>
+    /// <param name="latents">Latents at any time, which are overwritten where something is fixed. [B, C, T', h, w]</param>
+    /// <param name="prepared">What <see cref="Prepare"/> gave; its batch may be larger, with this one's videos first.</param>
+    void Hold(Tensor latents, IPreparedConditioning prepared)
+    {
+    }
 
     /// <summary>Computes what depends on the conditioning alone.</summary>
     /// <param name="conditioning">What the model is told, on the model's device.</param>
@@ -42,7 +54,7 @@ public interface ITransformerRun : IDisposable
     IPreparedConditioning Prepare(Conditioning conditioning, bool keep);
 
     /// <summary>Latents and time → tokens.</summary>
-    /// <param name="latents">Noisy latents. [B, C, T', h, w]</param>
+    /// <param name="latents">Noisy latents, as <see cref="Hold"/> leaves them. [B, C, T', h, w]</param>
     /// <param name="time">Timestep, 0 to 1000. [B]</param>
     /// <param name="prepared">What <see cref="Prepare"/> gave.</param>
     EmbeddedStep Embed(Tensor latents, Tensor time, IPreparedConditioning prepared);
@@ -61,8 +73,8 @@ public interface ITransformerRun : IDisposable
 
 /// <summary>A step's input after the embedding.</summary>
 /// <param name="Tokens">The latents' tokens in the layers' order, float32; the layers overwrite them. [B, L, C]</param>
-/// <param name="Time">The time's embedding, float32. [B, C]</param>
-/// <param name="Modulation">The time's modulation of a layer, before the layer's own is added, float32. [B, 6, C]</param>
+/// <param name="Time">The time's embedding, float32: F times for L / F tokens each, one after the other; 1 for the whole video. [B, F, C]</param>
+/// <param name="Modulation">The time's modulation of a layer, before the layer's own is added, float32. [B, F, 6, C]</param>
 public readonly record struct EmbeddedStep(Tensor Tokens, Tensor Time, Tensor Modulation);
 
 /// <summary>The part of a model's passes that depends on the conditioning alone; only its model can read it.</summary>

@@ -29,6 +29,20 @@ public sealed record TransformerTraits
     /// <summary>Width of the text encoder's output.</summary>
     public required int TextWidth { get; init; }
 
+    /// <summary>Tokens of pictures that the layers attend to; 0 for none.</summary>
+    public int ImageTokens { get; init; }
+
+    /// <summary>Width of the image encoder's tokens; 0 for none.</summary>
+    public int ImageWidth { get; init; }
+
+    /// <summary>Channels of a picture's mask and latents, which stand beside the noise; 0 for none.</summary>
+    public int GuideChannels { get; init; }
+
+    /// <summary>
+    /// Where the model has two transformers, the share of the timesteps from which on the high-noise one works; null for one transformer.
+    /// </summary>
+    public double? Boundary { get; init; }
+
     /// <summary>Hidden width, C in shapes.</summary>
     public int Width => Heads * HeadDim;
 
@@ -47,7 +61,7 @@ public sealed record TransformerTraits
     {
         double width = Width, feedForward = FeedForwardWidth;
         var products = 2 * tokens * (6 * width * width + 2 * width * feedForward);
-        var attention = 4 * tokens * width * (tokens + TextTokens);
+        var attention = 4 * tokens * width * (tokens + TextTokens + ImageTokens);
         return Layers * (products + attention);
     }
 }

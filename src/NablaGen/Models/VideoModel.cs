@@ -27,6 +27,9 @@ public abstract class VideoModel
     /// <summary>The latents' relation to the video.</summary>
     public abstract LatentTraits Latents { get; }
 
+    /// <summary>Which pictures it is told.</summary>
+    public virtual PictureTraits Pictures => PictureTraits.None;
+
     /// <summary>What a generation uses where the user says nothing, as it was written: the request's fields read it.</summary>
     public abstract ModelDefaults Defaults { get; }
 
@@ -118,6 +121,27 @@ public abstract class VideoModel
     /// <summary>Reads the text encoder.</summary>
     /// <exception cref="NablaGenException">The file is bad or is not of the configuration's model.</exception>
     public abstract ITextEncoder LoadTextEncoder(ModuleOptions options);
+
+    /// <summary>Reads the image encoder; null where the model has none.</summary>
+    /// <param name="options">Where it is, and its type.</param>
+    /// <exception cref="NablaGenException">The file is bad or is not of the configuration's model.</exception>
+    public virtual IImageEncoder? LoadImageEncoder(ModuleOptions options) => null;
+
+    /// <summary>What the transformer is told of a video's given frames beside the image encoder's tokens, by the parts' names.</summary>
+    /// <param name="vae">The VAE.</param>
+    /// <param name="first">The first frame, in the video's size, in [−1, 1], on the VAE's device. [1, 3, H, W]</param>
+    /// <param name="last">The last frame; null where it is not given. [1, 3, H, W]</param>
+    /// <param name="frames">Frames of the video.</param>
+    /// <returns>The caller's.</returns>
+    /// <exception cref="NotSupportedException">The model takes no pictures.</exception>
+    public virtual (string Name, Tensor Part) EncodePictures(IVideoAutoencoder vae, Tensor first, Tensor? last, int frames) =>
+        throw new NotSupportedException("the model takes no pictures");
+
+    /// <summary>Bytes that reading pictures takes at most: the image encoder, then the VAE, each with its weights. 0 where the model takes none.</summary>
+    /// <param name="latents">The latents' shape. [C, T', h, w]</param>
+    /// <param name="dtype">The type of the large matrix products.</param>
+    /// <param name="vaeDtype">The VAE's type.</param>
+    public virtual long PictureWork(long[] latents, ScalarType dtype, ScalarType vaeDtype) => 0;
 
     /// <summary>Reads the transformer.</summary>
     /// <param name="options">Where it is, and its type.</param>

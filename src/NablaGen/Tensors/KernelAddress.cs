@@ -28,12 +28,12 @@ internal readonly struct KernelAddress(Device device)
     }
 
     /// <summary>The address of a tensor whose last axis alone is contiguous, such as a part of a modulation; 0 for none.</summary>
-    /// <param name="tensor">The tensor. [B, 1, C]</param>
+    /// <param name="tensor">The tensor. [B, groups, C]</param>
     /// <param name="type">The type that the kernel reads or writes.</param>
-    /// <param name="batchStride">Elements from one of the first axis to the next, as the kernel is told.</param>
+    /// <param name="rowStride">Elements from one group to the next, the first of the next video included, as the kernel is told.</param>
     /// <param name="name">What the kernel calls it, for the message.</param>
     /// <exception cref="ArgumentException">It has another type or other strides, or is elsewhere.</exception>
-    public nint OfRows(Tensor? tensor, ScalarType type, long batchStride, string name)
+    public nint OfRows(Tensor? tensor, ScalarType type, long rowStride, string name)
     {
         if (tensor is null)
         {
@@ -41,8 +41,9 @@ internal readonly struct KernelAddress(Device device)
         }
 
         Require(tensor, type, name);
-        var fits = tensor.stride(-1) == 1 && (tensor.shape[0] == 1 || tensor.stride(0) == batchStride);
-        return fits ? TensorMemory.Address(tensor) : throw Bad(tensor, name, $"in rows of its last axis, {batchStride} elements from one to the next");
+        var groups = tensor.shape[1];
+        var fits = tensor.stride(-1) == 1 && (groups == 1 || tensor.stride(1) == rowStride) && (tensor.shape[0] == 1 || tensor.stride(0) == groups * rowStride);
+        return fits ? TensorMemory.Address(tensor) : throw Bad(tensor, name, $"in rows of its last axis, {rowStride} elements from one to the next");
     }
 
     /// <summary>Fails unless a tensor has a type and is on the kernel's device.</summary>

@@ -91,7 +91,7 @@ public class CudaModelTests
         using var noGrad = no_grad();
         var config = DitConfig.Wan1_3B with { TextLen = 100 };
         var layout = BlockLayout.Create(2, 13, 10);
-        using var fused = new CudaDitOps(CUDA, ScalarType.BFloat16, layout, config.TextLen);
+        using var fused = new CudaDitOps(CUDA, ScalarType.BFloat16, layout);
         using var plain = new TorchDitOps();
         using var rope = new RopeTable(layout, config.HeadDim, CUDA);
         var x = randn([batch, layout.Tokens, config.Dim], device: CUDA);
@@ -145,7 +145,7 @@ public class CudaModelTests
         using var noGrad = no_grad();
         var config = DitConfig.Wan1_3B;
         var layout = BlockLayout.Create(3, 21, 26);
-        using var ops = new CudaDitOps(CUDA, ScalarType.BFloat16, layout, config.TextLen);
+        using var ops = new CudaDitOps(CUDA, ScalarType.BFloat16, layout);
         using var rope = new RopeTable(layout, config.HeadDim, CUDA);
         using var norm = new WanRmsNorm(config.Dim, config.Eps, Options);
         norm.Weight.normal_();

@@ -40,7 +40,7 @@ public sealed class ModelConfigsTests
     }
 
     [Theory]
-    [InlineData("model_type", "\"i2v\"", "expected \"t2v\"", "found \"i2v\"")]
+    [InlineData("model_type", "\"vace\"", "expected one of t2v, i2v, flf2v, ti2v", "found \"vace\"")]
     [InlineData("model_type", "3", "expected a string", "found \"3\"")]
     [InlineData("dim", "\"64\"", "expected a whole number", "found \"64\"")]
     [InlineData("dim", "63", "expected a multiple of \"num_heads\" (2)", "found 63")]
@@ -63,6 +63,16 @@ public sealed class ModelConfigsTests
         var json = JsonNode.Parse(Dit)!.AsObject();
         json[key] = JsonNode.Parse(value);
         RawFile.Fault(() => ModelConfigs.ParseDit(json.ToJsonString(), "my/config.json"), "my/config.json", $"\"{key}\"", expected, found);
+    }
+
+    [Fact]
+    public void A_model_that_is_told_pictures_has_channels_for_their_mask_and_latents()
+    {
+        var json = JsonNode.Parse(Dit)!.AsObject();
+        json["model_type"] = "i2v";
+        RawFile.Fault(() => ModelConfigs.ParseDit(json.ToJsonString(), "my/config.json"), "my/config.json", "\"in_dim\"", "expected 36", "found 16");
+        json["in_dim"] = 36;
+        Assert.Equal(20, ModelConfigs.ParseDit(json.ToJsonString(), "my/config.json").GuideChannels);
     }
 
     [Theory]

@@ -138,7 +138,7 @@ public sealed class ModelFolderTests : IDisposable
     [InlineData("config.json", "the transformer's configuration (expected config.json)")]
     [InlineData("diffusion_pytorch_model.safetensors", "expected diffusion_pytorch_model.safetensors or diffusion_pytorch_model.safetensors.index.json")]
     [InlineData("models_t5_umt5-xxl-enc-bf16.safetensors", "models_t5_umt5-xxl-enc-bf16.safetensors or models_t5_umt5-xxl-enc-bf16.pth")]
-    [InlineData("Wan2.1_VAE.safetensors", "the VAE (expected Wan2.1_VAE.safetensors or Wan2.1_VAE.pth)")]
+    [InlineData("Wan2.1_VAE.safetensors", "the VAE (expected Wan2.1_VAE.safetensors or Wan2.1_VAE.pth or Wan2.2_VAE.safetensors or Wan2.2_VAE.pth)")]
     [InlineData("google/umt5-xxl/spiece.model", "the tokenizer (expected google/umt5-xxl/spiece.model)")]
     public void A_missing_piece_is_named(string file, string part)
     {

@@ -145,6 +145,31 @@ public class PictureFileTests
         Assert.Equal(20 * 12 * 3, picture.Rgb24.Length);
     }
 
+    [Theory]
+    [InlineData("png")]
+    [InlineData("webp")]
+    public void What_is_transparent_shows_a_white_ground(string extension)
+    {
+        using var folder = new TempFolder();
+        using (var image = new Image<Rgba32>(3, 1))
+        {
+            (image[0, 0], image[1, 0], image[2, 0]) = (new Rgba32(10, 20, 30, 0), new Rgba32(0, 0, 0, 128), new Rgba32(0, 0, 0, 255));
+            if (extension == "png")
+            {
+                image.SaveAsPng(folder["a.png"]);
+            }
+            else
+            {
+                image.SaveAsWebp(folder["a.webp"], new SixLabors.ImageSharp.Formats.Webp.WebpEncoder { FileFormat = SixLabors.ImageSharp.Formats.Webp.WebpFileFormatType.Lossless });
+            }
+        }
+
+        var picture = PictureFile.Load(folder["a." + extension]);
+        Assert.Equal([255, 255, 255], picture.Rgb24[..3]);
+        Assert.InRange(picture.Rgb24[3], 126, 128);
+        Assert.Equal([0, 0, 0], picture.Rgb24[6..]);
+    }
+
     [Fact]
     public void A_missing_file_and_what_is_no_picture_are_one_line()
     {

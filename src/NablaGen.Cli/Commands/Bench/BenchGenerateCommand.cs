@@ -44,6 +44,11 @@ internal sealed class BenchGenerateCommand
     private int Run(ParseResult parsed, CancellationToken cancellation)
     {
         var (dit, others) = BenchOptions.Sizes(parsed.GetValue(_preset)!);
+        if (dit.GuideChannels > 0)
+        {
+            throw new InvalidRequestException($"bench generate makes videos of text, and the preset '{parsed.GetValue(_preset)}' is told a picture: time its passes with bench dit");
+        }
+
         var defaults = GenerationDefaults.Of(others.Defaults);
         var (frames, height, width) = parsed.GetValue(_size) is { } size ? Size(size) : (defaults.Frames, defaults.Height, defaults.Width);
         var steps = parsed.GetValue(_steps) ?? defaults.Steps;

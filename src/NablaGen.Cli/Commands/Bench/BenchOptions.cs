@@ -1,6 +1,8 @@
 using System.CommandLine;
 using System.Globalization;
+using NablaGen.Models.Wan;
 using NablaGen.Models.Wan.Dit;
+using NablaGen.Models.Wan.Vae;
 using NablaGen.Training.Models;
 
 namespace NablaGen.Cli.Commands.Bench;
@@ -17,11 +19,13 @@ internal static class BenchOptions
 
     public static Option<string> Preset() => new("--preset")
     {
-        Description = "Sizes of the model: 1.3B, 14B or tiny (256 wide, 7 layers)",
+        Description = $"Sizes of the model: {Presets}; tiny is 256 wide and has 7 layers",
         HelpName = "NAME",
         DefaultValueFactory = _ => "1.3B",
-        CompletionSources = { "1.3B", "14B", "tiny" },
+        CompletionSources = { "1.3B", "14B", "I2V-14B", "A14B", "TI2V-5B", "tiny" },
     };
+
+    private const string Presets = "1.3B, 14B, I2V-14B (with image tokens), A14B (one expert, with a picture), TI2V-5B or tiny";
 
     public static Option<string[]> Attention(params string[] expressions) => new("--attention")
     {
@@ -44,8 +48,11 @@ internal static class BenchOptions
     {
         "1.3B" => new ModelSizes(DitConfig.Wan1_3B, new()),
         "14B" => new ModelSizes(DitConfig.Wan14B, new()),
+        "I2V-14B" => new ModelSizes(DitConfig.WanI2V14B, new()),
+        "A14B" => new ModelSizes(DitConfig.WanI2VA14B, new()),
+        "TI2V-5B" => new ModelSizes(DitConfig.WanTI2V5B, new() { Vae = VaeConfig.Wan22, Defaults = WanDefaults.Of(DitConfig.WanTI2V5B, hasExperts: false, "") }),
         "tiny" => ModelSizes.Tiny,
-        _ => throw new InvalidRequestException($"preset '{preset}' is not known: use 1.3B, 14B or tiny"),
+        _ => throw new InvalidRequestException($"preset '{preset}' is not known: use {Presets}"),
     };
 
     /// <summary>The numbers of a text such as 81x720x1280; one that is no positive number is 0.</summary>

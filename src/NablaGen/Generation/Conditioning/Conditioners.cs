@@ -6,5 +6,5 @@ namespace NablaGen.Generation.Conditioning;
 internal static class Conditioners
 {
     /// <summary>The conditioners of a model, in the order in which they work.</summary>
-    public static IReadOnlyList<IConditioner> Of(VideoModel model) => [new TextConditioner(model)];
+    public static IReadOnlyList<IConditioner> Of(VideoModel model) => [new TextConditioner(model), new PictureConditioner(model)];
 }

@@ -19,6 +19,9 @@ public static class FieldKinds
     /// <summary>A step cache.</summary>
     public static FieldKind<string?> StepCache { get; } = new StepCacheKind();
 
+    /// <summary>A picture, by its file's name.</summary>
+    public static FieldKind<SourcePicture?> Picture { get; } = new PictureKind();
+
     /// <summary>One of a few names.</summary>
     public static FieldKind<string?> OneOf(IReadOnlyCollection<string> names) => new TextKind(names);
 

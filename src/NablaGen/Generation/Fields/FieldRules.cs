@@ -45,8 +45,10 @@ internal static class FieldRules
             there = there.With(RequestFields.TargetDensity, null);
         }
 
+        there = PictureRules.Under(here, there);
+
         // The thresholds of a recipe fit the latents that they were found for.
-        if (here.Fields.Any(field => field.ChangesLatents))
+        if (here.Fields.Any(field => field.ChangesLatents && !FieldValues.AreEqual(here.Find(field), there.Find(field))))
         {
             there = there.With(RequestFields.Thresholds, null);
         }
@@ -62,7 +64,7 @@ internal static class FieldRules
         }
 
         var both = here.Over(there);
-        if ((both.Get(RequestFields.Guidance) ?? defaults.Guidance) == 1)
+        if (!IsGuided(PictureRules.CompleteGuidance(both, defaults), defaults))
         {
             there = there.With(RequestFields.NegativePrompt, null);
         }
@@ -99,6 +101,8 @@ internal static class FieldRules
             throw new InvalidRequestException("--dense-steps and --dense-layers have no effect on attention 'dense'");
         }
 
+        said = PictureRules.Complete(said, defaults);
+        said = PictureRules.CompleteGuidance(said, defaults);
         var whole = said.With(RequestFields.Attention, attention)
             .With(RequestFields.DenseSteps, said.Get(RequestFields.DenseSteps) ?? attention.DefaultDenseSteps)
             .With(RequestFields.Seed, said.Get(RequestFields.Seed) ?? Random.Shared.Next());
@@ -108,7 +112,7 @@ internal static class FieldRules
                 ?? (field.IsInEveryRecipe ? throw new InvalidRequestException($"the model has no default for {field.Option}: name a value") : null));
         }
 
-        return whole.Get(RequestFields.Guidance) != 1 || said.Get(RequestFields.NegativePrompt) is null
+        return IsGuided(whole, defaults) || said.Get(RequestFields.NegativePrompt) is null
             ? new GenerationRequest(whole)
             : throw new InvalidRequestException("--negative-prompt has no effect at guidance 1");
     }
@@ -132,7 +136,7 @@ internal static class FieldRules
     /// <summary>What a recipe keeps of a whole request: nothing that has no effect, and nothing that an older version would not have written.</summary>
     public static FieldValues ForRecipe(FieldValues whole)
     {
-        if (whole.Get(RequestFields.Guidance) == 1)
+        if (whole.Get(RequestFields.Guidance) == 1 && whole.Get(PictureFields.GuidanceHigh) is null or 1)
         {
             whole = whole.With(RequestFields.NegativePrompt, null);
         }
@@ -170,6 +174,9 @@ internal static class FieldRules
 
         return recipe;
     }
+
+    private static bool IsGuided(FieldValues values, GenerationDefaults defaults) =>
+        (values.Get(RequestFields.Guidance) ?? defaults.Guidance) != 1 || values.Get(PictureFields.GuidanceHigh) is not (null or 1);
 
     // A target on its own needs a threshold to begin with.
     private static AttentionExpression AttentionOf(FieldValues said, GenerationDefaults defaults)

@@ -24,8 +24,9 @@ public sealed class FieldValues : IEquatable<FieldValues>
     /// <summary>The same with another value of one field; null says nothing.</summary>
     public FieldValues With<T>(RequestField<T> field, T? value) => Set(field, value);
 
+    // Removed first: an equal value would stay as it was, such as a picture that only a recipe names.
     /// <summary>These, and where they say nothing, others.</summary>
-    public FieldValues Over(FieldValues other) => new(other._values.SetItems(_values));
+    public FieldValues Over(FieldValues other) => new(other._values.RemoveRange(_values.Keys).SetItems(_values));
 
     /// <inheritdoc/>
     public bool Equals(FieldValues? other) => other is not null && _values.Count == other._values.Count

@@ -217,7 +217,7 @@ public static class RequestFields
     public static RequestFieldTable Table { get; } = new(
     [
         Prompt, NegativePrompt, Attention, Threshold, TargetDensity, Thresholds, DenseSteps, DenseLayers, Width, Height, Frames, Fps, Steps, Timesteps, Solver, Shift,
-        Guidance, Seed, Lora, StepCache, TextEncoder, Vae, Tokenizer,
+        Guidance, PictureFields.GuidanceHigh, Seed, Lora, StepCache, TextEncoder, Vae, Tokenizer, .. PictureFields.All,
     ]);
 
     // The model is opened with them before there is a request; a recipe names what was used in its model's name, and opens nothing.

@@ -19,7 +19,7 @@ public static class BatchPlan
     public static IReadOnlyList<BatchRow> Make(
         IReadOnlyList<PromptRow> rows, PartialRequest shared, SeedPlan seeds, VideoModel model)
     {
-        var defaults = GenerationDefaults.Of(model.Defaults);
+        var defaults = GenerationDefaults.Of(model);
         if (seeds.Seeds is not null && rows.All(row => row.Request.Seed is not null))
         {
             throw new InvalidRequestException("--seeds has no effect: every row has a seed of its own");

@@ -65,6 +65,16 @@ public static class DitBenchmark
         long[] shape = [traits.Channels, latent.Frames, latent.Height, latent.Width];
         var latents = randn([batch, .. shape], device: device);
         using var conditioning = new Conditioning(randn([batch, traits.TextTokens, traits.TextWidth], device: device));
+        if (traits.ImageTokens > 0)
+        {
+            conditioning.Add(Conditioning.Image, randn([batch, traits.ImageTokens, traits.ImageWidth], device: device));
+        }
+
+        if (traits.GuideChannels > 0)
+        {
+            conditioning.Add(Conditioning.Guide, randn([batch, traits.GuideChannels, .. shape[1..]], device: device));
+        }
+
         var time = tensor(Enumerable.Repeat(500L, batch).ToArray()).to(device);
         ITransformerRun Begin(IAttention attention) => training?.Begin(model, shape, attention) ?? model.Begin(shape, attention, cancellation);
         // The warm-up also reads the density, which the timed passes do without.

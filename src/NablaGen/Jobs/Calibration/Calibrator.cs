@@ -66,6 +66,11 @@ public sealed class Calibrator(TextToVideo pipeline)
     private void Check(IReadOnlyList<GenerationRequest> requests, CalibrationTarget target, int measuredSteps)
     {
         target.Check();
+        if (pipeline.Model.Transformer.Boundary is not null)
+        {
+            throw new NablaGenException($"the model '{pipeline.Model.Name}' has two transformers, and thresholds are measured on one: calibrate is not for it");
+        }
+
         foreach (var request in requests)
         {
             if (measuredSteps < 1 || measuredSteps > request.Steps)

@@ -2,6 +2,7 @@ using System.Text;
 using NablaGen.Attention;
 using NablaGen.Files;
 using NablaGen.Models.Wan.Dit;
+using NablaGen.Models.Wan.Image;
 using NablaGen.Models.Wan.Text;
 using NablaGen.Models.Wan.Vae;
 
@@ -13,16 +14,21 @@ namespace NablaGen.Models.Wan;
 /// </summary>
 public static class ModelConfigs
 {
+    /// <summary>Channels of the mask that says which frames are given: one for each frame of a latent frame.</summary>
+    internal const int MaskChannels = 4;
+
     // Each doubles the pixels of a side.
     private const int MostLevels = 8;
 
     // Each becomes a module, whose weights are looked for afterwards.
     private const int MostLayers = 1000;
 
+    private static readonly string[] ModelTypes = ["t2v", "i2v", "flf2v", "ti2v"];
+
     /// <summary>A transformer's, as in <c>config.json</c> (WanModel, wan/modules/model.py).</summary>
     /// <param name="json">The JSON text.</param>
     /// <param name="path">The file it is from, for messages.</param>
-    /// <exception cref="NablaGenException">A key is missing or its value is wrong, or the model is not text-to-video.</exception>
+    /// <exception cref="NablaGenException">A key is missing or its value is wrong, or the model is of a kind that NablaGen does not know.</exception>
     public static DitConfig ParseDit(string json, string path)
     {
         using var document = JsonFile.Parse(Encoding.UTF8.GetBytes(json), path);
@@ -39,7 +45,7 @@ public static class ModelConfigs
         return TextEncoder(new JsonFields(document.RootElement, path));
     }
 
-    /// <summary>A VAE's (WanVAE_, wan/modules/vae.py). Missing keys are as in Wan2.1.</summary>
+    /// <summary>A VAE's (WanVAE_, wan/modules/vae.py). Missing keys are as in Wan2.1's, or, with <c>dec_dim</c>, as in Wan2.2's.</summary>
     /// <param name="json">The JSON text.</param>
     /// <param name="path">The file it is from, for messages.</param>
     /// <exception cref="NablaGenException">A value is wrong.</exception>
@@ -49,12 +55,42 @@ public static class ModelConfigs
         return Vae(new JsonFields(document.RootElement, path));
     }
 
+    /// <summary>An image encoder's (VisionTransformer, wan/modules/clip.py). Missing keys are as in ViT-H/14.</summary>
+    /// <param name="json">The JSON text.</param>
+    /// <param name="path">The file it is from, for messages.</param>
+    /// <exception cref="NablaGenException">A value is wrong.</exception>
+    public static ImageEncoderConfig ParseImageEncoder(string json, string path)
+    {
+        using var document = JsonFile.Parse(Encoding.UTF8.GetBytes(json), path);
+        return ImageEncoder(new JsonFields(document.RootElement, path));
+    }
+
+    internal static ImageEncoderConfig ImageEncoder(JsonFields fields)
+    {
+        var clip = ImageEncoderConfig.VitH14;
+        var config = new ImageEncoderConfig
+        {
+            ImageSize = fields.Int("image_size", clip.ImageSize),
+            PatchSize = fields.Int("patch_size", clip.PatchSize),
+            Dim = fields.Int("dim", clip.Dim),
+            MlpRatio = fields.Int("mlp_ratio", clip.MlpRatio),
+            NumHeads = fields.Int("num_heads", clip.NumHeads),
+            NumLayers = fields.Int("num_layers", clip.NumLayers),
+        };
+        if (config.ImageSize % config.PatchSize != 0)
+        {
+            throw fields.Error("image_size", $"a multiple of \"patch_size\" ({config.PatchSize})", $"{config.ImageSize}");
+        }
+
+        return config.Dim % config.NumHeads == 0 ? config : throw fields.Error("dim", $"a multiple of \"num_heads\" ({config.NumHeads})", $"{config.Dim}");
+    }
+
     internal static DitConfig Dit(JsonFields fields)
     {
         var modelType = fields.String("model_type") ?? "t2v";
-        if (modelType != "t2v")
+        if (!ModelTypes.Contains(modelType))
         {
-            throw fields.Error("model_type", "\"t2v\" (NablaGen makes videos from text alone)", Line.Key(modelType));
+            throw fields.Error("model_type", $"one of {string.Join(", ", ModelTypes)}", Line.Key(modelType));
         }
 
         // Diffusers leaves patch_size, window_size, qk_norm, cross_attn_norm and text_dim out of the official files.
@@ -71,6 +107,7 @@ public static class ModelConfigs
 
         var config = new DitConfig
         {
+            ModelType = modelType,
             PatchSize = (patch[0], patch[1], patch[2]),
             TextLen = fields.Int("text_len", 512),
             InDim = fields.Int("in_dim", 16),
@@ -101,9 +138,13 @@ public static class ModelConfigs
             throw fields.Error("freq_dim", "an even number", $"{config.FreqDim}");
         }
 
-        if (config.OutDim != config.InDim)
+        // A picture's latents have the channels of the noise, and its mask a channel for each frame of a latent frame.
+        var guide = modelType is "i2v" or "flf2v" ? MaskChannels + config.OutDim : 0;
+        if (config.InDim != config.OutDim + guide)
         {
-            throw fields.Error("out_dim", $"the same as \"in_dim\" ({config.InDim})", $"{config.OutDim}");
+            throw guide == 0
+                ? fields.Error("out_dim", $"the same as \"in_dim\" ({config.InDim})", $"{config.OutDim}")
+                : fields.Error("in_dim", $"{config.OutDim + guide}: twice \"out_dim\" and {MaskChannels} for the mask", $"{config.InDim}");
         }
 
         return config.Eps > 0 ? config : throw fields.Error("eps", "a number above 0", $"{config.Eps}");
@@ -154,10 +195,13 @@ public static class ModelConfigs
     // Another program may call the first level's channels otherwise.
     internal static VaeConfig Vae(JsonFields fields, string widthKey = "dim")
     {
-        var wan = VaeConfig.Wan21;
+        // Only Wan2.2's has a decoder of another width.
+        var decoderDim = fields.Int("dec_dim", 0, min: 0);
+        var wan = decoderDim > 0 ? VaeConfig.Wan22 : VaeConfig.Wan21;
         var config = new VaeConfig
         {
             Dim = fields.Int(widthKey, wan.Dim),
+            DecoderDim = decoderDim > 0 ? decoderDim : null,
             ZDim = fields.Int("z_dim", wan.ZDim),
             DimMult = fields.Ints("dim_mult") ?? wan.DimMult,
             NumResBlocks = fields.Int("num_res_blocks", wan.NumResBlocks, max: MostLayers),

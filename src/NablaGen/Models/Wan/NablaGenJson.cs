@@ -2,6 +2,7 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using NablaGen.Files;
+using NablaGen.Models.Wan.Image;
 using NablaGen.Models.Wan.Text;
 using NablaGen.Models.Wan.Vae;
 
@@ -25,6 +26,12 @@ public sealed record NablaGenJson
 
     /// <summary>Sizes of the VAE and the statistics of its latents (<c>vae</c>).</summary>
     public VaeConfig Vae { get; init; } = VaeConfig.Wan21;
+
+    /// <summary>Sizes of the image encoder (<c>image_encoder</c>).</summary>
+    public ImageEncoderConfig ImageEncoder { get; init; } = ImageEncoderConfig.VitH14;
+
+    /// <summary>The share of the timesteps from which on the high-noise expert works (<c>boundary</c>); null for Wan2.2's.</summary>
+    public double? Boundary { get; init; }
 
     /// <summary>What a generation uses where the user says nothing (<c>defaults</c>).</summary>
     public ModelDefaults Defaults { get; init; } = WanDefaults.Values;
@@ -61,6 +68,18 @@ public sealed record NablaGenJson
         {
             json = json with { Vae = ModelConfigs.Vae(vae) };
             vae.RefuseOthers();
+        }
+
+        if (fields.Object("image_encoder") is { } imageEncoder)
+        {
+            json = json with { ImageEncoder = ModelConfigs.ImageEncoder(imageEncoder) };
+            imageEncoder.RefuseOthers();
+        }
+
+        var boundary = fields.Double("boundary", double.NaN);
+        if (!double.IsNaN(boundary))
+        {
+            json = boundary is > 0 and < 1 ? json with { Boundary = boundary } : throw fields.Error("boundary", "a number above 0 and below 1", $"{boundary}");
         }
 
         if (fields.Object("trained_for") is { } trained)
@@ -109,6 +128,29 @@ public sealed record NablaGenJson
             ["latents_mean"] = List(Vae.LatentsMean),
             ["latents_std"] = List(Vae.LatentsStd),
         };
+        if (Vae.DecoderDim is { } decoderDim)
+        {
+            json["vae"]!["dec_dim"] = decoderDim;
+        }
+
+        if (ImageEncoder != ImageEncoderConfig.VitH14)
+        {
+            json["image_encoder"] = new JsonObject
+            {
+                ["image_size"] = ImageEncoder.ImageSize,
+                ["patch_size"] = ImageEncoder.PatchSize,
+                ["dim"] = ImageEncoder.Dim,
+                ["mlp_ratio"] = ImageEncoder.MlpRatio,
+                ["num_heads"] = ImageEncoder.NumHeads,
+                ["num_layers"] = ImageEncoder.NumLayers,
+            };
+        }
+
+        if (Boundary is { } boundary)
+        {
+            json["boundary"] = boundary;
+        }
+
         if (TrainedFor is not null)
         {
             json["trained_for"] = TrainedForJson.Write(TrainedFor);

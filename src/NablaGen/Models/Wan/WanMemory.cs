@@ -3,6 +3,7 @@ using NablaGen.Attention.Cuda;
 using NablaGen.Cuda.Attention;
 using NablaGen.Models.Wan.Dit;
 using NablaGen.Models.Wan.Dit.Ops;
+using NablaGen.Models.Wan.Image;
 using NablaGen.Models.Wan.Text;
 using NablaGen.Models.Wan.Vae;
 using NablaGen.Tensors;
@@ -68,10 +69,11 @@ public static class WanMemory
         return batch * (tokens * atToken + masks) + once;
     }
 
-    /// <summary>The embedded prompt and the cross-attention's keys and values of every layer.</summary>
+    /// <summary>The embedded prompt and pictures, and the cross-attention's keys and values of every layer.</summary>
     /// <param name="dit">The transformer.</param>
     /// <param name="dtype">The type of the large matrix products.</param>
-    public static long PromptMemory(DitConfig dit, ScalarType dtype) => (2L * dit.NumLayers + 1) * dit.TextLen * dit.Dim * dtype.ElementSize();
+    public static long PromptMemory(DitConfig dit, ScalarType dtype) =>
+        (2L * dit.NumLayers + 1) * (dit.TextLen + dit.ImageTokens) * dit.Dim * dtype.ElementSize();
 
     /// <summary>What encoding the longest prompt takes beside the weights.</summary>
     /// <param name="text">The text encoder.</param>
@@ -93,6 +95,26 @@ public static class WanMemory
         var (frames, height, width) = vae.Traits.VideoOf(latents);
         using var module = new WanVae(vae, new ModuleOptions(META, dtype));
         return VaeMemory.Estimate(vae, frames, height, width, dtype, tiling) - Bytes(module.parameters());
+    }
+
+    /// <summary>What reading pictures takes: the image encoder first, then the VAE, each with its weights.</summary>
+    /// <param name="image">The image encoder; null for none.</param>
+    /// <param name="vae">The VAE.</param>
+    /// <param name="latents">The latents' shape. [C, T', h, w]</param>
+    /// <param name="frames">Frames that the VAE encodes: all of the video's where the model is told them beside the noise, or one.</param>
+    /// <param name="dtype">The type of the large matrix products.</param>
+    /// <param name="vaeDtype">The VAE's type.</param>
+    public static long PictureWork(ImageEncoderConfig? image, VaeConfig vae, long[] latents, int frames, ScalarType dtype, ScalarType vaeDtype)
+    {
+        var encoder = 0L;
+        if (image is not null)
+        {
+            using var module = new ImageEncoder(image, new ModuleOptions(META, dtype));
+            encoder = Bytes(module.parameters()) + 16L * image.Tokens * image.Dim * (image.MlpRatio + 4) + 8L * image.NumHeads * image.Tokens * image.Tokens;
+        }
+
+        var (_, height, width) = vae.Traits.VideoOf(latents);
+        return Math.Max(encoder, VaeMemory.EstimateEncoding(vae, frames, height, width, vaeDtype));
     }
 
     private static long Tiles(long side) => (side + BlockLayout.TileSide - 1) / BlockLayout.TileSide;

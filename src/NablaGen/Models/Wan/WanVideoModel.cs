@@ -1,9 +1,8 @@
-using System.Runtime.InteropServices;
 using NablaGen.Attention;
 using NablaGen.Files;
 using NablaGen.Models.FewSteps;
-using NablaGen.Models.Streaming;
 using NablaGen.Models.Wan.Dit;
+using NablaGen.Models.Wan.Image;
 using NablaGen.Models.Wan.Layouts;
 using NablaGen.Models.Wan.Text;
 using NablaGen.Models.Wan.Text.Tokenizer;
@@ -21,7 +20,7 @@ namespace NablaGen.Models.Wan;
 /// A Wan model on disk, in any layout that is known (<c>Layouts/</c>). A <c>nablagen.json</c> beside it may give other sizes and defaults than
 /// Wan2.1's.
 /// </summary>
-public sealed class WanVideoModel : VideoModel
+public sealed partial class WanVideoModel : VideoModel
 {
     /// <summary>The tokenizer's file in a folder of the official layout.</summary>
     public const string TokenizerFile = OfficialLayout.TokenizerFile;
@@ -34,6 +33,7 @@ public sealed class WanVideoModel : VideoModel
 
     private readonly WanFiles _files;
     private readonly bool _isOnDisk;
+    private readonly double? _boundary;
 
     private WanVideoModel(string path, WanFiles files, string own, NablaGenJson? json)
     {
@@ -44,13 +44,30 @@ public sealed class WanVideoModel : VideoModel
         // A recipe says by the name what was used; file names alone, no folders of the user's.
         Name = (json?.Name ?? name) + string.Concat(files.Others.Select(file => " + " + IOPath.GetFileName(file)));
         var said = json ?? new NablaGenJson();
-        var others = json is null ? "Wan2.1's own sizes (there is no nablagen.json)" : own;
+        var others = json is null ? "Wan's own sizes (there is no nablagen.json)" : own;
         TextEncoderConfig = files.TextEncoderSizes ?? said.TextEncoder;
         // Shapes don't tell the statistics of a VAE's latents: what a nablagen.json says of it comes first.
         var isVaeSaid = !ReferenceEquals(said.Vae, VaeConfig.Wan21);
         VaeConfig = isVaeSaid ? said.Vae : files.VaeSizes ?? said.Vae;
+        ImageEncoderConfig = said.ImageEncoder;
+        if (DitConfig.GuideChannels > 0)
+        {
+            using var weights = files.Transformer.Open();
+            DitConfig = DitVariant.Detect(DitConfig, weights, ImageEncoderConfig.Tokens);
+        }
+
+        if (files.HighNoise is not null)
+        {
+            _boundary = said.Boundary ?? (DitConfig.GuideChannels > 0 ? WanDefaults.PictureBoundary : WanDefaults.TextBoundary);
+        }
+        else if (said.Boundary is not null)
+        {
+            throw new NablaGenException($"{own}: \"boundary\" has no effect: the model has one transformer, not two experts.");
+        }
+
+        var defaults = WanDefaults.Of(DitConfig, files.HighNoise is not null, name);
         FewSteps = FewStepTable.Load().Find(name, IOPath.GetFileName(files.Transformer.Path));
-        var defaults = FewSteps?.Values.Over(WanDefaults.Values) ?? WanDefaults.Values;
+        defaults = FewSteps?.Values.Over(defaults) ?? defaults;
         defaults = DitConfig.SparseAlgorithm is { } sparse ? defaults.With(("attention", sparse)) : defaults;
         Defaults = NablaGenJson.DefaultsOf(json, defaults);
         TrainedFor = json?.TrainedFor ?? TrainedForJson.Of(DitConfig);
@@ -61,15 +78,15 @@ public sealed class WanVideoModel : VideoModel
     {
         Path = Name = others.Name ?? "no folder";
         _files = files;
-        (DitConfig, TextEncoderConfig, VaeConfig, Defaults) = (dit, others.TextEncoder, others.Vae, others.Defaults);
+        (DitConfig, TextEncoderConfig, VaeConfig, ImageEncoderConfig, Defaults) = (dit, others.TextEncoder, others.Vae, others.ImageEncoder, others.Defaults);
         CheckFit("others", "others");
     }
 
     private WanVideoModel(WanVideoModel model, WanFiles files)
     {
-        (_files, _isOnDisk) = (files, model._isOnDisk);
-        (Path, Name, DitConfig, TextEncoderConfig, VaeConfig, Defaults, FewSteps, TrainedFor) =
-            (model.Path, model.Name, model.DitConfig, model.TextEncoderConfig, model.VaeConfig, model.Defaults, model.FewSteps, model.TrainedFor);
+        (_files, _isOnDisk, _boundary) = (files, model._isOnDisk, model._boundary);
+        (Path, Name, DitConfig, TextEncoderConfig, VaeConfig, ImageEncoderConfig, Defaults, FewSteps, TrainedFor) =
+            (model.Path, model.Name, model.DitConfig, model.TextEncoderConfig, model.VaeConfig, model.ImageEncoderConfig, model.Defaults, model.FewSteps, model.TrainedFor);
     }
 
     /// <inheritdoc/>
@@ -115,17 +132,21 @@ public sealed class WanVideoModel : VideoModel
     public override FewStepRecipe? FewSteps { get; }
 
     /// <inheritdoc/>
-    public override TransformerTraits Transformer => DitConfig.Traits;
+    public override TransformerTraits Transformer => DitConfig.Traits with { Boundary = _boundary };
 
     /// <inheritdoc/>
     public override LatentTraits Latents => VaeConfig.Traits;
 
     /// <inheritdoc/>
-    public override string Summary => $"{DitConfig.NumLayers} layers, width {DitConfig.Dim}, {DitConfig.NumHeads} heads"
+    public override string Summary =>
+        $"{(_files.HighNoise is null ? "" : "two experts, each of ")}{DitConfig.NumLayers} layers, width {DitConfig.Dim}, {DitConfig.NumHeads} heads"
         + (DitConfig.SparseAlgorithm is { } attention ? $", made with attention {attention}" : "");
 
     /// <inheritdoc/>
-    public override IReadOnlyList<(string File, long Parameters)> Parts => [(DitPath, Count(DitShapes)), (TextEncoderPath, Count(TextEncoderShapes))];
+    public override IReadOnlyList<(string File, long Parameters)> Parts =>
+        [.. Transformers.Select(file => (file.Path, Count(DitShapes))), (TextEncoderPath, Count(TextEncoderShapes))];
+
+    private IEnumerable<WeightFile> Transformers => _files.HighNoise is { } high ? [_files.Transformer, high] : [_files.Transformer];
 
     private IReadOnlyDictionary<string, long[]> DitShapes => Shapes(new WanModel(DitConfig, ModuleOptions.Meta));
 
@@ -172,17 +193,24 @@ public sealed class WanVideoModel : VideoModel
     }
 
     /// <inheritdoc/>
-    public override VideoModel WithLoras(IReadOnlyList<LoraChoice> loras) => loras.Count == 0 ? this : new WanVideoModel(this, _files with
+    public override VideoModel WithLoras(IReadOnlyList<LoraChoice> loras)
     {
-        Transformer = _files.Transformer with
+        return loras.Count == 0 ? this : new WanVideoModel(this, _files with
+        {
+            Transformer = Merged(_files.Transformer),
+            // One that is for both experts; for one alone there is no way to say so yet.
+            HighNoise = _files.HighNoise is { } high ? Merged(high) : null,
+        });
+
+        WeightFile Merged(WeightFile file) => file with
         {
             Open = () =>
             {
-                var source = _files.Transformer.Open();
+                var source = file.Open();
                 return LoraSource.Over(source, loras, WanLoraNames.Of(source));
             },
-        },
-    });
+        };
+    }
 
     /// <inheritdoc/>
     public override ITensorSource OpenTransformer() => _files.Transformer.Open();
@@ -194,46 +222,6 @@ public sealed class WanVideoModel : VideoModel
     /// <summary>Opens the VAE's weights and verifies their header.</summary>
     /// <exception cref="NablaGenException">They are incomplete or malformed.</exception>
     public ITensorSource OpenVae() => _files.Vae.Open();
-
-    /// <inheritdoc/>
-    public override void Check() => Check(() => DitShapes, () => TextEncoderShapes, () => VaeShapes);
-
-    internal void Check(
-        Func<IReadOnlyDictionary<string, long[]>> dit, Func<IReadOnlyDictionary<string, long[]>> textEncoder,
-        Func<IReadOnlyDictionary<string, long[]>> vae)
-    {
-        Check(_files.Transformer, dit, ConfigPath, ("num_layers", DitConfig.NumLayers));
-        Check(_files.TextEncoder, textEncoder, SizesPath, ("text_encoder.num_layers", TextEncoderConfig.NumLayers));
-        CheckVae(vae);
-        if (!File.Exists(TokenizerPath))
-        {
-            throw new NablaGenException($"{TokenizerPath}: no such file: expected the tokenizer's SentencePiece model.");
-        }
-    }
-
-    /// <inheritdoc/>
-    public override void CheckVae() => CheckVae(() => VaeShapes);
-
-    /// <inheritdoc/>
-    public override string ComputeHash(CancellationToken cancellation = default)
-    {
-        if (!_isOnDisk)
-        {
-            return Name;
-        }
-
-        using var dit = OpenTransformer();
-        using var textEncoder = OpenTextEncoder();
-        using var vae = OpenVae();
-        return ModelHash.Compute(dit.Files.Concat(textEncoder.Files).Concat(vae.Files).Append(TokenizerPath).Distinct(), cancellation);
-    }
-
-    /// <inheritdoc/>
-    public override string ComputeVaeHash()
-    {
-        using var vae = OpenVae();
-        return ModelHash.Compute(vae.Files);
-    }
 
     /// <inheritdoc/>
     public override WeightSizes SizesIn(ScalarType dtype, ScalarType vaeDtype) =>
@@ -253,103 +241,11 @@ public sealed class WanVideoModel : VideoModel
     public override long VaeWork(long[] latents, ScalarType dtype, VaeTiling tiling) => WanMemory.VaeWork(VaeConfig, latents, dtype, tiling);
 
     /// <inheritdoc/>
-    public override IPromptTokenizer LoadTokenizer() => new WanTokenizer(this, _files.Tokenizer.Load());
-
-    /// <inheritdoc/>
-    public override ITextEncoder LoadTextEncoder(ModuleOptions options) => Load(_files.TextEncoder, new T5Encoder(TextEncoderConfig, options));
-
-    /// <inheritdoc/>
-    public override IVideoAutoencoder LoadVae(ModuleOptions options) => Load(_files.Vae, new WanVae(VaeConfig, options));
-
-    /// <inheritdoc/>
-    public override IVideoTransformer LoadTransformer(ModuleOptions options, LayerPlacement? placement = null)
-    {
-        if (placement is null || placement.Resident == DitConfig.NumLayers)
-        {
-            return Load(_files.Transformer, new WanModel(DitConfig, options));
-        }
-
-        // The checkpoint as a whole is checked before a plan is made.
-        using var source = OpenTransformer();
-        var layers = WanLayers.Stream(DitConfig, options, placement, (number, layer) => CheckpointLoader.Copy(source.Under(WanModel.LayerPrefix(number)), layer));
-        WanModel? model = null;
-        try
-        {
-            model = new WanModel(DitConfig, options, layers);
-            CheckpointLoader.Copy(source, model);
-            return model;
-        }
-        catch
-        {
-            // Nothing stays pinned. The model frees the layers where there is one.
-            model?.Dispose();
-            layers.Dispose();
-            throw;
-        }
-    }
-
-    /// <inheritdoc/>
     public override IEnumerable<LayerOperation> Operations(long[] latents, AttentionExpression attention, ModuleOptions options) =>
         WanOperations.Of(DitConfig, latents, attention, options);
 
     /// <inheritdoc/>
     public override string AttentionOutputKey(int layer) => WanModel.LayerPrefix(layer) + "self_attn.o.weight";
-
-    // The file that says the sizes of text encoder and VAE.
-    private string SizesPath => IOPath.Combine(Path, NablaGenJson.FileName);
-
-    private void CheckVae(Func<IReadOnlyDictionary<string, long[]>> shapes) => Check(
-        _files.Vae, shapes, SizesPath, ("vae.num_res_blocks", VaeConfig.NumResBlocks), ("vae.dim_mult", VaeConfig.DimMult.Count));
-
-    // Counts are compared with the file's header before anything of that many parts is built: a line of JSON may ask for two billion layers.
-    private void Check(
-        WeightFile file, Func<IReadOnlyDictionary<string, long[]>> shapes, string config, params ReadOnlySpan<(string Key, int Count)> counts)
-    {
-        using var source = file.Open();
-        foreach (var (key, count) in counts)
-        {
-            if (count > Math.Max(source.Entries.Count, CheapLayers))
-            {
-                throw new NablaGenException($"{config}: \"{key}\" is {count}, and {source.Path} has {source.Entries.Count} tensors in all: "
-                    + "expected the sizes of these weights.");
-            }
-        }
-
-        CheckpointLoader.Check(source, Built(shapes, config));
-        if (_isOnDisk)
-        {
-            ZeroRun.Check(source.Files);
-        }
-    }
-
-    // Sizes may be so large that libtorch cannot count a tensor's elements.
-    private static IReadOnlyDictionary<string, long[]> Built(Func<IReadOnlyDictionary<string, long[]>> shapes, string config)
-    {
-        try
-        {
-            return shapes();
-        }
-        catch (Exception e) when (e is ExternalException or OverflowException or ArgumentException)
-        {
-            throw new NablaGenException(Line.Of($"{config}: no model can have these sizes: {e.Message.Split('\n')[0]}"), e);
-        }
-    }
-
-    private static T Load<T>(WeightFile file, T module)
-        where T : nn.Module
-    {
-        try
-        {
-            using var source = file.Open();
-            CheckpointLoader.Load(source, module);
-            return module;
-        }
-        catch
-        {
-            module.Dispose();
-            throw;
-        }
-    }
 
     private static IReadOnlyDictionary<string, long[]> Shapes(nn.Module module)
     {
@@ -366,21 +262,5 @@ public sealed class WanVideoModel : VideoModel
     {
         using var config = JsonFile.Read(path);
         return ModelConfigs.Dit(new JsonFields(config.RootElement, path));
-    }
-
-    // The three models must belong together.
-    private void CheckFit(string textEncoder, string vae)
-    {
-        if (DitConfig.TextDim != TextEncoderConfig.Dim)
-        {
-            throw new NablaGenException($"{ConfigPath}: \"text_dim\": expected {TextEncoderConfig.Dim}, the width of the text encoder "
-                + $"in {textEncoder}, found {DitConfig.TextDim}.");
-        }
-
-        if (DitConfig.InDim != VaeConfig.ZDim)
-        {
-            throw new NablaGenException($"{ConfigPath}: \"in_dim\": expected {VaeConfig.ZDim}, the channels of the VAE's latents "
-                + $"in {vae}, found {DitConfig.InDim}.");
-        }
     }
 }

@@ -41,17 +41,16 @@ public static class PictureFile
     /// <exception cref="NablaGenException">There is no such file, or it is no picture that <see cref="Load"/> takes.</exception>
     public static PictureInfo Identify(string path) => Read(path, file => Identify(path, file));
 
-    /// <summary>Reads a picture, turned the right way up as its EXIF data say; what is transparent shows the colour beneath.</summary>
+    /// <summary>Reads a picture, turned the right way up as its EXIF data say; what is transparent shows a white ground.</summary>
     /// <exception cref="NablaGenException">There is no such file, it is no picture that can be read, or it is too large.</exception>
     public static Picture Load(string path) => Read(path, file =>
     {
         Identify(path, file);
         file.Position = 0;
-        using var image = Image.Load<Rgb24>(Formats, file);
-        image.Mutate(context => context.AutoOrient());
-        var rgb24 = new byte[image.Width * image.Height * 3];
-        image.CopyPixelDataTo(rgb24);
-        return new Picture(image.Width, image.Height, rgb24);
+        using var image = Image.Load<Rgba32>(Formats, file);
+        image.Mutate(context => context.AutoOrient().BackgroundColor(Color.White));
+        using var opaque = image.CloneAs<Rgb24>();
+        return PictureScaling.Picture(opaque);
     });
 
     /// <summary>

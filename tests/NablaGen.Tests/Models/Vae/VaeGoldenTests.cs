@@ -4,12 +4,14 @@ namespace NablaGen.Tests.Models.Vae;
 
 public class VaeGoldenTests
 {
-    [Fact]
-    public void Decoding_equals_the_reference()
+    [Theory]
+    [InlineData("vae")]
+    [InlineData("family/vae22")]
+    public void Decoding_equals_the_reference(string file)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        using var golden = Golden.Open("vae");
+        using var golden = Golden.Open(file);
         using var model = golden.Vae();
         var frames = new List<Tensor>();
         model.Decode(golden["z"], chunk => frames.Add(chunk.DetachFromDisposeScope()));
@@ -17,32 +19,38 @@ public class VaeGoldenTests
         frames.ForEach(chunk => chunk.Dispose());
     }
 
-    [Fact]
-    public void Decoding_a_single_frame_equals_the_reference()
+    [Theory]
+    [InlineData("vae")]
+    [InlineData("family/vae22")]
+    public void Decoding_a_single_frame_equals_the_reference(string file)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        using var golden = Golden.Open("vae");
+        using var golden = Golden.Open(file);
         using var model = golden.Vae();
         model.Decode(golden["z"].narrow(2, 0, 1), chunk => Golden.AssertClose(chunk, golden["decoded.single_frame"], 1e-5));
     }
 
-    [Fact]
-    public void Encoding_equals_the_reference()
+    [Theory]
+    [InlineData("vae")]
+    [InlineData("family/vae22")]
+    public void Encoding_equals_the_reference(string file)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        using var golden = Golden.Open("vae");
+        using var golden = Golden.Open(file);
         using var model = golden.Vae();
         Golden.AssertClose(model.Encode(golden["clip"]), golden["encoded"], 1e-5);
     }
 
-    [Fact]
-    public void All_frames_at_once_give_the_same()
+    [Theory]
+    [InlineData("vae")]
+    [InlineData("family/vae22")]
+    public void All_frames_at_once_give_the_same(string file)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        using var golden = Golden.Open("vae");
+        using var golden = Golden.Open(file);
         using var model = golden.Vae();
         var (mean, std) = (Channels(model.Config.LatentsMean), Channels(model.Config.LatentsStd));
         Golden.AssertClose((model.EncodeMoments(golden["clip"]).Mean - mean) / std, golden["encoded"], 1e-5);

@@ -9,7 +9,17 @@ public sealed record DitConfig
     /// <summary>Wan2.1-T2V-14B.</summary>
     public static DitConfig Wan14B { get; } = new() { Dim = 5120, FfnDim = 13824, NumHeads = 40, NumLayers = 40 };
 
-    /// <summary>The kind of model; only <c>t2v</c> is supported.</summary>
+    /// <summary>Wan2.1-I2V-14B: 20 channels of a picture beside the noise, and its tokens in the cross-attention.</summary>
+    public static DitConfig WanI2V14B { get; } = Wan14B with { ModelType = "i2v", InDim = 36, ImageDim = 1280, ImageTokens = 257 };
+
+    /// <summary>Each of the two experts of Wan2.2-I2V-A14B: 20 channels of a picture, and no tokens of it.</summary>
+    public static DitConfig WanI2VA14B { get; } = Wan14B with { ModelType = "i2v", InDim = 36 };
+
+    /// <summary>Wan2.2-TI2V-5B.</summary>
+    public static DitConfig WanTI2V5B { get; } =
+        new() { ModelType = "ti2v", Dim = 3072, FfnDim = 14336, NumHeads = 24, NumLayers = 30, InDim = 48, OutDim = 48 };
+
+    /// <summary>The kind of model: <c>t2v</c>, <c>i2v</c>, <c>flf2v</c> or <c>ti2v</c>.</summary>
     public string ModelType { get; init; } = "t2v";
 
     /// <summary>Patch size (time, height, width) in latent pixels.</summary>
@@ -18,8 +28,17 @@ public sealed record DitConfig
     /// <summary>Text tokens a prompt is padded to.</summary>
     public int TextLen { get; init; } = 512;
 
-    /// <summary>Channels of the latents that come in.</summary>
+    /// <summary>Channels that come in: those of the latents and, where the model is told a picture that way, those of its mask and latents.</summary>
     public int InDim { get; init; } = 16;
+
+    /// <summary>Width of the image encoder's tokens; 0 where the layers attend to no picture. The weights say it: <see cref="DitVariant"/>.</summary>
+    public int ImageDim { get; init; }
+
+    /// <summary>Tokens of the pictures that the layers attend to: one picture's, or those of the first and the last.</summary>
+    public int ImageTokens { get; init; }
+
+    /// <summary>Whether the image tokens have a learned position (<c>img_emb.emb_pos</c>), so that the first and the last picture differ.</summary>
+    public bool HasImagePositions { get; init; }
 
     /// <summary>Hidden width, C in shapes.</summary>
     public required int Dim { get; init; }
@@ -54,6 +73,9 @@ public sealed record DitConfig
     /// <summary>The attention that it was trained with (<c>sparse_algo</c> of the NABLA fine-tunes), an expression; null where it does not say.</summary>
     public string? SparseAlgorithm { get; init; }
 
+    /// <summary>Channels of a picture's mask and latents, beside those of the noise.</summary>
+    public int GuideChannels => InDim - OutDim;
+
     /// <summary>Width of one head, D in shapes.</summary>
     public int HeadDim => Dim / NumHeads;
 
@@ -68,5 +90,8 @@ public sealed record DitConfig
         Channels = OutDim,
         TextTokens = TextLen,
         TextWidth = TextDim,
+        ImageTokens = ImageTokens,
+        ImageWidth = ImageDim,
+        GuideChannels = GuideChannels,
     };
 }

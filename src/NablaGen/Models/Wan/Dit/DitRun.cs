@@ -32,10 +32,10 @@ public sealed class DitRun : IDisposable
         }
 
         Attention = attention;
-        Layout = config.Traits.LayoutOf([config.InDim, latentFrames, latentHeight, latentWidth]);
+        Layout = config.Traits.LayoutOf([config.OutDim, latentFrames, latentHeight, latentWidth]);
         Rope = new RopeTable(Layout, config.HeadDim, options.Device);
         Ops = ops ?? (options.Device.type == DeviceType.CUDA && config.QkNorm && CudaDitOps.Fit(config, options.Dtype)
-            ? new CudaDitOps(options.Device, options.Dtype, Layout, config.TextLen)
+            ? new CudaDitOps(options.Device, options.Dtype, Layout)
             : new TorchDitOps());
 
         using var scope = NewDisposeScope();

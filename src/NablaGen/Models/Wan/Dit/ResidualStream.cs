@@ -9,7 +9,7 @@ namespace NablaGen.Models.Wan.Dit;
 /// </summary>
 /// <param name="Sum">The stream so far, float32. [B, L, C]</param>
 /// <param name="Branch">What is still to be added; null for nothing. [B, L, C]</param>
-/// <param name="Gate">Its factor, float32. [B, 1, C]</param>
+/// <param name="Gate">Its factor, float32. [B, F, C]</param>
 public readonly record struct ResidualStream(Tensor Sum, Tensor? Branch = null, Tensor? Gate = null) : IDisposable
 {
     /// <summary>The stream with everything added, and its modulated norm; the tensors here may be overwritten.</summary>

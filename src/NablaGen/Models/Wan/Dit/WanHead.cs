@@ -30,11 +30,11 @@ public sealed class WanHead : Module<Tensor, Tensor, Tensor>
         RegisterComponents();
     }
 
-    /// <summary>x [B, L, C], e [B, C] (the time embedding, float32) → [B, L, patch · OutDim].</summary>
+    /// <summary>x [B, L, C], e [B, F, C] (the time embedding, float32, of L / F tokens each) → [B, L, patch · OutDim].</summary>
     public override Tensor forward(Tensor x, Tensor e)
     {
         using var scope = NewDisposeScope();
-        var m = _modulation.Plus(e.unsqueeze(1)).chunk(2, 1);
-        return _head.forward((_norm.forward(x) * m[1].Plus(1)).Plus(m[0])).MoveToOuterDisposeScope();
+        var m = _modulation.unsqueeze(0).Plus(e.unsqueeze(2)).unbind(2);
+        return _head.forward(TokenGroups.Modulate(_norm.forward(x), m[0], m[1])).MoveToOuterDisposeScope();
     }
 }

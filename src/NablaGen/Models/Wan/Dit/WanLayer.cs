@@ -49,14 +49,14 @@ public sealed class WanLayer : Module<ResidualStream, Tensor, WanPrompt, DitRun,
 
     /// <summary>One layer.</summary>
     /// <param name="stream">Residual stream in the run's order; may be overwritten. [B, L, C]</param>
-    /// <param name="e">The time's modulation, float32. [B, 6, C]</param>
+    /// <param name="e">The time's modulation, float32. [B, F, 6, C]</param>
     /// <param name="prompt">The prompt.</param>
     /// <param name="run">Layout, angles, attention and step.</param>
     /// <param name="layer">This layer's number.</param>
     public override ResidualStream forward(ResidualStream stream, Tensor e, WanPrompt prompt, DitRun run, int layer)
     {
         using var scope = NewDisposeScope();
-        var m = _modulation.Plus(e).chunk(6, 1);
+        var m = _modulation.unsqueeze(0).Plus(e).unbind(2);
 
         var ops = run.Ops;
 

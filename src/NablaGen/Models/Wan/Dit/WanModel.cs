@@ -11,8 +11,8 @@ using static TorchSharp.torch.nn;
 namespace NablaGen.Models.Wan.Dit;
 
 /// <summary>
-/// Wan's text-to-video diffusion transformer: noisy latents, time and prompt → velocity. Port of WanModel, wan/modules/model.py; the
-/// parameters' names are the checkpoint's own.
+/// Wan's diffusion transformer: noisy latents, time, prompt and pictures → velocity. Port of WanModel, wan/modules/model.py of Wan2.1 and
+/// Wan2.2; the parameters' names are the checkpoint's own.
 /// </summary>
 /// <remarks>Not thread-safe: one call at a time, and no other thread may use its tensors meanwhile.</remarks>
 public sealed class WanModel : Module<Tensor, Tensor, Tensor, DitRun, Tensor>, IVideoTransformer
@@ -24,6 +24,9 @@ public sealed class WanModel : Module<Tensor, Tensor, Tensor, DitRun, Tensor>, I
 
     [ComponentName(Name = "text_embedding")]
     private readonly Sequential _textEmbedding;
+
+    [ComponentName(Name = "img_emb")]
+    private readonly WanImageEmbedding? _imageEmbedding;
 
     [ComponentName(Name = "time_embedding")]
     private readonly Sequential _timeEmbedding;
@@ -50,6 +53,7 @@ public sealed class WanModel : Module<Tensor, Tensor, Tensor, DitRun, Tensor>, I
         Options = options;
         _patchEmbedding = new PatchEmbedding(config, options);
         _textEmbedding = Sequential(new AutocastLinear(config.TextDim, config.Dim, options), new Gelu(), new AutocastLinear(config.Dim, config.Dim, options));
+        _imageEmbedding = config.ImageDim > 0 ? new WanImageEmbedding(config, options) : null;
         _timeEmbedding = Sequential(
             new AutocastLinear(config.FreqDim, config.Dim, options.Float32), new Silu(), new AutocastLinear(config.Dim, config.Dim, options.Float32));
         _timeProjection = Sequential(new Silu(), new AutocastLinear(config.Dim, config.Dim * 6, options.Float32));
@@ -83,9 +87,9 @@ public sealed class WanModel : Module<Tensor, Tensor, Tensor, DitRun, Tensor>, I
     public ITransformerRun Begin(ReadOnlySpan<long> latents, IAttention attention, IDitOps? ops, CancellationToken cancellation = default) => new WanRun(
         this, new DitRun(Config, (int)latents[1], (int)latents[2], (int)latents[3], attention, Options, ops) { Cancellation = cancellation });
 
-    /// <summary>The velocity at the latents. [B, InDim, T', H', W'] → [B, OutDim, T', H', W'] in float32.</summary>
-    /// <param name="x">Noisy latents. [B, InDim, T', H', W']</param>
-    /// <param name="t">Timestep, 0 to 1000. [B]</param>
+    /// <summary>The velocity at the latents, without pictures. [B, OutDim, T', H', W'] → [B, OutDim, T', H', W'] in float32.</summary>
+    /// <param name="x">Noisy latents. [B, OutDim, T', H', W']</param>
+    /// <param name="t">Timestep, 0 to 1000: see <see cref="Embed"/>. [B] or [B, F]</param>
     /// <param name="context">The prompt's encoding, cut at its true length. [B, up to TextLen, TextDim]</param>
     /// <param name="run">Layout, angles, attention and step.</param>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
@@ -93,31 +97,45 @@ public sealed class WanModel : Module<Tensor, Tensor, Tensor, DitRun, Tensor>, I
     {
         using var scope = NewDisposeScope();
         using var prompt = EmbedPrompt(context, keep: false);
-        var embedded = Embed(x, t, run);
+        var embedded = Embed(x, t, prompt, run);
         return RunHead(RunLayers(embedded, prompt, run), embedded, run).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Computes what depends on the prompt alone.</summary>
+    /// <summary>Computes what depends on the conditioning alone.</summary>
     /// <param name="context">The prompt's encoding, cut at its true length. [B, up to TextLen, TextDim]</param>
     /// <param name="keep">Whether each layer's keys and values are kept.</param>
-    public WanPrompt EmbedPrompt(Tensor context, bool keep)
+    /// <param name="image">The image encoder's tokens of all pictures, where the layers attend to them. [B, ImageTokens, ImageDim]</param>
+    /// <param name="guide">Mask and latents of the pictures, where they go in beside the noise. [B, GuideChannels, T', h, w]</param>
+    /// <param name="firstFrame">Latents that stand in place of the first frame's. [B, OutDim, 1, h, w]</param>
+    public WanPrompt EmbedPrompt(Tensor context, bool keep, Tensor? image = null, Tensor? guide = null, Tensor? firstFrame = null)
     {
         using var scope = NewDisposeScope();
         // The reference pads the prompt with zero rows and attends to them too.
         var padded = functional.pad(context, [0, 0, 0, Config.TextLen - context.shape[1]]);
-        return new WanPrompt(_textEmbedding.forward(padded), _source.Count, keep);
+        return new WanPrompt(_textEmbedding.forward(padded), _source.Count, keep)
+        {
+            Image = image is null ? null : _imageEmbedding?.forward(image),
+            Guide = guide?.alias().DetachFromDisposeScope(),
+            FirstFrame = firstFrame?.alias().DetachFromDisposeScope(),
+        };
     }
 
     /// <summary>The part before the layers.</summary>
-    /// <param name="x">Noisy latents. [B, InDim, T', H', W']</param>
-    /// <param name="t">Timestep, 0 to 1000. [B]</param>
+    /// <param name="x">Noisy latents. [B, OutDim, T', H', W']</param>
+    /// <param name="t">
+    /// Timestep, 0 to 1000: one for the video [B], one for each latent frame [B, T'], or one for each token in raster order [B, L].
+    /// </param>
+    /// <param name="prompt">The prompt and the pictures.</param>
     /// <param name="run">Layout, angles, attention and step.</param>
-    public EmbeddedStep Embed(Tensor x, Tensor t, DitRun run)
+    public EmbeddedStep Embed(Tensor x, Tensor t, WanPrompt prompt, DitRun run)
     {
         using var scope = NewDisposeScope();
-        var tokens = run.ToBlocks(_patchEmbedding.forward(x)).to_type(ScalarType.Float32);
-        var e = _timeEmbedding.forward(SinusoidalEmbedding(t, Config.FreqDim));
-        var e0 = _timeProjection.forward(e).unflatten(1, [6, Config.Dim]);
+        var channels = prompt.Guide is { } guide ? cat([x, guide.to_type(x.dtype)], 1) : x;
+        var tokens = run.ToBlocks(_patchEmbedding.forward(channels)).to_type(ScalarType.Float32);
+        // Blocks are laid out frame by frame, so that only times of single tokens have to follow them.
+        var times = t.dim() == 1 ? t.unsqueeze(1) : t.shape[1] == tokens.shape[1] ? run.ToBlocks(t) : t;
+        var e = _timeEmbedding.forward(SinusoidalEmbedding(times.flatten(), Config.FreqDim)).unflatten(0, times.shape);
+        var e0 = _timeProjection.forward(e).unflatten(2, [6, Config.Dim]);
         return new EmbeddedStep(tokens.MoveToOuterDisposeScope(), e.MoveToOuterDisposeScope(), e0.MoveToOuterDisposeScope());
     }
 

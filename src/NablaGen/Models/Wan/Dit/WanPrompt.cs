@@ -3,7 +3,8 @@ using static TorchSharp.torch;
 namespace NablaGen.Models.Wan.Dit;
 
 /// <summary>
-/// The part of the passes that depends on the prompt alone: the embedded text and, once a layer has computed them, its cross-attention's keys and values.
+/// The part of the passes that depends on the conditioning alone: the embedded text and pictures and, once a layer has computed them, its
+/// cross-attention's keys and values; and what goes in beside or in place of the noise.
 /// </summary>
 /// <param name="text">The embedded text, taken out of its dispose scope. [B, TextLen, C]</param>
 /// <param name="layers">Layers of the transformer.</param>
@@ -11,40 +12,64 @@ namespace NablaGen.Models.Wan.Dit;
 public sealed class WanPrompt(Tensor text, int layers, bool keep) : IPreparedConditioning
 {
     private readonly Tensor _text = text.DetachFromDisposeScope();
-    private readonly (Tensor K, Tensor V)?[] _kept = new (Tensor, Tensor)?[layers];
+    private readonly Tensor? _image;
+    private readonly (Tensor K, Tensor V)?[] _keptText = new (Tensor, Tensor)?[layers];
+    private readonly (Tensor K, Tensor V)?[] _keptImage = new (Tensor, Tensor)?[layers];
 
     /// <summary>The embedded text. [B, TextLen, C]</summary>
     public Tensor Text => _text;
 
-    /// <summary>A layer's keys and values.</summary>
+    /// <summary>The embedded pictures, taken out of their dispose scope; null where there are none. [B, ImageTokens, C]</summary>
+    public Tensor? Image { get => _image; init => _image = value?.DetachFromDisposeScope(); }
+
+    /// <summary>Mask and latents of the pictures, to stand beside the noise; null where there are none. [B, GuideChannels, T', h, w]</summary>
+    public Tensor? Guide { get; init; }
+
+    /// <summary>Latents of the first frame, which stand in place of the noise's; null where it is generated too. [B, OutDim, 1, h, w]</summary>
+    public Tensor? FirstFrame { get; init; }
+
+    /// <summary>A layer's keys and values of the text.</summary>
     /// <param name="layer">The layer, from 0.</param>
     /// <param name="make">Makes them from the text.</param>
     /// <returns>[B, H, TextLen, D] each; the caller must not dispose of them where they are kept; otherwise they belong to its scope.</returns>
-    public (Tensor K, Tensor V) KeysAndValues(int layer, Func<Tensor, (Tensor K, Tensor V)> make)
-    {
-        if (_kept[layer] is { } known)
-        {
-            return known;
-        }
+    public (Tensor K, Tensor V) TextKeysAndValues(int layer, Func<Tensor, (Tensor K, Tensor V)> make) => Kept(_keptText, layer, _text, make);
 
-        var (k, v) = make(_text);
-        if (keep)
-        {
-            _kept[layer] = (k.DetachFromDisposeScope(), v.DetachFromDisposeScope());
-        }
-
-        return (k, v);
-    }
+    /// <summary>The same of the pictures. [B, H, ImageTokens, D] each</summary>
+    /// <exception cref="InvalidOperationException">There are none.</exception>
+    public (Tensor K, Tensor V) ImageKeysAndValues(int layer, Func<Tensor, (Tensor K, Tensor V)> make) =>
+        Kept(_keptImage, layer, _image ?? throw new InvalidOperationException("the model attends to image tokens, and the conditioning has none"), make);
 
     /// <inheritdoc/>
     public void Dispose()
     {
         _text.Dispose();
-        for (var layer = 0; layer < _kept.Length; layer++)
+        _image?.Dispose();
+        Guide?.Dispose();
+        FirstFrame?.Dispose();
+        foreach (var kept in new[] { _keptText, _keptImage })
         {
-            _kept[layer]?.K.Dispose();
-            _kept[layer]?.V.Dispose();
-            _kept[layer] = null;
+            for (var layer = 0; layer < kept.Length; layer++)
+            {
+                kept[layer]?.K.Dispose();
+                kept[layer]?.V.Dispose();
+                kept[layer] = null;
+            }
         }
+    }
+
+    private (Tensor K, Tensor V) Kept((Tensor K, Tensor V)?[] all, int layer, Tensor from, Func<Tensor, (Tensor K, Tensor V)> make)
+    {
+        if (all[layer] is { } known)
+        {
+            return known;
+        }
+
+        var (k, v) = make(from);
+        if (keep)
+        {
+            all[layer] = (k.DetachFromDisposeScope(), v.DetachFromDisposeScope());
+        }
+
+        return (k, v);
     }
 }

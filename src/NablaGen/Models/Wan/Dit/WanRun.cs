@@ -19,10 +19,38 @@ internal sealed class WanRun(WanModel model, DitRun run) : ITransformerRun
     public BlockLayout Layout => run.Layout;
 
     /// <inheritdoc/>
-    public IPreparedConditioning Prepare(Conditioning conditioning, bool keep) => model.EmbedPrompt(conditioning[Conditioning.Text], keep);
+    public IPreparedConditioning Prepare(Conditioning conditioning, bool keep) => model.EmbedPrompt(
+        conditioning[Conditioning.Text], keep, conditioning.Find(Conditioning.Image), conditioning.Find(Conditioning.Guide),
+        conditioning.Find(Conditioning.FirstFrame));
 
     /// <inheritdoc/>
-    public EmbeddedStep Embed(Tensor latents, Tensor time, IPreparedConditioning prepared) => model.Embed(latents, time, run);
+    public void Hold(Tensor latents, IPreparedConditioning prepared)
+    {
+        if (((WanPrompt)prepared).FirstFrame is { } first)
+        {
+            using var scope = NewDisposeScope();
+            latents.narrow(2, 0, 1).copy_(first.narrow(0, 0, latents.shape[0]));
+        }
+    }
+
+    /// <inheritdoc/>
+    public EmbeddedStep Embed(Tensor latents, Tensor time, IPreparedConditioning prepared)
+    {
+        using var scope = NewDisposeScope();
+        var prompt = (WanPrompt)prepared;
+        var embedded = model.Embed(latents, prompt.FirstFrame is null ? time : TimesOfFrames(time), prompt, run);
+        return new EmbeddedStep(
+            embedded.Tokens.MoveToOuterDisposeScope(), embedded.Time.MoveToOuterDisposeScope(), embedded.Modulation.MoveToOuterDisposeScope());
+    }
+
+    // A frame that is given has no noise: its time is 0. [B] → [B, T']
+    private Tensor TimesOfFrames(Tensor time)
+    {
+        using var scope = NewDisposeScope();
+        var times = time.unsqueeze(1).repeat(1, Layout.Time);
+        times.narrow(1, 0, 1).zero_();
+        return times.MoveToOuterDisposeScope();
+    }
 
     /// <inheritdoc/>
     public Tensor RunLayers(EmbeddedStep embedded, IPreparedConditioning prepared) => model.RunLayers(embedded, (WanPrompt)prepared, run);

@@ -54,6 +54,12 @@ internal sealed record WanFiles
 
     /// <summary>What was chosen that nobody named: "text encoder: FILE".</summary>
     public IReadOnlyList<string> Choices { get; init; } = [];
+
+    /// <summary>The transformer for noisy latents where there are two; <see cref="Transformer"/> is then the other one. Null for one.</summary>
+    public WeightFile? HighNoise { get; init; }
+
+    /// <summary>The image encoder's weights, as they are stored; null where there is no such file.</summary>
+    public WeightFile? ImageEncoder { get; init; }
 }
 
 /// <summary>Weights on disk that are opened when they are needed.</summary>

@@ -38,7 +38,7 @@ internal static class ShapeSizes
             CrossAttnNorm = source.Entries.ContainsKey("blocks.0.norm3.weight"),
         };
         return sizes.InDim == sizes.OutDim ? sizes : throw new NablaGenException(
-            $"{source.Path}: takes {sizes.InDim} channels and gives {sizes.OutDim}, as a model that needs a picture does: NablaGen makes videos from text alone.");
+            $"{source.Path}: takes {sizes.InDim} channels and gives {sizes.OutDim}, as a model that is told a picture does: such models are read from their authors' folder alone (docs/pictures.md).");
     }
 
     /// <summary>A text encoder's.</summary>

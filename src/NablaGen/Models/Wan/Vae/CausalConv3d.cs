@@ -74,7 +74,7 @@ public sealed class CausalConv3d : Module<Tensor, FeatureCache?, Tensor>
     internal Tensor Convolve(Tensor x)
     {
         using var scope = NewDisposeScope();
-        if (IsSlowInLibtorch(x))
+        if (IsSlowInLibtorch(x) || Pointwise.Fits(x, _weight))
         {
             return ByFrames(x).MoveToOuterDisposeScope();
         }
@@ -133,7 +133,8 @@ public sealed class CausalConv3d : Module<Tensor, FeatureCache?, Tensor>
         for (var tap = 0L; tap < taps; tap++)
         {
             var seen = ChannelsLast.Frames(x.slice(2, tap, tap + reach, _timeStride));
-            var part = functional.conv2d(seen, _weight.select(2, tap), tap == 0 ? _bias : null, [1, 1], _padding);
+            var (weight, bias) = (_weight.select(2, tap), tap == 0 ? _bias : null);
+            var part = Pointwise.Fits(seen, weight) ? Pointwise.Run(seen, weight, bias) : functional.conv2d(seen, weight, bias, [1, 1], _padding);
             sum = sum is null ? part : sum.Plus_(part);
         }
 

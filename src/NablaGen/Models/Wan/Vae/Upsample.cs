@@ -6,7 +6,7 @@ using static TorchSharp.torch.nn;
 namespace NablaGen.Models.Wan.Vae;
 
 /// <summary>
-/// Doubles height and width, halves the channels and, if asked, doubles time from the second chunk on. Port of Resample (upsample2d,
+/// Doubles height and width, halves the channels (not in Wan2.2's VAE) and, if asked, doubles time from the second chunk on. Port of Resample (upsample2d,
 /// upsample3d), wan/modules/vae.py.
 /// </summary>
 public sealed class Upsample : Module<Tensor, FeatureCache?, Tensor>
@@ -18,10 +18,14 @@ public sealed class Upsample : Module<Tensor, FeatureCache?, Tensor>
     private readonly CausalConv3d? _timeConv;
 
     /// <summary>A layer with unread weights.</summary>
-    public Upsample(long dim, bool time, ModuleOptions options)
+    /// <param name="dim">Channels that go in.</param>
+    /// <param name="time">Whether it doubles time.</param>
+    /// <param name="options">Where it is, and its type.</param>
+    /// <param name="outputs">Channels that come out; null for half of those that go in.</param>
+    public Upsample(long dim, bool time, ModuleOptions options, long? outputs = null)
         : base(nameof(Upsample))
     {
-        _resample = new ResamplePath(new VaeConv2d(dim, dim / 2, 3, options, padding: 1));
+        _resample = new ResamplePath(new VaeConv2d(dim, outputs ?? dim / 2, 3, options, padding: 1));
         _timeConv = time ? new CausalConv3d(dim, dim * 2, (3, 1, 1), options) : null;
         RegisterComponents();
     }

@@ -1,13 +1,50 @@
 namespace NablaGen.Models.Wan.Vae;
 
-/// <summary>The sizes of Wan's causal video VAE (WanVAE_, wan/modules/vae.py).</summary>
+/// <summary>The sizes of Wan's causal video VAE (WanVAE_, wan/modules/vae.py; of Wan2.2's, wan/modules/vae2_2.py).</summary>
 public sealed record VaeConfig
 {
     /// <summary>Wan2.1_VAE: 96 channels, 16 latent channels, stride 4 × 8 × 8.</summary>
     public static VaeConfig Wan21 { get; } = new() { Dim = 96 };
 
-    /// <summary>Channels of the first level.</summary>
+    /// <summary>Wan2.2_VAE, of TI2V-5B: 48 latent channels, stride 4 × 16 × 16.</summary>
+    public static VaeConfig Wan22 { get; } = new()
+    {
+        Dim = 160,
+        DecoderDim = 256,
+        ZDim = 48,
+        LatentsMean =
+        [
+            -0.2289f, -0.0052f, -0.1323f, -0.2339f, -0.2799f, 0.0174f, 0.1838f, 0.1557f, -0.1382f, 0.0542f, 0.2813f, 0.0891f,
+            0.1570f, -0.0098f, 0.0375f, -0.1825f, -0.2246f, -0.1207f, -0.0698f, 0.5109f, 0.2665f, -0.2108f, -0.2158f, 0.2502f,
+            -0.2055f, -0.0322f, 0.1109f, 0.1567f, -0.0729f, 0.0899f, -0.2799f, -0.1230f, -0.0313f, -0.1649f, 0.0117f, 0.0723f,
+            -0.2839f, -0.2083f, -0.0520f, 0.3748f, 0.0152f, 0.1957f, 0.1433f, -0.2944f, 0.3573f, -0.0548f, -0.1681f, -0.0667f,
+        ],
+        LatentsStd =
+        [
+            0.4765f, 1.0364f, 0.4514f, 1.1677f, 0.5313f, 0.4990f, 0.4818f, 0.5013f, 0.8158f, 1.0344f, 0.5894f, 1.0901f,
+            0.6885f, 0.6165f, 0.8454f, 0.4978f, 0.5759f, 0.3523f, 0.7135f, 0.6804f, 0.5833f, 1.4146f, 0.8986f, 0.5659f,
+            0.7069f, 0.5338f, 0.4889f, 0.4917f, 0.4069f, 0.4999f, 0.6866f, 0.4093f, 0.5709f, 0.6065f, 0.6415f, 0.4944f,
+            0.5726f, 1.2042f, 0.5458f, 1.6887f, 0.3971f, 1.0600f, 0.3943f, 0.5537f, 0.5444f, 0.4089f, 0.7468f, 0.7744f,
+        ],
+    };
+
+    /// <summary>Channels of the encoder's first level, and of the decoder's last unless <see cref="DecoderDim"/> says otherwise.</summary>
     public required int Dim { get; init; }
+
+    /// <summary>Channels of the decoder's last level in Wan2.2's VAE; null for Wan2.1's.</summary>
+    public int? DecoderDim { get; init; }
+
+    /// <summary>Whether it is built as Wan2.2's: squares of 2 × 2 pixels are channels, and each level has a shortcut without weights.</summary>
+    public bool HasLevelShortcuts => DecoderDim is not null;
+
+    /// <summary>Pixels on a side of the square that becomes channels before the first layer.</summary>
+    public int PatchSize => HasLevelShortcuts ? 2 : 1;
+
+    /// <summary>Colours that go in and come out, in each pixel of a square.</summary>
+    internal int Colours => 3 * PatchSize * PatchSize;
+
+    /// <summary>Channels of the decoder's last level.</summary>
+    internal int DecoderWidth => DecoderDim ?? Dim;
 
     /// <summary>Latent channels.</summary>
     public int ZDim { get; init; } = 16;
@@ -36,7 +73,7 @@ public sealed record VaeConfig
     ];
 
     /// <summary>Video pixels a latent pixel, in height and in width.</summary>
-    public int SpatialStride => 1 << (DimMult.Count - 1);
+    public int SpatialStride => PatchSize << (DimMult.Count - 1);
 
     /// <summary>Frames a latent frame, after the first.</summary>
     public int TemporalStride => 1 << TemporalDownsample.Count(down => down);

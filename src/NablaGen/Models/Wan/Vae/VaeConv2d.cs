@@ -29,5 +29,14 @@ public sealed class VaeConv2d : Module<Tensor, Tensor>
     }
 
     /// <summary>[N, inputs, H, W] → [N, outputs, H / stride, W / stride].</summary>
-    public override Tensor forward(Tensor input) => functional.conv2d(input, _weight, _bias, _stride, _padding);
+    public override Tensor forward(Tensor input)
+    {
+        if (Pointwise.Fits(input, _weight))
+        {
+            return Pointwise.Run(input, _weight, _bias);
+        }
+
+        using var scope = NewDisposeScope();
+        return functional.conv2d(Pointwise.Input(input, _weight), _weight, _bias, _stride, _padding).MoveToOuterDisposeScope();
+    }
 }

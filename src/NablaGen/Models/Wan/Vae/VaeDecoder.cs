@@ -11,7 +11,7 @@ namespace NablaGen.Models.Wan.Vae;
 /// (there is attention in it); the rising one, three quarters of the work and nearly all of the memory, looks at neighbours only and can
 /// be done tile by tile.
 /// </summary>
-public sealed class VaeDecoder : Module<Tensor, FeatureCache?, Tensor>
+public sealed class VaeDecoder : Module<Tensor, FeatureCache?, Tensor>, IVaeDecoder
 {
     private readonly VaeConfig _config;
     private readonly int _blocksALevel;
@@ -66,20 +66,18 @@ public sealed class VaeDecoder : Module<Tensor, FeatureCache?, Tensor>
         return Rise(Deepen(input, cache), cache, whole, int.MaxValue).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The deep part, of a whole frame: [B, ZDim, 1, h, w] → [B, C, 1, h, w].</summary>
-    internal Tensor Deepen(Tensor input, FeatureCache? cache)
+    Tensor IVaeDecoder.Deepen(Tensor input, FeatureCache? cache) => Deepen(input, cache);
+
+    Tensor IVaeDecoder.Rise(Tensor deep, FeatureCache? cache, VaeTile tile, int framesAtOnce) => Rise(deep, cache, tile, framesAtOnce);
+
+    private Tensor Deepen(Tensor input, FeatureCache? cache)
     {
         using var scope = NewDisposeScope();
         var x = _middle.forward(_conv1.forward(input, cache), cache);
         return Blocks(0, x, cache).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The rising part, of a tile: [B, C, 1, h, w], the whole frame, → [B, 3, 1 or 4, 8 rows, 8 columns].</summary>
-    /// <param name="deep">The output of <see cref="Deepen"/>.</param>
-    /// <param name="cache">The tile's own.</param>
-    /// <param name="tile">The tile.</param>
-    /// <param name="framesAtOnce">How many frames are at full resolution at once.</param>
-    internal Tensor Rise(Tensor deep, FeatureCache? cache, VaeTile tile, int framesAtOnce)
+    private Tensor Rise(Tensor deep, FeatureCache? cache, VaeTile tile, int framesAtOnce)
     {
         using var scope = NewDisposeScope();
         var levels = tile.Entries.Length;

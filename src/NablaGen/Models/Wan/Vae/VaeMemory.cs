@@ -26,13 +26,42 @@ public static class VaeMemory
         var (rows, columns) = (height / config.SpatialStride, width / config.SpatialStride);
         var latentFrames = (frames - 1) / config.TemporalStride + 1;
         var tiles = VaeTile.Cut(tiling, rows, columns, config);
-        var deepest = (long)config.Dim * config.DimMult[^1] * rows * columns;
+        var deepest = (long)config.DecoderWidth * config.DimMult[^1] * rows * columns;
         var deep = Deep(config, (long)rows * columns);
         var rises = tiles.Select(tile => Rise(config, tile, latentFrames > 1, tiling.FramesAtOnce)).ToList();
         var activations = tiles.Count == 1
             ? deep.Cache + rises[0].Cache + Math.Max(deep.Peak, deepest + rises[0].Peak)
             : deepest * latentFrames + Math.Max(deep.Cache + deep.Peak, rises.Max(rise => rise.Cache + rise.Peak));
         return (Parameters(config) + activations) * dtype.ElementSize();
+    }
+
+    /// <summary>The same while a video is encoded, chunk by chunk.</summary>
+    /// <param name="config">The VAE's sizes.</param>
+    /// <param name="frames">Frames of the video.</param>
+    /// <param name="height">Rows of the video.</param>
+    /// <param name="width">Columns of the video.</param>
+    /// <param name="dtype">The VAE's type.</param>
+    public static long EstimateEncoding(VaeConfig config, int frames, int height, int width, ScalarType dtype)
+    {
+        var side = config.PatchSize;
+        var pixels = (long)(height / side) * (width / side);
+        var chunk = frames > 1 ? (long)config.TemporalStride : 1;
+        var (cache, peak, dim) = (Kept * config.Colours * pixels, 0L, (long)config.Dim);
+        for (var level = 0; level < config.DimMult.Count; level++)
+        {
+            long outputs = config.Dim * config.DimMult[level];
+            var blocks = Blocks(dim, outputs, config.NumResBlocks, pixels, chunk);
+            // A level's shortcut holds its input to the end.
+            var held = config.HasLevelShortcuts ? 2 * dim * pixels * chunk : 0;
+            cache += blocks.Cache;
+            peak = Math.Max(peak, held + Math.Max(blocks.Peak, 3 * outputs * pixels * chunk));
+            (dim, pixels) = level < config.DimMult.Count - 1 ? (outputs, pixels / 4) : (outputs, pixels);
+            chunk = level < config.TemporalDownsample.Count && config.TemporalDownsample[level] ? Math.Max(1, chunk / 2) : chunk;
+        }
+
+        var middle = Blocks(dim, dim, 2, pixels, 1);
+        var video = 3L * sizeof(float) * frames * height * width;
+        return (Parameters(config) + cache + middle.Cache + Math.Max(peak, Math.Max(middle.Peak, 7 * dim * pixels))) * dtype.ElementSize() + video;
     }
 
     private static long Parameters(VaeConfig config)
@@ -44,18 +73,60 @@ public static class VaeMemory
     // All counts are of elements; pixels are those of a frame.
     private static Part Deep(VaeConfig config, long pixels)
     {
-        long dim = config.Dim * config.DimMult[^1];
+        long dim = config.DecoderWidth * config.DimMult[^1];
         var middle = Blocks(dim, dim, 2, pixels, 1);
         // The attention's input and its norm, queries, keys and values together, its output and the projection.
         var attention = 7 * dim * pixels;
-        var level = Blocks(dim, dim, config.NumResBlocks + 1, pixels, 1);
+        var level = config.HasLevelShortcuts ? default : Blocks(dim, dim, config.NumResBlocks + 1, pixels, 1);
         return new Part(
             Kept * config.ZDim * pixels + middle.Cache + level.Cache,
             Math.Max(attention, Math.Max(middle.Peak, level.Peak)));
     }
 
+    // Wan2.2's levels: residual blocks, then the up-sampling beside the shortcut, whose input lives as long.
+    private static Part RiseWithShortcuts(VaeConfig config, VaeTile tile, bool moves, int framesAtOnce)
+    {
+        var (cache, peak, frames) = (0L, 0L, 1L);
+        long dim = config.DecoderWidth * config.DimMult[^1];
+        for (var level = config.DimMult.Count - 1; level >= 0; level--)
+        {
+            var at = config.DimMult.Count - 1 - level;
+            var (entry, exit) = at == 0 ? (tile.Inner, tile.Start) : (tile.Entries[at - 1], tile.Exits[at - 1]);
+            long outputs = config.DecoderWidth * config.DimMult[level];
+            var piece = level == 0 ? Math.Min(frames, framesAtOnce) : frames;
+            var blocks = Blocks(dim, outputs, config.NumResBlocks + 1, entry.Area, piece);
+            cache += blocks.Cache;
+            var input = dim * entry.Area * frames;
+            peak = Math.Max(peak, input + blocks.Peak);
+            if (level > 0)
+            {
+                var doubles = config.TemporalDownsample[level - 1] && moves;
+                var up = Upsample(outputs, exit.Area, tile.Entries[at].Area, frames, doubles, outputs);
+                frames = doubles ? 2 * frames : frames;
+                // The shortcut is repeated once into channels and once into place.
+                var shortcut = 2 * outputs * 4 * exit.Area * frames;
+                cache += up.Cache;
+                peak = Math.Max(peak, input + outputs * exit.Area * frames + up.Peak + shortcut);
+            }
+            else
+            {
+                cache += Kept * outputs * exit.Area;
+                peak = Math.Max(peak, input + outputs * exit.Area * (2 * piece + Kept));
+            }
+
+            dim = outputs;
+        }
+
+        return new Part(cache, peak);
+    }
+
     private static Part Rise(VaeConfig config, VaeTile tile, bool moves, int framesAtOnce)
     {
+        if (config.HasLevelShortcuts)
+        {
+            return RiseWithShortcuts(config, tile, moves, framesAtOnce);
+        }
+
         var (cache, peak) = (0L, 0L);
         var (frames, covered) = (1L, tile.Start);
         long dim = config.Dim * config.DimMult[^1];
@@ -67,7 +138,7 @@ public static class VaeMemory
             var (input, outputs) = (dim * covered.Area, (long)config.Dim * config.DimMult[level]);
             // The last level's input waits whole while its pieces are done.
             var piece = level == 0 ? Math.Min(frames, framesAtOnce) : frames;
-            var up = Upsample(dim, covered.Area, entry.Area, piece, doubles && moves);
+            var up = Upsample(dim, covered.Area, entry.Area, piece, doubles && moves, dim / 2);
             piece = doubles && moves ? 2 * piece : piece;
             var blocks = Blocks(dim / 2, outputs, config.NumResBlocks + 1, entry.Area, piece);
             var cropped = entry == exit ? 0 : outputs * piece * (entry.Area + exit.Area);
@@ -103,14 +174,14 @@ public static class VaeMemory
     }
 
     // Its input is counted by the caller; pixels before and after.
-    private static Part Upsample(long dim, long covered, long entry, long frames, bool doubles)
+    private static Part Upsample(long dim, long covered, long entry, long frames, bool doubles, long outputs)
     {
         var doubled = doubles ? 2 * dim * covered * frames : 0;
         var inTime = doubles ? doubled + Math.Max(doubled, dim * covered * (frames + Kept)) : 0;
         var outFrames = doubles ? 2 * frames : frames;
         var pixels = 4 * covered * outFrames;
-        var inSpace = doubled + dim * pixels + dim / 2 * pixels;
-        var cropped = entry == 4 * covered ? 0 : dim / 2 * (pixels + entry * outFrames);
+        var inSpace = doubled + dim * pixels + outputs * pixels;
+        var cropped = entry == 4 * covered ? 0 : outputs * (pixels + entry * outFrames);
         return new Part(doubles ? Kept * dim * covered : 0, Math.Max(inTime, Math.Max(inSpace, cropped)));
     }
 

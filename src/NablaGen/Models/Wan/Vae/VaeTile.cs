@@ -29,13 +29,17 @@ internal sealed class VaeTile
         }
 
         (Frame, Start, Core) = (frame, core.Grown(margin, frame), cores[levels]);
+        Inner = core.Grown(margin + 2L * (config.NumResBlocks + 1), frame);
     }
 
     /// <summary>The whole frame, in latent pixels.</summary>
     public VaeRegion Frame { get; }
 
-    /// <summary>What is needed of the deep part's output, in latent pixels.</summary>
+    /// <summary>What goes into the first up-sampling, in latent pixels.</summary>
     public VaeRegion Start { get; }
+
+    /// <summary>What goes into the residual blocks before it, where these are not of the deep part (Wan2.2's VAE), in latent pixels.</summary>
+    public VaeRegion Inner { get; }
 
     /// <summary>What goes into the residual blocks of each level, in its pixels.</summary>
     public VaeRegion[] Entries { get; }
@@ -43,7 +47,7 @@ internal sealed class VaeTile
     /// <summary>What is still exact and needed after the residual blocks of each level.</summary>
     public VaeRegion[] Exits { get; }
 
-    /// <summary>The tile itself, in the video's pixels.</summary>
+    /// <summary>The tile itself, in the last level's pixels: the video's, or squares of them.</summary>
     public VaeRegion Core { get; }
 
     /// <summary>The whole frame as one tile. Height and width are the latents'.</summary>

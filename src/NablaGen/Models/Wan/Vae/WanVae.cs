@@ -6,8 +6,8 @@ using static TorchSharp.torch.nn;
 namespace NablaGen.Models.Wan.Vae;
 
 /// <summary>
-/// Wan's causal video VAE, frame by frame with cached features. Port of WanVAE_ and WanVAE, wan/modules/vae.py; the parameters' names
-/// are the checkpoint's own.
+/// Wan's causal video VAE, frame by frame with cached features. Port of WanVAE_ and WanVAE, wan/modules/vae.py, and of Wan2.2's in
+/// wan/modules/vae2_2.py; the parameters' names are the checkpoint's own.
 /// </summary>
 /// <remarks>Not thread-safe: one call at a time, and no other thread may use its tensors meanwhile.</remarks>
 public sealed class WanVae : Module, IVideoAutoencoder
@@ -15,7 +15,7 @@ public sealed class WanVae : Module, IVideoAutoencoder
     private readonly ScalarType _dtype;
 
     [ComponentName(Name = "encoder")]
-    private readonly VaeEncoder _encoder;
+    private readonly Module<Tensor, FeatureCache?, Tensor> _encoder;
 
     [ComponentName(Name = "conv1")]
     private readonly CausalConv3d _conv1;
@@ -24,7 +24,7 @@ public sealed class WanVae : Module, IVideoAutoencoder
     private readonly CausalConv3d _conv2;
 
     [ComponentName(Name = "decoder")]
-    private readonly VaeDecoder _decoder;
+    private readonly Module<Tensor, FeatureCache?, Tensor> _decoder;
 
     /// <summary>A VAE with unread weights.</summary>
     public WanVae(VaeConfig config, ModuleOptions options)
@@ -32,10 +32,10 @@ public sealed class WanVae : Module, IVideoAutoencoder
     {
         Config = config;
         _dtype = options.Dtype;
-        _encoder = new VaeEncoder(config, options);
+        _encoder = config.HasLevelShortcuts ? new ShortcutEncoder(config, options) : new VaeEncoder(config, options);
         _conv1 = new CausalConv3d(config.ZDim * 2, config.ZDim * 2, (1, 1, 1), options);
         _conv2 = new CausalConv3d(config.ZDim, config.ZDim, (1, 1, 1), options);
-        _decoder = new VaeDecoder(config, options);
+        _decoder = config.HasLevelShortcuts ? new ShortcutDecoder(config, options) : new VaeDecoder(config, options);
         RegisterComponents();
     }
 
@@ -84,8 +84,8 @@ public sealed class WanVae : Module, IVideoAutoencoder
         {
             cancellation.ThrowIfCancellationRequested();
             using var scope = NewDisposeScope();
-            var frames = _decoder.Rise(Deepen(latents, frame, cache), cache, tiles[0], tiling.FramesAtOnce);
-            onFrames(frames.to_type(ScalarType.Float32));
+            var frames = Decoder.Rise(Deepen(latents, frame, cache), cache, tiles[0], tiling.FramesAtOnce);
+            onFrames(PixelSquares.ToPixels(frames, Config.PatchSize).to_type(ScalarType.Float32));
         }
     }
 
@@ -96,7 +96,7 @@ public sealed class WanVae : Module, IVideoAutoencoder
     public (Tensor Mean, Tensor LogVariance) EncodeMoments(Tensor video)
     {
         using var scope = NewDisposeScope();
-        var moments = _conv1.forward(_encoder.forward(video, null), null).chunk(2, 1);
+        var moments = _conv1.forward(_encoder.forward(PixelSquares.ToChannels(video, Config.PatchSize), null), null).chunk(2, 1);
         return (moments[0].MoveToOuterDisposeScope(), moments[1].MoveToOuterDisposeScope());
     }
 
@@ -104,8 +104,10 @@ public sealed class WanVae : Module, IVideoAutoencoder
     public Tensor DecodeWhole(Tensor latents)
     {
         using var scope = NewDisposeScope();
-        return _decoder.forward(_conv2.forward(latents, null), null).MoveToOuterDisposeScope();
+        return PixelSquares.ToPixels(_decoder.forward(_conv2.forward(latents, null), null), Config.PatchSize).MoveToOuterDisposeScope();
     }
+
+    private IVaeDecoder Decoder => (IVaeDecoder)_decoder;
 
     private void DecodeTiles(
         Tensor latents, Action<Tensor> onFrames, IReadOnlyList<VaeTile> tiles, int framesAtOnce, CancellationToken cancellation)
@@ -130,8 +132,9 @@ public sealed class WanVae : Module, IVideoAutoencoder
             {
                 cancellation.ThrowIfCancellationRequested();
                 using var step = NewDisposeScope();
-                var at = tile.Core;
-                chunk.narrow(3, at.Top, at.Height).narrow(4, at.Left, at.Width).copy_(_decoder.Rise(part, cache, tile, framesAtOnce));
+                var (at, side) = (tile.Core, Config.PatchSize);
+                var pixels = PixelSquares.ToPixels(Decoder.Rise(part, cache, tile, framesAtOnce), side);
+                chunk.narrow(3, at.Top * side, at.Height * side).narrow(4, at.Left * side, at.Width * side).copy_(pixels);
             }
         }
 
@@ -148,13 +151,13 @@ public sealed class WanVae : Module, IVideoAutoencoder
         using var scope = NewDisposeScope();
         var (mean, std) = Normalisation(latents.device);
         var z = _conv2.forward((latents.narrow(2, frame, 1) * std).Plus(mean).to_type(_dtype), cache);
-        return _decoder.Deepen(z, cache).MoveToOuterDisposeScope();
+        return Decoder.Deepen(z, cache).MoveToOuterDisposeScope();
     }
 
     private Tensor EncodeChunk(Tensor frames, FeatureCache cache)
     {
         using var scope = NewDisposeScope();
-        return _conv1.forward(_encoder.forward(frames.to_type(_dtype), cache), cache).narrow(1, 0, Config.ZDim).to_type(ScalarType.Float32).clone().MoveToOuterDisposeScope();
+        return _conv1.forward(_encoder.forward(PixelSquares.ToChannels(frames, Config.PatchSize).to_type(_dtype), cache), cache).narrow(1, 0, Config.ZDim).to_type(ScalarType.Float32).clone().MoveToOuterDisposeScope();
     }
 
     private (Tensor Mean, Tensor Std) Normalisation(Device device) =>

@@ -22,16 +22,16 @@ public sealed class CudaDitOps : IDitOps
     private readonly GeluTanh _gelu;
     private readonly LinearGelu? _linearGelu;
     private readonly BlockOffsets _offsets;
-    private readonly BlockOffsets _contextOffsets;
+    private readonly Dictionary<long, BlockOffsets> _contextOffsets = [];
+    private readonly NablaGen.Cuda.Device.CudaDevice _device;
 
     /// <summary>The ops of a run.</summary>
     /// <param name="device">The device.</param>
     /// <param name="dtype">bfloat16 or float16.</param>
     /// <param name="layout">The video's tokens.</param>
-    /// <param name="textLength">The prompt's tokens, padding included.</param>
-    public CudaDitOps(Device device, ScalarType dtype, BlockLayout layout, int textLength)
+    public CudaDitOps(Device device, ScalarType dtype, BlockLayout layout)
     {
-        var cuda = CudaDevices.Open(device);
+        var cuda = _device = CudaDevices.Open(device);
         (_at, _dtype, _type) = (new KernelAddress(device), dtype, CudaDevices.ElementType(dtype));
         _layerNorm = new LayerNormModulate(cuda);
         _rmsNorm = new RmsNormRope(cuda);
@@ -40,7 +40,6 @@ public sealed class CudaDitOps : IDitOps
         _gelu = new GeluTanh(cuda);
         _linearGelu = NablaGen.Cuda.Gemm.LinearGelu.IsAvailable ? new LinearGelu(cuda) : null;
         _offsets = new BlockOffsets(cuda, layout.Lengths);
-        _contextOffsets = BlockOffsets.Even(cuda, textLength);
     }
 
     /// <summary>Whether there are kernels for a model of these sizes in this type.</summary>
@@ -51,10 +50,10 @@ public sealed class CudaDitOps : IDitOps
     public Tensor Modulate(WanLayerNorm norm, Tensor x, Tensor shift, Tensor scale)
     {
         var y = empty(x.shape, _dtype, x.device);
-        var stride = scale.stride(0);
+        var stride = Stride(scale);
         _layerNorm.Run(
             Stream(x), Branch(y), _type, Rows(x), Columns(x), (float)norm.Eps, scale: Modulation(scale, stride), shift: Modulation(shift, stride),
-            rowsPerBatch: (int)x.shape[1], modulationStride: stride);
+            rowsPerBatch: Group(x, scale), modulationStride: stride);
         return y;
     }
 
@@ -84,7 +83,7 @@ public sealed class CudaDitOps : IDitOps
             throw new NotSupportedException("a model without norm_q and norm_k has no kernel for its rotation");
         }
 
-        var offsets = x.shape[1] == _offsets.Tokens ? _offsets : _contextOffsets;
+        var offsets = x.shape[1] == _offsets.Tokens ? _offsets : ContextOffsets(x.shape[1]);
         _rmsNorm.Run(
             Branch(x), Branch(x), _type, (int)x.shape[0], heads, Columns(x) / heads, offsets, Weight(norm.Weight), roundProduct: false,
             _at.Of(rope?.Table, ScalarType.Float32, "the angles"), (float)norm.Eps, _at.Of(means, ScalarType.Float32, "the means"));
@@ -94,8 +93,8 @@ public sealed class CudaDitOps : IDitOps
     /// <inheritdoc/>
     public Tensor AddGated(Tensor x, Tensor y, Tensor? gate)
     {
-        var stride = gate?.stride(0) ?? 0;
-        _gate.Run(Stream(x), Branch(y), _type, Rows(x), Columns(x), Modulation(gate, stride), (int)x.shape[1], stride);
+        var stride = Stride(gate);
+        _gate.Run(Stream(x), Branch(y), _type, Rows(x), Columns(x), Modulation(gate, stride), Group(x, gate), stride);
         return x.alias();
     }
 
@@ -103,10 +102,10 @@ public sealed class CudaDitOps : IDitOps
     public (Tensor X, Tensor Normalized) AddGatedAndNormalize(
         Tensor x, Tensor y, Tensor? gate, WanLayerNorm norm, Tensor? shift = null, Tensor? scale = null)
     {
-        var stride = (gate ?? scale)?.stride(0) ?? 0;
+        var stride = Stride(gate ?? scale);
         _gateNorm.Run(
             Stream(x), Branch(y), Branch(y), _type, Rows(x), Columns(x), (float)norm.Eps, Modulation(gate, stride), Weight(norm.Weight), Weight(norm.Bias),
-            Modulation(scale, stride), Modulation(shift, stride), (int)x.shape[1], stride);
+            Modulation(scale, stride), Modulation(shift, stride), Group(x, gate ?? scale), stride);
         return (x.alias(), y.alias());
     }
 
@@ -132,8 +131,22 @@ public sealed class CudaDitOps : IDitOps
     {
         _linearGelu?.Dispose();
         _offsets.Dispose();
-        _contextOffsets.Dispose();
+        foreach (var offsets in _contextOffsets.Values)
+        {
+            offsets.Dispose();
+        }
     }
+
+    // A context has as many tokens as the prompt, or as its pictures.
+    private BlockOffsets ContextOffsets(long tokens) => _contextOffsets.TryGetValue(tokens, out var known)
+        ? known
+        : _contextOffsets[tokens] = BlockOffsets.Even(_device, (int)tokens);
+
+    // Rows that share a shift, a scale and a gate.
+    private static int Group(Tensor x, Tensor? factors) => (int)(x.shape[1] / (factors?.shape[1] ?? 1));
+
+    // Numbers from one group's factors to the next; the groups of a video follow those of the one before at the same distance.
+    private static long Stride(Tensor? factors) => factors is null ? 0 : factors.shape[1] == 1 ? factors.stride(0) : factors.stride(1);
 
     private nint Stream(Tensor x) => _at.Of(x, ScalarType.Float32, "the residual stream");
 

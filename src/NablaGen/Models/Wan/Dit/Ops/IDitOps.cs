@@ -5,15 +5,16 @@ namespace NablaGen.Models.Wan.Dit.Ops;
 
 /// <summary>
 /// The ops between a layer's matrix products: norms, modulation, rotation, residual sums, GELU. Each reads and writes memory once where
-/// the device has a kernel for it.
+/// the device has a kernel for it. Shifts, scales and gates come in F groups of L / F tokens each, one after the other: one for the video,
+/// or one for each latent frame or token.
 /// </summary>
 public interface IDitOps : IDisposable
 {
     /// <summary>LayerNorm(x) · (1 + scale) + shift. [B, L, C] → [B, L, C], for the next product.</summary>
     /// <param name="norm">The norm.</param>
     /// <param name="x">Residual stream, float32. [B, L, C]</param>
-    /// <param name="shift">float32. [B, 1, C]</param>
-    /// <param name="scale">float32. [B, 1, C]</param>
+    /// <param name="shift">float32. [B, F, C]</param>
+    /// <param name="scale">float32. [B, F, C]</param>
     Tensor Modulate(WanLayerNorm norm, Tensor x, Tensor shift, Tensor scale);
 
     /// <summary>LayerNorm(x) with the norm's own weight and bias. [B, L, C] → [B, L, C], for the next product.</summary>
@@ -34,16 +35,16 @@ public interface IDitOps : IDisposable
     /// <summary>x + y · gate, the residual stream's next value. x may be overwritten. [B, L, C] in float32</summary>
     /// <param name="x">Residual stream, float32. [B, L, C]</param>
     /// <param name="y">A branch's output. [B, L, C]</param>
-    /// <param name="gate">float32; null for 1. [B, 1, C]</param>
+    /// <param name="gate">float32; null for 1. [B, F, C]</param>
     Tensor AddGated(Tensor x, Tensor y, Tensor? gate);
 
     /// <summary>x + y · gate, and its LayerNorm for the next branch: <see cref="AddGated"/>, then <see cref="Modulate"/> or <see cref="Normalize"/>.</summary>
     /// <param name="x">Residual stream, float32; may be overwritten. [B, L, C]</param>
     /// <param name="y">A branch's output; may be overwritten. [B, L, C]</param>
-    /// <param name="gate">float32; null for 1. [B, 1, C]</param>
+    /// <param name="gate">float32; null for 1. [B, F, C]</param>
     /// <param name="norm">The norm, with its own weight and bias if it has them.</param>
-    /// <param name="shift">float32; null for no modulation. [B, 1, C]</param>
-    /// <param name="scale">float32, with the shift. [B, 1, C]</param>
+    /// <param name="shift">float32; null for no modulation. [B, F, C]</param>
+    /// <param name="scale">float32, with the shift. [B, F, C]</param>
     /// <returns>The residual stream's next value, and its norm.</returns>
     (Tensor X, Tensor Normalized) AddGatedAndNormalize(Tensor x, Tensor y, Tensor? gate, WanLayerNorm norm, Tensor? shift = null, Tensor? scale = null);
 

@@ -12,7 +12,7 @@ public sealed class TorchDitOps : IDitOps
     public Tensor Modulate(WanLayerNorm norm, Tensor x, Tensor shift, Tensor scale)
     {
         using var scope = NewDisposeScope();
-        return (norm.forward(x) * scale.Plus(1)).Plus(shift).MoveToOuterDisposeScope();
+        return TokenGroups.Modulate(norm.forward(x), shift, scale).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>
@@ -31,7 +31,7 @@ public sealed class TorchDitOps : IDitOps
     public Tensor AddGated(Tensor x, Tensor y, Tensor? gate)
     {
         using var scope = NewDisposeScope();
-        return x.Plus(gate is null ? y : y * gate).MoveToOuterDisposeScope();
+        return x.Plus(gate is null ? y : TokenGroups.Times(y, gate)).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>

@@ -1,0 +1,102 @@
+using NablaGen.Generation.Fields;
+using NablaGen.Models;
+using NablaGen.Tensors;
+using NablaGen.Video.Pictures;
+using static TorchSharp.torch;
+
+namespace NablaGen.Generation.Conditioning;
+
+/// <summary>Pictures → the image encoder's tokens, where the model has one, and what the VAE makes of them.</summary>
+/// <param name="model">The model.</param>
+internal sealed class PictureConditioner(VideoModel model) : IConditioner
+{
+    /// <inheritdoc/>
+    public void Check(IReadOnlyList<GenerationRequest> requests, StageClock clock, CancellationToken cancellation)
+    {
+        // A picture was looked at when its name was read, and PictureRules has seen that the model takes it.
+    }
+
+    /// <inheritdoc/>
+    public void AddTo(IReadOnlyList<ConditioningDraft> drafts, ModuleOptions options, StageClock clock, CancellationToken cancellation)
+    {
+        var told = drafts.Where(draft => draft.Request.Image is not null).ToArray();
+        if (told.Length == 0)
+        {
+            return;
+        }
+
+        clock.Start(GenerationStage.EncodeImage, told.Length);
+        AddTokens(told, options, cancellation);
+        DeviceCache.Release(options.Device);
+        AddLatents(told, options, clock, cancellation);
+    }
+
+    private void AddTokens(ConditioningDraft[] drafts, ModuleOptions options, CancellationToken cancellation)
+    {
+        using var encoder = model.LoadImageEncoder(options);
+        if (encoder is null)
+        {
+            return;
+        }
+
+        foreach (var draft in drafts)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            using var scope = NewDisposeScope();
+            var tokens = Pictures(draft.Request).Select(picture => encoder.Encode(PictureTensor.Of(picture)));
+            Add(draft, Models.Conditioning.Image, cat([.. tokens], 1).cpu());
+        }
+    }
+
+    private void AddLatents(ConditioningDraft[] drafts, ModuleOptions options, StageClock clock, CancellationToken cancellation)
+    {
+        // What is asked for in float32 is float32 to the end, as in decoding.
+        var type = options.Dtype == ScalarType.Float32 ? options.Dtype : VideoModel.DefaultVaeDtype(options.Device);
+        using var vae = model.LoadVae(options with { Dtype = type });
+        for (var i = 0; i < drafts.Length; i++)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            using var scope = NewDisposeScope();
+            var request = drafts[i].Request;
+            Tensor[] frames = [.. Pictures(request).Select(picture => Frame(picture, request.Width, request.Height).to(options.Device))];
+            var (name, part) = model.EncodePictures(vae, frames[0], frames.Length > 1 ? frames[1] : null, request.Frames);
+            Add(drafts[i], name, part.cpu());
+            clock.Done(i + 1, null);
+        }
+    }
+
+    // The passes with and without the prompt are told the same pictures.
+    private static void Add(ConditioningDraft draft, string name, Tensor part)
+    {
+        draft.Conditioning.Prompt.Add(name, part.alias());
+        draft.Conditioning.Negative?.Add(name, part.alias());
+    }
+
+    /// <summary>A picture in a video's size. [1, 3, H, W] in [−1, 1]</summary>
+    internal Tensor Frame(Picture picture, int width, int height)
+    {
+        if (model.Pictures.CutsExactly)
+        {
+            return PictureTensor.Of(PictureScaling.Cover(picture, width, height));
+        }
+
+        using var scope = NewDisposeScope();
+        var whole = PictureTensor.Of(picture);
+        return nn.functional.interpolate(whole, size: [height, width], mode: InterpolationMode.Bicubic, align_corners: false).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>What a request's pictures show of themselves, in their own resolution: the first, then the last if there is one.</summary>
+    internal static IEnumerable<Picture> Pictures(GenerationRequest request)
+    {
+        var fit = request.Get(PictureFields.Fit) ?? PictureFits.Crop;
+        var first = request.Image!.Load();
+        yield return PictureFits.Apply(first, fit, request.Width, request.Height);
+        if (request.LastImage is { } named)
+        {
+            // One of the first one's size is treated as that; any other would be stretched by more than rounding.
+            var last = named.Load();
+            var isAlike = fit != PictureFits.Stretch || (last.Width, last.Height) == (first.Width, first.Height);
+            yield return PictureFits.Apply(last, isAlike ? fit : PictureFits.Crop, request.Width, request.Height);
+        }
+    }
+}

@@ -1,0 +1,90 @@
+using NablaGen.Models.Streaming;
+using NablaGen.Models.Wan.Dit;
+using NablaGen.Models.Wan.Layouts;
+using NablaGen.Models.Wan.Text;
+using NablaGen.Models.Wan.Vae;
+using NablaGen.Tensors;
+using NablaGen.Weights;
+using static TorchSharp.torch;
+
+namespace NablaGen.Models.Wan;
+
+/// <content>How the models are loaded.</content>
+public sealed partial class WanVideoModel
+{
+    /// <inheritdoc/>
+    public override IPromptTokenizer LoadTokenizer() => new WanTokenizer(this, _files.Tokenizer.Load());
+
+    /// <inheritdoc/>
+    public override ITextEncoder LoadTextEncoder(ModuleOptions options) => Load(_files.TextEncoder, new T5Encoder(TextEncoderConfig, options));
+
+    /// <inheritdoc/>
+    public override IVideoAutoencoder LoadVae(ModuleOptions options) => Load(_files.Vae, new WanVae(VaeConfig, options));
+
+    /// <inheritdoc/>
+    public override IVideoTransformer LoadTransformer(ModuleOptions options, LayerPlacement? placement = null) => _files.HighNoise is { } high
+        ? new WanExperts(Transformer, options, isHigh => LoadTransformer(isHigh ? high : _files.Transformer, options, placement), FilesOfTransformer)
+        : LoadTransformer(_files.Transformer, options, placement);
+
+    private WanModel LoadTransformer(WeightFile file, ModuleOptions options, LayerPlacement? placement)
+    {
+        if (placement is null || placement.Resident == DitConfig.NumLayers)
+        {
+            return Load(file, new WanModel(DitConfig, options));
+        }
+
+        // The checkpoint as a whole is checked before a plan is made.
+        using var source = file.Open();
+        var layers = WanLayers.Stream(DitConfig, options, placement, (number, layer) => CheckpointLoader.Copy(source.Under(WanModel.LayerPrefix(number)), layer));
+        WanModel? model = null;
+        try
+        {
+            model = new WanModel(DitConfig, options, layers);
+            CheckpointLoader.Copy(source, model);
+            return model;
+        }
+        catch
+        {
+            // Nothing stays pinned. The model frees the layers where there is one.
+            model?.Dispose();
+            layers.Dispose();
+            throw;
+        }
+    }
+
+    private IReadOnlyList<string> FilesOfTransformer()
+    {
+        using var source = OpenTransformer();
+        return source.Files;
+    }
+
+    private static T Load<T>(WeightFile file, T module)
+        where T : nn.Module
+    {
+        try
+        {
+            using var source = file.Open();
+            return Load(source, module);
+        }
+        catch
+        {
+            module.Dispose();
+            throw;
+        }
+    }
+
+    private static T Load<T>(ITensorSource source, T module)
+        where T : nn.Module
+    {
+        try
+        {
+            CheckpointLoader.Load(source, module);
+            return module;
+        }
+        catch
+        {
+            module.Dispose();
+            throw;
+        }
+    }
+}
