@@ -9,6 +9,13 @@ public sealed partial class TextToVideo
     private readonly Dictionary<LoraList, LoraList> _identified = [];
     private readonly HashSet<string> _said = [];
 
+    private GenerationRequest WithFoundLoras(GenerationRequest request) =>
+        request.Loras.Count == 0 ? request : WithLoras(request, request.Loras.FoundNear(Model.Path));
+
+    // Taken out first: the values keep what is equal, and lists of LoRAs are equal wherever the files lie.
+    private static GenerationRequest WithLoras(GenerationRequest request, LoraList loras) =>
+        request.With(RequestFields.Lora, null).With(RequestFields.Lora, loras);
+
     // Sees that LoRAs fit, and says once what is left out of them and what they bring along.
     private void CheckLoras(IReadOnlyList<GenerationRequest> requests, StageClock clock)
     {

@@ -73,6 +73,7 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
     private GenerationResult Make(
         GenerationRequest request, string? output, string? latentsPath, ISamplingObserver? observer, StageClock clock, CancellationToken cancellation)
     {
+        request = WithFoundLoras(request);
         Check([request], clock, cancellation);
         var plan = Plan([request], clock);
         clock.Start(GenerationStage.EncodeText);
@@ -102,6 +103,7 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
     {
         var clock = Clock(progress);
         clock.Start(GenerationStage.Check);
+        requests = [.. requests.Select(WithFoundLoras)];
         Check(requests, clock, cancellation);
         Plan(requests, clock);
     }
@@ -193,7 +195,7 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
     /// <param name="request">The request.</param>
     /// <param name="cancellation">Stops the reading.</param>
     public Recipe RecipeOf(GenerationRequest request, CancellationToken cancellation = default) => Recipe.Of(
-        request with { Loras = Identified(request.Loras, cancellation) }, model.Name, _hash ??= model.ComputeHash(cancellation), device.ToString(), DtypeName(dtype));
+        WithLoras(request, Identified(request.Loras.FoundNear(model.Path), cancellation)), model.Name, _hash ??= model.ComputeHash(cancellation), device.ToString(), DtypeName(dtype));
 
     /// <summary>Frees the models that are still in memory.</summary>
     public void Dispose() => _models.Dispose();

@@ -86,6 +86,28 @@ public sealed class LoraGenerationTests : IClassFixture<GoldenModelFixture>, IDi
     }
 
     [Fact]
+    public void A_name_alone_is_found_in_the_models_or_the_shared_folder()
+    {
+        var near = Path.Combine(_folder["models"], "diffusion_models", "wan", "x.safetensors");
+        Directory.CreateDirectory(Path.Combine(_folder["models"], "loras", "wan"));
+        File.Copy(_folder["style.safetensors"], Path.Combine(_folder["models"], "loras", "wan", "shared.safetensors"));
+        Assert.Equal(Path.Combine(_folder["models"], "loras", "wan/shared.safetensors"), new LoraChoice("wan/shared.safetensors", 2).FoundNear(near).Path);
+        Assert.Equal("shared.safetensors", new LoraChoice("shared.safetensors").FoundNear(near).Path);
+        Assert.Equal(_folder["style.safetensors"], new LoraChoice(_folder["style.safetensors"]).FoundNear(near).Path);
+
+        var loras = Directory.CreateDirectory(Path.Combine(Path.GetDirectoryName(_pipeline.Model.Path)!, "loras")).FullName;
+        File.Copy(_folder["style.safetensors"], Path.Combine(loras, "shared.safetensors"), overwrite: true);
+        var made = Make("made", "shared.safetensors:0.5");
+        Assert.Equal(Path.Combine(loras, "shared.safetensors"), Assert.Single(made.Recipe.Get(RequestFields.Lora)!).Path);
+        Assert.True(Same(made, Make("again", $"{_folder["style.safetensors"]}:0.5")));
+        // A recipe's file may lie elsewhere today.
+        var recipe = RecipeFile.Read(_folder["made.json"]);
+        var moved = recipe.Get(RequestFields.Lora)![0] with { Path = "/not/there/shared.safetensors" };
+        var request = PartialRequest.Of(recipe).With(RequestFields.Lora, null).With(RequestFields.Lora, new LoraList(moved)).ToRequest(_pipeline.Defaults);
+        Assert.True(Same(made, _pipeline.Generate(request, _folder["moved.png"])));
+    }
+
+    [Fact]
     public void What_is_wrong_with_a_lora_is_said_before_the_work_and_what_is_left_out_once()
     {
         Assert.Contains("nothing.safetensors", Assert.Throws<NablaGenException>(() => Make("x", _folder["nothing.safetensors"])).Message);

@@ -89,7 +89,7 @@ public sealed class ModelClipGenerator : IClipGenerator, IDisposable
     {
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
-        _sampler ??= new LatentSampler(_source.WithLoras(requests[0].Loras).LoadTransformer(new ModuleOptions(_device, _dtype)));
+        _sampler ??= new LatentSampler(_source.WithLoras(_prepared[requests[0].Prompt].Request.Loras).LoadTransformer(new ModuleOptions(_device, _dtype)));
         _vae ??= LoadVae();
         var first = requests[0];
         var shape = first.LatentShape(_source.Latents);

@@ -17,6 +17,10 @@ public sealed record LoraChoice(string Path, double Strength = 1)
 
     private const int PieceBytes = 1 << 20;
 
+    // Where ComfyUI keeps LoRAs, beside diffusion_models and the like.
+    private const string SharedFolder = "loras";
+    private const int FoldersAbove = 4;
+
     /// <summary>The SHA-256 of the weights' file, followed by peft's settings where there are some, 64 lower-case hexadecimal digits; null where nobody has read it.</summary>
     public string? Sha256 { get; init; }
 
@@ -30,6 +34,33 @@ public sealed record LoraChoice(string Path, double Strength = 1)
     public string? ConfigPath =>
         System.IO.Path.GetFileName(WeightsPath) == AdapterFile
         && System.IO.Path.Combine(System.IO.Path.GetDirectoryName(WeightsPath) ?? "", AdapterConfig) is var path && File.Exists(path) ? path : null;
+
+    /// <summary>
+    /// The same at the place where it is found: where its path says or, by a relative path or by the name that a recipe has, in a folder
+    /// <c>loras</c> of the model's folder or of one above it.
+    /// </summary>
+    /// <param name="modelPath">The model's folder or file.</param>
+    public LoraChoice FoundNear(string modelPath)
+    {
+        if (Exists(Path))
+        {
+            return this;
+        }
+
+        string[] names = [.. new[] { System.IO.Path.IsPathRooted(Path) ? null : Path, Sha256 is null ? null : Name }.OfType<string>()];
+        var folder = System.IO.Path.GetFullPath(modelPath);
+        for (var i = 0; i < FoldersAbove && folder is not null; i++, folder = System.IO.Path.GetDirectoryName(folder))
+        {
+            if (names.Select(name => System.IO.Path.Combine(folder, SharedFolder, name)).FirstOrDefault(Exists) is { } found)
+            {
+                return this with { Path = found };
+            }
+        }
+
+        return this;
+
+        static bool Exists(string path) => File.Exists(path) || Directory.Exists(path);
+    }
 
     /// <summary>The same with the SHA-256 of what is on disk now.</summary>
     /// <param name="cancellation">Stops the reading.</param>

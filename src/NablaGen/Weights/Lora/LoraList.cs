@@ -21,6 +21,10 @@ public sealed class LoraList(params IReadOnlyList<LoraChoice> loras) : IReadOnly
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public LoraList Identified(CancellationToken cancellation = default) => new([.. loras.Select(lora => lora.Identified(cancellation))]);
 
+    /// <summary>Each at the place where it is found: see <see cref="LoraChoice.FoundNear"/>.</summary>
+    /// <param name="modelPath">The model's folder or file.</param>
+    public LoraList FoundNear(string modelPath) => new([.. loras.Select(lora => lora.FoundNear(modelPath))]);
+
     /// <summary>The same by names alone: what the files are does not depend on where they lie.</summary>
     public LoraList WithoutFolders() => new([.. loras.Select(lora => lora with { Path = lora.Name })]);
 
