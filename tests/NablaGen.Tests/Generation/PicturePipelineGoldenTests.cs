@@ -29,7 +29,7 @@ public class PicturePipelineGoldenTests
         var model = Model(folder, transformer, "family/image-vae", "family/clip");
         var request = Request(golden, folder, "dense");
         var conditioner = new PictureConditioner(model);
-        var resized = PictureConditioner.Pictures(request).Select(picture => conditioner.Frame(picture, request.Width, request.Height)).ToArray();
+        var resized = PictureConditioner.Pictures(request).Select(one => conditioner.Frame(one.Picture, one.Fit, request.Width, request.Height)).ToArray();
         for (var i = 0; i < resized.Length; i++)
         {
             Golden.AssertClose(resized[i].squeeze(0), golden[$"resized.{i}"], 1e-5);

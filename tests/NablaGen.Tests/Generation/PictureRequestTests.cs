@@ -1,9 +1,11 @@
 using NablaGen.Generation;
+using NablaGen.Generation.Conditioning;
 using NablaGen.Generation.Fields;
 using NablaGen.Models;
 using NablaGen.Models.Wan;
 using NablaGen.Models.Wan.Dit;
 using NablaGen.Video.Pictures;
+using static TorchSharp.torch;
 
 namespace NablaGen.Tests.Generation;
 
@@ -174,6 +176,29 @@ public sealed class PictureRequestTests(PictureModelFixture models) : IClassFixt
         var covered = PictureScaling.Cover(picture, 16, 16);
         Assert.Equal((16, 16), (covered.Width, covered.Height));
         Assert.True(covered.Rgb24[0] < 60 && covered.Rgb24[3 * 15] > 195);
+    }
+
+    [Theory]
+    [InlineData("ti2v")]
+    [InlineData("i2v")]
+    public void Each_fit_makes_another_frame_of_the_videos_size(string kind)
+    {
+        using var scope = NewDisposeScope();
+        var conditioner = new PictureConditioner(Model(kind));
+        var picture = Picture("a.png", 90, 40).Load();
+        var frames = PictureFits.Names.Select(fit => conditioner.Frame(picture, fit, 64, 64)).ToArray();
+        Assert.All(frames, frame => Assert.Equal([1, 3, 64, 64], frame.shape));
+        Assert.All(frames, frame => Assert.Equal(2, frames.Count(other => (other - frame).abs().mean().item<float>() > 0.01)));
+    }
+
+    [Fact]
+    public void A_last_picture_of_another_size_is_cropped_where_the_first_is_stretched_by_rounding()
+    {
+        var defaults = GenerationDefaults.Of(Model("flf2v"));
+        string[] Fits(SourcePicture last) => [.. PictureConditioner.Pictures(new PartialRequest { Prompt = "x" }
+            .With(PictureFields.Image, Picture("a.png", 96, 48)).With(PictureFields.LastImage, last).ToRequest(defaults)).Select(one => one.Fit)];
+        Assert.Equal([PictureFits.Stretch, PictureFits.Crop], Fits(Picture("b.png", 30, 50)));
+        Assert.Equal([PictureFits.Stretch, PictureFits.Stretch], Fits(Picture("b.png", 96, 48)));
     }
 
     public void Dispose() => _folder.Dispose();

@@ -43,7 +43,8 @@ internal sealed class PictureConditioner(VideoModel model) : IConditioner
         {
             cancellation.ThrowIfCancellationRequested();
             using var scope = NewDisposeScope();
-            var tokens = Pictures(draft.Request).Select(picture => encoder.Encode(PictureTensor.Of(picture)));
+            var (width, height) = (draft.Request.Width, draft.Request.Height);
+            var tokens = Pictures(draft.Request).Select(one => encoder.Encode(PictureTensor.Of(PictureFits.Apply(one.Picture, one.Fit, width, height))));
             Add(draft, Models.Conditioning.Image, cat([.. tokens], 1).cpu());
         }
     }
@@ -58,7 +59,7 @@ internal sealed class PictureConditioner(VideoModel model) : IConditioner
             cancellation.ThrowIfCancellationRequested();
             using var scope = NewDisposeScope();
             var request = drafts[i].Request;
-            Tensor[] frames = [.. Pictures(request).Select(picture => Frame(picture, request.Width, request.Height).to(options.Device))];
+            Tensor[] frames = [.. Pictures(request).Select(one => Frame(one.Picture, one.Fit, request.Width, request.Height).to(options.Device))];
             var (name, part) = model.EncodePictures(vae, frames[0], frames.Length > 1 ? frames[1] : null, request.Frames);
             Add(drafts[i], name, part.cpu());
             clock.Done(i + 1, null);
@@ -73,30 +74,35 @@ internal sealed class PictureConditioner(VideoModel model) : IConditioner
     }
 
     /// <summary>A picture in a video's size. [1, 3, H, W] in [−1, 1]</summary>
-    internal Tensor Frame(Picture picture, int width, int height)
+    internal Tensor Frame(Picture picture, string fit, int width, int height)
     {
         if (model.Pictures.CutsExactly)
         {
-            return PictureTensor.Of(PictureScaling.Cover(picture, width, height));
+            return PictureTensor.Of(fit switch
+            {
+                PictureFits.Stretch => PictureScaling.Resize(picture, width, height),
+                PictureFits.Pad => PictureScaling.Cover(PictureScaling.Pad(picture, width, height), width, height),
+                _ => PictureScaling.Cover(picture, width, height),
+            });
         }
 
         using var scope = NewDisposeScope();
-        var whole = PictureTensor.Of(picture);
+        var whole = PictureTensor.Of(PictureFits.Apply(picture, fit, width, height));
         return nn.functional.interpolate(whole, size: [height, width], mode: InterpolationMode.Bicubic, align_corners: false).MoveToOuterDisposeScope();
     }
 
-    /// <summary>What a request's pictures show of themselves, in their own resolution: the first, then the last if there is one.</summary>
-    internal static IEnumerable<Picture> Pictures(GenerationRequest request)
+    /// <summary>A request's pictures and how each is fitted: the first, then the last if there is one.</summary>
+    internal static IEnumerable<(Picture Picture, string Fit)> Pictures(GenerationRequest request)
     {
         var fit = request.Get(PictureFields.Fit) ?? PictureFits.Crop;
         var first = request.Image!.Load();
-        yield return PictureFits.Apply(first, fit, request.Width, request.Height);
+        yield return (first, fit);
         if (request.LastImage is { } named)
         {
             // One of the first one's size is treated as that; any other would be stretched by more than rounding.
             var last = named.Load();
             var isAlike = fit != PictureFits.Stretch || (last.Width, last.Height) == (first.Width, first.Height);
-            yield return PictureFits.Apply(last, isAlike ? fit : PictureFits.Crop, request.Width, request.Height);
+            yield return (last, isAlike ? fit : PictureFits.Crop);
         }
     }
 }

@@ -50,6 +50,55 @@ public class VaeMemoryTests
         FreshProcess.Give(ResidentMemory.Peak - before);
     }
 
+    // Wan2.2's decoder, and both encoders.
+    [Theory]
+    [InlineData(true, false)]
+    [InlineData(true, true)]
+    [InlineData(false, true)]
+    public void The_estimate_is_what_the_others_take(bool hasShortcuts, bool encodes)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Peak memory is read from /proc.");
+        TorchRuntime.Load();
+        var measured = FreshProcess.Measure(typeof(VaeMemoryTests), nameof(Other), hasShortcuts ? 1 : 0, encodes ? 1 : 0);
+        var config = Sizes(hasShortcuts);
+        var estimate = encodes
+            ? VaeMemory.EstimateEncoding(config, 9, Height, Width, ScalarType.Float32)
+            : VaeMemory.Estimate(config, 9, Height, Width, ScalarType.Float32, new VaeTiling(FramesAtOnce: 4));
+        TestContext.Current.TestOutputHelper!.WriteLine($"{measured >> 20} MiB, estimate {estimate >> 20} MiB");
+        Assert.InRange(measured, 0.7 * estimate - Slack, 1.3 * estimate + Slack);
+    }
+
+    [Fact(Explicit = true)]
+    public void Other()
+    {
+        var (hasShortcuts, encodes) = FreshProcess.Given() is [var first, var second] ? (first == 1, second == 1) : (true, true);
+        TorchRuntime.Load();
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        using (var warmUp = RandomVae.Create(RandomVae.Config(16), ModuleOptions.Cpu))
+        {
+            warmUp.Decode(RandomVae.Smooth(2, 4, 4), _ => { });
+        }
+
+        var config = Sizes(hasShortcuts);
+        using var exactly = ResidentMemory.Exactly();
+        ResidentMemory.ResetPeak();
+        var before = ResidentMemory.Now;
+        using var model = RandomVae.Create(config, ModuleOptions.Cpu);
+        if (encodes)
+        {
+            model.Encode(randn([1, 3, 9, Height, Width]));
+        }
+        else
+        {
+            model.Decode(randn([1, config.ZDim, 3, Height / config.SpatialStride, Width / config.SpatialStride]), _ => { });
+        }
+
+        FreshProcess.Give(ResidentMemory.Peak - before);
+    }
+
+    private static VaeConfig Sizes(bool hasShortcuts) => hasShortcuts ? VaeConfig.Wan22 with { Dim = 32, DecoderDim = 32 } : Config;
+
     [Fact]
     public void A_720p_decode_in_bfloat16_fits_into_8_GiB()
     {

@@ -49,7 +49,9 @@ public sealed class ShortcutEncoder : Module<Tensor, FeatureCache?, Tensor>
         var x = _conv1.forward(input, cache);
         foreach (var level in _downsamples)
         {
-            x = level.forward(x, cache);
+            var before = x;
+            x = level.forward(before, cache);
+            before.Dispose();
         }
 
         return _head.forward(_middle.forward(x, cache), cache).MoveToOuterDisposeScope();

@@ -56,7 +56,9 @@ public sealed class VaeEncoder : Module<Tensor, FeatureCache?, Tensor>
         var x = _conv1.forward(input, cache);
         foreach (var layer in _downsamples)
         {
-            x = layer.forward(x, cache);
+            var before = x;
+            x = layer.forward(before, cache);
+            before.Dispose();
         }
 
         return _head.forward(_middle.forward(x, cache), cache).MoveToOuterDisposeScope();
