@@ -98,6 +98,9 @@ public static class StepCaches
             : throw new InvalidRequestException($"step cache '{Line.Of(text)}': expected a threshold above 0, such as easy:0.05");
     }
 
-    private static StepCacheConstants Constants(string name, TransformerTraits model) => StepCacheConstants.Of(model.Layers, model.Width)
-        ?? throw new InvalidRequestException($"step cache '{name}' has constants for Wan2.1's 1.3B and 14B alone, not for {model.Layers} layers of width {model.Width}: use easy");
+    // Models of pictures and those of two experts have the same sizes as Wan2.1's 14B and other changes from step to step.
+    private static StepCacheConstants Constants(string name, TransformerTraits model) =>
+        (model is { GuideChannels: 0, Boundary: null } ? StepCacheConstants.Of(model.Layers, model.Width) : null)
+        ?? throw new InvalidRequestException($"step cache '{name}' has constants for Wan2.1's text-to-video 1.3B and 14B alone, not for this model "
+            + $"({model.Layers} layers of width {model.Width}{(model.GuideChannels > 0 ? ", told pictures" : "")}{(model.Boundary is null ? "" : ", two experts")}): use easy");
 }

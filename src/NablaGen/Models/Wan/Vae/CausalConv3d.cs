@@ -74,7 +74,7 @@ public sealed class CausalConv3d : Module<Tensor, FeatureCache?, Tensor>
     internal Tensor Convolve(Tensor x)
     {
         using var scope = NewDisposeScope();
-        if (IsSlowInLibtorch(x) || Pointwise.Fits(x, _weight))
+        if (IsSlowInLibtorch(x) || (!_isDifferentiable && Pointwise.Fits(x, _weight)))
         {
             return ByFrames(x).MoveToOuterDisposeScope();
         }
@@ -134,7 +134,7 @@ public sealed class CausalConv3d : Module<Tensor, FeatureCache?, Tensor>
         {
             var seen = ChannelsLast.Frames(x.slice(2, tap, tap + reach, _timeStride));
             var (weight, bias) = (_weight.select(2, tap), tap == 0 ? _bias : null);
-            var part = Pointwise.Fits(seen, weight) ? Pointwise.Run(seen, weight, bias) : functional.conv2d(seen, weight, bias, [1, 1], _padding);
+            var part = !_isDifferentiable && Pointwise.Fits(seen, weight) ? Pointwise.Run(seen, weight, bias) : functional.conv2d(seen, weight, bias, [1, 1], _padding);
             sum = sum is null ? part : sum.Plus_(part);
         }
 

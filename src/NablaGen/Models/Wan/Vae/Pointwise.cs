@@ -7,7 +7,8 @@ namespace NablaGen.Models.Wan.Vae;
 /// <summary>
 /// Ways around oneDNN's kernels for numbers of channels that are no multiple of 16. On an AMD EPYC of 2026 with libtorch 2.10, two forms of these gave
 /// values that were wrong by a tenth and more with AVX2 or AVX-512, and not with SSE4.1: convolutions of a single pixel, and those of inputs
-/// whose channels are not last in memory. Wan's own VAEs have multiples of 16 but at their ends.
+/// whose channels are not last in memory. Wan's own VAEs have multiples of 16 but at their ends. Modules that can be differentiated keep to the
+/// kernels that the trainers were tested with.
 /// </summary>
 internal static class Pointwise
 {
@@ -28,7 +29,6 @@ internal static class Pointwise
     /// <summary>A convolution's input with its channels last where that matters, else as it is. [N, inputs, H, W]</summary>
     public static Tensor Input(Tensor x, Tensor weight) => IsOdd(x, weight) ? ChannelsLast.Of(x) : x.alias();
 
-    // Gradients keep to the kernels that the trainers were tested with.
     private static bool IsOdd(Tensor x, Tensor weight) =>
-        x.device_type == DeviceType.CPU && !is_grad_enabled() && (weight.shape[0] % Lanes != 0 || weight.shape[1] % Lanes != 0);
+        x.device_type == DeviceType.CPU && (weight.shape[0] % Lanes != 0 || weight.shape[1] % Lanes != 0);
 }

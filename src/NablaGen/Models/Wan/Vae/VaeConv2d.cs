@@ -11,6 +11,7 @@ public sealed class VaeConv2d : Module<Tensor, Tensor>
 {
     private readonly long[] _stride;
     private readonly long[] _padding;
+    private readonly bool _isDifferentiable;
 
     [ComponentName(Name = "weight")]
     private readonly Parameter _weight;
@@ -22,7 +23,7 @@ public sealed class VaeConv2d : Module<Tensor, Tensor>
     public VaeConv2d(long inputs, long outputs, long kernel, ModuleOptions options, long stride = 1, long padding = 0)
         : base(nameof(VaeConv2d))
     {
-        (_stride, _padding) = ([stride, stride], [padding, padding]);
+        (_stride, _padding, _isDifferentiable) = ([stride, stride], [padding, padding], options.IsDifferentiable);
         _weight = options.Parameter(outputs, inputs, kernel, kernel);
         _bias = options.Parameter(outputs);
         RegisterComponents();
@@ -31,12 +32,13 @@ public sealed class VaeConv2d : Module<Tensor, Tensor>
     /// <summary>[N, inputs, H, W] → [N, outputs, H / stride, W / stride].</summary>
     public override Tensor forward(Tensor input)
     {
-        if (Pointwise.Fits(input, _weight))
+        if (!_isDifferentiable && Pointwise.Fits(input, _weight))
         {
             return Pointwise.Run(input, _weight, _bias);
         }
 
         using var scope = NewDisposeScope();
-        return functional.conv2d(Pointwise.Input(input, _weight), _weight, _bias, _stride, _padding).MoveToOuterDisposeScope();
+        var x = _isDifferentiable ? input : Pointwise.Input(input, _weight);
+        return functional.conv2d(x, _weight, _bias, _stride, _padding).MoveToOuterDisposeScope();
     }
 }
