@@ -74,6 +74,7 @@ public sealed class ModelFolderTests : IDisposable
     [InlineData("\"sparse_algo\":\"nabla-0.7\"", null, "nabla-0.7")]
     [InlineData("\"sparse_algo\":\"nabla-0.6_sta-11-3-3\"", null, "nabla-0.6_sta-11-3-3")]
     [InlineData("\"sparse_algo\":\"nabla-0.7\"", "nabla-0.5", "nabla-0.5")]
+    [InlineData("\"sparse_algo\":\"nabla-0.7\"", "dense", "nabla-0.7")]
     [InlineData("\"sparse_algo\":null", null, "dense")]
     [InlineData("\"sparse_algo\":\"\"", null, "dense")]
     public void The_attention_that_a_fine_tune_names_is_the_default(string field, string? own, string expected)

@@ -30,15 +30,12 @@ public sealed record NablaGenJson
     public ModelDefaults Defaults { get; init; } = WanDefaults.Values;
 
     /// <summary>Reads a file.</summary>
-    /// <param name="path">The file.</param>
-    /// <param name="others">The defaults where it says nothing; null for Wan2.1's.</param>
     /// <exception cref="NablaGenException">It can't be read, is not JSON, has an unknown key or a wrong value.</exception>
-    public static NablaGenJson Open(string path, ModelDefaults? others = null)
+    public static NablaGenJson Open(string path)
     {
-        others ??= WanDefaults.Values;
         using var document = JsonFile.Read(path);
         var fields = new JsonFields(document.RootElement, path);
-        var json = new NablaGenJson { Name = fields.String("name"), Defaults = others };
+        var json = new NablaGenJson { Name = fields.String("name") };
         if (fields.Object("text_encoder") is { } textEncoder)
         {
             json = json with { TextEncoder = ModelConfigs.TextEncoder(textEncoder) };
@@ -53,7 +50,7 @@ public sealed record NablaGenJson
 
         if (fields.Object("defaults") is { } defaults)
         {
-            json = json with { Defaults = new ModelDefaults(defaults.TakeAll(), path).Over(others) };
+            json = json with { Defaults = new ModelDefaults(defaults.TakeAll(), path).Over(WanDefaults.Values) };
         }
 
         fields.RefuseOthers();

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Text.Json;
 using NablaGen.Attention;
 using NablaGen.Files;
 using NablaGen.Models.Streaming;
@@ -37,21 +38,19 @@ public sealed class WanVideoModel : VideoModel
     {
         Path = path;
         (_files, _isOnDisk) = (files, true);
-        var defaults = WanDefaults.Values;
         using (var config = JsonFile.Read(files.Config))
         {
             var fields = new JsonFields(config.RootElement, files.Config);
             DitConfig = ModelConfigs.Dit(fields);
             SparseAttention = ModelConfigs.SparseAttention(fields);
-            defaults = SparseAttention is { } attention ? defaults.With(("attention", attention)) : defaults;
         }
 
         var own = IOPath.Combine(path, NablaGenJson.FileName);
-        var json = File.Exists(own) ? NablaGenJson.Open(own, defaults) : new NablaGenJson { Defaults = defaults };
+        var json = File.Exists(own) ? NablaGenJson.Open(own) : new NablaGenJson();
         Name = json.Name ?? IOPath.GetFileName(IOPath.TrimEndingDirectorySeparator(IOPath.GetFullPath(path)));
         TextEncoderConfig = json.TextEncoder;
         VaeConfig = json.Vae;
-        Defaults = json.Defaults;
+        Defaults = WithSparseAttention(json.Defaults);
         CheckFit(File.Exists(own) ? own : "Wan2.1's own sizes (there is no nablagen.json)");
     }
 
@@ -102,7 +101,7 @@ public sealed class WanVideoModel : VideoModel
     /// <inheritdoc/>
     public override LatentTraits Latents => VaeConfig.Traits;
 
-    /// <summary>The self-attention that <c>config.json</c> names (<c>sparse_algo</c>): the default, unless <c>nablagen.json</c> has another; null for none.</summary>
+    /// <summary>The self-attention that <c>config.json</c> names (<c>sparse_algo</c>): the default unless <c>nablagen.json</c> has a sparse one; null for none.</summary>
     public string? SparseAttention { get; }
 
     /// <inheritdoc/>
@@ -317,6 +316,12 @@ public sealed class WanVideoModel : VideoModel
 
     private static long Count(IReadOnlyDictionary<string, long[]> shapes) =>
         shapes.Values.Sum(shape => shape.Aggregate(1L, (product, side) => product * side));
+
+    // "dense" is what every nablagen.json says that was written without a thought of it.
+    private ModelDefaults WithSparseAttention(ModelDefaults defaults) =>
+        SparseAttention is { } sparse && defaults.Find("attention") is { ValueKind: JsonValueKind.String } own && own.GetString() == "dense"
+            ? defaults.With(("attention", sparse))
+            : defaults;
 
     // The three models must belong together.
     private void CheckFit(string others)
