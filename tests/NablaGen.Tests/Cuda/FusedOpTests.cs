@@ -185,7 +185,7 @@ public class FusedOpTests
             bufferWeight = CudaBuffer.From<ushort>(device, Element16.Encode(type, weight)),
             bufferBias = CudaBuffer.From<ushort>(device, Element16.Encode(type, bias)), y = Gpu.Poisoned(device, 2L * rows * outputs);
         using var product = new LinearGelu(device);
-        product.TryRun(bufferX.Pointer, bufferWeight.Pointer, bufferBias.Pointer, y.Pointer, type, rows, inputs, outputs);
+        Assert.True(product.TryRun(bufferX.Pointer, bufferWeight.Pointer, bufferBias.Pointer, y.Pointer, type, rows, inputs, outputs));
 
         var sums = new double[rows * outputs];
         for (var i = 0; i < sums.Length; i++)

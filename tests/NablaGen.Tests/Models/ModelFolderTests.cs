@@ -56,24 +56,6 @@ public sealed class ModelFolderTests : IDisposable
     }
 
     [Fact]
-    public void A_fine_tunes_sparse_attention_is_the_default()
-    {
-        string Attention() => $"{GenerationDefaults.Of(WanVideoModel.Open(_raw.Folder).Defaults).Attention}";
-
-        Assert.Equal("dense", Attention());
-        _raw.Write("config.json", Config.Replace("{", """{"sparse_algo":"nabla-0.6_sta-11-3-3",""", StringComparison.Ordinal));
-        Assert.Equal("nabla-0.6_sta-11-3-3", Attention());
-        _raw.Write("nablagen.json", """{"defaults":{"width":256}}""");
-        Assert.Equal("nabla-0.6_sta-11-3-3", Attention());
-        _raw.Write("nablagen.json", """{"defaults":{"attention":"dense"}}""");
-        Assert.Equal("dense", Attention());
-        _raw.Write("config.json", Config.Replace("{", """{"sparse_algo":null,""", StringComparison.Ordinal));
-        Assert.Equal("dense", Attention());
-        _raw.Write("config.json", Config.Replace("{", """{"sparse_algo":"top-5",""", StringComparison.Ordinal));
-        RawFile.Fault(() => WanVideoModel.Open(_raw.Folder), _raw.At("config.json"), "\"sparse_algo\"", "\"top-5\"");
-    }
-
-    [Fact]
     public void Shards_and_pth_files_will_do()
     {
         File.Move(_raw.At("diffusion_pytorch_model.safetensors"), _raw.At("one.safetensors"));
@@ -92,6 +74,7 @@ public sealed class ModelFolderTests : IDisposable
     [InlineData("\"sparse_algo\":\"nabla-0.7\"", null, "nabla-0.7")]
     [InlineData("\"sparse_algo\":\"nabla-0.6_sta-11-3-3\"", null, "nabla-0.6_sta-11-3-3")]
     [InlineData("\"sparse_algo\":\"nabla-0.7\"", "nabla-0.5", "nabla-0.5")]
+    [InlineData("\"sparse_algo\":\"nabla-0.7\"", "dense", "nabla-0.7")]
     [InlineData("\"sparse_algo\":null", null, "dense")]
     [InlineData("\"sparse_algo\":\"\"", null, "dense")]
     public void The_attention_that_a_fine_tune_names_is_the_default(string field, string? own, string expected)

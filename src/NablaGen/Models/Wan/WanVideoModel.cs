@@ -1,3 +1,4 @@
+using System.Text.Json;
 using NablaGen.Attention;
 using NablaGen.Files;
 using NablaGen.Models.FewSteps;
@@ -68,8 +69,7 @@ public sealed partial class WanVideoModel : VideoModel
         var defaults = WanDefaults.Of(DitConfig, files.HighNoise is not null, name);
         FewSteps = FewStepTable.Load().Find(name, IOPath.GetFileName(files.Transformer.Path));
         defaults = FewSteps?.Values.Over(defaults) ?? defaults;
-        defaults = DitConfig.SparseAlgorithm is { } sparse ? defaults.With(("attention", sparse)) : defaults;
-        Defaults = NablaGenJson.DefaultsOf(json, defaults);
+        Defaults = WithSparse(NablaGenJson.DefaultsOf(json, defaults), DitConfig.SparseAlgorithm);
         TrainedFor = json?.TrainedFor ?? TrainedForJson.Of(DitConfig);
         CheckFit(files.TextEncoderSizes is null ? others : TextEncoderPath, isVaeSaid || files.VaeSizes is null ? others : VaePath);
     }
@@ -257,6 +257,12 @@ public sealed partial class WanVideoModel : VideoModel
 
     private static long Count(IReadOnlyDictionary<string, long[]> shapes) =>
         shapes.Values.Sum(shape => shape.Aggregate(1L, (product, side) => product * side));
+
+    // "dense" is what every nablagen.json says that was written without a thought of it.
+    private static ModelDefaults WithSparse(ModelDefaults defaults, string? sparse) =>
+        sparse is not null && defaults.Find("attention") is { ValueKind: JsonValueKind.String } own && own.GetString() == "dense"
+            ? defaults.With(("attention", sparse))
+            : defaults;
 
     private static DitConfig ReadConfig(string path)
     {
