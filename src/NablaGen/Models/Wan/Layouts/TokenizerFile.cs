@@ -59,6 +59,10 @@ internal sealed record TokenizerFile(string Path, Func<UmT5Tokenizer> Load)
         }.Select(InFolder).FirstOrDefault(found => found is not null);
     }
 
+    /// <summary>Whether weights have a tokenizer inside.</summary>
+    /// <exception cref="NablaGenException">The file can't be read.</exception>
+    public static bool IsInside(string path) => Inside(path) is not null;
+
     private static TokenizerFile? InFolder(string folder) =>
         new[] { SentencePiece, Json }.Select(name => System.IO.Path.Combine(folder, name)).Where(File.Exists).Select(Own).FirstOrDefault();
 
