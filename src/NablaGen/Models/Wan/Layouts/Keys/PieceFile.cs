@@ -98,13 +98,13 @@ internal sealed class PieceFile : IDisposable
                 continue;
             }
 
-            if (prefix.Length == 0 && dialect.Program == "Wan" && !source.Entries.Keys.Any(IsWrapped))
+            var plain = source.Entries.Keys.Where(key => key.StartsWith(prefix, StringComparison.Ordinal)).Select(key => Unwrapped(key[prefix.Length..])).ToHashSet();
+            var names = dialect.Names(plain);
+            if (prefix.Length == 0 && source.Entries.Keys.All(key => names(Unwrapped(key)) == key))
             {
                 return new PieceFile(dialect, prefix, source);
             }
 
-            var plain = source.Entries.Keys.Where(key => key.StartsWith(prefix, StringComparison.Ordinal)).Select(key => Unwrapped(key[prefix.Length..])).ToHashSet();
-            var names = dialect.Names(plain);
             var view = SourceView.Renamed(source, key => key.StartsWith(prefix, StringComparison.Ordinal) ? names(Unwrapped(key[prefix.Length..])) : key);
             return new PieceFile(dialect, prefix, view);
         }
@@ -129,8 +129,6 @@ internal sealed class PieceFile : IDisposable
 
         return left.Length > 0 ? null : key[..key.IndexOf(mark, StringComparison.Ordinal)];
     }
-
-    private static bool IsWrapped(string key) => Wrappers.Any(wrapper => key.Contains(wrapper, StringComparison.Ordinal));
 
     private static string Unwrapped(string key) => Wrappers.Aggregate(key, (name, wrapper) => name.Replace(wrapper, "", StringComparison.Ordinal));
 }
