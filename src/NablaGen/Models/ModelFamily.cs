@@ -14,4 +14,12 @@ public abstract class ModelFamily
     /// <param name="pieces">Files that take the place of the model's own.</param>
     /// <exception cref="NablaGenException">Pieces are missing (one line names each and where it belongs), or the configuration is wrong.</exception>
     public abstract VideoModel Open(string path, ModelPieces pieces);
+
+    /// <summary>What a file is; null where it is none of the family's.</summary>
+    /// <exception cref="NablaGenException">It can't be read.</exception>
+    public abstract FileInspection? InspectFile(string path);
+
+    /// <summary>What a folder is: a model's parts, or the files in it.</summary>
+    /// <exception cref="NablaGenException">A file can't be read.</exception>
+    public abstract PathInspection InspectFolder(string path);
 }

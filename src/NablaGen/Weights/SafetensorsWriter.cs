@@ -35,6 +35,13 @@ public static unsafe class SafetensorsWriter
             new Item(entry.Name, entry.Type.ToScalarType().ToStoredType(), entry.Shape, () => source.Read(entry.Name), true)), metadata);
     }
 
+    /// <summary>Writes tensors that are made one at a time; 8-bit floats as bytes of their codes.</summary>
+    /// <param name="path">The file; an existing one is replaced once the new one is whole.</param>
+    /// <param name="tensors">Keys, stored types, shapes, and what makes each tensor, which the writer disposes of.</param>
+    /// <exception cref="NablaGenException">A key comes twice, a tensor can't be made, or the file can't be written.</exception>
+    internal static void Write(string path, IEnumerable<(string Name, StoredType Type, long[] Shape, Func<Tensor> Make)> tensors) =>
+        WriteItems(path, tensors.Select(item => new Item(item.Name, item.Type, item.Shape, item.Make, true)), new Dictionary<string, string> { ["format"] = "pt" });
+
     private static void WriteItems(string path, IEnumerable<Item> items, IReadOnlyDictionary<string, string>? metadata)
     {
         // OrderBy keeps the given order among equals.

@@ -186,14 +186,18 @@ internal sealed class ScaledSource : ITensorSource
         }
     }
 
-    // A matrix in 8 bits that lost its scale would load as noise.
+    // A matrix that lost its scale would load as noise. Layers that have none anywhere were cast as they are.
     private void CheckPlain()
     {
-        if (_scales.Count > 0 && _entries.Values.FirstOrDefault(entry => entry.Type.IsFloat8() && entry.Shape.Length == 2) is { } bare)
+        var scaled = _scales.Keys.Select(Pattern).ToHashSet(StringComparer.Ordinal);
+        if (_entries.Values.FirstOrDefault(entry => entry.Type.IsFloat8() && scaled.Contains(Pattern(entry.Name))) is { } bare)
         {
-            throw Bad(bare.Name, $"is {bare.Type} without a scale, and other weights of the file have one");
+            throw Bad(bare.Name, $"is {bare.Type} without a scale, and the same weight of other layers has one");
         }
     }
+
+    // The key without its numbers: the same in each layer.
+    private static string Pattern(string key) => string.Join('.', key.Split('.').Select(part => part.All(char.IsAsciiDigit) ? "N" : part));
 
     private void Multiply(Tensor target, string key)
     {

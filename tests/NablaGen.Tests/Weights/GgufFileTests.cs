@@ -39,11 +39,12 @@ public sealed class GgufFileTests : IDisposable
         // 9 MiB of float32: two pieces.
         using var golden = Golden.Open("checkpoints/gguf-blocks");
         var row = golden["Q4_K.bytes"].data<byte>().ToArray();
-        var rows = 768;
+        var expected = golden["Q4_K.values"];
+        var rows = (int)(2_400_000 / expected.numel());
         var path = _raw.Write("many.gguf", new GgufBytes()
-            .Tensor("w", GgufBytes.Type("Q4_K"), [6L * rows, 512], [.. Enumerable.Repeat(row, rows).SelectMany(bytes => bytes)]).ToArray());
+            .Tensor("w", GgufBytes.Type("Q4_K"), [expected.shape[0] * rows, expected.shape[1]], [.. Enumerable.Repeat(row, rows).SelectMany(bytes => bytes)]).ToArray());
         using var file = GgufFile.Open(path);
-        Assert.True(file.Read("w").eq(golden["Q4_K.values"].repeat(rows, 1)).all().item<bool>());
+        Assert.True(file.Read("w").eq(expected.repeat(rows, 1)).all().item<bool>());
     }
 
     [Fact]
@@ -88,8 +89,8 @@ public sealed class GgufFileTests : IDisposable
         using var golden = Golden.Open("checkpoints/gguf-blocks");
         var whole = new GgufBytes().Key("general.architecture", "wan").Key("general.alignment", 32u).Key("tokenizer.ggml.tokens", new[] { "a", "bc", "" })
             .Key("tokenizer.ggml.scores", new[] { 0.5f, 1, 2 })
-            .Tensor("a", GgufBytes.Type("Q4_K"), [2, 1, 3, 512], golden["Q4_K.bytes"].data<byte>().ToArray())
-            .Tensor("b", GgufBytes.Type("Q8_0"), [6, 512], golden["Q8_0.bytes"].data<byte>().ToArray())
+            .Tensor("a", GgufBytes.Type("Q4_K"), [1, 1, golden["rows"].shape[0], golden["rows"].shape[1]], golden["Q4_K.bytes"].data<byte>().ToArray())
+            .Tensor("b", GgufBytes.Type("Q8_0"), golden["rows"].shape, golden["Q8_0.bytes"].data<byte>().ToArray())
             .Tensor("c", 0, [3], new byte[12]).ToArray();
         var opened = 0;
         var memory = GC.GetTotalAllocatedBytes();

@@ -105,7 +105,15 @@ public sealed class ScaledSourceTests : IDisposable
         RawFile.Fault(() => Open(Write(scale)), "\"l.weight_scale\"", "not there");
         RawFile.Fault(() => Open(Write(("l.weight", "F16", "[1]", [0, 0]), scale)), "\"l.weight_scale\"", "is F16");
         RawFile.Fault(() => Open(Write(Weight(), scale, ("l.scale_weight", "F32", "[]", Scalar("F32", 2)))), "second scale");
-        RawFile.Fault(() => Open(Write(Weight(), scale, ("m.weight", "F8_E4M3", "[1, 1]", [0]))), "\"m.weight\"", "without a scale");
+        RawFile.Fault(
+            () => Open(Write(("b.0.l.weight", "F8_E4M3", "[1, 1]", [0]), ("b.0.l.weight_scale", "F32", "[]", Scalar("F32", 2)), ("b.1.l.weight", "F8_E4M3", "[1, 1]", [0]))),
+            "\"b.1.l.weight\"", "without a scale");
+        // Cast as it is: no layer's has a scale.
+        using (var cast = Open(Weight(), scale, ("m.weight", "F8_E4M3", "[1, 1]", [0x3C])))
+        {
+            Assert.Equal(1.5f, cast.Read("m.weight").to_type(ScalarType.Float32).item<float>());
+        }
+
         using var source = Open(Weight(), ("l.weight_scale", "F32", "[]", Scalar("F32", float.NaN)));
         RawFile.Fault(() => source.Read("l.weight"), "\"l.weight_scale\"", "finite");
     }

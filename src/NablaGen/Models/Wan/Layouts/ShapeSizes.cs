@@ -11,6 +11,8 @@ namespace NablaGen.Models.Wan.Layouts;
 internal static class ShapeSizes
 {
     private const int HeadDim = 128;
+    private const int MostLayers = 1000;
+    private const int MostLevels = 8;
 
     /// <summary>A transformer's. Shapes don't tell how many heads there are: without a number they are 128 wide, as in all of Wan's models.</summary>
     /// <exception cref="NablaGenException">A tensor that tells a size is missing, or heads of 128 don't make its width.</exception>
@@ -37,6 +39,11 @@ internal static class ShapeSizes
             QkNorm = source.Entries.ContainsKey("blocks.0.self_attn.norm_q.weight"),
             CrossAttnNorm = source.Entries.ContainsKey("blocks.0.norm3.weight"),
         };
+        if (sizes.NumHeads < 1 || dim % sizes.NumHeads != 0 || sizes.HeadDim % 2 != 0 || sizes.FreqDim % 2 != 0 || sizes.OutDim < 1)
+        {
+            throw new NablaGenException($"{source.Path}: width {dim} with {sizes.NumHeads} heads, a time embedding of {sizes.FreqDim} and {sizes.OutDim} channels are not a Wan model's sizes.");
+        }
+
         return sizes.InDim == sizes.OutDim ? sizes : throw new NablaGenException(
             $"{source.Path}: takes {sizes.InDim} channels and gives {sizes.OutDim}, as a model that is told a picture does: such models are read from their authors' folder alone (docs/pictures.md).");
     }
@@ -48,7 +55,7 @@ internal static class ShapeSizes
         var embedding = Shape(source, "token_embedding.weight", 2);
         var isShared = source.Entries.ContainsKey("pos_embedding.embedding.weight");
         var position = Shape(source, isShared ? "pos_embedding.embedding.weight" : "blocks.0.pos_embedding.embedding.weight", 2);
-        return new TextEncoderConfig
+        var config = new TextEncoderConfig
         {
             Vocab = (int)embedding[0],
             Dim = (int)embedding[1],
@@ -59,6 +66,8 @@ internal static class ShapeSizes
             NumBuckets = (int)position[0],
             SharedPos = isShared,
         };
+        return config.DimAttn % config.NumHeads == 0 && config.NumBuckets >= 4 && config.NumBuckets % 2 == 0 ? config : throw new NablaGenException(
+            $"{source.Path}: an attention of width {config.DimAttn} with {config.NumHeads} heads and {config.NumBuckets} position buckets are not umT5's sizes.");
     }
 
     /// <summary>Channels of a VAE's latents.</summary>
@@ -67,7 +76,11 @@ internal static class ShapeSizes
 
     /// <summary>A VAE's, with the statistics of Wan2.1's latents, which shapes don't tell; null where the latents have other channels.</summary>
     /// <exception cref="NablaGenException">A tensor that tells a size is missing.</exception>
-    public static VaeConfig? TryVae(ITensorSource source)
+    public static VaeConfig? TryVae(ITensorSource source) => VaeOf(source) is var config && config.LatentsMean.Count == config.ZDim ? config : null;
+
+    /// <summary>A VAE's sizes; the statistics are Wan2.1's, whether the latents have its channels or not.</summary>
+    /// <exception cref="NablaGenException">A tensor that tells a size is missing.</exception>
+    public static VaeConfig VaeOf(ITensorSource source)
     {
         var latents = LatentChannels(source);
         var dim = Side(source, "encoder.conv1.weight", 0);
@@ -93,7 +106,12 @@ internal static class ShapeSizes
         }
 
         widths.Add(width);
-        var config = new VaeConfig
+        if (widths.Count > MostLevels || widths.Any(side => side % dim != 0) || blocks == 0)
+        {
+            throw new NablaGenException($"{source.Path}: levels of {string.Join(", ", widths)} channels with {blocks} residual blocks are not a Wan VAE's sizes.");
+        }
+
+        return new VaeConfig
         {
             Dim = dim,
             ZDim = latents,
@@ -101,12 +119,11 @@ internal static class ShapeSizes
             NumResBlocks = blocks,
             TemporalDownsample = time,
         };
-        return config.LatentsMean.Count == latents ? config : null;
     }
 
     private static int Layers(ITensorSource source, string prefix) => 1 + source.Entries.Keys
         .Where(key => key.StartsWith(prefix, StringComparison.Ordinal))
-        .Select(key => int.TryParse(key[prefix.Length..].Split('.')[0], NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number < 10_000 ? number : -1)
+        .Select(key => int.TryParse(key[prefix.Length..].Split('.')[0], NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number < MostLayers ? number : -1)
         .DefaultIfEmpty(-1).Max() is var layers and > 0 ? layers : throw new NablaGenException($"{source.Path}: has no layers: expected keys that begin with {prefix}0.");
 
     private static int Side(ITensorSource source, string name, int side)

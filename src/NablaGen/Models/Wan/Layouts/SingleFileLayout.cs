@@ -19,7 +19,7 @@ internal sealed class SingleFileLayout : IWanLayout
     /// <inheritdoc/>
     public bool Recognizes(string path) => File.Exists(path)
         ? TensorSources.IsTensorFile(path) || path.EndsWith(".safetensors.index.json", StringComparison.OrdinalIgnoreCase)
-        : Directory.Exists(path) && (TransformerFolders.Any(name => Directory.Exists(Path.Combine(path, name))) || Directory.EnumerateFiles(path).Any(TensorSources.IsTensorFile));
+        : Directory.Exists(path) && (TransformerFolders.Any(name => Directory.Exists(Path.Combine(path, name))) || Companions.FilesIn([path], recursion: false).Count > 0);
 
     /// <inheritdoc/>
     public WanFiles Find(string path, ModelPieces pieces)

@@ -59,6 +59,18 @@ internal sealed record TokenizerFile(string Path, Func<UmT5Tokenizer> Load)
         }.Select(InFolder).FirstOrDefault(found => found is not null);
     }
 
+    /// <summary>Whether weights have a tokenizer inside.</summary>
+    /// <exception cref="NablaGenException">The file can't be read.</exception>
+    public static bool IsInside(string path) => Inside(path) is not null;
+
+    /// <summary>The SentencePiece model inside weights; null where there is none, and for GGUF, which has no such bytes.</summary>
+    /// <exception cref="NablaGenException">The file can't be read.</exception>
+    public static byte[]? BytesInside(string path)
+    {
+        using var source = TensorSources.Open(path);
+        return source is GgufFile || KeyOf(source) is not { } key ? null : BytesOf(source, key);
+    }
+
     private static TokenizerFile? InFolder(string folder) =>
         new[] { SentencePiece, Json }.Select(name => System.IO.Path.Combine(folder, name)).Where(File.Exists).Select(Own).FirstOrDefault();
 
@@ -85,15 +97,20 @@ internal sealed record TokenizerFile(string Path, Func<UmT5Tokenizer> Load)
                 : throw new NablaGenException($"{path}: its tokenizer lacks \"{GgufTokens}\" or as many \"tokenizer.ggml.scores\": name umT5's {SentencePiece} with --tokenizer.");
         }
 
-        var entry = source.Entries[KeyOf(source)!];
+        using var stream = new MemoryStream(BytesOf(source, KeyOf(source)!));
+        return SentencePieceModel.Read(stream, path);
+    }
+
+    private static byte[] BytesOf(ITensorSource source, string key)
+    {
+        var entry = source.Entries[key];
         if (entry.Type.Size() != 1 || entry.ByteCount > LongestModel)
         {
-            throw new NablaGenException($"{path}: \"{entry.Name}\" is {entry.Type} of {entry.ByteCount} bytes: expected the bytes of umT5's {SentencePiece}.");
+            throw new NablaGenException($"{source.Path}: \"{entry.Name}\" is {entry.Type} of {entry.ByteCount} bytes: expected the bytes of umT5's {SentencePiece}.");
         }
 
         using var scope = NewDisposeScope();
-        using var stream = new MemoryStream(source.Read(entry.Name).to_type(ScalarType.Byte).flatten().data<byte>().ToArray());
-        return SentencePieceModel.Read(stream, path);
+        return source.Read(key).to_type(ScalarType.Byte).flatten().data<byte>().ToArray();
     }
 
     private static string? KeyOf(ITensorSource source) => source.Entries.Keys.FirstOrDefault(

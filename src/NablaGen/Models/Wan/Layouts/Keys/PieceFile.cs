@@ -17,10 +17,7 @@ internal sealed class PieceFile : IDisposable
     // Wrappers of single layers, anywhere in a name.
     private static readonly string[] Wrappers = ["_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."];
 
-    private PieceFile(WanDialect dialect, string prefix, ITensorSource source, IReadOnlyList<string> formats)
-    {
-        (Dialect, Prefix, Source, Formats) = (dialect, prefix, source, formats);
-    }
+    private PieceFile(WanDialect dialect, string prefix, ITensorSource source) => (Dialect, Prefix, Source) = (dialect, prefix, source);
 
     /// <summary>Which part it is, under whose names.</summary>
     public WanDialect Dialect { get; }
@@ -30,9 +27,6 @@ internal sealed class PieceFile : IDisposable
 
     /// <summary>Its tensors under Wan's own names, and whatever else it has under its keys.</summary>
     public ITensorSource Source { get; }
-
-    /// <summary>How its tensors are stored, and how many so, the most frequent first: "Q4_K: 300".</summary>
-    public IReadOnlyList<string> Formats { get; }
 
     /// <summary>Opens a file and recognises it; null where its keys are no part's of a Wan model.</summary>
     /// <exception cref="NablaGenException">It is malformed, or has a number format that can't be read.</exception>
@@ -104,17 +98,15 @@ internal sealed class PieceFile : IDisposable
                 continue;
             }
 
-            var formats = source.Entries.Values.GroupBy(entry => entry.Format).OrderByDescending(group => group.Count())
-                .Select(group => $"{group.Key}: {group.Count()}").ToList();
-            if (prefix.Length == 0 && dialect.Program == "Wan" && !source.Entries.Keys.Any(IsWrapped))
-            {
-                return new PieceFile(dialect, prefix, source, formats);
-            }
-
             var plain = source.Entries.Keys.Where(key => key.StartsWith(prefix, StringComparison.Ordinal)).Select(key => Unwrapped(key[prefix.Length..])).ToHashSet();
             var names = dialect.Names(plain);
+            if (prefix.Length == 0 && source.Entries.Keys.All(key => names(Unwrapped(key)) == key))
+            {
+                return new PieceFile(dialect, prefix, source);
+            }
+
             var view = SourceView.Renamed(source, key => key.StartsWith(prefix, StringComparison.Ordinal) ? names(Unwrapped(key[prefix.Length..])) : key);
-            return new PieceFile(dialect, prefix, view, formats);
+            return new PieceFile(dialect, prefix, view);
         }
 
         return null;
@@ -137,8 +129,6 @@ internal sealed class PieceFile : IDisposable
 
         return left.Length > 0 ? null : key[..key.IndexOf(mark, StringComparison.Ordinal)];
     }
-
-    private static bool IsWrapped(string key) => Wrappers.Any(wrapper => key.Contains(wrapper, StringComparison.Ordinal));
 
     private static string Unwrapped(string key) => Wrappers.Aggregate(key, (name, wrapper) => name.Replace(wrapper, "", StringComparison.Ordinal));
 }

@@ -30,7 +30,7 @@ internal static class WanDialects
     [
         new(WanPiece.Transformer, "Wan", "head.modulation", Own),
         new(WanPiece.Transformer, "Diffusers", "condition_embedder.time_embedder.linear_1.bias", DiffusersTransformerKeys.Names),
-        new(WanPiece.TextEncoder, "Wan", "token_embedding.weight", Own),
+        new(WanPiece.TextEncoder, "Wan", "token_embedding.weight", _ => key => key == HuggingFaceTextKeys.Tokenizer ? null : key),
         new(WanPiece.TextEncoder, "Hugging Face", "encoder.final_layer_norm.weight", HuggingFaceTextKeys.Names),
         new(WanPiece.TextEncoder, "llama.cpp", "enc.output_norm.weight", LlamaTextKeys.Names),
         new(WanPiece.Vae, "Wan", "decoder.head.2.weight", Own),

@@ -11,7 +11,7 @@ internal static class TokenizerJson
     public static SentencePieceModel Read(string path)
     {
         using var document = JsonFile.Read(path);
-        if (!Has(document.RootElement, "model", JsonValueKind.Object, out var model) || !Has(model, "vocab", JsonValueKind.Array, out var vocabulary))
+        if (document.RootElement.ValueKind != JsonValueKind.Object || !Has(document.RootElement, "model", JsonValueKind.Object, out var model) || !Has(model, "vocab", JsonValueKind.Array, out var vocabulary))
         {
             throw new NablaGenException($"{path}: has no \"model\" with a list \"vocab\": expected umT5's tokenizer.json, or its spiece.model.");
         }

@@ -1,0 +1,115 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using NablaGen.Cli.Output;
+using NablaGen.Models;
+using NablaGen.Tensors;
+
+namespace NablaGen.Cli.Commands;
+
+/// <summary><c>nablagen inspect</c>: what a file or folder of weights is.</summary>
+internal static class InspectCommand
+{
+    public const string Example = "inspect ComfyUI/models/diffusion_models/wan.safetensors";
+
+    private const int MostKeys = 5;
+
+    private static readonly JsonSerializerOptions Json = new()
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        WriteIndented = true,
+    };
+
+    public static Command Create()
+    {
+        var path = new Argument<string>("PATH") { Description = "A file of weights (.safetensors, .gguf, .pth, an index of shards) or a model folder" };
+        var json = new Option<bool>("--json") { Description = "Print JSON, with every missing and surplus key" };
+        var command = new Command("inspect", "Say what a file of weights or a model folder is: its part, names, number formats, and keys that are missing or too many.")
+        {
+            path, json,
+        };
+        command.SetAction((parsed, _) =>
+        {
+            TorchRuntime.Load();
+            var found = ModelInspector.Inspect(parsed.GetValue(path)!);
+            if (parsed.GetValue(json))
+            {
+                Console.WriteLine(JsonSerializer.Serialize(found, Json));
+            }
+            else
+            {
+                Write(found);
+            }
+
+            return Task.FromResult(ExitCode.Done);
+        });
+        return command;
+    }
+
+    private static void Write(PathInspection found)
+    {
+        if (found.Layout is not null)
+        {
+            Line("model", found.Name is null ? found.Path : $"{found.Name} in {found.Path}");
+            Line("layout", found.Layout);
+        }
+
+        if (found.Problem is not null)
+        {
+            Line("problem", found.Problem);
+        }
+
+        foreach (var file in found.Files)
+        {
+            if (found.Layout is not null || found.Files.Count > 1)
+            {
+                Console.WriteLine();
+            }
+
+            Write(file);
+        }
+    }
+
+    private static void Write(FileInspection file)
+    {
+        Line("file", file.Path);
+        Line("holds", file.Family is null ? file.Kind : $"{file.Kind}, {file.Family}");
+        if (file.Names is not null)
+        {
+            Line("names", file.Prefix.Length == 0 ? $"{file.Names}'s" : $"{file.Names}'s behind {file.Prefix}");
+        }
+
+        if (file.Sizes is not null)
+        {
+            Line("sizes", file.Sizes);
+        }
+
+        Line("numbers", string.Create(CultureInfo.InvariantCulture, $"{file.Parameters:N0} in {file.Tensors} tensors, {file.Bytes / 1048576.0:N1} MiB"));
+        Line("stored as", string.Join("; ", file.Formats.Select(format => $"{format.Key} ({format.Value})")));
+        if (file.HasTokenizer)
+        {
+            Line("tokenizer", "inside");
+        }
+
+        Keys("missing", file.Missing);
+        Keys("surplus", file.Surplus);
+        Keys("shapes", file.WrongShapes);
+        if (file.Problem is not null)
+        {
+            Line("problem", file.Problem);
+        }
+    }
+
+    private static void Keys(string name, IReadOnlyList<string> keys)
+    {
+        if (keys.Count > 0)
+        {
+            Line(name, string.Join(", ", keys.Take(MostKeys)) + (keys.Count > MostKeys ? $" and {keys.Count - MostKeys} more" : ""));
+        }
+    }
+
+    // Keys come from strangers: nothing in them may be an order to the terminal.
+    private static void Line(string name, string text) => Wrapped.Write($"{name,-11}", Files.Line.Of(text));
+}

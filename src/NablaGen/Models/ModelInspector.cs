@@ -1,0 +1,49 @@
+using NablaGen.Weights;
+
+namespace NablaGen.Models;
+
+/// <summary>Looks at files of tensors and at models, without reading weights.</summary>
+public static class ModelInspector
+{
+    private static readonly string[] LoraEndings = [".lora_A.weight", ".lora_B.weight", ".lora_A.default.weight", ".lora_down.weight", ".lora_up.weight"];
+
+    /// <summary>What a path is: of a folder, its model's parts.</summary>
+    /// <exception cref="NablaGenException">There is no such path, or a file can't be read; the line says why.</exception>
+    public static PathInspection Inspect(string path)
+    {
+        if (!Directory.Exists(path))
+        {
+            return new PathInspection(path, null, null, [InspectFile(path)], null);
+        }
+
+        return (ModelFamilies.All.FirstOrDefault(family => family.Recognizes(path)) ?? ModelFamilies.All[0]).InspectFolder(path);
+    }
+
+    /// <summary>What a file of tensors is.</summary>
+    /// <exception cref="NablaGenException">There is no such file, or it can't be read.</exception>
+    public static FileInspection InspectFile(string path) => ModelFamilies.All.Select(family => family.InspectFile(path)).FirstOrDefault(found => found is not null) ?? Unknown(path);
+
+    internal static Dictionary<string, int> Formats(IEnumerable<TensorEntry> entries) =>
+        entries.GroupBy(entry => entry.Format).OrderByDescending(group => group.Count()).ThenBy(group => group.Key, StringComparer.Ordinal)
+            .ToDictionary(group => group.Key, group => group.Count());
+
+    // Saturated: the sides that a file claims may be absurd where one of them is 0.
+    internal static long Count(IEnumerable<TensorEntry> entries) =>
+        entries.Sum(entry => entry.Shape.Contains(0) ? 0 : entry.Shape.Aggregate(1L, (product, side) => product * side));
+
+    private static FileInspection Unknown(string path)
+    {
+        using var source = TensorSources.Open(path);
+        var entries = source.Entries.Values.ToList();
+        var loras = source.Entries.Keys.Count(key => LoraEndings.Any(ending => key.EndsWith(ending, StringComparison.Ordinal)));
+        return new FileInspection
+        {
+            Path = path,
+            Kind = loras > 0 ? "LoRA" : "tensors",
+            Tensors = entries.Count,
+            Parameters = Count(entries),
+            Bytes = entries.Sum(entry => entry.ByteCount),
+            Formats = Formats(entries),
+        };
+    }
+}

@@ -1,0 +1,30 @@
+using System.Text.Json;
+
+namespace NablaGen.Tests.Cli;
+
+[Trait(Lane.Name, Lane.Commands)]
+public sealed class InspectCommandTests
+{
+    [Fact]
+    public void Json_says_what_a_file_is()
+    {
+        var path = Path.Combine(GoldenFolder.Path, "checkpoints", "wan-Q4_K_M.gguf");
+        var run = NablaGenProcess.Run(["inspect", path, "--json"]);
+        Assert.Equal((0, ""), (run.ExitCode, run.Error));
+        using var json = JsonDocument.Parse(run.Output);
+        var file = json.RootElement.GetProperty("files")[0];
+        Assert.Equal("transformer", file.GetProperty("kind").GetString());
+        Assert.InRange(file.GetProperty("formats").GetProperty("Q4_K").GetInt32(), 1, file.GetProperty("tensors").GetInt32());
+        Assert.Equal(0, file.GetProperty("missing").GetArrayLength());
+    }
+
+    [Fact]
+    public void A_file_that_is_none_is_an_error_of_one_line()
+    {
+        using var folder = new TempFolder();
+        File.WriteAllText(folder["bad.gguf"], "GGUF");
+        var run = NablaGenProcess.Run(["inspect", folder["bad.gguf"]]);
+        Assert.Equal((1, ""), (run.ExitCode, run.Output));
+        Assert.StartsWith($"nablagen: {folder["bad.gguf"]}: is not a readable GGUF file: its head is truncated", run.Error, StringComparison.Ordinal);
+    }
+}

@@ -1,0 +1,86 @@
+using NablaGen.Models;
+using NablaGen.Models.Wan;
+using NablaGen.Models.Wan.Layouts.Keys;
+using NablaGen.Tests.Weights;
+using NablaGen.Weights;
+using static TorchSharp.torch;
+
+namespace NablaGen.Tests.Models.Layouts;
+
+public sealed class ConvertTests : IDisposable
+{
+    private readonly TempFolder _temp = new();
+
+    private static string Golden(string file) => Path.Combine(GoldenFolder.Path, "checkpoints", file);
+
+    [Theory]
+    [InlineData("bf16", ScalarType.BFloat16)]
+    [InlineData("fp16", ScalarType.Float16)]
+    [InlineData("fp32", ScalarType.Float32)]
+    public void A_quantised_file_becomes_a_plain_one(string format, ScalarType type)
+    {
+        using var scope = NewDisposeScope();
+        PieceConverter.Convert(Golden("comfy-fp8-scaled.safetensors"), _temp["wan.safetensors"], format);
+        using var source = PieceFile.Open(Golden("comfy-fp8-scaled.safetensors"), WanPiece.Transformer);
+        using var file = SafetensorsFile.Open(_temp["wan.safetensors"]);
+        Assert.Equal(source.Entries.Keys.Order(), file.Entries.Keys.Order());
+        foreach (var name in file.Entries.Keys)
+        {
+            Assert.Equal(type, file.Read(name).dtype);
+            Assert.True(source.Read(name).to_type(ScalarType.Float32).to_type(type).eq(file.Read(name)).all().item<bool>(), name);
+        }
+
+        RawFile.Fault(() => PieceConverter.Convert(Golden("base.safetensors"), _temp["wan.safetensors"], format), "is there already");
+    }
+
+    [Fact]
+    public void Eight_bits_with_scales_are_close_and_read_as_comfys()
+    {
+        using var scope = NewDisposeScope();
+        PieceConverter.Convert(Golden("base.safetensors"), _temp["wan.safetensors"], "fp8-scaled");
+        Assert.InRange(ModelInspector.InspectFile(_temp["wan.safetensors"]).Formats["F8_E4M3 with a scale a tensor"], 10, 1000);
+        using var source = PieceFile.Open(Golden("base.safetensors"), WanPiece.Transformer);
+        using var file = PieceFile.Open(_temp["wan.safetensors"], WanPiece.Transformer);
+        foreach (var name in source.Entries.Keys)
+        {
+            var (expected, found) = (source.Read(name).to_type(ScalarType.Float32), file.Read(name).to_type(ScalarType.Float32));
+            // Half a step of three bits of mantissa, or of the subnormals.
+            var bound = expected.abs().mul(tensor(1 / 16f)).maximum(expected.abs().max().mul(tensor(1 / 448f / 1024f))).mul(tensor(1.001f));
+            Assert.True(found.sub(expected).abs().le(bound).all().item<bool>(), name);
+        }
+    }
+
+    [Fact]
+    public void Codes_are_the_nearest()
+    {
+        var values = Float8.Values(StoredType.F8_E4M3).ToArray();
+        for (var code = 0; code < 0x7E; code++)
+        {
+            Assert.Equal(code, Float8.ToE4M3(values[code]));
+            Assert.Equal(code | 0x80, Float8.ToE4M3(-values[code]));
+            var middle = (values[code] + values[code + 1]) / 2;
+            Assert.Equal(code + code % 2, Float8.ToE4M3(middle));
+            Assert.Equal(code, Float8.ToE4M3(MathF.BitDecrement(middle)));
+            Assert.Equal(code + 1, Float8.ToE4M3(MathF.BitIncrement(middle)));
+        }
+
+        Assert.Equal((0x7E, 0x7E, 0x7F), (Float8.ToE4M3(448), Float8.ToE4M3(1e30f), Float8.ToE4M3(float.NaN)));
+    }
+
+    [Fact]
+    public void A_text_encoder_keeps_its_tokenizer()
+    {
+        GoldenModelFolder.Assemble(_temp["official"]);
+        LayoutFolders.Comfy(_temp["official"], _temp["models"]);
+        PieceConverter.Convert(Path.Combine(_temp["models"], "text_encoders", "b.safetensors"), _temp["text.safetensors"], "bf16");
+        var model = WanVideoModel.Open(_temp["official"], new ModelPieces(TextEncoder: _temp["text.safetensors"]));
+        model.Check();
+        Assert.Equal(_temp["text.safetensors"], model.TokenizerPath);
+        Assert.NotEmpty(model.LoadTokenizer().Tokenize("a ball").Ids);
+        RawFile.Fault(() => PieceConverter.Convert(model.VaePath, _temp["vae.safetensors"], "fp8-scaled"), "is a VAE");
+        RawFile.Fault(() => PieceConverter.Convert(Golden("torch-zip-some-keys.pth"), _temp["some.safetensors"], "bf16"), "is no whole transformer", "missing");
+        Assert.False(File.Exists(_temp["some.safetensors"]));
+    }
+
+    public void Dispose() => _temp.Dispose();
+}
