@@ -1,6 +1,8 @@
 using System.IO.Compression;
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using NablaGen.Models.Wan;
+using NablaGen.Models.Wan.Dit;
 using NablaGen.Tests.Weights;
 using NablaGen.Weights;
 using static TorchSharp.torch;
@@ -30,12 +32,20 @@ internal static partial class LayoutFolders
         }
 
         File.WriteAllText(Path.Combine(folder, "model_index.json"), "{}");
-        File.WriteAllText(Path.Combine(folder, "transformer", "config.json"), """
-            {"_class_name":"WanTransformer3DModel","num_attention_heads":2,"attention_head_dim":128,"num_layers":2,"qk_norm":"rms_norm_across_heads","eps":1e-06,
-            "added_kv_proj_dim":null}
-            """);
+        var config = Config(official);
+        File.WriteAllText(Path.Combine(folder, "transformer", "config.json"), JsonSerializer.Serialize(new
+        {
+            _class_name = "WanTransformer3DModel",
+            num_attention_heads = config.NumHeads,
+            attention_head_dim = config.HeadDim,
+            num_layers = config.NumLayers,
+            qk_norm = "rms_norm_across_heads",
+            eps = config.Eps,
+            text_len = config.TextLen,
+            added_kv_proj_dim = (int?)null,
+        }));
         Write(Path.Combine(folder, "transformer", "diffusion_pytorch_model.safetensors"), Weights(official, GoldenModelFolder.DitFile), DiffusersTransformer);
-        Write(Path.Combine(folder, "vae", "diffusion_pytorch_model.safetensors"), Weights(official, GoldenModelFolder.VaeFile), DiffusersVae);
+        Write(Path.Combine(folder, "vae", "diffusion_pytorch_model.safetensors"), Weights(official, GoldenModelFolder.VaeFile), key => DiffusersVae(key, NablaGenJson.Open(Path.Combine(official, NablaGenJson.FileName)).Vae.NumResBlocks + 2));
         var text = Weights(official, GoldenModelFolder.TextEncoderFile).Select(weight => KeyValuePair.Create(HuggingFace(weight.Key), weight.Value)).ToList();
         string[] shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
         for (var shard = 0; shard < 2; shard++)
@@ -60,6 +70,7 @@ internal static partial class LayoutFolders
 
         var transformer = Path.Combine(folder, "diffusion_models", "a.safetensors");
         Write(transformer, Weights(official, GoldenModelFolder.DitFile), key => "model.diffusion_model." + key);
+        CopyConfig(official, Path.Combine(folder, "diffusion_models"));
         var vocabulary = tensor(File.ReadAllBytes(Tokenizer(official)));
         Write(Path.Combine(folder, "text_encoders", "b.safetensors"),
             Weights(official, GoldenModelFolder.TextEncoderFile).Select(weight => KeyValuePair.Create(HuggingFace(weight.Key), weight.Value))
@@ -78,6 +89,7 @@ internal static partial class LayoutFolders
         Write(Path.Combine(folder, "VAE", "vae.safetensors"), Weights(official, GoldenModelFolder.VaeFile), key => "model." + key);
         File.WriteAllBytes(Path.Combine(folder, "text.gguf"), Gguf("t5encoder", Weights(official, GoldenModelFolder.TextEncoderFile), Llama).ToArray());
         File.Copy(Tokenizer(official), Path.Combine(folder, "spiece.model"));
+        CopyConfig(official, folder);
         var transformer = Path.Combine(folder, "wan.gguf");
         File.WriteAllBytes(transformer, Gguf("wan", Weights(official, GoldenModelFolder.DitFile), key => key).ToArray());
         return transformer;
@@ -103,8 +115,21 @@ internal static partial class LayoutFolders
             storages.Add(($"data/{storages.Count}", value.contiguous().bytes.ToArray()));
         }
 
+        CopyConfig(official, Path.GetDirectoryName(path)!);
         File.WriteAllBytes(path, pickle.Op("uu").Archive(CompressionLevel.NoCompression, [.. storages]));
     }
+
+    // Only what shapes don't tell needs it.
+    private static void CopyConfig(string official, string folder)
+    {
+        if (Config(official) is { HeadDim: not 128 } or { TextLen: not 512 })
+        {
+            File.Copy(Path.Combine(official, "config.json"), Path.Combine(folder, "config.json"));
+        }
+    }
+
+    private static DitConfig Config(string official) =>
+        ModelConfigs.ParseDit(File.ReadAllText(Path.Combine(official, "config.json")), official);
 
     public static string Tokenizer(string official) => Path.Combine(official, "google", "umt5-xxl", "spiece.model");
 
@@ -128,7 +153,8 @@ internal static partial class LayoutFolders
     private static string DiffusersTransformer(string key) =>
         TransformerNames.Where(pair => key.Contains(pair.Wan, StringComparison.Ordinal)).Take(1).Aggregate(key, (name, pair) => name.Replace(pair.Wan, pair.Diffusers));
 
-    private static string DiffusersVae(string key)
+    // A level of the decoder and its up-sampler.
+    private static string DiffusersVae(string key, int level)
     {
         key = key switch
         {
@@ -138,9 +164,9 @@ internal static partial class LayoutFolders
                 .Replace("middle.0", "mid_block.resnets.0").Replace("middle.1", "mid_block.attentions.0").Replace("middle.2", "mid_block.resnets.1")
                 .Replace("downsamples", "down_blocks"),
         };
-        key = Upsample().Replace(key, match => int.Parse(match.Groups[1].Value) is var place && place % 4 == 3
-            ? $"up_blocks.{place / 4}.upsamplers.0"
-            : $"up_blocks.{place / 4}.resnets.{place % 4}");
+        key = Upsample().Replace(key, match => int.Parse(match.Groups[1].Value) is var place && place % level == level - 1
+            ? $"up_blocks.{place / level}.upsamplers.0"
+            : $"up_blocks.{place / level}.resnets.{place % level}");
         return key.Replace("residual.0", "norm1").Replace("residual.2", "conv1").Replace("residual.3", "norm2").Replace("residual.6", "conv2")
             .Replace("shortcut", "conv_shortcut");
     }
