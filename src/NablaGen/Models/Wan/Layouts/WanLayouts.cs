@@ -5,11 +5,11 @@ namespace NablaGen.Models.Wan.Layouts;
 /// <summary>The layouts in which a Wan model may be stored on disk.</summary>
 internal static class WanLayouts
 {
-    /// <summary>All of them. The first one opens what none recognizes, and reports what is missing.</summary>
-    public static IReadOnlyList<IWanLayout> All { get; } = [new OfficialLayout(), new DiffusersLayout(), new SingleFileLayout()];
+    /// <summary>All of them; the first that recognizes a path reads it.</summary>
+    public static IReadOnlyList<IWanLayout> All { get; } = [new DiffusersLayout(), new SingleFileLayout(), new OfficialLayout()];
 
-    /// <summary>The layout that recognizes a path; the first of all where none does.</summary>
-    public static IWanLayout Of(string path) => All.FirstOrDefault(layout => layout.Recognizes(path)) ?? All[0];
+    /// <summary>The layout that recognizes a path; where none does, the official one, which reports what is missing.</summary>
+    public static IWanLayout Of(string path) => All.FirstOrDefault(layout => layout.Recognizes(path)) ?? All.OfType<OfficialLayout>().Single();
 
     /// <summary>Finds a model's pieces by the layout that recognizes them, and puts those that the user names in their places.</summary>
     /// <exception cref="NablaGenException">There is no such folder or file, or pieces are missing.</exception>
