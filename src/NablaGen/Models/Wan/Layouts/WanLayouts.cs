@@ -5,8 +5,8 @@ namespace NablaGen.Models.Wan.Layouts;
 /// <summary>The layouts in which a Wan model may be stored on disk.</summary>
 internal static class WanLayouts
 {
-    /// <summary>All of them; the first that recognizes a path reads it.</summary>
-    public static IReadOnlyList<IWanLayout> All { get; } = [new DiffusersLayout(), new SingleFileLayout(), new OfficialLayout()];
+    /// <summary>All of them, from the one that asks the most of a folder to the one that any weights fit; the first that recognizes a path reads it.</summary>
+    public static IReadOnlyList<IWanLayout> All { get; } = [new DiffusersLayout(), new OfficialLayout(), new SingleFileLayout()];
 
     /// <summary>The layout that recognizes a path; where none does, the official one, which reports what is missing.</summary>
     public static IWanLayout Of(string path) => All.FirstOrDefault(layout => layout.Recognizes(path)) ?? All.OfType<OfficialLayout>().Single();
