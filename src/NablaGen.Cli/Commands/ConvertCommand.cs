@@ -1,5 +1,6 @@
 using System.CommandLine;
 using NablaGen.Cli.Output;
+using NablaGen.Generation;
 using NablaGen.Models.Wan;
 using NablaGen.Tensors;
 
@@ -35,7 +36,7 @@ internal static class ConvertCommand
 
             TorchRuntime.Load();
             var file = parsed.GetValue(target)!;
-            var count = PieceConverter.Convert(parsed.GetValue(source)!, file, format, cancellation);
+            var count = PieceConverter.Convert(parsed.GetValue(source)!, file, format, bytes => OutputSpace.Check(file, bytes, "the converted file"), cancellation);
             Summary.Line("file", $"{file} ({count} tensors, {new FileInfo(file).Length / 1048576.0:0.0} MiB, compared with {Path.GetFileName(parsed.GetValue(source)!)})");
             return Task.FromResult(ExitCode.Done);
         });

@@ -22,11 +22,12 @@ public static class PieceConverter
     /// <param name="source">A part in any layout and number format that can be read.</param>
     /// <param name="target">The new file, which must not be there yet.</param>
     /// <param name="format">One of <see cref="Formats"/>. <c>fp8-scaled</c> stores the layers' matrices in E4M3 with a scale a tensor, as ComfyUI does, and the rest in fp16.</param>
+    /// <param name="checkSpace">Is told how many bytes will be written, before any is; null for no check.</param>
     /// <param name="cancellation">Stops the work; nothing is left under the final name.</param>
     /// <returns>How many tensors were written.</returns>
     /// <exception cref="NablaGenException">The source is no part of a model or can't be read, or the target is there or can't be written.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
-    public static int Convert(string source, string target, string format, CancellationToken cancellation = default)
+    public static int Convert(string source, string target, string format, Action<long>? checkSpace = null, CancellationToken cancellation = default)
     {
         if (!Path.GetExtension(target).Equals(".safetensors", StringComparison.OrdinalIgnoreCase))
         {
@@ -47,14 +48,23 @@ public static class PieceConverter
 
         Check(piece, source);
         var items = Items(piece.Source, format, cancellation).Concat(TokenizerOf(source, piece)).ToList();
-        SafetensorsWriter.Write(target, items);
+        checkSpace?.Invoke(items.Sum(item => item.Shape.Aggregate((long)item.Type.Size(), (bytes, side) => bytes * side)));
+        // The final name is given to what has been compared.
+        var partial = OutputFile.Aside(target);
         try
         {
-            Verify(target, items);
+            SafetensorsWriter.Write(partial, items);
+            Verify(partial, items);
+            if (Path.Exists(target))
+            {
+                throw new NablaGenException($"{target}: was made by another program meanwhile: name another file.");
+            }
+
+            OutputFile.Rename(partial, target);
         }
         catch
         {
-            File.Delete(target);
+            OutputFile.Discard(partial);
             throw;
         }
 
