@@ -17,6 +17,8 @@ internal static partial class NativeHeap
     // processor time of a video by the model in the box.
     private const int Bytes = 8 << 20;
 
+    private static readonly string[] Variables = ["MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"];
+
     /// <summary>Frees what waits for the garbage collector. It takes milliseconds; call it at the end of a step, which takes far longer.</summary>
     public static void Collect()
     {
@@ -24,10 +26,13 @@ internal static partial class NativeHeap
         GC.WaitForPendingFinalizers();
     }
 
-    /// <summary>Makes glibc take blocks of 8 MiB and more from the system and return them when freed. Does nothing with another C library.</summary>
+    /// <summary>
+    /// Makes glibc take blocks of 8 MiB and more from the system and return them when freed. Does nothing with another C library, or where glibc's own
+    /// variables say what it shall do.
+    /// </summary>
     public static void ReturnLargeBlocks()
     {
-        if (!OperatingSystem.IsLinux())
+        if (!OperatingSystem.IsLinux() || Variables.Any(name => Environment.GetEnvironmentVariable(name) is { Length: > 0 }))
         {
             return;
         }

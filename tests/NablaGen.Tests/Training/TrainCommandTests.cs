@@ -49,7 +49,7 @@ public sealed class TrainCommandTests(TrainCommandTests.Begun begun) : IClassFix
         }
 
         var annealed = _folder["annealed"];
-        Run(["train", "vae", "--from", first, "--output", annealed, "--anneal", "--minutes", "0.1", .. Few]);
+        Run(["train", "vae", "--from", first, "--output", annealed, "--anneal", "--minutes", "0.05", .. Few]);
         var last = JsonDocument.Parse(File.ReadAllLines(Path.Combine(annealed, "training", "vae.loss.jsonl"))[^1]).RootElement.GetProperty("step").GetInt32();
         Assert.InRange(last, 1, NablaGen.Training.Runs.TrainingPlan.ForVae(Toys.Sizes()).Steps - 1);
     }

@@ -108,7 +108,7 @@ internal static class ShapeSizes
         widths.Add(width);
         if (widths.Count > MostLevels || widths.Any(side => side % dim != 0) || blocks == 0)
         {
-            throw new NablaGenException($"{source.Path}: levels of {string.Join(", ", widths)} channels with {blocks} residual blocks are not a Wan VAE's sizes.");
+            throw new NablaGenException($"{source.Path}: levels of {Line.Shape(widths.Select(width => (long)width))} channels with {blocks} residual blocks are not a Wan VAE's sizes.");
         }
 
         return new VaeConfig
