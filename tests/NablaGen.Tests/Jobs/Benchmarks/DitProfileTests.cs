@@ -2,8 +2,8 @@ using NablaGen.Attention;
 using NablaGen.Jobs.Benchmarks;
 using NablaGen.Models;
 using NablaGen.Models.Wan.Dit;
-using NablaGen.Tests.Models;
 using NablaGen.Tensors;
+using NablaGen.Tests.Models;
 
 namespace NablaGen.Tests.Jobs.Benchmarks;
 
