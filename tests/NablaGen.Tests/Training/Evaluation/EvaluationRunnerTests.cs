@@ -129,7 +129,7 @@ public sealed class EvaluationRunnerTests : IDisposable
         Run(kept: new KeptClips(_folder["kept"], videos: false, strips: true));
         Assert.Equal(48, Directory.GetFiles(_folder["kept"], "*.png", SearchOption.AllDirectories).Length);
         using var strip = SKBitmap.Decode(Directory.GetFiles(_folder["kept/strips/sta-3-3-3"])[0]);
-        Assert.True(strip.Width > 6 * 96 && strip.Height > 128);
+        Assert.True(strip.Width > 6 * 96 && strip.Height > 96);
     }
 
     [Fact]

@@ -23,7 +23,7 @@ public class EvaluationSuiteTests
         foreach (var prompt in EvaluationSuite.All)
         {
             using var scope = NewDisposeScope();
-            var verdict = prompt.Expectation.Judge(ClipScorer.Measure(world.Render([SuiteScenes.Of(prompt)], new ClipSize(17, 96, 96), CPU)[0]));
+            var verdict = prompt.Expectation.Judge(ClipScorer.Measure(world.Render([SuiteScenes.Of(prompt)], new ClipSize(13, 96, 96), CPU)[0]));
             wrong.AddRange(verdict.Attributes.Where(one => !one.Right).Select(one => $"{prompt.Text}: {one}"));
         }
 

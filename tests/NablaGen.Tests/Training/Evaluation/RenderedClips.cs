@@ -16,7 +16,7 @@ internal sealed class RenderedClips : IClipGenerator, IDisposable
     private readonly Dictionary<string, FrameBytes> _clips = [];
 
     /// <summary>The size of its clips.</summary>
-    public static ClipSize Size { get; } = new(17, 128, 128);
+    public static ClipSize Size { get; } = new(17, 96, 96);
 
     /// <summary>By attention, of how many videos, the first ones, another prompt's is given.</summary>
     public Dictionary<string, int> Wrong { get; } = [];
