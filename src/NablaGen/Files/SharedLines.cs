@@ -101,8 +101,8 @@ internal static partial class SharedLines
         return tail.AsSpan(0, read).IndexOf(line) >= 0;
     }
 
-    // A line that another process writes in this moment is seen in part where it crosses a page of memory: it is ended soon. The line of
-    // a process that died stays as it is.
+    // A line that another process is writing may be seen in part, where it crosses a page of memory; it is complete a moment later. The
+    // line of a process that died stays as it is.
     private static bool IsTorn(SafeFileHandle file)
     {
         for (var watch = Stopwatch.StartNew(); RandomAccess.GetLength(file) > 0 && LastByte(file) != '\n'; Thread.Sleep(1))

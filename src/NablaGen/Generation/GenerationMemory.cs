@@ -45,7 +45,7 @@ internal sealed class GenerationMemory(
     /// <exception cref="NablaGenException">One does not fit; the line says what would.</exception>
     public MemoryPlan Plan(IReadOnlyList<GenerationRequest> requests)
     {
-        // Of a long list, most are alike.
+        // Rows of one size and kind need the same memory, and a batch has thousands of them.
         var kinds = requests.DistinctBy(one => (one.Width, one.Height, one.Frames, $"{one.Attention}", one.IsGuided, one.StepCache, one.Image is not null));
         var needs = kinds.Select(Needs).Aggregate((a, b) => a.Max(b)) with { Encodings = Encodings(requests) };
         if (Plan(needs, Budget) is { } plan)

@@ -17,7 +17,7 @@ public sealed record GenerationRequest
     {
     }
 
-    // The properties have no storage of their own to be set.
+    // The compiler asks for the properties to be set; they have no storage of their own, and the values have it all.
 #pragma warning disable CS8618
     [SetsRequiredMembers]
     internal GenerationRequest(FieldValues values) => _values = values;

@@ -28,7 +28,7 @@ internal static partial class NativeHeap
 
     /// <summary>
     /// Makes glibc take blocks of 8 MiB and more from the system and return them when freed. Does nothing with another C library, or where glibc's own
-    /// variables say what it shall do.
+    /// environment variables are set.
     /// </summary>
     public static void ReturnLargeBlocks()
     {

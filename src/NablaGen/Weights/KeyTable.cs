@@ -18,6 +18,9 @@ internal sealed class KeyTable
         }
     }
 
+    /// <summary>The table the other way round: from our names to theirs.</summary>
+    public KeyTable Inverse => new(_rows.Select(row => (row.Value, row.Key)));
+
     /// <summary>Our name of a key; null where no row fits.</summary>
     public string? Translate(string key)
     {

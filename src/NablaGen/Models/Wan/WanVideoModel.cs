@@ -198,7 +198,7 @@ public sealed partial class WanVideoModel : VideoModel
         return loras.Count == 0 ? this : new WanVideoModel(this, _files with
         {
             Transformer = Merged(_files.Transformer),
-            // One that is for both experts; for one alone there is no way to say so yet.
+            // A LoRA goes to both experts: a request cannot name one of them yet.
             HighNoise = _files.HighNoise is { } high ? Merged(high) : null,
         });
 

@@ -12,7 +12,7 @@ public static class WanLayers
     /// <param name="placement">How many stay on the device.</param>
     /// <param name="fill">Puts weights into each layer, which it gets by number.</param>
     public static LayerStreamer<WanLayer> Stream(DitConfig config, ModuleOptions options, LayerPlacement placement, Action<int, WanLayer> fill) =>
-        LayerStreamer.Create(config.NumLayers, options, placement, make => new WanLayer(config, make), fill);
+        LayerStreaming.Create(config.NumLayers, options, placement, make => new WanLayer(config, make), fill);
 
     internal static LayerStreamer<WanLayer> Stream(
         DitConfig config, ModuleOptions options, LayerPlacement placement, Action<int, WanLayer> fill, Func<int, IReadOnlyList<ParameterPool>, ILayerUploads> uploads) =>

@@ -39,6 +39,11 @@ internal static class DiffusersTransformerKeys
         ("scale_shift_table", "head.modulation"),
         ("proj_out", "head.head"));
 
+    private static readonly KeyTable FromWan = Table.Inverse;
+
+    /// <summary>Diffusers' name of a tensor or module of Wan's; null where no row has it.</summary>
+    public static string? Of(string key) => FromWan.Translate(key);
+
     /// <summary>Wan's own names; a key that no row has keeps its own, for the check to complain about.</summary>
     public static Func<string, string?> Names(IReadOnlySet<string> keys) => key => Table.Translate(key) ?? key;
 }
