@@ -8,6 +8,9 @@ namespace NablaGen.Models.Wan.Layouts;
 /// </summary>
 internal sealed class DiffusersLayout : IWanLayout
 {
+    /// <summary>The file that says which pipeline of the library a folder is for.</summary>
+    public const string Index = "model_index.json";
+
     private const string Config = "config.json";
 
     private static readonly string[] Transformer = Weights("transformer/diffusion_pytorch_model");
@@ -15,12 +18,19 @@ internal sealed class DiffusersLayout : IWanLayout
     private static readonly string[] Vae = Weights("vae/diffusion_pytorch_model");
     private static readonly string[] Tokenizer = ["tokenizer/spiece.model", "tokenizer/tokenizer.json"];
 
+    /// <summary>What a download of such a model takes: of each piece its forms, the best first. What isn't there is not needed.</summary>
+    public static IEnumerable<string[]> Needs =>
+    [
+        [Index], ["LICENSE.txt"], ["LICENSE"], Transformer, TextEncoder, Vae, Tokenizer,
+        .. new[] { "transformer", "text_encoder", "vae" }.Select(folder => new[] { $"{folder}/{Config}" }),
+    ];
+
     /// <inheritdoc/>
     public string Name => "Diffusers";
 
     /// <inheritdoc/>
     public bool Recognizes(string path) =>
-        File.Exists(Path.Combine(path, "model_index.json"))
+        File.Exists(Path.Combine(path, Index))
         || (Directory.Exists(Path.Combine(path, "transformer")) && Directory.Exists(Path.Combine(path, "vae")));
 
     /// <inheritdoc/>

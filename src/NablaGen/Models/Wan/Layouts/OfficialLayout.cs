@@ -44,6 +44,14 @@ internal sealed class OfficialLayout : IWanLayout
 
     private static readonly string[] ImageEncoders = [ImageEncoderFile, Pth(ImageEncoderFile), "clip_vision_h.safetensors"];
 
+    /// <summary>What a download of such a model takes: of each piece its forms, the best first. What isn't there is not needed.</summary>
+    public static IEnumerable<string[]> Needs =>
+    [
+        [NablaGenJson.FileName], ["LICENSE.txt"], ["LICENSE"],
+        .. new[] { "", HighNoiseFolder + "/", LowNoiseFolder + "/" }.SelectMany(folder => Transformer.Select(piece => Array.ConvertAll(piece.Files, file => folder + file))),
+        .. Others.Select(piece => piece.Files), ImageEncoders,
+    ];
+
     /// <inheritdoc/>
     public string Name => "official";
 
