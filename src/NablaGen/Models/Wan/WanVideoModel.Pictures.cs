@@ -58,7 +58,7 @@ public sealed partial class WanVideoModel
         if (_files.ImageEncoder is null)
         {
             throw new NablaGenException($"{Path}: the model folder is incomplete: it lacks the image encoder (expected {OfficialLayout.ImageEncoderFile}, "
-                + "the same as .pth, or clip_vision_h.safetensors).");
+                + "the same as .pth, or clip_vision_h.safetensors): name one with --image-encoder.");
         }
 
         var pictures = DitConfig.HasImagePositions ? 2 : 1;

@@ -50,7 +50,7 @@ public sealed partial class WanVideoModel : VideoModel
         // Shapes don't tell the statistics of a VAE's latents: what a nablagen.json says of it comes first.
         var isVaeSaid = !ReferenceEquals(said.Vae, VaeConfig.Wan21);
         VaeConfig = isVaeSaid ? said.Vae : files.VaeSizes ?? said.Vae;
-        ImageEncoderConfig = said.ImageEncoder;
+        ImageEncoderConfig = ReferenceEquals(said.ImageEncoder, ImageEncoderConfig.VitH14) ? files.ImageEncoderSizes ?? said.ImageEncoder : said.ImageEncoder;
         if (DitConfig.GuideChannels > 0)
         {
             using var weights = files.Transformer.Open();
@@ -59,7 +59,7 @@ public sealed partial class WanVideoModel : VideoModel
 
         if (files.HighNoise is not null)
         {
-            _boundary = said.Boundary ?? (DitConfig.GuideChannels > 0 ? WanDefaults.PictureBoundary : WanDefaults.TextBoundary);
+            _boundary = said.Boundary ?? files.Boundary ?? (DitConfig.GuideChannels > 0 ? WanDefaults.PictureBoundary : WanDefaults.TextBoundary);
         }
         else if (said.Boundary is not null)
         {
@@ -106,6 +106,10 @@ public sealed partial class WanVideoModel : VideoModel
 
     /// <summary>The VAE's weights.</summary>
     public string VaePath => _files.Vae.Path;
+
+    /// <summary>The weights of all parts: the transformer's or its experts', the text encoder's, the VAE's and, where there is one, the image encoder's.</summary>
+    internal IReadOnlyList<string> WeightPaths =>
+        [.. Transformers.Select(file => file.Path), TextEncoderPath, VaePath, .. DitConfig.ImageDim > 0 ? [_files.ImageEncoder!.Path] : Array.Empty<string>()];
 
     /// <summary>The tokenizer's file, which may be the text encoder's.</summary>
     public string TokenizerPath => _files.Tokenizer.Path;
@@ -164,7 +168,10 @@ public sealed partial class WanVideoModel : VideoModel
     {
         var own = IOPath.Combine(File.Exists(path) ? IOPath.GetDirectoryName(IOPath.GetFullPath(path))! : path, NablaGenJson.FileName);
         var json = File.Exists(own) ? NablaGenJson.Open(own) : null;
-        return new WanVideoModel(path, WanLayouts.Find(path, (pieces ?? ModelPieces.None).Over(json?.Defaults ?? WanDefaults.Values)), own, json);
+        var named = (pieces ?? ModelPieces.None).Over(json?.Defaults ?? WanDefaults.Values);
+        var model = new WanVideoModel(path, WanLayouts.Find(path, named), own, json);
+        return named.ImageEncoder is null || model.DitConfig.ImageDim > 0 ? model : throw new NablaGenException(
+            $"{named.ImageEncoder}: --image-encoder has no effect: {path} attends to no pictures.");
     }
 
     /// <summary>A model whose weights are not on disk, for measurements.</summary>

@@ -1,6 +1,5 @@
 using NablaGen.Models.Wan.Layouts.Keys;
 using NablaGen.Models.Wan.Vae;
-using NablaGen.Weights;
 
 namespace NablaGen.Models.Wan.Layouts;
 
@@ -86,7 +85,7 @@ internal sealed class OfficialLayout : IWanLayout
             VaeSizes = found[3] is { } vae && Path.GetFileNameWithoutExtension(vae) == Path.GetFileNameWithoutExtension(Vae22File) ? VaeConfig.Wan22 : null,
             Tokenizer = new TokenizerFile(found[4] ?? ""),
             HighNoise = found.Length > Others.Length + 2 ? new WeightFile(found[^1]!, WanPiece.Transformer) : null,
-            ImageEncoder = image is null ? null : new WeightFile(image, () => TensorSources.Open(image)),
+            ImageEncoder = image is null ? null : new WeightFile(image, WanPiece.ImageEncoder),
         };
     }
 

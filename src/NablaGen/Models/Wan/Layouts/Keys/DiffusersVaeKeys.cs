@@ -5,7 +5,8 @@ namespace NablaGen.Models.Wan.Layouts.Keys;
 
 /// <summary>
 /// The names of Wan2.1's VAE in the Diffusers library (AutoencoderKLWan). Its encoder's levels are one flat list as Wan's; its decoder's nest,
-/// each with one residual block more than the encoder's and, but for the last, an up-sampler behind them.
+/// each with one residual block more than the encoder's and, but for the last, an up-sampler behind them. Wan2.2's levels nest on both sides in
+/// both programs: what resamples is the last of its level there, and has a name of its own here.
 /// </summary>
 internal static class DiffusersVaeKeys
 {
@@ -24,6 +25,8 @@ internal static class DiffusersVaeKeys
         ("decoder.mid_block.attentions.0", "decoder.middle.1"),
         ("decoder.mid_block.resnets.1", "decoder.middle.2"),
         ("decoder.up_blocks.N", "decoder.upsamples.N"),
+        ("encoder.downsamples.N.downsamples.N", "encoder.downsamples.N.downsamples.N"),
+        ("decoder.upsamples.N.upsamples.N", "decoder.upsamples.N.upsamples.N"),
         ("decoder.norm_out", "decoder.head.0"),
         ("decoder.conv_out", "decoder.head.2"));
 
@@ -40,11 +43,18 @@ internal static class DiffusersVaeKeys
     /// <summary>Wan's own names; a key that no row has keeps its own, for the check to complain about.</summary>
     public static Func<string, string?> Names(IReadOnlySet<string> keys)
     {
-        var blocks = Enumerable.Range(0, 100).TakeWhile(block => keys.Contains($"decoder.up_blocks.0.resnets.{block}.conv1.weight")).Count();
+        var blocks = Blocks(keys, "decoder.up_blocks.0.resnets.");
         return key =>
         {
             var parts = key.Split('.');
-            if (parts is ["decoder", "up_blocks", var level, "resnets" or "upsamplers", var block, ..]
+            if (parts is [var side, "down_blocks" or "up_blocks", var number, "resnets" or "downsampler" or "upsampler", ..] && IsNested(keys))
+            {
+                var list = parts[1] == "down_blocks" ? "downsamples" : "upsamples";
+                parts = parts[3] == "resnets"
+                    ? [side, list, number, list, .. parts[4..]]
+                    : [side, list, number, list, $"{Blocks(keys, $"{side}.{parts[1]}.{number}.resnets.")}", .. parts[4..]];
+            }
+            else if (parts is ["decoder", "up_blocks", var level, "resnets" or "upsamplers", var block, ..]
                 && int.TryParse(level, NumberStyles.None, CultureInfo.InvariantCulture, out var i)
                 && int.TryParse(block, NumberStyles.None, CultureInfo.InvariantCulture, out var j) && i < 100 && j < 100)
             {
@@ -62,4 +72,8 @@ internal static class DiffusersVaeKeys
             return Table.Translate(string.Join('.', parts)) ?? key;
         };
     }
+
+    private static bool IsNested(IReadOnlySet<string> keys) => keys.Contains("encoder.down_blocks.0.resnets.0.conv1.weight");
+
+    private static int Blocks(IReadOnlySet<string> keys, string prefix) => Enumerable.Range(0, 100).TakeWhile(block => keys.Contains($"{prefix}{block}.conv1.weight")).Count();
 }
