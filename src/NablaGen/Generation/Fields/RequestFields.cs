@@ -186,7 +186,7 @@ public static class RequestFields
         Label = "LoRA",
         HelpName = "FILE[:X]",
         Help = "Merge a LoRA into the transformer, at strength X; may be given more than once",
-        Details = "strength 1 where there is none; `none` for none of the model's own; several in a batch's row stand between semicolons",
+        Details = "strength 1 where there is none; `high:FILE` or `low:FILE` for one of Wan2.2's two experts; `none` for none of the model's own; several in a batch's row stand between semicolons",
         DefaultValue = LoraList.Empty,
         IsRepeatable = true,
     };

@@ -10,7 +10,6 @@ using NablaGen.Models.Wan.Text.Tokenizer;
 using NablaGen.Models.Wan.Vae;
 using NablaGen.Tensors;
 using NablaGen.Weights;
-using NablaGen.Weights.Lora;
 using TorchSharp;
 using static TorchSharp.torch;
 using IOPath = System.IO.Path;
@@ -200,27 +199,10 @@ public sealed partial class WanVideoModel : VideoModel
     }
 
     /// <inheritdoc/>
-    public override VideoModel WithLoras(IReadOnlyList<LoraChoice> loras)
-    {
-        return loras.Count == 0 ? this : new WanVideoModel(this, _files with
-        {
-            Transformer = Merged(_files.Transformer),
-            // A LoRA goes to both experts: a request cannot name one of them yet.
-            HighNoise = _files.HighNoise is { } high ? Merged(high) : null,
-        });
-
-        WeightFile Merged(WeightFile file) => file with
-        {
-            Open = () =>
-            {
-                var source = file.Open();
-                return LoraSource.Over(source, loras, WanLoraNames.Of(source));
-            },
-        };
-    }
-
-    /// <inheritdoc/>
     public override ITensorSource OpenTransformer() => _files.Transformer.Open();
+
+    /// <summary>What opens the transformer or, of two experts, the low-noise one and then the other.</summary>
+    internal IReadOnlyList<Func<ITensorSource>> OpenTransformers() => [.. Transformers.Select(file => file.Open)];
 
     /// <summary>Opens the text encoder's weights and verifies their header.</summary>
     /// <exception cref="NablaGenException">They are incomplete or malformed.</exception>
