@@ -44,6 +44,7 @@ public sealed partial class WanVideoModel : VideoModel
         // A recipe says by the name what was used; file names alone, no folders of the user's.
         Name = (json?.Name ?? name) + string.Concat(files.Others.Select(file => " + " + IOPath.GetFileName(file)));
         var said = json ?? new NablaGenJson();
+        SaidName = json?.Name;
         var others = json is null ? "Wan's own sizes (there is no nablagen.json)" : own;
         TextEncoderConfig = files.TextEncoderSizes ?? said.TextEncoder;
         // Shapes don't tell the statistics of a VAE's latents: what a nablagen.json says of it comes first.
@@ -93,6 +94,9 @@ public sealed partial class WanVideoModel : VideoModel
 
     /// <inheritdoc/>
     public override string Name { get; }
+
+    /// <summary>The name that the model's nablagen.json says; null where it says none.</summary>
+    internal string? SaidName { get; }
 
     /// <summary>The transformer's configuration file.</summary>
     public string ConfigPath => _files.Config;

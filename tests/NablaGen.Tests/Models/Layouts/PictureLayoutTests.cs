@@ -66,11 +66,52 @@ public sealed class PictureLayoutTests : IDisposable
         Assert.Equal(expected.Transformer, model.Transformer);
         Assert.Equal(expected.ImageEncoderConfig, model.ImageEncoderConfig);
         Assert.Equal(expected.WeightPaths.Count, model.WeightPaths.Count);
-        WanPiece[] pieces = [.. kind == "experts" ? [WanPiece.Transformer] : Array.Empty<WanPiece>(), WanPiece.Transformer, WanPiece.TextEncoder, WanPiece.Vae, WanPiece.ImageEncoder];
-        foreach (var ((one, other), piece) in expected.WeightPaths.Zip(model.WeightPaths).Zip(pieces))
+        foreach (var ((one, other), piece) in expected.WeightPaths.Zip(model.WeightPaths).Zip(Pieces(kind)))
         {
             AssertSame(one, other, piece, expected.ImageEncoderConfig);
         }
+    }
+
+    [Theory]
+    [InlineData("t2v")]
+    [InlineData("i2v")]
+    [InlineData("flf2v")]
+    [InlineData("ti2v")]
+    [InlineData("experts")]
+    public void A_model_converted_there_and_back_is_the_same(string kind)
+    {
+        var expected = Official(kind);
+        ModelConverter.Convert(expected, _temp["there"], new ConversionOptions("diffusers", "bf16", ShardBytes: 60_000), cancellation: TestContext.Current.CancellationToken);
+        var there = WanVideoModel.Open(_temp["there"]);
+        Assert.True(File.Exists(Path.Combine(_temp["there"], "transformer", "diffusion_pytorch_model.safetensors.index.json")));
+        ModelConverter.Convert(there, _temp["back"], new ConversionOptions("official", "bf16", ShardBytes: 1 << 30), cancellation: TestContext.Current.CancellationToken);
+        foreach (var model in new[] { there, WanVideoModel.Open(_temp["back"]) })
+        {
+            model.Check();
+            Assert.Equal(expected.DitConfig, model.DitConfig);
+            Assert.Equal((expected.Name, expected.Transformer, expected.ImageEncoderConfig, expected.Pictures, expected.Defaults), (model.Name, model.Transformer, model.ImageEncoderConfig, model.Pictures, model.Defaults));
+            foreach (var ((one, other), piece) in expected.WeightPaths.Zip(model.WeightPaths).Zip(Pieces(kind)))
+            {
+                AssertSame(one, other, piece, expected.ImageEncoderConfig);
+            }
+        }
+
+        // Every file of the way back has the name that the authors give it.
+        Assert.Equal(
+            Names(_temp["official"]).Where(name => !name.EndsWith(".json", StringComparison.Ordinal)), Names(_temp["back"]).Where(name => !name.EndsWith(".json", StringComparison.Ordinal)));
+        static IEnumerable<string> Names(string folder) => Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories).Select(file => Path.GetRelativePath(folder, file)).Order(StringComparer.Ordinal);
+    }
+
+    [Fact]
+    public void A_conversion_that_fails_leaves_nothing()
+    {
+        var model = Official("t2v");
+        using var stop = new CancellationTokenSource();
+        Assert.ThrowsAny<OperationCanceledException>(() => ModelConverter.Convert(model, _temp["new"], new ConversionOptions("official", "bf16", 1 << 30), _ => stop.Cancel(), stop.Token));
+        RawFile.Fault(() => ModelConverter.Convert(model, _temp["new"], new ConversionOptions("official", "bf16", 1 << 30), bytes => throw new NablaGenException($"no room for {bytes}")), "no room for");
+        RawFile.Fault(() => ModelConverter.Convert(model, _temp["new"], new ConversionOptions("diffusers", "fp8-scaled", 1 << 30)), "has no fp8-scaled");
+        RawFile.Fault(() => ModelConverter.Convert(model, _temp["official"], new ConversionOptions("official", "bf16", 1 << 30)), "is there already");
+        Assert.Equal(["official"], Directory.EnumerateFileSystemEntries(_temp.Path).Select(Path.GetFileName));
     }
 
     [Fact]
@@ -198,10 +239,14 @@ public sealed class PictureLayoutTests : IDisposable
         return RandomTensorSource.Normal(name, lines.ToDictionary(line => line[0], line => Array.ConvertAll(line[1].Trim('[', ']').Split(", "), long.Parse)));
     }
 
+    private static WanPiece[] Pieces(string kind) =>
+        [.. kind == "experts" ? [WanPiece.Transformer] : Array.Empty<WanPiece>(), WanPiece.Transformer, WanPiece.TextEncoder, WanPiece.Vae, WanPiece.ImageEncoder];
+
     private WanVideoModel Official(string kind)
     {
         var (transformer, vae, clip) = kind switch
         {
+            "t2v" => ("dit", "vae", null),
             "ti2v" => ("family/ti2v", "family/vae22", null),
             "experts" => ("family/experts-pipeline", "vae", null),
             _ => ("family/" + kind, "family/image-vae", "family/clip"),

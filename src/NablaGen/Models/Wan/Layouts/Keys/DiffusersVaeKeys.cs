@@ -1,4 +1,5 @@
 using System.Globalization;
+using NablaGen.Models.Wan.Vae;
 using NablaGen.Weights;
 
 namespace NablaGen.Models.Wan.Layouts.Keys;
@@ -71,6 +72,43 @@ internal static class DiffusersVaeKeys
 
             return Table.Translate(string.Join('.', parts)) ?? key;
         };
+    }
+
+    /// <summary>The library's names of a VAE's tensors.</summary>
+    /// <param name="config">The VAE's sizes.</param>
+    public static Func<string, string> Outwards(VaeConfig config)
+    {
+        var inverse = Table.Inverse;
+        var backwards = Parts.ToDictionary(pair => pair.Value, pair => pair.Key, StringComparer.Ordinal);
+        return key =>
+        {
+            var name = string.Join('.', Renamed(key.Split('.'), backwards));
+            var parts = name.Split('.');
+            if (config.HasLevelShortcuts && parts is [var side, "downsamples" or "upsamples", var number, "downsamples" or "upsamples", var place, ..])
+            {
+                var (list, last) = parts[1] == "downsamples" ? ("down_blocks", config.NumResBlocks) : ("up_blocks", config.NumResBlocks + 1);
+                var isLast = int.Parse(place, CultureInfo.InvariantCulture) == last;
+                return string.Join('.', [side, list, number, .. isLast ? [list == "down_blocks" ? "downsampler" : "upsampler"] : new[] { "resnets", place }, .. parts[5..]]);
+            }
+
+            if (parts is ["decoder", "upsamples", var flat, ..])
+            {
+                var level = config.NumResBlocks + 2;
+                var at = int.Parse(flat, CultureInfo.InvariantCulture);
+                return string.Join('.', ["decoder", "up_blocks", $"{at / level}", .. at % level == level - 1 ? ["upsamplers", "0"] : new[] { "resnets", $"{at % level}" }, .. parts[3..]]);
+            }
+
+            return inverse.Translate(name) ?? name;
+        };
+    }
+
+    // residual.2 → conv1, shortcut → conv_shortcut.
+    private static string[] Renamed(string[] parts, Dictionary<string, string> backwards)
+    {
+        var at = Array.FindIndex(parts, part => part is "residual" or "shortcut");
+        return at < 0 ? parts
+            : parts[at] == "shortcut" ? [.. parts[..at], backwards["shortcut"], .. parts[(at + 1)..]]
+            : [.. parts[..at], backwards[$"residual.{parts[at + 1]}"], .. parts[(at + 2)..]];
     }
 
     private static bool IsNested(IReadOnlySet<string> keys) => keys.Contains("encoder.down_blocks.0.resnets.0.conv1.weight");
