@@ -61,8 +61,8 @@ internal static class Toys
         source, ModuleOptions.Cpu);
 
     public static DitTrainer Dit(
-        IClipSource source, int steps = 100, int batch = 4, double dropout = 0.1, ScalarType dtype = ScalarType.Float32, string? from = null, params string[] attentions) => new(
-        Sizes(),
+        IClipSource source, int steps = 100, int batch = 4, double dropout = 0.1, ScalarType dtype = ScalarType.Float32, string? from = null, string task = "t2v", params string[] attentions) => new(
+        Sizes().ForTask(task),
         new DitTrainingOptions
         {
             Clip = Clip,
