@@ -125,7 +125,9 @@ public sealed class DitTrainer : OptimizedTrainer
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         using var averaged = Parameters.Lend(Optimizer.Average);
-        using var clips = _source.Next(StepRandom.FirstUnseen, PicturePrompts, _options.Clip with { Frames = 1 }, _model.Device);
+        // A clip of one frame shows its middle, and one of two begins with what is told.
+        var frames = _sizes.Dit.GuideChannels > 0 ? 2 : 1;
+        using var clips = _source.Next(StepRandom.FirstUnseen, PicturePrompts, _options.Clip with { Frames = frames }, _model.Device);
         var rows = clips.Captions.Select((caption, i) => Decode(Sample(caption, i, clips.Frames.narrow(0, i, 1).select(2, 0)))).ToList();
         return ClipSheet.Compose(rows, columns: 6).MoveToOuterDisposeScope();
     }

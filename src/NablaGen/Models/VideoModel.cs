@@ -51,6 +51,14 @@ public abstract class VideoModel
     /// <exception cref="NablaGenException">There is no model, pieces are missing, or the configuration is wrong.</exception>
     public static VideoModel Open(string path, ModelPieces? pieces = null) => ModelFamilies.Open(path, pieces);
 
+    /// <summary>
+    /// The model that makes a video with a picture, or without: this one, or the other one where its folder has a transformer for each. Of the other one
+    /// only the configuration is read.
+    /// </summary>
+    /// <param name="hasPicture">Whether the video begins with a picture.</param>
+    /// <exception cref="NablaGenException">The other transformer is incomplete, or its configuration is wrong.</exception>
+    public virtual VideoModel For(bool hasPicture) => this;
+
     /// <summary>Which files were chosen that nobody named, each in a few words.</summary>
     public virtual IReadOnlyList<string> Choices => [];
 

@@ -3,6 +3,7 @@ using NablaGen.Models.Wan.Layouts;
 using NablaGen.Tensors;
 using NablaGen.Weights;
 using static TorchSharp.torch;
+using IOPath = System.IO.Path;
 
 namespace NablaGen.Models.Wan;
 
@@ -21,6 +22,19 @@ public sealed partial class WanVideoModel
             TakesFirst: true, NeedsFirst: false, NeedsLast: false, VaeConfig.SpatialStride * DitConfig.PatchSize.Width, CutsExactly: true),
         _ => PictureTraits.None,
     };
+
+    /// <inheritdoc/>
+    public override VideoModel For(bool hasPicture) => hasPicture ? _pictures?.Value ?? this : _text ?? this;
+
+    // The second transformer, with a nablagen.json of its own or that of the whole model.
+    private WanVideoModel OpenPictures(string own)
+    {
+        var second = IOPath.Combine(_files.PictureFolder!, NablaGenJson.FileName);
+        var (path, json) = File.Exists(second) ? (second, NablaGenJson.Open(second)) : (own, _json);
+        var model = new WanVideoModel(Path, OfficialLayout.WithPictureTransformer(_files), path, json, this);
+        return model.Pictures.TakesFirst ? model : throw new NablaGenException(
+            $"{model.ConfigPath}: \"model_type\": expected a model that is told a picture, such as \"i2v\", found \"{model.DitConfig.ModelType}\".");
+    }
 
     /// <inheritdoc/>
     public override long PictureWork(long[] latents, ScalarType dtype, ScalarType vaeDtype) => !Pictures.TakesFirst ? 0 : WanMemory.PictureWork(

@@ -35,11 +35,15 @@ public sealed partial class WanVideoModel : VideoModel
     private readonly WanFiles _files;
     private readonly bool _isOnDisk;
     private readonly double? _boundary;
+    private readonly NablaGenJson? _json;
+    private readonly Lazy<WanVideoModel>? _pictures;
+    private readonly WanVideoModel? _text;
 
-    private WanVideoModel(string path, WanFiles files, string own, NablaGenJson? json)
+    private WanVideoModel(string path, WanFiles files, string own, NablaGenJson? json, WanVideoModel? text = null)
     {
         Path = path;
-        (_files, _isOnDisk) = (files, true);
+        (_files, _isOnDisk, _json, _text) = (files, true, json, text);
+        _pictures = text is null && files.PictureFolder is not null ? new Lazy<WanVideoModel>(() => OpenPictures(own)) : null;
         DitConfig = files.Dit ?? ReadConfig(files.Config);
         var name = IOPath.GetFileName(IOPath.TrimEndingDirectorySeparator(IOPath.GetFullPath(path)));
         // A recipe says by the name what was used; file names alone, no folders of the user's.
@@ -84,7 +88,7 @@ public sealed partial class WanVideoModel : VideoModel
 
     private WanVideoModel(WanVideoModel model, WanFiles files)
     {
-        (_files, _isOnDisk, _boundary) = (files, model._isOnDisk, model._boundary);
+        (_files, _isOnDisk, _boundary, _json, _pictures, _text) = (files, model._isOnDisk, model._boundary, model._json, model._pictures, model._text);
         (Path, Name, DitConfig, TextEncoderConfig, VaeConfig, ImageEncoderConfig, Defaults, FewSteps, TrainedFor) =
             (model.Path, model.Name, model.DitConfig, model.TextEncoderConfig, model.VaeConfig, model.ImageEncoderConfig, model.Defaults, model.FewSteps, model.TrainedFor);
     }

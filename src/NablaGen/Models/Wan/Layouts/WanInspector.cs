@@ -56,10 +56,11 @@ internal static class WanInspector
     /// <exception cref="NablaGenException">A part can't be read.</exception>
     public static PathInspection InspectFolder(string path)
     {
-        WanVideoModel model;
+        WanVideoModel model, told;
         try
         {
             model = WanVideoModel.Open(path);
+            told = (WanVideoModel)model.For(hasPicture: true);
         }
         catch (NablaGenException error)
         {
@@ -68,7 +69,7 @@ internal static class WanInspector
         }
 
         return new PathInspection(
-            path, WanLayouts.Of(path).Name, model.Name, [.. new[] { model.DitPath, model.TextEncoderPath, model.VaePath }.Select(ModelInspector.InspectFile)], null);
+            path, WanLayouts.Of(path).Name, model.Name, [.. new[] { model.DitPath, told.DitPath, model.TextEncoderPath, model.VaePath }.Distinct().Select(ModelInspector.InspectFile)], null);
     }
 
     private static (string Words, IReadOnlyDictionary<string, long[]> Shapes) Sizes(PieceFile piece, string path)
