@@ -37,8 +37,8 @@ public sealed partial class WanVideoModel
     }
 
     /// <inheritdoc/>
-    public override long PictureWork(long[] latents, ScalarType dtype, ScalarType vaeDtype) => !Pictures.TakesFirst ? 0 : WanMemory.PictureWork(
-        DitConfig.ImageDim > 0 ? ImageEncoderConfig : null, VaeConfig, latents, DitConfig.GuideChannels > 0 ? VaeConfig.Traits.VideoOf(latents).Frames : 1, dtype, vaeDtype);
+    public override long PictureWork(long[] latents, ScalarType dtype, ScalarType vaeDtype, VaeTiling tiling) => !Pictures.TakesFirst ? 0 : WanMemory.PictureWork(
+        DitConfig.ImageDim > 0 ? ImageEncoderConfig : null, VaeConfig, latents, DitConfig.GuideChannels > 0 ? VaeConfig.Traits.VideoOf(latents).Frames : 1, dtype, vaeDtype, tiling);
 
     /// <inheritdoc/>
     public override IImageEncoder? LoadImageEncoder(ModuleOptions options)
@@ -55,13 +55,14 @@ public sealed partial class WanVideoModel
     }
 
     /// <inheritdoc/>
-    public override (string Name, Tensor Part) EncodePictures(IVideoAutoencoder vae, Tensor first, Tensor? last, int frames)
+    public override (string Name, Tensor Part) EncodePictures(
+        IVideoAutoencoder vae, Tensor first, Tensor? last, int frames, VaeTiling? tiling = null, CancellationToken cancellation = default)
     {
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
-        return !Pictures.TakesFirst ? base.EncodePictures(vae, first, last, frames)
-            : DitConfig.GuideChannels > 0 ? (Conditioning.Guide, WanGuide.Of(vae, first, last, frames, VaeConfig.Traits).MoveToOuterDisposeScope())
-            : (Conditioning.FirstFrame, vae.Encode(first.unsqueeze(2)).MoveToOuterDisposeScope());
+        return !Pictures.TakesFirst ? base.EncodePictures(vae, first, last, frames, tiling, cancellation)
+            : DitConfig.GuideChannels > 0 ? (Conditioning.Guide, WanGuide.Of(vae, first, last, frames, VaeConfig.Traits, tiling, cancellation).MoveToOuterDisposeScope())
+            : (Conditioning.FirstFrame, vae.Encode(first.unsqueeze(2), tiling, cancellation).MoveToOuterDisposeScope());
     }
 
     // The image encoder's weights under its own names; null where the layers attend to no pictures.

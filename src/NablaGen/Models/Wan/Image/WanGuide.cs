@@ -15,7 +15,9 @@ internal static class WanGuide
     /// <param name="last">The last frame; null where it is not given. [B, 3, H, W]</param>
     /// <param name="frames">Frames of the video.</param>
     /// <param name="traits">The latents' relation to the video.</param>
-    public static Tensor Of(IVideoAutoencoder vae, Tensor first, Tensor? last, int frames, LatentTraits traits)
+    /// <param name="tiling">How the encoding is divided; null for not at all.</param>
+    /// <param name="cancellation">Stops the encoding.</param>
+    public static Tensor Of(IVideoAutoencoder vae, Tensor first, Tensor? last, int frames, LatentTraits traits, VaeTiling? tiling = null, CancellationToken cancellation = default)
     {
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
@@ -26,7 +28,7 @@ internal static class WanGuide
             video.select(2, frames - 1).copy_(last);
         }
 
-        var latents = vae.Encode(video);
+        var latents = vae.Encode(video, tiling, cancellation);
         var mask = Mask(latents.shape.AsSpan(2), last is not null, frames, traits.TemporalStride).to(latents.device);
         return cat([mask.expand(latents.shape[0], -1, -1, -1, -1), latents], 1).MoveToOuterDisposeScope();
     }
