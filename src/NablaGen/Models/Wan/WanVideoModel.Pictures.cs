@@ -66,7 +66,8 @@ public sealed partial class WanVideoModel
     }
 
     // The image encoder's weights under its own names; null where the layers attend to no pictures.
-    private ITensorSource? OpenImageEncoder() => DitConfig.ImageDim > 0 ? ImageEncoderKeys.Of(_files.ImageEncoder!.Open(), ImageEncoderConfig) : null;
+    private ITensorSource? OpenImageEncoder() => DitConfig.ImageDim == 0 ? null
+        : _isOnDisk ? ImageEncoderKeys.Of(_files.ImageEncoder!.Open(), ImageEncoderConfig) : _files.ImageEncoder!.Open();
 
     private void CheckImageEncoder(string others)
     {

@@ -81,7 +81,7 @@ public sealed partial class WanVideoModel : VideoModel
     private WanVideoModel(DitConfig dit, NablaGenJson others, WanFiles files)
     {
         Path = Name = others.Name ?? "no folder";
-        _files = files;
+        (_files, _boundary) = (files, others.Boundary);
         (DitConfig, TextEncoderConfig, VaeConfig, ImageEncoderConfig, Defaults) = (dit, others.TextEncoder, others.Vae, others.ImageEncoder, others.Defaults);
         CheckFit("others", "others");
     }
@@ -173,7 +173,7 @@ public sealed partial class WanVideoModel : VideoModel
 
     /// <summary>A model whose weights are not on disk, for measurements.</summary>
     /// <param name="dit">The transformer's sizes.</param>
-    /// <param name="others">The other models' sizes and the name; the vocabulary grows to the tokenizer's where it is smaller.</param>
+    /// <param name="others">The other models' sizes, the name, and a boundary where there are two experts; the vocabulary grows to the tokenizer's where it is smaller.</param>
     /// <param name="tokenizer">The tokenizer's file, which is on disk; null where no prompt will be read.</param>
     /// <param name="open">The weights of each part, by its name and its parameters' names and shapes.</param>
     public static WanVideoModel InMemory(
@@ -191,6 +191,8 @@ public sealed partial class WanVideoModel : VideoModel
             Config = "the transformer's sizes",
             Transformer = Part("transformer", () => new WanModel(dit, ModuleOptions.Meta)),
             TextEncoder = Part("text encoder", () => new T5Encoder(others.TextEncoder, ModuleOptions.Meta)),
+            HighNoise = others.Boundary is null ? null : Part("high-noise transformer", () => new WanModel(dit, ModuleOptions.Meta)),
+            ImageEncoder = dit.ImageDim == 0 ? null : Part("image encoder", () => new ImageEncoder(others.ImageEncoder, ModuleOptions.Meta)),
             Vae = Part("VAE", () => new WanVae(others.Vae, ModuleOptions.Meta)),
             Tokenizer = new TokenizerFile(tokenizer ?? ""),
         });
