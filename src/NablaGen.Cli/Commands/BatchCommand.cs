@@ -75,7 +75,7 @@ internal sealed class BatchCommand
         var seeds = Seeds(parsed, shared);
         var shard = parsed.GetValue(_shard) is { } text ? Shard.Parse(text) : Shard.FromEnvironment(Environment.GetEnvironmentVariable);
         var prompts = PromptFile.Read(parsed.GetValue(_file)!);
-        var folder = _model.Open(parsed, _options);
+        var folder = RowPictures.ModelOf(prompts, shared, _model.Open(parsed, _options));
         var rows = BatchPlan.Make(prompts, shared, seeds, folder);
         var outputDir = parsed.GetValue(_outputDir)!;
         BatchRunner.CheckFolder(outputDir);

@@ -75,8 +75,9 @@ internal sealed class CalibrateCommand
         using var reserved = ReservedName.Take(parsed.GetValue(_output), Path.ChangeExtension(DefaultOutput, null), ".json");
         var output = reserved.Path;
         CalibrationFile.Check(output);
-        var model = _model.Open(parsed, _options);
-        var requests = Requests(parsed.GetValue(_prompts), flags, model);
+        var rows = parsed.GetValue(_prompts) is { } file ? PromptFile.Read(file) : null;
+        var model = RowPictures.ModelOf(rows, flags, _model.Open(parsed, _options));
+        var requests = Requests(rows, flags, model);
 
         using var pipeline = _model.Pipeline(parsed, model);
         var (json, measured) = (parsed.GetValue(_json), parsed.GetValue(_measured));
@@ -102,15 +103,15 @@ internal sealed class CalibrateCommand
         return ExitCode.Done;
     }
 
-    private static GenerationRequest[] Requests(string? file, PartialRequest flags, VideoModel model)
+    private static GenerationRequest[] Requests(IReadOnlyList<PromptRow>? rows, PartialRequest flags, VideoModel model)
     {
         var defaults = GenerationDefaults.Of(model);
         // Each prompt has noise of its own, the same in a second run.
         PartialRequest Flags(int index) => flags with { Seed = (flags.Seed ?? 0) + index };
 
-        return file is null
+        return rows is null
             ? [.. CalibrationPrompts.Default.Select((prompt, i) => (Flags(i) with { Prompt = prompt }).ToRequest(defaults))]
-            : [.. PromptFile.Read(file).Select((row, i) => Over(row, Flags(i), defaults))];
+            : [.. rows.Select((row, i) => Over(row, Flags(i), defaults))];
     }
 
     private static GenerationRequest Over(PromptRow row, PartialRequest flags, GenerationDefaults defaults)

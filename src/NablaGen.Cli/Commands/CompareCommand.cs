@@ -67,9 +67,10 @@ internal sealed class CompareCommand
         CheckPrompt(parsed);
         var expressions = (parsed.GetResult(_attention) is null ? DefaultAttention : parsed.GetValue(_attention)!).Select(ThresholdFile.ParseExpression).ToArray();
         Comparison.Check(expressions);
-        var model = _model.Open(parsed, _options);
+        var rows = parsed.GetValue(_prompts) is { } file ? PromptFile.Read(file) : null;
+        var model = RowPictures.ModelOf(rows, flags, _model.Open(parsed, _options));
         // One seed for all prompts, and for all expressions in any case.
-        var requests = Requests(parsed.GetValue(_prompts), flags with { Seed = flags.Seed ?? Random.Shared.Next() }, expressions, model);
+        var requests = Requests(rows, flags with { Seed = flags.Seed ?? Random.Shared.Next() }, expressions, model);
 
         using var reserved = ReservedName.Take(parsed.GetValue(_outputDir), DefaultFolder, "");
         var folder = reserved.Path;
@@ -117,10 +118,10 @@ internal sealed class CompareCommand
     }
 
     // By prompt, by expression. Every one is checked before anything is made.
-    private static List<GenerationRequest[]> Requests(string? file, PartialRequest flags, AttentionExpression[] expressions, VideoModel model)
+    private static List<GenerationRequest[]> Requests(IReadOnlyList<PromptRow>? prompts, PartialRequest flags, AttentionExpression[] expressions, VideoModel model)
     {
         var defaults = GenerationDefaults.Of(model);
-        var rows = file is null ? [flags] : PromptFile.Read(file).Select(row => Over(row, flags, defaults));
+        var rows = prompts is null ? [flags] : prompts.Select(row => Over(row, flags, defaults));
         return [.. rows.Select(row => expressions.Select(expression => Checked(row, expression, model, defaults)).ToArray())];
     }
 

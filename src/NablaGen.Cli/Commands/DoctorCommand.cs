@@ -128,8 +128,15 @@ internal static class DoctorCommand
     {
         var folder = ModelLocator.Open(named, pieces);
         TorchRuntime.Load();
-        using var pipeline = new TextToVideo(folder, CPU, ScalarType.Float32);
-        pipeline.CheckModel();
-        return $"{folder.Name} in {folder.Path}: {folder.Summary}; every key, shape and type is right";
+        // Where videos from pictures have a transformer of their own, it is looked at, too.
+        var models = new[] { folder, folder.For(hasPicture: true) }.Distinct().ToArray();
+        foreach (var model in models)
+        {
+            using var pipeline = new TextToVideo(model, CPU, ScalarType.Float32);
+            pipeline.CheckModel();
+        }
+
+        var second = models.Length > 1 ? $"; for pictures: {models[1].Summary}" : "";
+        return $"{folder.Name} in {folder.Path}: {folder.Summary}{second}; every key, shape and type is right";
     }
 }

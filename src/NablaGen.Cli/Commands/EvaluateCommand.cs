@@ -5,6 +5,7 @@ using NablaGen.Generation.Fields;
 using NablaGen.Jobs.Batch;
 using NablaGen.Models;
 using NablaGen.Tensors;
+using NablaGen.Training.Evaluation;
 using NablaGen.Training.Evaluation.Generation;
 using NablaGen.Training.Evaluation.Results;
 using NablaGen.Training.Evaluation.Running;
@@ -23,6 +24,12 @@ internal sealed class EvaluateCommand
     private readonly Option<string?> _model = SharedOptions.Model();
     private readonly Option<string> _device = SharedOptions.Device();
     private readonly Option<string> _dtype = SharedOptions.Dtype();
+    private readonly Option<string?> _task = new Option<string?>("--task")
+    {
+        Description = "t2v: prompts alone; i2v: with each prompt the first frame of a clip that shows it [default: t2v, or i2v for a model that needs a picture]",
+        HelpName = "NAME",
+    }.AcceptOnlyFromAmong("t2v", "i2v");
+
     private readonly Option<string[]> _attention = new("--attention")
     {
         Description = "Expressions, as for generate; dense is always measured, because the others are compared with it",
@@ -67,12 +74,13 @@ internal sealed class EvaluateCommand
         self._options[RequestFields.DenseSteps].Description = "Keep the first N steps dense [default: for sta-* alone as large a part of the steps as 12 of 50, otherwise 0]";
         var command = new Command("evaluate", "Measure a model of the captioned world: success, quality and density by attention.")
         {
-            self._attention, self._seeds, self._prompts, self._outputDir, self._batch, self._keepVideos, self._keepStrips, self._json, self._model,
+            self._task, self._attention, self._seeds, self._prompts, self._outputDir, self._batch, self._keepVideos, self._keepStrips, self._json, self._model,
         };
         // What differs from video to video is the suite's; the frame rate is nothing to the scorer.
         self._options.AddTo(command, except:
         [
             RequestFields.Prompt, RequestFields.Attention, RequestFields.Threshold, RequestFields.TargetDensity, RequestFields.Fps, RequestFields.Seed,
+            PictureFields.Image, PictureFields.LastImage, PictureFields.SizeFrom, PictureFields.Fit,
         ]);
         command.Add(self._device);
         command.Add(self._dtype);
@@ -85,7 +93,7 @@ internal sealed class EvaluateCommand
     private int Run(ParseResult parsed, CancellationToken cancellation)
     {
         var seeds = SeedPlan.Parse(parsed.GetValue(_seeds)!).Seeds!;
-        var model = ModelLocator.Open(parsed.GetValue(_model), _options.Pieces(parsed));
+        var (model, hasPictures) = Model(parsed);
         var plan = new EvaluationPlan
         {
             Prompts = EvaluationPlan.Choose(parsed.GetValue(_prompts)),
@@ -102,6 +110,17 @@ internal sealed class EvaluateCommand
 
         var folder = parsed.GetValue(_outputDir)!;
         using var rows = RowFile.Open(folder);
+        if (hasPictures)
+        {
+            TorchRuntime.Load();
+            var size = plan.Request(plan.Prompts[0], plan.Seeds[0], plan.Attentions[0]);
+            plan = plan with
+            {
+                Prompts = PictureSuite.With(plan.Prompts, size.Width, size.Height, Path.Combine(folder, "pictures")),
+                Shared = plan.Shared with { Width = size.Width, Height = size.Height },
+            };
+        }
+
         KeptClips? kept = null;
         if (parsed.GetValue(_keepVideos) || parsed.GetValue(_keepStrips))
         {
@@ -126,6 +145,17 @@ internal sealed class EvaluateCommand
         }
 
         return ExitCode.Done;
+    }
+
+    private (VideoModel Model, bool HasPictures) Model(ParseResult parsed)
+    {
+        var model = ModelLocator.Open(parsed.GetValue(_model), _options.Pieces(parsed));
+        var hasPictures = parsed.GetValue(_task) is { } task ? task == "i2v" : model.Pictures.NeedsFirst;
+        model = model.For(hasPictures);
+        var (takes, needs) = (model.Pictures.TakesFirst && !model.Pictures.NeedsLast, model.Pictures.NeedsFirst);
+        return (hasPictures ? takes : !needs)
+            ? (model, hasPictures)
+            : throw new InvalidRequestException($"the model '{model.Name}' makes videos {(model.Pictures.NeedsLast ? "between two pictures: evaluate is not for it" : $"{(needs ? "from a picture" : "of text alone")}: --task {parsed.GetValue(_task)} is not for it")}");
     }
 
     private EvaluationReport Evaluate(

@@ -88,7 +88,8 @@ internal sealed class GenerateCommand
         [
             ("the video", output), .. OutputNames.Beside(output, withLatents: false), ("the latents", latents), ("--preview", preview), ("--stats", stats),
         ]);
-        var folder = _model.Open(parsed, _options);
+        var hasPicture = (flags.Get(PictureFields.Image) ?? from?.Recipe.Get(PictureFields.Image)) is not null;
+        var folder = _model.Open(parsed, _options).For(hasPicture);
         var defaults = GenerationDefaults.Of(folder);
         var request = from?.Request(flags, defaults) ?? flags.ToRequest(defaults);
         request.Check(folder);

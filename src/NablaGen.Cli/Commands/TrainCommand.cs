@@ -79,6 +79,14 @@ internal sealed class TrainCommand
         AllowMultipleArgumentsPerToken = true,
     };
 
+    // Not an enumeration's option: it would take numbers too.
+    private readonly Option<string?> _task = new Option<string?>("--task")
+    {
+        Description = "What it makes videos of: t2v, text; i2v, text and the first frame, as Wan2.2's I2V-A14B. With --from, the weights may be those of a "
+            + "text model, and the text encoder stays as it is, so that one serves both [default: the sizes']",
+        HelpName = "NAME",
+    }.AcceptOnlyFromAmong("t2v", "i2v");
+
     public static Command Create()
     {
         var vae = new TrainCommand();
@@ -96,7 +104,7 @@ internal sealed class TrainCommand
         var dit = new TrainCommand();
         dit._from.Description = "Begin with the weights of this model folder instead of drawn ones; with --preset they may have fewer latent channels";
         dit._freeze.Description = "Train the transformer alone, with the text encoder of --from as it is";
-        var ditCommand = new Command("dit", "Train the transformer and the text encoder, on the latents of the output's VAE.") { dit._attention, dit._tokenizer, dit._freeze };
+        var ditCommand = new Command("dit", "Train the transformer and the text encoder, on the latents of the output's VAE.") { dit._task, dit._attention, dit._tokenizer, dit._freeze };
         Add(ditCommand, dit.Shared, dit.OfClips);
         ditCommand.SetAction((parsed, cancellation) => Task.FromResult(dit.RunDit(parsed, cancellation)));
         return new Command("train", "Train a model on rendered, captioned clips, in runs of any length.") { vaeCommand, textCommand, ditCommand };
@@ -157,8 +165,9 @@ internal sealed class TrainCommand
     {
         var folder = parsed.GetValue(_output)!;
         var files = new TrainingFolder(folder, "dit");
-        var sizes = Sizes(parsed, folder, widens: true);
+        var sizes = OfTask(parsed, Sizes(parsed, folder, widens: true));
         var plan = Plan(parsed, files, TrainingPlan.ForDit(sizes));
+        plan = plan with { FrozenEncoder = plan.FrozenEncoder || (sizes.Dit.GuideChannels > 0 && parsed.GetValue(_from) is not null) };
         plan.Check(sizes);
         if (parsed.GetValue(_from) is null && !parsed.GetValue(_resume) && File.Exists(new TrainingFolder(folder, "text").State))
         {
@@ -260,6 +269,13 @@ internal sealed class TrainCommand
             : !TrainingFolder.HasWeights(folder) ? ModelSizes.Find(named)
             : throw new InvalidRequestException($"{folder} has its sizes already: use --preset with a new --output");
     }
+
+    private ModelSizes OfTask(ParseResult parsed, ModelSizes sizes) => parsed.GetValue(_task) switch
+    {
+        null => sizes,
+        _ when parsed.GetValue(_resume) => throw new InvalidRequestException("--task has no effect with --resume: the training continues as it began"),
+        var task => sizes.ForTask(task),
+    };
 
     private TrainingPlan Plan(ParseResult parsed, TrainingFolder files, TrainingPlan preset)
     {

@@ -108,6 +108,7 @@ internal static class EvaluationOutput
                     // JSON has no infinity: a video equal to the dense one has an SSIM of 1.
                     ["psnr"] = row.Psnr is { } psnr && double.IsFinite(psnr) ? psnr : null,
                     ["ssim"] = row.Ssim,
+                    ["picture_psnr"] = row.PicturePsnr is { } kept && double.IsFinite(kept) ? kept : null,
                     ["density"] = row.Density,
                     ["sampling_seconds"] = row.SamplingSeconds,
                     ["done"] = done,

@@ -22,12 +22,14 @@ internal static class EvaluationText
         var name = Math.Max(9, report.Expressions.Max(one => one.Attention.Length)) + 2;
         var lines = new List<string>
         {
-            $"{"attention".PadRight(name)}{"density",7}{"seen",9}{"held-out",10}{"PSNR",8}{"SSIM",8}{"lost",6}{"gained",8}{"sampling",10}{"decoding",10}",
+            $"{"attention".PadRight(name)}{"density",7}{"seen",9}{"held-out",10}{"PSNR",8}{"SSIM",8}{"lost",6}{"gained",8}{Picture("picture")}{"sampling",10}{"decoding",10}",
         };
         lines.AddRange(report.Expressions.Select(one => $"{one.Attention.PadRight(name)}{one.Density,7:0.000}{Part(one.Seen.Success),9}{Part(one.HeldOut.Success),10}"
             + $"{Number(one.Psnr, "0.0"),8}{Number(one.Ssim, "0.000"),8}{one.Lost?.ToString() ?? "-",6}{one.Gained?.ToString() ?? "-",8}"
-            + $"{one.SamplingSeconds,8:0.000} s{one.DecodingSeconds,8:0.000} s"));
+            + Picture(Number(one.PicturePsnr, "0.0")) + $"{one.SamplingSeconds,8:0.000} s{one.DecodingSeconds,8:0.000} s"));
         return string.Join('\n', lines) + "\n";
+
+        string Picture(string text) => report.Expressions.Any(one => one.PicturePsnr is not null) ? text.PadLeft(9) : "";
     }
 
     private static string Part(double? part) => part is { } value ? $"{100 * value:0.0}%" : "-";

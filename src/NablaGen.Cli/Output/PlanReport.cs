@@ -10,7 +10,7 @@ internal static class PlanReport
         var isGeneration = plan.Layers > 0;
         if (isGeneration)
         {
-            yield return $"plan: {Text(plan)}, {Transformer(plan)}, then {Vae(plan)}";
+            yield return $"plan: {Text(plan)}, {Pictures(plan)}{Transformer(plan)}, then {Vae(plan)}";
         }
         else
         {
@@ -23,6 +23,9 @@ internal static class PlanReport
     }
 
     private static string Text(MemoryPlan plan) => plan.IsTextEncoderOnDevice ? "the text encoder first, freed afterwards" : "the text encoder on the CPU";
+
+    // Whole frames go without saying.
+    private static string Pictures(MemoryPlan plan) => plan.Pictures is { Tiling: { Height: > 0 } or { Width: > 0 } } tiled ? $"pictures encoded in {tiled.Name}, " : "";
 
     private static string Transformer(MemoryPlan plan)
     {

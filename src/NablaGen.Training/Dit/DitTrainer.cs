@@ -17,7 +17,10 @@ using static TorchSharp.torch;
 
 namespace NablaGen.Training.Dit;
 
-/// <summary>Trains the transformer, and the text encoder with it, by flow matching on the latents of a VAE that stays as it is.</summary>
+/// <summary>
+/// Trains the transformer, and the text encoder with it, by flow matching on the latents of a VAE that stays as it is. One whose sizes have
+/// channels for a picture learns to be told each clip's first frame.
+/// </summary>
 public sealed class DitTrainer : OptimizedTrainer
 {
     private const int PicturePrompts = 6;
@@ -66,7 +69,7 @@ public sealed class DitTrainer : OptimizedTrainer
         Parameters = new FlatParameters(options.FrozenEncoder ? [("dit.", _dit)] : [("dit.", _dit), ("text.", _encoder)]);
         Optimizer = new Optimizer(Parameters, options.Optimizer with { RelativeRate = TextRates.Of(sizes.Others.TextEncoder) });
         _pools = [.. options.Clips.Select((size, i) => new ClipPool(source, size, model.Device, options.Pool,
-            (clips, first) => [_vae.Encode(clips.Frames), Wordings(first, clips.Captions)], i * StepRandom.PoolClips))];
+            (clips, first) => [_vae.Encode(clips.Frames), Wordings(first, clips.Captions), .. Guides(clips.Frames)], i * StepRandom.PoolClips))];
         _attentions = [.. options.Attentions.Select(expression => DifferentiableAttention.Create(expression, model.Device))];
         _runs = [.. options.Clips.Select(size => (IReadOnlyList<DitRun>)[.. _attentions.Select(attention => Run(size, attention))])];
         _negative = _captions.Encode([sizes.Defaults.NegativePrompt], model.Device).DetachFromDisposeScope();
@@ -112,7 +115,7 @@ public sealed class DitTrainer : OptimizedTrainer
         var wording = randint(_options.Wordings, [count, 1, 1], ScalarType.Int64, device);
         var ids = where(dropped, _negative, drawn[1].gather(1, wording.expand(-1, -1, drawn[1].shape[2])).squeeze(1));
         var (input, time, velocity) = FlowMatching.Mix(drawn[0], randn_like(drawn[0]), FlowMatching.Sigmas(count, _options.Shift, device));
-        var predicted = _dit.forward(input, time, Context(ids), _runs[size][attention]);
+        var predicted = _dit.Velocity(input, time, Context(ids), drawn.ElementAtOrDefault(2), _runs[size][attention]);
         return (predicted - velocity).Squared().mean().MoveToOuterDisposeScope();
     }
 
@@ -128,15 +131,18 @@ public sealed class DitTrainer : OptimizedTrainer
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         using var averaged = Parameters.Lend(Optimizer.Average);
-        using var clips = _source.Next(StepRandom.FirstUnseen, PicturePrompts, _options.Clips[0] with { Frames = 1 }, _model.Device);
-        var rows = clips.Captions.Select((caption, i) => Decode(Sample(caption, i))).ToList();
+        // A clip of one frame shows its middle, and one of two begins with what is told.
+        var frames = _sizes.Dit.GuideChannels > 0 ? 2 : 1;
+        using var clips = _source.Next(StepRandom.FirstUnseen, PicturePrompts, _options.Clips[0] with { Frames = frames }, _model.Device);
+        var rows = clips.Captions.Select((caption, i) => Decode(Sample(caption, i, clips.Frames.narrow(0, i, 1).select(2, 0)))).ToList();
         return ClipSheet.Compose(rows, columns: 6).MoveToOuterDisposeScope();
     }
 
     /// <summary>Makes the latents of a video with the weights as they are and the model's defaults. [C, T', h, w]</summary>
     /// <param name="prompt">What to show.</param>
     /// <param name="seed">Seed of the noise.</param>
-    public Tensor Sample(string prompt, long seed)
+    /// <param name="first">The first frame, for a transformer that is told one. [1, 3, H, W] in [−1, 1]</param>
+    public Tensor Sample(string prompt, long seed, Tensor? first = null)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
@@ -161,6 +167,12 @@ public sealed class DitTrainer : OptimizedTrainer
         var noise = LatentSampler.Noise(request.LatentShape(_sizes.Others.Vae.Traits), seed);
         using var conditioning = new GuidedConditioning(
             new Conditioning(Context(_captions.Encode([prompt], _model.Device))), request.IsGuided ? new Conditioning(Context(_negative)) : null);
+        foreach (var guide in first is null ? [] : Guides(first.unsqueeze(2).expand(-1, -1, request.Frames, -1, -1)))
+        {
+            conditioning.Prompt.Add(Conditioning.Guide, guide.alias());
+            conditioning.Negative?.Add(Conditioning.Guide, guide.alias());
+        }
+
         return sampler.Sample(request.Sampling, noise, conditioning).MoveToOuterDisposeScope();
     }
 
@@ -221,6 +233,9 @@ public sealed class DitTrainer : OptimizedTrainer
         _vae.Decode(latents.unsqueeze(0), chunk => frames.Add(chunk.squeeze(0).cpu().MoveToOuterDisposeScope()));
         return cat(frames, 1).MoveToOuterDisposeScope();
     }
+
+    // What the transformer is told of clips' first frames, where it is: none or one. [B, 3, T, H, W] → [B, GuideChannels, T', h, w]
+    private IEnumerable<Tensor> Guides(Tensor clips) => _sizes.Dit.GuideChannels == 0 ? [] : [FirstFrameGuide.Of(_vae, clips)];
 
     // The captions of clips in all wordings, as ids. int64 [B, wordings, length]
     private Tensor Wordings(long first, IReadOnlyList<string> captions) => stack(

@@ -41,4 +41,7 @@ public enum ClipAttribute
 
     /// <summary>Whether the backdrop is free of blocks' edges.</summary>
     Blocks,
+
+    /// <summary>Whether the first frame is the picture that was given.</summary>
+    Picture,
 }

@@ -24,6 +24,9 @@ public static class EvaluationSuite
     /// <summary>All of them.</summary>
     public static IReadOnlyList<EvaluationPrompt> All { get; } = [.. Seen, .. HeldOut];
 
+    /// <summary>A prompt's number in <see cref="All"/>, from 1; one more than there are for another text.</summary>
+    public static int NumberOf(string text) => All.TakeWhile(prompt => prompt.Text != text).Count() + 1;
+
     private static EvaluationPrompt Single(int i, bool heldOut)
     {
         var motion = (MotionKind)(i % 10);

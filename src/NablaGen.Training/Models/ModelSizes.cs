@@ -57,14 +57,30 @@ public sealed record ModelSizes(DitConfig Dit, NablaGenJson Others)
         using var document = JsonFile.Read(config);
         var sizes = new ModelSizes(
             ModelConfigs.Dit(new JsonFields(document.RootElement, config)), NablaGenJson.Open(Path.Combine(folder, NablaGenJson.FileName)));
-        return sizes.Dit.TextDim == sizes.Others.TextEncoder.Dim && sizes.Dit.InDim == sizes.Others.Vae.ZDim
+        return sizes.Dit.TextDim == sizes.Others.TextEncoder.Dim && sizes.Dit.OutDim == sizes.Others.Vae.ZDim
             ? sizes
-            : throw new NablaGenException($"{config}: \"text_dim\" {sizes.Dit.TextDim} and \"in_dim\" {sizes.Dit.InDim} do not fit the text encoder's "
+            : throw new NablaGenException($"{config}: \"text_dim\" {sizes.Dit.TextDim} and \"out_dim\" {sizes.Dit.OutDim} do not fit the text encoder's "
                 + $"\"dim\" {sizes.Others.TextEncoder.Dim} and the VAE's \"z_dim\" {sizes.Others.Vae.ZDim} in {NablaGenJson.FileName}");
     }
 
     /// <summary>The same for a tokenizer of so many ids.</summary>
     public ModelSizes WithVocabulary(int ids) => this with { Others = Others with { TextEncoder = Others.TextEncoder with { Vocab = ids } } };
+
+    /// <summary>
+    /// The same for another task: a text model's sizes become those of <c>i2v</c>, a transformer that is told a first frame as Wan2.2's I2V-A14B is. A
+    /// mask and the picture's latents go in beside the noise, and there is no image encoder.
+    /// </summary>
+    /// <param name="task"><c>t2v</c> or <c>i2v</c>.</param>
+    /// <exception cref="InvalidRequestException">The transformer is of another task already, or the VAE's latent frames are not as long as the mask has channels.</exception>
+    public ModelSizes ForTask(string task) => (Dit.ModelType, task) switch
+    {
+        var (from, to) when from == to => this,
+        ("t2v", "i2v") when Others.Vae.TemporalStride == ModelConfigs.MaskChannels =>
+            this with { Dit = Dit with { ModelType = task, InDim = Dit.OutDim + ModelConfigs.MaskChannels + Dit.OutDim } },
+        ("t2v", "i2v") => throw new InvalidRequestException(
+            $"a picture's mask needs a VAE whose latent frames are {ModelConfigs.MaskChannels} frames, found {Others.Vae.TemporalStride}"),
+        _ => throw new InvalidRequestException($"--task {task}: the transformer's model_type is '{Dit.ModelType}': start from a text model's sizes or weights"),
+    };
 
     /// <summary>Writes the two files into a folder.</summary>
     /// <exception cref="NablaGenException">They can't be written.</exception>

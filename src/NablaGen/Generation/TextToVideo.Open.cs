@@ -19,10 +19,11 @@ public sealed partial class TextToVideo
     /// <param name="keepLoaded">Keeps the transformer and the VAE in memory for the next video, until disposed of.</param>
     /// <param name="vram">The most GPU memory to take, such as <c>8GB</c>; null for what is free.</param>
     /// <param name="pieces">Files in place of the model's own; null for none.</param>
+    /// <param name="forPictures">Whether videos begin with a picture: in a folder with a transformer for each, that says which one.</param>
     /// <exception cref="NablaGenException">The folder is no whole model, or there is no such device; the line says what to do.</exception>
-    public static TextToVideo Open(string model, string device = "auto", string dtype = "auto", bool keepLoaded = false, string? vram = null, ModelPieces? pieces = null)
+    public static TextToVideo Open(string model, string device = "auto", string dtype = "auto", bool keepLoaded = false, string? vram = null, ModelPieces? pieces = null, bool forPictures = false)
     {
-        var opened = VideoModel.Open(model, pieces);
+        var opened = VideoModel.Open(model, pieces).For(forPictures);
         var defaults = GenerationDefaults.Of(opened);
         TorchRuntime.Load();
         var place = DeviceChoice.Resolve(device);

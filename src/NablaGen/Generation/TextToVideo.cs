@@ -284,7 +284,7 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
                 foreach (var conditioner in _conditioners)
                 {
                     // Only the text encoder is so large that it may have to stay on the CPU.
-                    conditioner.AddTo(drafts, conditioner is TextConditioner ? options : _options, clock, cancellation);
+                    conditioner.AddTo(drafts, conditioner is TextConditioner ? options : _options, plan, clock, cancellation);
                 }
 
                 return drafts.Select(draft => new PreparedRequest(draft.Request, RecipeOf(draft.Request, cancellation), draft.Conditioning)).ToArray();

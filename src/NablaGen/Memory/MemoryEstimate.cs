@@ -33,7 +33,7 @@ public static class MemoryEstimate
         {
             TextEncoderWeights = sizes.TextEncoder,
             TextEncoderWork = model.TextEncoderWork(dtype),
-            Pictures = video.HasPictures ? HeldInStage(model.PictureWork(video.Latents, dtype, VideoModel.DefaultVaeDtype(device)), device) : 0,
+            Pictures = video.HasPictures ? PictureChoices(model, video.Latents, device, dtype) : [],
             DitWeights = sizes.Transformer,
             LayerWeights = sizes.Layer,
             Layers = model.Transformer.Layers,
@@ -61,22 +61,32 @@ public static class MemoryEstimate
     public static long Held(long alive, DeviceType device, bool? growing = null) =>
         device == DeviceType.CUDA ? (long)(alive * (growing ?? CudaAllocator.SegmentsGrow ? HeldByGrowing : HeldByFixed)) : alive;
 
-    private static long HeldInStage(long bytes, Device device) => (long)(bytes * (device.type == DeviceType.CUDA ? HeldInVae : 1));
-
     // From fast to small. The margin around the smallest tile is so large that smaller tiles save little.
+    private static IEnumerable<VaeTiling> Tilings(VaeTiling fastest, int height, int width) => new[]
+    {
+        fastest,
+        new VaeTiling(FramesAtOnce: 1),
+        new VaeTiling((height + 1) / 2, (width + 1) / 2, 1),
+        new VaeTiling(256, 256, 1),
+        new VaeTiling(128, 128, 1),
+    }.Distinct();
+
+    // The video to encode waits in the host's memory.
+    private static IReadOnlyList<VaeChoice> PictureChoices(VideoModel model, long[] latents, Device device, ScalarType dtype)
+    {
+        var (frames, height, width) = model.Latents.VideoOf(latents);
+        var video = 3L * sizeof(float) * height * width * (model.Transformer.GuideChannels > 0 ? frames : 1);
+        return [.. Tilings(VaeTiling.None, height, width).Select(tiling =>
+            model.PictureWork(latents, dtype, VideoModel.DefaultVaeDtype(device), tiling) is var work && device.type == DeviceType.CUDA
+                ? new VaeChoice(tiling, (long)(HeldInVae * work), video)
+                : new VaeChoice(tiling, work + video))];
+    }
+
     private static IReadOnlyList<VaeChoice> VaeChoices(VideoModel model, long[] latents, Device device)
     {
         var (frames, height, width) = model.Latents.VideoOf(latents);
-        VaeTiling[] tilings =
-        [
-            VaeTiling.DefaultOn(device),
-            new(FramesAtOnce: 1),
-            new((height + 1) / 2, (width + 1) / 2, 1),
-            new(256, 256, 1),
-            new(128, 128, 1),
-        ];
         var dtype = VideoModel.DefaultVaeDtype(device);
-        return [.. tilings.Distinct().Select(Choice)];
+        return [.. Tilings(VaeTiling.DefaultOn(device), height, width).Select(Choice)];
 
         // Tiles are decoded one after another, each to the video's end: all frames are gathered in the host's memory.
         VaeChoice Choice(VaeTiling tiling)

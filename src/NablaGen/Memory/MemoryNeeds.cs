@@ -15,8 +15,8 @@ public sealed record MemoryNeeds
     /// <summary>What encoding the longest prompt takes in addition to them.</summary>
     public long TextEncoderWork { get; init; }
 
-    /// <summary>What reading pictures takes, weights included; 0 where there are none.</summary>
-    public long Pictures { get; init; }
+    /// <summary>The ways to read pictures, the fastest first, weights included; none where there are no pictures.</summary>
+    public IReadOnlyList<VaeChoice> Pictures { get; init; } = [];
 
     /// <summary>The transformer's weights outside its layers.</summary>
     public long DitWeights { get; init; }
@@ -48,21 +48,27 @@ public sealed record MemoryNeeds
     /// <summary>The transformer's weights.</summary>
     public long AllDitWeights => DitWeights + LayerWeights * Layers;
 
+    /// <summary>The least that reading pictures takes; 0 where there are none.</summary>
+    internal long LeastPictures => Pictures.Select(choice => choice.Bytes).DefaultIfEmpty(0).Min();
+
     /// <summary>The larger of each need of two videos made with one model.</summary>
     public MemoryNeeds Max(MemoryNeeds other) => this with
     {
         TextEncoderWork = Math.Max(TextEncoderWork, other.TextEncoderWork),
-        Pictures = Math.Max(Pictures, other.Pictures),
+        Pictures = Pictures.Count == 0 ? other.Pictures : other.Pictures.Count == 0 ? Pictures : Larger(Pictures, other.Pictures),
         DitWork = Math.Max(DitWork, other.DitWork),
         PromptMemory = Math.Max(PromptMemory, other.PromptMemory),
-        Vae = [.. Vae.Zip(other.Vae, (a, b) => a with { Bytes = Math.Max(a.Bytes, b.Bytes), HostBytes = Math.Max(a.HostBytes, b.HostBytes) })],
+        Vae = Larger(Vae, other.Vae),
     };
+
+    private static IReadOnlyList<VaeChoice> Larger(IReadOnlyList<VaeChoice> some, IReadOnlyList<VaeChoice> others) =>
+        [.. some.Zip(others, (a, b) => a with { Bytes = Math.Max(a.Bytes, b.Bytes), HostBytes = Math.Max(a.HostBytes, b.HostBytes) })];
 }
 
-/// <summary>One way to decode, and what it takes beside the weights.</summary>
+/// <summary>One way to decode, and what it takes beside the weights; or to encode pictures, with them.</summary>
 /// <param name="Tiling">Its tiles and frames at once.</param>
 /// <param name="Bytes">Memory at its peak.</param>
-/// <param name="HostBytes">Of these and beside them, the host's memory for a device's tiles, which are put together there.</param>
+/// <param name="HostBytes">Of these and beside them, the host's memory: for a device's tiles, which are put together there, or the video to encode.</param>
 public sealed record VaeChoice(VaeTiling Tiling, long Bytes, long HostBytes = 0)
 {
     /// <summary>Its name for the user, after "in".</summary>

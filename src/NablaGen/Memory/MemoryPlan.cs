@@ -35,6 +35,9 @@ public sealed record MemoryPlan
     /// <summary>Whether all experts stay in memory; otherwise each takes the other's place when its turn comes, once a video.</summary>
     public bool KeepsExperts { get; init; }
 
+    /// <summary>How pictures are encoded; null where there are none.</summary>
+    public VaeChoice? Pictures { get; init; }
+
     /// <summary>How the VAE decodes.</summary>
     public required VaeChoice Vae { get; init; }
 

@@ -6,7 +6,7 @@ namespace NablaGen.Memory;
 /// Decides what is kept where, so that a generation fits into the device's memory at the least cost. A pure function of needs and budget.
 /// </summary>
 /// <remarks>
-/// In order of cost: all models stay; the transformer is freed before the VAE is loaded; the VAE decodes in tiles; the text encoder runs on the
+/// In order of cost: all models stay; the transformer is freed before the VAE is loaded; the VAE encodes pictures and decodes in tiles; the text encoder runs on the
 /// CPU; layers of the transformer are streamed from the host's memory, as few as possible.
 /// </remarks>
 public static class MemoryPlanner
@@ -30,7 +30,8 @@ public static class MemoryPlanner
         var resident = Resident(needs, room);
         var hostRoom = (long)(budget.Host * MostOfHost) - needs.Encodings;
         var vae = needs.Vae.FirstOrDefault(choice => needs.VaeWeights + choice.Bytes <= room && choice.HostBytes <= hostRoom);
-        if (resident < 0 || vae is null || needs.Pictures > room)
+        var pictures = needs.Pictures.FirstOrDefault(choice => choice.Bytes <= room && choice.HostBytes <= hostRoom);
+        if (resident < 0 || vae is null || (pictures is null && needs.Pictures.Count > 0))
         {
             return null;
         }
@@ -45,9 +46,9 @@ public static class MemoryPlanner
         var keepsBoth = keepLoaded && isAllResident && vae == needs.Vae[0] && both + Math.Max(ditWork, vae.Bytes) <= room;
         var text = needs.TextEncoderWeights + needs.TextEncoderWork;
         var isTextOnDevice = text <= room;
-        var keepsAll = keepsBoth && Math.Max(text, needs.Pictures) + both <= room;
+        var keepsAll = keepsBoth && Math.Max(text, pictures?.Bytes ?? 0) + both <= room;
         var streamed = (needs.Layers - resident) * needs.LayerWeights;
-        var host = Math.Max(Math.Max(streamed, isTextOnDevice ? 0 : text), vae.HostBytes);
+        var host = Math.Max(Math.Max(streamed, isTextOnDevice ? 0 : text), Math.Max(pictures?.HostBytes ?? 0, vae.HostBytes));
         if (host > hostRoom)
         {
             return null;
@@ -61,9 +62,9 @@ public static class MemoryPlanner
             peaks[GenerationStage.EncodeText] = needs.Runtime + text + (keepsAll ? both : 0);
         }
 
-        if (needs.Pictures > 0)
+        if (pictures is not null)
         {
-            peaks[GenerationStage.EncodeImage] = needs.Runtime + needs.Pictures + (keepsAll ? both : 0);
+            peaks[GenerationStage.EncodeImage] = needs.Runtime + pictures.Bytes + (keepsAll ? both : 0);
         }
 
         var dits = keepsExperts ? needs.Experts * dit : dit;
@@ -81,6 +82,7 @@ public static class MemoryPlanner
             KeepsPrompt = keepsPrompt,
             Experts = needs.Experts,
             KeepsExperts = keepsExperts,
+            Pictures = pictures,
             Vae = vae,
             Peaks = peaks,
             HostBytes = host + needs.Encodings,
@@ -93,7 +95,7 @@ public static class MemoryPlanner
         var slots = Math.Min(Slots, needs.Layers);
         var sample = needs.DitWeights + slots * needs.LayerWeights + needs.DitWork;
         var decode = needs.VaeWeights + needs.Vae.Min(choice => choice.Bytes);
-        return (long)Math.Ceiling((needs.Runtime + Math.Max(needs.Pictures, Math.Max(sample, decode))) / (1 - Margin));
+        return (long)Math.Ceiling((needs.Runtime + Math.Max(needs.LeastPictures, Math.Max(sample, decode))) / (1 - Margin));
     }
 
     private static long Room(MemoryBudget budget) => (long)(budget.Device * (1 - Margin));

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace NablaGen.Models;
 
 /// <summary>
-/// How decoding is divided so that it needs less memory. The video is the same but for its last bits: tiles include all pixels around them
+/// How decoding or encoding is divided so that it needs less memory. The result is the same but for its last bits: tiles include all pixels around them
 /// that influence them, and the layers with attention see whole frames.
 /// </summary>
 /// <param name="Height">The most rows of a tile, in the video's pixels; 0 for whole frames.</param>

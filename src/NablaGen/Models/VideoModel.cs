@@ -51,6 +51,14 @@ public abstract class VideoModel
     /// <exception cref="NablaGenException">There is no model, pieces are missing, or the configuration is wrong.</exception>
     public static VideoModel Open(string path, ModelPieces? pieces = null) => ModelFamilies.Open(path, pieces);
 
+    /// <summary>
+    /// The model that makes a video with a picture, or without: this one, or the other one where its folder has a transformer for each. Of the other one
+    /// only the configuration is read.
+    /// </summary>
+    /// <param name="hasPicture">Whether the video begins with a picture.</param>
+    /// <exception cref="NablaGenException">The other transformer is incomplete, or its configuration is wrong.</exception>
+    public virtual VideoModel For(bool hasPicture) => this;
+
     /// <summary>Which files were chosen that nobody named, each in a few words.</summary>
     public virtual IReadOnlyList<string> Choices => [];
 
@@ -129,19 +137,26 @@ public abstract class VideoModel
 
     /// <summary>What the transformer is told of a video's given frames beside the image encoder's tokens, by the parts' names.</summary>
     /// <param name="vae">The VAE.</param>
-    /// <param name="first">The first frame, in the video's size, in [−1, 1], on the VAE's device. [1, 3, H, W]</param>
+    /// <param name="first">The first frame, in the video's size, in [−1, 1], on any device; what is given back is on the VAE's. [1, 3, H, W]</param>
     /// <param name="last">The last frame; null where it is not given. [1, 3, H, W]</param>
     /// <param name="frames">Frames of the video.</param>
+    /// <param name="tiling">How the VAE's encoding is divided; null for not at all.</param>
+    /// <param name="cancellation">Stops the encoding.</param>
     /// <returns>The caller's.</returns>
     /// <exception cref="NotSupportedException">The model takes no pictures.</exception>
-    public virtual (string Name, Tensor Part) EncodePictures(IVideoAutoencoder vae, Tensor first, Tensor? last, int frames) =>
+    public virtual (string Name, Tensor Part) EncodePictures(
+        IVideoAutoencoder vae, Tensor first, Tensor? last, int frames, VaeTiling? tiling = null, CancellationToken cancellation = default) =>
         throw new NotSupportedException("the model takes no pictures");
 
-    /// <summary>Bytes that reading pictures takes at most: the image encoder, then the VAE, each with its weights. 0 where the model takes none.</summary>
+    /// <summary>
+    /// Bytes that reading pictures takes at most: the image encoder, then the VAE, each with its weights, and not the video that is encoded. 0 where the
+    /// model takes none.
+    /// </summary>
     /// <param name="latents">The latents' shape. [C, T', h, w]</param>
     /// <param name="dtype">The type of the large matrix products.</param>
     /// <param name="vaeDtype">The VAE's type.</param>
-    public virtual long PictureWork(long[] latents, ScalarType dtype, ScalarType vaeDtype) => 0;
+    /// <param name="tiling">How the VAE's encoding is divided.</param>
+    public virtual long PictureWork(long[] latents, ScalarType dtype, ScalarType vaeDtype, VaeTiling tiling) => 0;
 
     /// <summary>Reads the transformer.</summary>
     /// <param name="options">Where it is, and its type.</param>

@@ -1,6 +1,7 @@
 using NablaGen.Generation;
 using NablaGen.Generation.Fields;
 using NablaGen.Memory;
+using NablaGen.Models;
 using NablaGen.Models.Wan;
 using NablaGen.Video;
 using NablaGen.Video.Pictures;
@@ -72,8 +73,8 @@ public sealed class PictureVideoTests(PictureModelFixture models) : IClassFixtur
         var (plain, with) = (WanMemory.PromptMemory(told.DitConfig with { ImageTokens = 0 }, ScalarType.BFloat16), told.PromptMemory(ScalarType.BFloat16));
         Assert.Equal(plain * (told.DitConfig.TextLen + tokens) / told.DitConfig.TextLen, with);
         long[] latents = [16, 3, 16, 16];
-        Assert.Equal(0, text.PictureWork(latents, ScalarType.Float32, ScalarType.Float32));
-        Assert.True(told.PictureWork(latents, ScalarType.Float32, ScalarType.Float32) > told.SizesIn(ScalarType.Float32, ScalarType.Float32).Vae);
+        Assert.Equal(0, text.PictureWork(latents, ScalarType.Float32, ScalarType.Float32, VaeTiling.None));
+        Assert.True(told.PictureWork(latents, ScalarType.Float32, ScalarType.Float32, VaeTiling.None) > told.SizesIn(ScalarType.Float32, ScalarType.Float32).Vae);
 
         var sizes = models["experts"].SizesIn(ScalarType.Float32, ScalarType.Float32);
         var needs = MemoryEstimate.Of(models["experts"], sizes, new VideoWorkload(latents, NablaGen.Attention.AttentionExpression.Dense), CPU, ScalarType.Float32);

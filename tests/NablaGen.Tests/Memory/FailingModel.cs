@@ -104,7 +104,7 @@ internal sealed class FailingModel(VideoModel model) : VideoModel
 
     private sealed class FailingVae(FailingModel owner, IVideoAutoencoder inner) : IVideoAutoencoder
     {
-        public Tensor Encode(Tensor video) => inner.Encode(video);
+        public Tensor Encode(Tensor video, VaeTiling? tiling = null, CancellationToken cancellation = default) => inner.Encode(video, tiling, cancellation);
 
         public void Decode(Tensor latents, Action<Tensor> onFrames, VaeTiling? tiling = null, CancellationToken cancellation = default) =>
             inner.Decode(

@@ -91,6 +91,23 @@ public class MemoryPlannerTests
     }
 
     [Fact]
+    public void Pictures_are_encoded_in_tiles_where_whole_frames_do_not_fit()
+    {
+        var needs = Needs with { Pictures = [new VaeChoice(VaeTiling.None, 5000 * MiB, 40 * MiB), new VaeChoice(Tiles, 300 * MiB, 40 * MiB)] };
+        Assert.Equal(VaeTiling.None, MemoryPlanner.Plan(needs, new MemoryBudget(Plenty, Plenty), false)!.Pictures!.Tiling);
+        var tight = MemoryPlanner.Plan(needs, new MemoryBudget(2000 * MiB, Plenty), false)!;
+        Assert.Equal((Tiles, Needs.Runtime + 300 * MiB), (tight.Pictures!.Tiling, tight.Peaks[GenerationStage.EncodeImage]));
+        Assert.Null(MemoryPlanner.Plan(Needs, new MemoryBudget(2000 * MiB, Plenty), false)!.Pictures);
+        // The video to encode waits in the host's memory.
+        Assert.Null(MemoryPlanner.Plan(needs, new MemoryBudget(Plenty, 40 * MiB), false));
+        Assert.True(MemoryPlanner.LeastBudget(needs with { Pictures = [new VaeChoice(Tiles, 3000 * MiB)] }) > 3000 * MiB);
+        var both = Needs.Max(needs);
+        Assert.Equal(needs.Pictures, both.Pictures);
+        Assert.Equal(needs.Pictures, needs.Max(Needs).Pictures);
+        Assert.Equal(6000 * MiB, needs.Max(Needs with { Pictures = [new VaeChoice(VaeTiling.None, 6000 * MiB), new VaeChoice(Tiles, MiB)] }).Pictures[0].Bytes);
+    }
+
+    [Fact]
     public void The_least_budget_fits_and_less_does_not()
     {
         var least = MemoryPlanner.LeastBudget(Needs);

@@ -37,6 +37,20 @@ public class ModelSizesTests
         Assert.Equal(sizes.Others.Vae.DimMult, read.Others.Vae.DimMult);
     }
 
+    [Fact]
+    public void A_text_models_sizes_become_those_of_a_picture_model()
+    {
+        using var folder = new TempFolder();
+        var sizes = ModelSizes.Tiny.ForTask("i2v");
+        Assert.Equal((36, 16, 20), (sizes.Dit.InDim, sizes.Dit.OutDim, sizes.Dit.GuideChannels));
+        sizes.Save(folder.Path);
+        Assert.Equal(sizes.Dit, ModelSizes.Open(folder.Path).Dit);
+        Assert.Same(sizes, sizes.ForTask("i2v"));
+        Assert.Contains("model_type is 'i2v'", Assert.Throws<InvalidRequestException>(() => sizes.ForTask("t2v")).Message);
+        var other = sizes with { Dit = ModelSizes.Tiny.Dit, Others = sizes.Others with { Vae = sizes.Others.Vae with { TemporalDownsample = [false, false, true] } } };
+        Assert.Contains("latent frames are 4 frames, found 2", Assert.Throws<InvalidRequestException>(() => other.ForTask("i2v")).Message);
+    }
+
     private static long Count(nn.Module module)
     {
         using (module)

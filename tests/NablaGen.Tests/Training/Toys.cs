@@ -62,8 +62,8 @@ internal static class Toys
 
     public static DitTrainer Dit(
         IClipSource source, int steps = 100, int batch = 4, double dropout = 0.1, ScalarType dtype = ScalarType.Float32, string? from = null,
-        IReadOnlyList<ClipSize>? sizesOfClips = null, params string[] attentions) => new(
-        Sizes(),
+        IReadOnlyList<ClipSize>? sizesOfClips = null, string task = "t2v", params string[] attentions) => new(
+        Sizes().ForTask(task),
         new DitTrainingOptions
         {
             Clips = sizesOfClips ?? [Clip],

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using NablaGen.Tests.Cli;
 using NablaGen.Video;
+using NablaGen.Video.Pictures;
 using NablaGen.Weights;
 
 namespace NablaGen.Tests.Training;
@@ -76,7 +77,33 @@ public sealed class TrainCommandTests(TrainCommandTests.Begun begun) : IClassFix
         Run(["train", "dit", "--from", second, "--output", _folder["third"], "--steps", "1", "--pool", "16", .. Few[..2]]);
     }
 
+    [Fact]
+    public void A_picture_model_begins_with_a_text_models_weights_and_makes_a_video()
+    {
+        var (first, second) = (begun.Copy(_folder["first"]), _folder["second"]);
+        Run(["train", "dit", "--from", first, "--output", second, "--task", "i2v", "--steps", "1", "--pool", "16", .. Few[..2]]);
+        using (var weights = SafetensorsFile.Open(Path.Combine(second, "diffusion_pytorch_model.safetensors")))
+        {
+            Assert.Equal([64, 12, 1, 2, 2], weights.Entries["patch_embedding.weight"].Shape);
+        }
+
+        // One text encoder serves both.
+        const string Encoder = "models_t5_umt5-xxl-enc-bf16.safetensors";
+        Assert.Equal(File.ReadAllBytes(Path.Combine(first, Encoder)), File.ReadAllBytes(Path.Combine(second, Encoder)));
+        PictureFile.SavePng(_folder["a.png"], 32, 32, [.. Enumerable.Range(0, 32 * 32 * 3).Select(i => (byte)i)]);
+        Directory.CreateDirectory(Path.Combine(first, "i2v_model"));
+        foreach (var file in new[] { "config.json", "nablagen.json", "diffusion_pytorch_model.safetensors" })
+        {
+            File.Copy(Path.Combine(second, file), Path.Combine(first, "i2v_model", file));
+        }
+
+        Run(["generate", "--model", first, "--prompt", "a red ball", "--image", _folder["a.png"], "--steps", "2", "--seed", "1", "--output", _folder["a.mp4"]]);
+        Assert.Equal(5, VideoProbe.Read(_folder["a.mp4"]).FrameCount);
+    }
+
     [Theory]
+    [InlineData("Unrecognized command or argument '--task'", "vae", "--task", "i2v")]
+    [InlineData("Argument 'v2v' not recognized. Must be one of:", "dit", "--task", "v2v")]
     [InlineData("Unrecognized command or argument '--width'", "text", "--width", "64")]
     [InlineData("Unrecognized command or argument '--pool'", "text", "--pool", "64")]
     [InlineData("--from has no effect with --preset or --resume", "text", "--from", "models/tiny", "--preset", "toy")]

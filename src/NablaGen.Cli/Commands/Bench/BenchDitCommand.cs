@@ -80,7 +80,7 @@ internal sealed class BenchDitCommand
             throw new InvalidRequestException("--resident has no effect with --train: training keeps every layer on the device");
         }
 
-        var model = WanVideoModel.InMemory(config, BenchOptions.Sizes(parsed.GetValue(_preset)!).Others, tokenizer: null, RandomTensorSource.Normal);
+        var model = WanVideoModel.InMemory(config, BenchOptions.Sizes(parsed.GetValue(_preset)!).Others with { Boundary = null }, tokenizer: null, RandomTensorSource.Normal);
         if (profile)
         {
             var title = $"{parsed.GetValue(_preset)}, {config.NumLayers} layers, latent {parsed.GetValue(_latent)}, {options.Dtype.ToString().ToLowerInvariant()} on {device}";

@@ -25,7 +25,7 @@ internal static class BenchOptions
         CompletionSources = { "1.3B", "14B", "I2V-14B", "A14B", "TI2V-5B", "tiny" },
     };
 
-    private const string Presets = "1.3B, 14B, I2V-14B (with image tokens), A14B (one expert, with a picture), TI2V-5B or tiny";
+    private const string Presets = "1.3B, 14B, I2V-14B (with image tokens), A14B (told a picture; bench dit times one of its two experts), TI2V-5B or tiny";
 
     public static Option<string[]> Attention(params string[] expressions) => new("--attention")
     {
@@ -48,8 +48,9 @@ internal static class BenchOptions
     {
         "1.3B" => new ModelSizes(DitConfig.Wan1_3B, new()),
         "14B" => new ModelSizes(DitConfig.Wan14B, new()),
-        "I2V-14B" => new ModelSizes(DitConfig.WanI2V14B, new()),
-        "A14B" => new ModelSizes(DitConfig.WanI2VA14B, new()),
+        "I2V-14B" => new ModelSizes(DitConfig.WanI2V14B, new() { Defaults = WanDefaults.Of(DitConfig.WanI2V14B, hasExperts: false, "") }),
+        "A14B" => new ModelSizes(
+            DitConfig.WanI2VA14B, new() { Boundary = WanDefaults.PictureBoundary, Defaults = WanDefaults.Of(DitConfig.WanI2VA14B, hasExperts: true, "") }),
         "TI2V-5B" => new ModelSizes(DitConfig.WanTI2V5B, new() { Vae = VaeConfig.Wan22, Defaults = WanDefaults.Of(DitConfig.WanTI2V5B, hasExperts: false, "") }),
         "tiny" => ModelSizes.Tiny,
         _ => throw new InvalidRequestException($"preset '{preset}' is not known: use {Presets}"),

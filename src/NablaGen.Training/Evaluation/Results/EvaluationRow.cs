@@ -23,6 +23,9 @@ public sealed record EvaluationRow
     /// <summary>SSIM to the dense video; null for the dense one.</summary>
     public double? Ssim { get; init; }
 
+    /// <summary>PSNR of the first frame to the picture that was given, in dB; null where none was.</summary>
+    public double? PicturePsnr { get; init; }
+
     /// <summary>Mean density of the attention, 0 to 1.</summary>
     public required double Density { get; init; }
 

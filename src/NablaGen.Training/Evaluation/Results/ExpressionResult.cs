@@ -36,6 +36,12 @@ public sealed record ExpressionResult
     /// <summary>Videos that are wrong with dense attention and right with this; null for dense.</summary>
     public int? Gained { get; init; }
 
+    /// <summary>PSNR of the first frames to the pictures that were given, in dB, from the mean squared error over all; null where none were.</summary>
+    public double? PicturePsnr { get; init; }
+
+    /// <summary>The lowest of these.</summary>
+    public double? WorstPicturePsnr { get; init; }
+
     /// <summary>Seconds of sampling a video, the median: the first batch also reads the model and compiles kernels.</summary>
     public required double SamplingSeconds { get; init; }
 
@@ -60,15 +66,20 @@ public sealed record ExpressionResult
             All = SplitResult.Of(rows.ToArray()),
             Seen = SplitResult.Of(rows.Where(row => !row.HeldOut).ToArray()),
             HeldOut = SplitResult.Of(rows.Where(row => row.HeldOut).ToArray()),
-            Psnr = dense is null ? null : Rounded(-10 * Math.Log10(rows.Average(row => Math.Pow(10, -row.Psnr!.Value / 10)))),
+            Psnr = dense is null ? null : MeanPsnr(rows, row => row.Psnr),
             Ssim = dense is null ? null : Rounded(rows.Average(row => row.Ssim!.Value)),
             Lost = dense?.Zip(rows).Count(pair => pair.First.Success && !pair.Second.Success),
             Gained = dense?.Zip(rows).Count(pair => !pair.First.Success && pair.Second.Success),
+            PicturePsnr = rows[0].PicturePsnr is null ? null : MeanPsnr(rows, row => row.PicturePsnr),
+            WorstPicturePsnr = rows.Min(row => row.PicturePsnr) is { } worst ? Rounded(worst) : null,
             SamplingSeconds = Median(rows.Select(row => row.SamplingSeconds)),
             DecodingSeconds = Median(rows.Select(row => row.DecodingSeconds)),
             Batch = rows.Max(row => row.Batch),
         };
     }
+
+    private static double MeanPsnr(IReadOnlyList<EvaluationRow> rows, Func<EvaluationRow, double?> of) =>
+        Rounded(-10 * Math.Log10(rows.Average(row => Math.Pow(10, -of(row)!.Value / 10))));
 
     private static double Median(IEnumerable<double> values)
     {

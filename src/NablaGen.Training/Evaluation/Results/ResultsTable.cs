@@ -9,8 +9,6 @@ public static class ResultsTable
     /// <summary>The file's name.</summary>
     public const string FileName = "results.md";
 
-    private static readonly ClipAttribute[] Attributes = Enum.GetValues<ClipAttribute>();
-
     /// <summary>The page. docs/evaluation.md says what its columns mean.</summary>
     public static string Markdown(EvaluationReport report)
     {
@@ -18,25 +16,28 @@ public static class ResultsTable
         var recipe = report.Recipe;
         var page = new StringBuilder();
         page.Append(CultureInfo.InvariantCulture, $"# Quality against density: {recipe.Model}\n\n");
-        page.Append(CultureInfo.InvariantCulture, $"{Count(report.SeenPrompts, "seen prompt")} and {Count(report.HeldOutPrompts, "held-out prompt")}, ");
+        var hasPictures = report.Expressions.Any(one => one.PicturePsnr is not null);
+        ClipAttribute[] attributes = [.. Enum.GetValues<ClipAttribute>().Where(attribute => hasPictures || attribute != ClipAttribute.Picture)];
+        page.Append(CultureInfo.InvariantCulture, $"{Count(report.SeenPrompts, "seen prompt")} and {Count(report.HeldOutPrompts, "held-out prompt")}{(hasPictures ? " with a picture each" : "")}, ");
         page.Append(CultureInfo.InvariantCulture, $"{(report.Seeds.Count == 1 ? "seed" : "seeds")} {string.Join(", ", report.Seeds)}; ");
         page.Append(CultureInfo.InvariantCulture, $"{recipe.Width}×{recipe.Height}, {Count(recipe.Frames, "frame")}, {Count(recipe.Steps, "step")} of {recipe.Solver}, ");
         page.Append(CultureInfo.InvariantCulture, $"shift {recipe.Shift}, guidance {recipe.Guidance}; {recipe.Device}, {recipe.Dtype}; weights {recipe.ModelHash}; ");
         page.Append(CultureInfo.InvariantCulture, $"NablaGen {recipe.Version}, rules {report.Rules}.\n\n");
 
-        Table(page, ["attention", "density", "seen", "held-out", "PSNR (dB)", "SSIM", "lost", "gained", "sampling (s)", "decoding (s)"],
+        Table(page, ["attention", "density", "seen", "held-out", "PSNR (dB)", "SSIM", "lost", "gained", .. hasPictures ? new[] { "picture (dB)", "worst" } : [], "sampling (s)", "decoding (s)"],
             report.Expressions.Select(one => (string[])
             [
                 Name(one), Number(one.Density, "0.000"), Part(one.Seen.Success), Part(one.HeldOut.Success), Number(one.Psnr, "0.0"), Number(one.Ssim, "0.000"),
                 $"{one.Lost?.ToString(CultureInfo.InvariantCulture) ?? "–"}", $"{one.Gained?.ToString(CultureInfo.InvariantCulture) ?? "–"}",
+                .. hasPictures ? new[] { Number(one.PicturePsnr, "0.0"), Number(one.WorstPicturePsnr, "0.0") } : [],
                 Number(one.SamplingSeconds, "0.000"), Number(one.DecodingSeconds, "0.000"),
             ]));
         page.Append("\nRight by attribute, seen and held-out together:\n\n");
-        Table(page, ["attention", .. Attributes.Select(attribute => attribute.ToString().ToLowerInvariant())],
+        Table(page, ["attention", .. attributes.Select(attribute => attribute.ToString().ToLowerInvariant())],
             report.Expressions.Select(one => (string[])
             [
                 one.Attention,
-                .. Attributes.Select(attribute => Part(one.All.Attributes.TryGetValue(attribute, out double rate) ? rate : null)),
+                .. attributes.Select(attribute => Part(one.All.Attributes.TryGetValue(attribute, out double rate) ? rate : null)),
             ]));
         return page.ToString();
     }

@@ -1,5 +1,6 @@
 using NablaGen.Attention;
 using NablaGen.Generation;
+using NablaGen.Generation.Fields;
 using NablaGen.Models;
 
 namespace NablaGen.Training.Evaluation.Running;
@@ -63,7 +64,7 @@ public sealed record EvaluationPlan
             Attention = attention,
             DenseSteps = attention.IsDense ? null : Shared.DenseSteps ?? DenseSteps(attention),
             DenseLayers = attention.IsDense ? null : Shared.DenseLayers,
-        }).ToRequest(Defaults);
+        }).With(PictureFields.Image, prompt.Picture).ToRequest(Defaults);
     }
 
     /// <summary>Sees that a model can make all of it.</summary>
@@ -75,9 +76,17 @@ public sealed record EvaluationPlan
             throw new InvalidRequestException("--dense-steps and --dense-layers have no effect on attention 'dense'");
         }
 
-        foreach (var attention in Attentions)
+        foreach (var request in Attentions.Select(attention => Request(Prompts[0], Seeds[0], attention)))
         {
-            Request(Prompts[0], Seeds[0], attention).Check(model);
+            if (model.Pictures.TakesFirst && request.Image is null)
+            {
+                // The pictures are made once it is known that the rest is right.
+                request.Check(model.Transformer, model.Latents);
+            }
+            else
+            {
+                request.Check(model);
+            }
         }
     }
 

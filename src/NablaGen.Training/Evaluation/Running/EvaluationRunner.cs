@@ -15,9 +15,9 @@ namespace NablaGen.Training.Evaluation.Running;
 /// <param name="rows">What is known already; new rows are added.</param>
 /// <param name="batch">How many videos are made at once.</param>
 /// <param name="progress">Is told how it goes.</param>
-/// <param name="kept">Where videos are kept; null for nowhere.</param>
+/// <param name="keeper">Where videos are kept; null for nowhere.</param>
 public sealed class EvaluationRunner(
-    EvaluationPlan plan, IClipGenerator generator, RowFile rows, int batch, IEvaluationProgress? progress = null, KeptClips? kept = null)
+    EvaluationPlan plan, IClipGenerator generator, RowFile rows, int batch, IEvaluationProgress? progress = null, KeptClips? keeper = null)
 {
     private readonly Stopwatch _watch = new();
     private int _before;
@@ -93,6 +93,13 @@ public sealed class EvaluationRunner(
         {
             var (subject, clip) = (subjects[i], clips[subjects[i]]);
             var verdict = subject.Prompt.Expectation.Judge(ClipScorer.Measure(clip.Frames));
+            double? kept = subject.Prompt.Picture is { } picture ? PictureSuite.Psnr(clip.Frames, picture.Load()) : null;
+            if (kept is { } near)
+            {
+                verdict = new ClipVerdict([.. verdict.Attributes, new AttributeVerdict(
+                    ClipAttribute.Picture, $"at least {PictureSuite.LeastPsnr} dB", $"{near:F1} dB", near >= PictureSuite.LeastPsnr)]);
+            }
+
             ReferenceQuality? quality = attention.IsDense ? null : ReferenceQuality.Measure(dense[subject].Frames, clip.Frames);
             measured[i] = new EvaluationRow
             {
@@ -102,6 +109,7 @@ public sealed class EvaluationRunner(
                 Attributes = verdict.Attributes,
                 Psnr = quality?.Psnr,
                 Ssim = quality?.Ssim,
+                PicturePsnr = kept,
                 Density = clip.Density,
                 SamplingSeconds = clip.SamplingSeconds,
                 DecodingSeconds = clip.DecodingSeconds,
@@ -109,9 +117,9 @@ public sealed class EvaluationRunner(
                 Recipe = RecipeOf(subject, attention),
             };
         });
-        for (int i = 0; kept is not null && i < measured.Length; i++)
+        for (int i = 0; keeper is not null && i < measured.Length; i++)
         {
-            kept.Save(measured[i], clips[subjects[i]].Frames);
+            keeper.Save(measured[i], clips[subjects[i]].Frames);
         }
 
         rows.Add(measured);

@@ -32,7 +32,7 @@ public sealed class KeptClips(string folder, bool videos, bool strips)
     public void Save(EvaluationRow row, FrameBytes clip)
     {
         var recipe = row.Recipe;
-        int number = EvaluationSuite.All.TakeWhile(prompt => prompt.Text != recipe.Prompt).Count() + 1;
+        int number = EvaluationSuite.NumberOf(recipe.Prompt);
         string attention = string.Join('-', recipe.Attention.Split(Path.GetInvalidFileNameChars()));
         string name = Path.Combine(attention, RowName.Of(number, recipe.Prompt, recipe.Seed));
         if (videos)

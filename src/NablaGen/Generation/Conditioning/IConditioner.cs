@@ -1,4 +1,5 @@
 using NablaGen.Denoising;
+using NablaGen.Memory;
 using NablaGen.Tensors;
 
 namespace NablaGen.Generation.Conditioning;
@@ -18,9 +19,10 @@ internal interface IConditioner
     /// <summary>Adds its parts to each draft.</summary>
     /// <param name="drafts">One for each request that was checked.</param>
     /// <param name="options">Where its models run, and their type.</param>
+    /// <param name="plan">How the work is divided so that it fits.</param>
     /// <param name="clock">Is told how it goes.</param>
     /// <param name="cancellation">Stops the work.</param>
-    void AddTo(IReadOnlyList<ConditioningDraft> drafts, ModuleOptions options, StageClock clock, CancellationToken cancellation);
+    void AddTo(IReadOnlyList<ConditioningDraft> drafts, ModuleOptions options, MemoryPlan plan, StageClock clock, CancellationToken cancellation);
 }
 
 /// <summary>The conditioning of one request in the making; its tensors are on the CPU, where many take no room from the models.</summary>

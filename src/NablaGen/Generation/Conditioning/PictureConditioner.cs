@@ -1,4 +1,5 @@
 using NablaGen.Generation.Fields;
+using NablaGen.Memory;
 using NablaGen.Models;
 using NablaGen.Tensors;
 using NablaGen.Video.Pictures;
@@ -17,7 +18,7 @@ internal sealed class PictureConditioner(VideoModel model) : IConditioner
     }
 
     /// <inheritdoc/>
-    public void AddTo(IReadOnlyList<ConditioningDraft> drafts, ModuleOptions options, StageClock clock, CancellationToken cancellation)
+    public void AddTo(IReadOnlyList<ConditioningDraft> drafts, ModuleOptions options, MemoryPlan plan, StageClock clock, CancellationToken cancellation)
     {
         var told = drafts.Where(draft => draft.Request.Image is not null).ToArray();
         if (told.Length == 0)
@@ -28,7 +29,7 @@ internal sealed class PictureConditioner(VideoModel model) : IConditioner
         clock.Start(GenerationStage.EncodeImage, told.Length);
         AddTokens(told, options, cancellation);
         DeviceCache.Release(options.Device);
-        AddLatents(told, options, clock, cancellation);
+        AddLatents(told, options, plan.Pictures?.Tiling, clock, cancellation);
     }
 
     private void AddTokens(ConditioningDraft[] drafts, ModuleOptions options, CancellationToken cancellation)
@@ -49,7 +50,7 @@ internal sealed class PictureConditioner(VideoModel model) : IConditioner
         }
     }
 
-    private void AddLatents(ConditioningDraft[] drafts, ModuleOptions options, StageClock clock, CancellationToken cancellation)
+    private void AddLatents(ConditioningDraft[] drafts, ModuleOptions options, VaeTiling? tiling, StageClock clock, CancellationToken cancellation)
     {
         // What is asked for in float32 is float32 to the end, as in decoding.
         var type = options.Dtype == ScalarType.Float32 ? options.Dtype : VideoModel.DefaultVaeDtype(options.Device);
@@ -59,8 +60,8 @@ internal sealed class PictureConditioner(VideoModel model) : IConditioner
             cancellation.ThrowIfCancellationRequested();
             using var scope = NewDisposeScope();
             var request = drafts[i].Request;
-            Tensor[] frames = [.. Pictures(request).Select(one => Frame(one.Picture, one.Fit, request.Width, request.Height).to(options.Device))];
-            var (name, part) = model.EncodePictures(vae, frames[0], frames.Length > 1 ? frames[1] : null, request.Frames);
+            Tensor[] frames = [.. Pictures(request).Select(one => Frame(one.Picture, one.Fit, request.Width, request.Height))];
+            var (name, part) = model.EncodePictures(vae, frames[0], frames.Length > 1 ? frames[1] : null, request.Frames, tiling, cancellation);
             Add(drafts[i], name, part.cpu());
             clock.Done(i + 1, null);
         }

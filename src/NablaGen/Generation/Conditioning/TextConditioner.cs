@@ -1,3 +1,4 @@
+using NablaGen.Memory;
 using NablaGen.Models;
 using NablaGen.Tensors;
 using static TorchSharp.torch;
@@ -27,7 +28,7 @@ internal sealed class TextConditioner(VideoModel model) : IConditioner
     }
 
     /// <inheritdoc/>
-    public void AddTo(IReadOnlyList<ConditioningDraft> drafts, ModuleOptions options, StageClock clock, CancellationToken cancellation)
+    public void AddTo(IReadOnlyList<ConditioningDraft> drafts, ModuleOptions options, MemoryPlan plan, StageClock clock, CancellationToken cancellation)
     {
         using var scope = NewDisposeScope();
         using var encoder = model.LoadTextEncoder(options);

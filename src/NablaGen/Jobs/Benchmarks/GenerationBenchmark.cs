@@ -52,6 +52,7 @@ public sealed class GenerationBenchmark : IDisposable
             Tokens = _model.Transformer.TokensOf(request.LatentShape(_model.Latents)),
             Density = result.Density!.Value,
             TextSeconds = result.Seconds[GenerationStage.EncodeText],
+            PictureSeconds = result.Seconds.GetValueOrDefault(GenerationStage.EncodeImage),
             LoadSeconds = result.Seconds[GenerationStage.LoadTransformer],
             SampleSeconds = result.Seconds[GenerationStage.Sample],
             DecodeSeconds = result.Seconds[GenerationStage.Decode],

@@ -15,6 +15,9 @@ public sealed record GenerationTiming
     /// <summary>Making the text encoder and encoding both prompts, in seconds.</summary>
     public required double TextSeconds { get; init; }
 
+    /// <summary>Making the image encoder and the VAE and encoding the picture, in seconds; 0 without one.</summary>
+    public double PictureSeconds { get; init; }
+
     /// <summary>Making the transformer, in seconds: drawing weights, where a real run reads them.</summary>
     public required double LoadSeconds { get; init; }
 
@@ -55,5 +58,5 @@ public sealed record GenerationTiming
     public long GrowthBytes => Steps[^1].MemoryBytes - Steps[Math.Min(1, Steps.Count - 1)].MemoryBytes;
 
     /// <summary>All stages, in seconds.</summary>
-    public double TotalSeconds => TextSeconds + LoadSeconds + SampleSeconds + DecodeSeconds;
+    public double TotalSeconds => TextSeconds + PictureSeconds + LoadSeconds + SampleSeconds + DecodeSeconds;
 }

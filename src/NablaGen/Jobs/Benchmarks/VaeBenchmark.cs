@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 
 namespace NablaGen.Jobs.Benchmarks;
 
-/// <summary>Times the decoding of a video by a VAE of random weights, and says what its type costs in likeness.</summary>
+/// <summary>Times the decoding or encoding of a video by a VAE of random weights, and says what its type costs a decode in likeness.</summary>
 public static class VaeBenchmark
 {
     /// <summary>Makes the model, warms up, times.</summary>
@@ -51,6 +51,36 @@ public static class VaeBenchmark
             times[^1] / 1e3, memory, estimate, psnr ? Likeness(weights, latents, frames, options, cancellation) : null);
     }
 
+    /// <summary>The same for the encoding of a video, which waits in the host's memory.</summary>
+    /// <param name="config">The VAE's sizes.</param>
+    /// <param name="size">Frames, rows and columns of the video.</param>
+    /// <param name="options">Where, and in which type.</param>
+    /// <param name="tiling">How the encoding is cut up.</param>
+    /// <param name="repeats">Timed encodings; the median counts.</param>
+    /// <param name="cancellation">Stops between latent frames.</param>
+    public static VaeTiming RunEncoding(
+        VaeConfig config, (int Frames, int Height, int Width) size, ModuleOptions options, VaeTiling tiling, int repeats, CancellationToken cancellation = default)
+    {
+        using var noGrad = no_grad();
+        using var scope = NewDisposeScope();
+        manual_seed(1);
+        using var weights = new WanVae(config, ModuleOptions.Cpu);
+        RandomWeights.Fill(weights);
+        using var video = zeros([1, 3, size.Frames, size.Height, size.Width]);
+        video.narrow(2, 0, 1).uniform_(-1, 1);
+        double[] times;
+        using (var model = Copy(weights, options))
+        {
+            void Encode() => model.Encode(video, tiling, cancellation).cpu().Dispose();
+            Encode();
+            times = ModelTimer.Run(options.Device, repeats, Encode);
+        }
+
+        return new VaeTiming(
+            size.Frames, size.Height, size.Width, options.Dtype.ToString().ToLowerInvariant(), times[repeats / 2] / 1e3, times[0] / 1e3, times[^1] / 1e3,
+            ModelTimer.PeakMemory(options.Device), VaeMemory.EstimateEncoding(config, size.Frames, size.Height, size.Width, options.Dtype, tiling), null);
+    }
+
     private static double Likeness(
         WanVae weights, Tensor latents, List<Tensor> frames, ModuleOptions options, CancellationToken cancellation)
     {
@@ -77,7 +107,7 @@ public static class VaeBenchmark
     }
 }
 
-/// <summary>The time of decoding a video.</summary>
+/// <summary>The time of decoding or encoding a video.</summary>
 /// <param name="Frames">Frames of the video.</param>
 /// <param name="Height">Rows.</param>
 /// <param name="Width">Columns.</param>

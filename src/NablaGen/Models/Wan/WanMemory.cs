@@ -97,14 +97,15 @@ public static class WanMemory
         return VaeMemory.Estimate(vae, frames, height, width, dtype, tiling) - Bytes(module.parameters());
     }
 
-    /// <summary>What reading pictures takes: the image encoder first, then the VAE, each with its weights.</summary>
+    /// <summary>What reading pictures takes: the image encoder first, then the VAE, each with its weights. The video that is encoded is not in it.</summary>
     /// <param name="image">The image encoder; null for none.</param>
     /// <param name="vae">The VAE.</param>
     /// <param name="latents">The latents' shape. [C, T', h, w]</param>
     /// <param name="frames">Frames that the VAE encodes: all of the video's where the model is told them beside the noise, or one.</param>
     /// <param name="dtype">The type of the large matrix products.</param>
     /// <param name="vaeDtype">The VAE's type.</param>
-    public static long PictureWork(ImageEncoderConfig? image, VaeConfig vae, long[] latents, int frames, ScalarType dtype, ScalarType vaeDtype)
+    /// <param name="tiling">How the VAE's encoding is divided.</param>
+    public static long PictureWork(ImageEncoderConfig? image, VaeConfig vae, long[] latents, int frames, ScalarType dtype, ScalarType vaeDtype, VaeTiling tiling)
     {
         var encoder = 0L;
         if (image is not null)
@@ -114,7 +115,7 @@ public static class WanMemory
         }
 
         var (_, height, width) = vae.Traits.VideoOf(latents);
-        return Math.Max(encoder, VaeMemory.EstimateEncoding(vae, frames, height, width, vaeDtype));
+        return Math.Max(encoder, VaeMemory.EstimateEncoding(vae, frames, height, width, vaeDtype, tiling));
     }
 
     private static long Tiles(long side) => (side + BlockLayout.TileSide - 1) / BlockLayout.TileSide;

@@ -3,6 +3,7 @@ using NablaGen.Models.Wan.Layouts;
 using NablaGen.Tensors;
 using NablaGen.Weights;
 using static TorchSharp.torch;
+using IOPath = System.IO.Path;
 
 namespace NablaGen.Models.Wan;
 
@@ -23,8 +24,21 @@ public sealed partial class WanVideoModel
     };
 
     /// <inheritdoc/>
-    public override long PictureWork(long[] latents, ScalarType dtype, ScalarType vaeDtype) => !Pictures.TakesFirst ? 0 : WanMemory.PictureWork(
-        DitConfig.ImageDim > 0 ? ImageEncoderConfig : null, VaeConfig, latents, DitConfig.GuideChannels > 0 ? VaeConfig.Traits.VideoOf(latents).Frames : 1, dtype, vaeDtype);
+    public override VideoModel For(bool hasPicture) => hasPicture ? _pictures?.Value ?? this : _text ?? this;
+
+    // The second transformer, with a nablagen.json of its own or that of the whole model.
+    private WanVideoModel OpenPictures(string own)
+    {
+        var second = IOPath.Combine(_files.PictureFolder!, NablaGenJson.FileName);
+        var (path, json) = File.Exists(second) ? (second, NablaGenJson.Open(second)) : (own, _json);
+        var model = new WanVideoModel(Path, OfficialLayout.WithPictureTransformer(_files), path, json, this);
+        return model.Pictures.TakesFirst ? model : throw new NablaGenException(
+            $"{model.ConfigPath}: \"model_type\": expected a model that is told a picture, such as \"i2v\", found \"{model.DitConfig.ModelType}\".");
+    }
+
+    /// <inheritdoc/>
+    public override long PictureWork(long[] latents, ScalarType dtype, ScalarType vaeDtype, VaeTiling tiling) => !Pictures.TakesFirst ? 0 : WanMemory.PictureWork(
+        DitConfig.ImageDim > 0 ? ImageEncoderConfig : null, VaeConfig, latents, DitConfig.GuideChannels > 0 ? VaeConfig.Traits.VideoOf(latents).Frames : 1, dtype, vaeDtype, tiling);
 
     /// <inheritdoc/>
     public override IImageEncoder? LoadImageEncoder(ModuleOptions options)
@@ -41,20 +55,22 @@ public sealed partial class WanVideoModel
     }
 
     /// <inheritdoc/>
-    public override (string Name, Tensor Part) EncodePictures(IVideoAutoencoder vae, Tensor first, Tensor? last, int frames)
+    public override (string Name, Tensor Part) EncodePictures(
+        IVideoAutoencoder vae, Tensor first, Tensor? last, int frames, VaeTiling? tiling = null, CancellationToken cancellation = default)
     {
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
-        return !Pictures.TakesFirst ? base.EncodePictures(vae, first, last, frames)
-            : DitConfig.GuideChannels > 0 ? (Conditioning.Guide, WanGuide.Of(vae, first, last, frames, VaeConfig.Traits).MoveToOuterDisposeScope())
-            : (Conditioning.FirstFrame, vae.Encode(first.unsqueeze(2)).MoveToOuterDisposeScope());
+        return !Pictures.TakesFirst ? base.EncodePictures(vae, first, last, frames, tiling, cancellation)
+            : DitConfig.GuideChannels > 0 ? (Conditioning.Guide, WanGuide.Of(vae, first, last, frames, VaeConfig.Traits, tiling, cancellation).MoveToOuterDisposeScope())
+            : (Conditioning.FirstFrame, vae.Encode(first.unsqueeze(2), tiling, cancellation).MoveToOuterDisposeScope());
     }
 
     /// <summary>Opens all of the image encoder's file that is of its tower, under the authors' names; only where the layers attend to pictures.</summary>
     internal ITensorSource OpenImageTower() => ImageEncoderKeys.TowerOf(_files.ImageEncoder!.Open(), owns: true);
 
     // The image encoder's weights under its own names; null where the layers attend to no pictures.
-    private ITensorSource? OpenImageEncoder() => DitConfig.ImageDim > 0 ? ImageEncoderKeys.Of(_files.ImageEncoder!.Open(), ImageEncoderConfig) : null;
+    private ITensorSource? OpenImageEncoder() => DitConfig.ImageDim == 0 ? null
+        : _isOnDisk ? ImageEncoderKeys.Of(_files.ImageEncoder!.Open(), ImageEncoderConfig) : _files.ImageEncoder!.Open();
 
     private void CheckImageEncoder(string others)
     {

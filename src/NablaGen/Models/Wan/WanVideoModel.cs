@@ -34,11 +34,15 @@ public sealed partial class WanVideoModel : VideoModel
     private readonly WanFiles _files;
     private readonly bool _isOnDisk;
     private readonly double? _boundary;
+    private readonly NablaGenJson? _json;
+    private readonly Lazy<WanVideoModel>? _pictures;
+    private readonly WanVideoModel? _text;
 
-    private WanVideoModel(string path, WanFiles files, string own, NablaGenJson? json)
+    private WanVideoModel(string path, WanFiles files, string own, NablaGenJson? json, WanVideoModel? text = null)
     {
         Path = path;
-        (_files, _isOnDisk) = (files, true);
+        (_files, _isOnDisk, _json, _text) = (files, true, json, text);
+        _pictures = text is null && files.PictureFolder is not null ? new Lazy<WanVideoModel>(() => OpenPictures(own)) : null;
         DitConfig = files.Dit ?? ReadConfig(files.Config);
         var name = IOPath.GetFileName(IOPath.TrimEndingDirectorySeparator(IOPath.GetFullPath(path)));
         // A recipe says by the name what was used; file names alone, no folders of the user's.
@@ -77,14 +81,14 @@ public sealed partial class WanVideoModel : VideoModel
     private WanVideoModel(DitConfig dit, NablaGenJson others, WanFiles files)
     {
         Path = Name = others.Name ?? "no folder";
-        _files = files;
+        (_files, _boundary) = (files, others.Boundary);
         (DitConfig, TextEncoderConfig, VaeConfig, ImageEncoderConfig, Defaults) = (dit, others.TextEncoder, others.Vae, others.ImageEncoder, others.Defaults);
         CheckFit("others", "others");
     }
 
     private WanVideoModel(WanVideoModel model, WanFiles files)
     {
-        (_files, _isOnDisk, _boundary) = (files, model._isOnDisk, model._boundary);
+        (_files, _isOnDisk, _boundary, _json, _pictures, _text) = (files, model._isOnDisk, model._boundary, model._json, model._pictures, model._text);
         (Path, Name, DitConfig, TextEncoderConfig, VaeConfig, ImageEncoderConfig, Defaults, FewSteps, TrainedFor) =
             (model.Path, model.Name, model.DitConfig, model.TextEncoderConfig, model.VaeConfig, model.ImageEncoderConfig, model.Defaults, model.FewSteps, model.TrainedFor);
     }
@@ -179,7 +183,7 @@ public sealed partial class WanVideoModel : VideoModel
 
     /// <summary>A model whose weights are not on disk, for measurements.</summary>
     /// <param name="dit">The transformer's sizes.</param>
-    /// <param name="others">The other models' sizes and the name; the vocabulary grows to the tokenizer's where it is smaller.</param>
+    /// <param name="others">The other models' sizes, the name, and a boundary where there are two experts; the vocabulary grows to the tokenizer's where it is smaller.</param>
     /// <param name="tokenizer">The tokenizer's file, which is on disk; null where no prompt will be read.</param>
     /// <param name="open">The weights of each part, by its name and its parameters' names and shapes.</param>
     public static WanVideoModel InMemory(
@@ -197,6 +201,8 @@ public sealed partial class WanVideoModel : VideoModel
             Config = "the transformer's sizes",
             Transformer = Part("transformer", () => new WanModel(dit, ModuleOptions.Meta)),
             TextEncoder = Part("text encoder", () => new T5Encoder(others.TextEncoder, ModuleOptions.Meta)),
+            HighNoise = others.Boundary is null ? null : Part("high-noise transformer", () => new WanModel(dit, ModuleOptions.Meta)),
+            ImageEncoder = dit.ImageDim == 0 ? null : Part("image encoder", () => new ImageEncoder(others.ImageEncoder, ModuleOptions.Meta)),
             Vae = Part("VAE", () => new WanVae(others.Vae, ModuleOptions.Meta)),
             Tokenizer = new TokenizerFile(tokenizer ?? ""),
         });

@@ -45,7 +45,21 @@ public sealed class EvaluateCommandTests : IDisposable
         Assert.All(videos, one => Assert.InRange(one.GetProperty("ssim").GetDouble(), -1, 1));
     }
 
+    [Fact]
+    public void A_model_that_needs_a_picture_is_given_one_with_each_prompt()
+    {
+        RandomModel.Save(_folder["model"], Toys.Sizes().ForTask("i2v"));
+        var run = NablaGenProcess.Run(
+            ["evaluate", "--model", _folder["model"], "--prompts", "3", "--seeds", "1", "--steps", "2", "--device", "cpu", "--output-dir", _folder["out"], "--attention", "dense"]);
+        Assert.True(run.ExitCode == 0, run.Error);
+        Assert.Contains("picture", run.Output);
+        Assert.Equal(3, Directory.GetFiles(_folder["out/pictures"], "*-32x32.png").Length);
+        Assert.All(File.ReadLines(_folder["out/rows.jsonl"]), row => Assert.True(JsonDocument.Parse(row).RootElement.GetProperty("picture_psnr").GetDouble() > 0));
+        Assert.Contains("1 held-out prompt with a picture each", File.ReadAllText(_folder["out/results.md"]));
+    }
+
     [Theory]
+    [InlineData("makes videos of text alone: --task i2v is not for it", "--task", "i2v")]
     [InlineData("prompts must be from 1 to 84, found 0", "--prompts", "0")]
     [InlineData("seeds '2-1': expected numbers and ranges", "--seeds", "2-1")]
     [InlineData("attention 'nabla-2': NABLA's threshold", "--attention", "nabla-2")]

@@ -167,6 +167,6 @@ public sealed class EvaluationRunnerTests : IDisposable
     private EvaluationReport Run(int steps = 16, KeptClips? kept = null, CancellationToken cancellation = default)
     {
         using var rows = RowFile.Open(_folder[""]);
-        return new EvaluationRunner(Plan(steps), _generator, rows, batch: 4, kept: kept).Run(cancellation);
+        return new EvaluationRunner(Plan(steps), _generator, rows, batch: 4, keeper: kept).Run(cancellation);
     }
 }

@@ -9,25 +9,28 @@ namespace NablaGen.Models.Wan.Image;
 /// </summary>
 internal static class WanGuide
 {
-    /// <summary>Mask and latents. [1, stride + C, T', h, w]</summary>
+    /// <summary>Mask and latents. [B, stride + C, T', h, w]</summary>
     /// <param name="vae">The VAE.</param>
-    /// <param name="first">The first frame, in the video's size, in [−1, 1]. [1, 3, H, W]</param>
-    /// <param name="last">The last frame; null where it is not given. [1, 3, H, W]</param>
+    /// <param name="first">The first frame, in the video's size, in [−1, 1]. [B, 3, H, W]</param>
+    /// <param name="last">The last frame; null where it is not given. [B, 3, H, W]</param>
     /// <param name="frames">Frames of the video.</param>
     /// <param name="traits">The latents' relation to the video.</param>
-    public static Tensor Of(IVideoAutoencoder vae, Tensor first, Tensor? last, int frames, LatentTraits traits)
+    /// <param name="tiling">How the encoding is divided; null for not at all.</param>
+    /// <param name="cancellation">Stops the encoding.</param>
+    public static Tensor Of(IVideoAutoencoder vae, Tensor first, Tensor? last, int frames, LatentTraits traits, VaeTiling? tiling = null, CancellationToken cancellation = default)
     {
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
-        var video = zeros([1, 3, frames, first.shape[2], first.shape[3]], device: first.device);
+        var video = zeros([first.shape[0], 3, frames, first.shape[2], first.shape[3]], device: first.device);
         video.select(2, 0).copy_(first);
         if (last is not null)
         {
             video.select(2, frames - 1).copy_(last);
         }
 
-        var latents = vae.Encode(video);
-        return cat([Mask(latents.shape.AsSpan(2), last is not null, frames, traits.TemporalStride).to(latents.device), latents], 1).MoveToOuterDisposeScope();
+        var latents = vae.Encode(video, tiling, cancellation);
+        var mask = Mask(latents.shape.AsSpan(2), last is not null, frames, traits.TemporalStride).to(latents.device);
+        return cat([mask.expand(latents.shape[0], -1, -1, -1, -1), latents], 1).MoveToOuterDisposeScope();
     }
 
     /// <summary>1 where a frame is given: a channel for each frame of a latent frame, of which the first latent frame has one four times. [1, stride, T', h, w]</summary>

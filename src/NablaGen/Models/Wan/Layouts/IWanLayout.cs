@@ -59,6 +59,9 @@ internal sealed record WanFiles
     /// <summary>The transformer for noisy latents where there are two; <see cref="Transformer"/> is then the other one. Null for one.</summary>
     public WeightFile? HighNoise { get; init; }
 
+    /// <summary>The folder of a second transformer, for videos from a picture, that shares all the rest; null where there is none.</summary>
+    public string? PictureFolder { get; init; }
+
     /// <summary>The image encoder's weights, as they are stored; null where there is no such file.</summary>
     public WeightFile? ImageEncoder { get; init; }
 

@@ -13,6 +13,7 @@ namespace NablaGen.Models.Wan.Layouts;
 /// Wan2.1_VAE.safetensors or .pth                     the VAE, or Wan2.2_VAE
 /// google/umt5-xxl/spiece.model                       the tokenizer
 /// models_clip_*.safetensors or .pth                  the image encoder, or clip_vision_h.safetensors, where the model has one
+/// i2v_model/                                         ours: a second transformer's config.json and weights, for videos from a picture
 /// </code>
 /// The <c>.safetensors</c> forms of the <c>.pth</c> files hold the same keys, and are preferred where both are there.
 /// </summary>
@@ -27,6 +28,7 @@ internal sealed class OfficialLayout : IWanLayout
     public const string ImageEncoderFile = "models_clip_open-clip-xlm-roberta-large-vit-huge-14.safetensors";
     public const string HighNoiseFolder = "high_noise_model";
     public const string LowNoiseFolder = "low_noise_model";
+    public const string PictureFolder = "i2v_model";
 
     private static readonly (string What, string[] Files)[] Transformer =
     [
@@ -64,17 +66,10 @@ internal sealed class OfficialLayout : IWanLayout
         (string What, string[] Files)[] all = HasExperts(path)
             ? [.. In(LowNoiseFolder), .. Others, .. In(HighNoiseFolder)]
             : [.. Transformer, .. Others];
-        var found = Array.ConvertAll(all, piece => piece.Files.Select(file => Path.Combine(path, file)).FirstOrDefault(File.Exists));
+        var found = Found(path, all);
         // What the user names is not looked for; a text encoder of the user's own may bring its tokenizer.
         bool[] isNamed = [false, false, pieces.TextEncoder is not null, pieces.Vae is not null, pieces.Tokenizer is not null || pieces.TextEncoder is not null, false, false];
-        var missing = all.Where((_, i) => found[i] is null && !isNamed[i])
-            .Select(piece => $"{piece.What} (expected {string.Join(" or ", piece.Files)})")
-            .ToList();
-        if (missing.Count > 0)
-        {
-            throw new NablaGenException($"{path}: the model folder is incomplete: it lacks {string.Join(", ", missing)}.");
-        }
-
+        Require(path, all.Where((_, i) => found[i] is null && !isNamed[i]));
         var image = ImageEncoders.Select(file => Path.Combine(path, file)).FirstOrDefault(File.Exists);
         return new WanFiles
         {
@@ -86,7 +81,30 @@ internal sealed class OfficialLayout : IWanLayout
             Tokenizer = new TokenizerFile(found[4] ?? ""),
             HighNoise = found.Length > Others.Length + 2 ? new WeightFile(found[^1]!, WanPiece.Transformer) : null,
             ImageEncoder = image is null ? null : new WeightFile(image, WanPiece.ImageEncoder),
+            PictureFolder = Path.Combine(path, PictureFolder) is var pictures && Directory.Exists(pictures) ? pictures : null,
         };
+    }
+
+    /// <summary>The pieces of a model with its second transformer, for videos from a picture, in place of the first.</summary>
+    /// <param name="files">The model's, which have such a folder.</param>
+    /// <exception cref="NablaGenException">The folder lacks a piece.</exception>
+    public static WanFiles WithPictureTransformer(WanFiles files)
+    {
+        var found = Found(files.PictureFolder!, Transformer);
+        Require(files.PictureFolder!, Transformer.Where((_, i) => found[i] is null));
+        return files with { Config = found[0]!, Dit = null, Transformer = new WeightFile(found[1]!, WanPiece.Transformer), HighNoise = null };
+    }
+
+    private static string?[] Found(string path, (string What, string[] Files)[] pieces) =>
+        Array.ConvertAll(pieces, piece => piece.Files.Select(file => Path.Combine(path, file)).FirstOrDefault(File.Exists));
+
+    private static void Require(string path, IEnumerable<(string What, string[] Files)> lacking)
+    {
+        var missing = lacking.Select(piece => $"{piece.What} (expected {string.Join(" or ", piece.Files)})").ToList();
+        if (missing.Count > 0)
+        {
+            throw new NablaGenException($"{path}: the model folder is incomplete: it lacks {string.Join(", ", missing)}.");
+        }
     }
 
     private static bool HasExperts(string path) =>

@@ -57,10 +57,11 @@ internal static class WanInspector
     /// <exception cref="NablaGenException">A part can't be read.</exception>
     public static PathInspection InspectFolder(string path)
     {
-        WanVideoModel model;
+        WanVideoModel model, told;
         try
         {
             model = WanVideoModel.Open(path);
+            told = (WanVideoModel)model.For(hasPicture: true);
         }
         catch (NablaGenException error)
         {
@@ -69,7 +70,7 @@ internal static class WanInspector
         }
 
         return new PathInspection(
-            path, WanLayouts.Of(path).Name, model.Name, [.. model.WeightPaths.Select(ModelInspector.InspectFile)], null);
+            path, WanLayouts.Of(path).Name, model.Name, [.. model.WeightPaths.Concat(told.WeightPaths).Distinct().Select(ModelInspector.InspectFile)], null);
     }
 
     private static (string Words, IReadOnlyDictionary<string, long[]> Shapes) Sizes(PieceFile piece, string path)

@@ -7,8 +7,10 @@ using static TorchSharp.torch.nn;
 namespace NablaGen.Models.Wan.Vae;
 
 /// <summary>Frames → mean and log-variance of the latents, as Wan2.2's VAE has it. Port of Encoder3d, wan/modules/vae2_2.py.</summary>
-public sealed class ShortcutEncoder : Module<Tensor, FeatureCache?, Tensor>
+public sealed class ShortcutEncoder : Module<Tensor, FeatureCache?, Tensor>, IVaeEncoder
 {
+    private readonly int _topLevels;
+
     [ComponentName(Name = "conv1")]
     private readonly CausalConv3d _conv1;
 
@@ -37,6 +39,7 @@ public sealed class ShortcutEncoder : Module<Tensor, FeatureCache?, Tensor>
         }
 
         _downsamples = new ModuleList<DownLevel>([.. levels]);
+        _topLevels = VaeChunks.TopLevels(config);
         _middle = new VaeMiddle(dim, options);
         _head = new VaeOutput(dim, config.ZDim * 2, options);
         RegisterComponents();
@@ -46,15 +49,37 @@ public sealed class ShortcutEncoder : Module<Tensor, FeatureCache?, Tensor>
     public override Tensor forward(Tensor input, FeatureCache? cache)
     {
         using var scope = NewDisposeScope();
-        var x = _conv1.forward(input, cache);
-        foreach (var level in _downsamples)
+        return Finish(Descend(input, cache, int.MaxValue), cache).MoveToOuterDisposeScope();
+    }
+
+    Tensor IVaeEncoder.Descend(Tensor frames, FeatureCache? cache, int framesAtOnce) => Descend(frames, cache, framesAtOnce);
+
+    Tensor IVaeEncoder.Finish(Tensor deep, FeatureCache? cache) => Finish(deep, cache);
+
+    private Tensor Descend(Tensor frames, FeatureCache? cache, int framesAtOnce)
+    {
+        using var scope = NewDisposeScope();
+        var top = VaeChunks.Each(frames, cache is null ? int.MaxValue : framesAtOnce, part => Levels(0, _topLevels, _conv1.forward(part, cache), cache));
+        return Levels(_topLevels, _downsamples.Count, top, cache).MoveToOuterDisposeScope();
+    }
+
+    private Tensor Finish(Tensor deep, FeatureCache? cache)
+    {
+        using var scope = NewDisposeScope();
+        return _head.forward(_middle.forward(deep, cache), cache).MoveToOuterDisposeScope();
+    }
+
+    // Disposes of x.
+    private Tensor Levels(int from, int to, Tensor x, FeatureCache? cache)
+    {
+        for (var i = from; i < to; i++)
         {
             var before = x;
-            x = level.forward(before, cache);
+            x = _downsamples[i].forward(before, cache);
             before.Dispose();
         }
 
-        return _head.forward(_middle.forward(x, cache), cache).MoveToOuterDisposeScope();
+        return x;
     }
 
     /// <summary>Residual blocks and, but for the last level, a down-sampling, beside the level's shortcut. Port of Down_ResidualBlock.</summary>

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace NablaGen.Models.Wan.Vae;
 
-/// <summary>How much memory a decode will take, by counting its tensors layer by layer.</summary>
+/// <summary>How much memory decoding and encoding will take, by counting their tensors layer by layer.</summary>
 public static class VaeMemory
 {
     // Past frames that a causal layer with a kernel of 3 keeps.
@@ -35,33 +35,52 @@ public static class VaeMemory
         return (Parameters(config) + activations) * dtype.ElementSize();
     }
 
-    /// <summary>The same while a video is encoded, chunk by chunk.</summary>
+    /// <summary>The same while a video is encoded, chunk by chunk. The video itself is not counted: it may be on another device.</summary>
     /// <param name="config">The VAE's sizes.</param>
     /// <param name="frames">Frames of the video.</param>
     /// <param name="height">Rows of the video.</param>
     /// <param name="width">Columns of the video.</param>
     /// <param name="dtype">The VAE's type.</param>
-    public static long EstimateEncoding(VaeConfig config, int frames, int height, int width, ScalarType dtype)
+    /// <param name="tiling">How encoding is divided; null for not at all.</param>
+    public static long EstimateEncoding(VaeConfig config, int frames, int height, int width, ScalarType dtype, VaeTiling? tiling = null)
     {
-        var side = config.PatchSize;
-        var pixels = (long)(height / side) * (width / side);
-        var chunk = frames > 1 ? (long)config.TemporalStride : 1;
-        var (cache, peak, dim) = (Kept * config.Colours * pixels, 0L, (long)config.Dim);
+        tiling ??= VaeTiling.None;
+        var (rows, columns) = ((long)height / config.SpatialStride, (long)width / config.SpatialStride);
+        var tiles = VaeEncodingTile.Cut(tiling, rows, columns, config);
+        var source = tiles.MaxBy(tile => tile.Source.Area).Source;
+        var down = Descent(config, source.Area, frames > 1 ? config.TemporalStride : 1, tiling.FramesAtOnce);
+        var (dim, pixels) = ((long)config.Dim * config.DimMult[^1], rows * columns);
+        var middle = Blocks(dim, dim, 2, pixels, 1);
+        var finish = Math.Max(middle.Peak, 7 * dim * pixels);
+        var latentFrames = (frames - 1) / config.TemporalStride + 1;
+        // A chunk as it comes, in float32, then in the VAE's type.
+        var chunk = config.Colours * source.Area * (frames > 1 ? config.TemporalStride : 1);
+        var activations = tiles.Count == 1
+            ? down.Cache + middle.Cache + Math.Max(chunk + down.Peak, finish)
+            : dim * pixels * latentFrames + Math.Max(down.Cache + chunk + down.Peak, middle.Cache + finish);
+        return (Parameters(config) + activations) * dtype.ElementSize() + sizeof(float) * chunk;
+    }
+
+    // The encoder down to the latents' size; pixels are those of the first level.
+    private static Part Descent(VaeConfig config, long pixels, long chunk, int framesAtOnce)
+    {
+        var (cache, peak, dim, waiting) = (Kept * config.Colours * pixels, 0L, (long)config.Dim, 0L);
         for (var level = 0; level < config.DimMult.Count; level++)
         {
             long outputs = config.Dim * config.DimMult[level];
-            var blocks = Blocks(dim, outputs, config.NumResBlocks, pixels, chunk);
+            // The first level may take fewer frames at a time, whose results wait for one another.
+            var piece = level < VaeChunks.TopLevels(config) ? Math.Min(chunk, framesAtOnce) : chunk;
+            waiting = piece < chunk ? 2 * outputs * (pixels / 4) * chunk : 0;
+            var blocks = Blocks(dim, outputs, config.NumResBlocks, pixels, piece);
             // A level's shortcut holds its input to the end.
-            var held = config.HasLevelShortcuts ? 2 * dim * pixels * chunk : 0;
+            var held = config.HasLevelShortcuts ? 2 * dim * pixels * piece : 0;
             cache += blocks.Cache;
-            peak = Math.Max(peak, held + Math.Max(blocks.Peak, 3 * outputs * pixels * chunk));
+            peak = Math.Max(peak, waiting + held + Math.Max(blocks.Peak, 3 * outputs * pixels * piece));
             (dim, pixels) = level < config.DimMult.Count - 1 ? (outputs, pixels / 4) : (outputs, pixels);
             chunk = level < config.TemporalDownsample.Count && config.TemporalDownsample[level] ? Math.Max(1, chunk / 2) : chunk;
         }
 
-        var middle = Blocks(dim, dim, 2, pixels, 1);
-        var video = 3L * sizeof(float) * frames * height * width;
-        return (Parameters(config) + cache + middle.Cache + Math.Max(peak, Math.Max(middle.Peak, 7 * dim * pixels))) * dtype.ElementSize() + video;
+        return new Part(cache, peak);
     }
 
     private static long Parameters(VaeConfig config)

@@ -28,12 +28,15 @@ internal sealed class VaeTile
             margin = (margin + 2) / 2;
         }
 
-        (Frame, Start, Core) = (frame, core.Grown(margin, frame), cores[levels]);
+        (Frame, Latents, Start, Core) = (frame, core, core.Grown(margin, frame), cores[levels]);
         Inner = core.Grown(margin + 2L * (config.NumResBlocks + 1), frame);
     }
 
     /// <summary>The whole frame, in latent pixels.</summary>
     public VaeRegion Frame { get; }
+
+    /// <summary>The tile itself, in latent pixels.</summary>
+    public VaeRegion Latents { get; }
 
     /// <summary>What goes into the first up-sampling, in latent pixels.</summary>
     public VaeRegion Start { get; }

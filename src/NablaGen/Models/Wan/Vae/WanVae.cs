@@ -13,6 +13,7 @@ namespace NablaGen.Models.Wan.Vae;
 public sealed class WanVae : Module, IVideoAutoencoder
 {
     private readonly ScalarType _dtype;
+    private readonly Device _device;
 
     [ComponentName(Name = "encoder")]
     private readonly Module<Tensor, FeatureCache?, Tensor> _encoder;
@@ -31,7 +32,7 @@ public sealed class WanVae : Module, IVideoAutoencoder
         : base(nameof(WanVae))
     {
         Config = config;
-        _dtype = options.Dtype;
+        (_dtype, _device) = (options.Dtype, options.Device);
         _encoder = config.HasLevelShortcuts ? new ShortcutEncoder(config, options) : new VaeEncoder(config, options);
         _conv1 = new CausalConv3d(config.ZDim * 2, config.ZDim * 2, (1, 1, 1), options);
         _conv2 = new CausalConv3d(config.ZDim, config.ZDim, (1, 1, 1), options);
@@ -46,18 +47,39 @@ public sealed class WanVae : Module, IVideoAutoencoder
     public IReadOnlyList<(string Prefix, Module Module)> DecodingParts => [("conv2.", _conv2), ("decoder.", _decoder)];
 
     /// <summary>The latents' mean, normalised by channel, float32. [B, 3, 4 n + 1, H, W] in [−1, 1] → [B, ZDim, n + 1, H / 8, W / 8].</summary>
-    public Tensor Encode(Tensor video)
+    /// <param name="video">The video, on any device: a chunk of it at a time goes to the VAE's, where the latents are.</param>
+    /// <param name="tiling">How to divide the encoding; null for not at all.</param>
+    /// <param name="cancellation">Stops between latent frames.</param>
+    public Tensor Encode(Tensor video, VaeTiling? tiling = null, CancellationToken cancellation = default)
     {
         using var scope = NewDisposeScope();
+        tiling ??= VaeTiling.None;
+        var (rows, columns) = (video.shape[3] / Config.SpatialStride, video.shape[4] / Config.SpatialStride);
+        var tiles = VaeEncodingTile.Cut(tiling, rows, columns, Config);
+        var latents = new List<Tensor>();
         using var cache = new FeatureCache();
-        var chunk = Config.TemporalStride;
-        var latents = new List<Tensor> { EncodeChunk(video.narrow(2, 0, 1), cache) };
-        for (var frame = 1L; frame + chunk <= video.shape[2]; frame += chunk)
+        if (tiles.Count == 1)
         {
-            latents.Add(EncodeChunk(video.narrow(2, frame, chunk), cache));
+            foreach (var chunk in Chunks(video))
+            {
+                cancellation.ThrowIfCancellationRequested();
+                using var step = NewDisposeScope();
+                latents.Add(Finish(Encoder.Descend(OnDevice(chunk), cache, tiling.FramesAtOnce), cache).MoveToOuterDisposeScope());
+            }
+        }
+        else
+        {
+            foreach (var deep in DescendTiles(video, tiles, tiling.FramesAtOnce, cancellation))
+            {
+                cancellation.ThrowIfCancellationRequested();
+                using (deep)
+                {
+                    latents.Add(Finish(deep, cache));
+                }
+            }
         }
 
-        var (mean, std) = Normalisation(video.device);
+        var (mean, std) = Normalisation(_device);
         return ((cat(latents, 2) - mean) / std).MoveToOuterDisposeScope();
     }
 
@@ -109,6 +131,64 @@ public sealed class WanVae : Module, IVideoAutoencoder
 
     private IVaeDecoder Decoder => (IVaeDecoder)_decoder;
 
+    private IVaeEncoder Encoder => (IVaeEncoder)_encoder;
+
+    // The first frame, then as many as a latent frame stands for.
+    private IEnumerable<Tensor> Chunks(Tensor video)
+    {
+        for (var frame = 0L; frame < video.shape[2]; frame += frame == 0 ? 1 : Config.TemporalStride)
+        {
+            var count = frame == 0 ? 1 : Config.TemporalStride;
+            if (frame + count <= video.shape[2])
+            {
+                yield return video.narrow(2, frame, count);
+            }
+        }
+    }
+
+    private Tensor OnDevice(Tensor frames) => PixelSquares.ToChannels(frames.to(_device), Config.PatchSize).to_type(_dtype);
+
+    // The descending part of all chunks, tile after tile, each to the video's end. [B, C, 1, h, w] a chunk
+    private List<Tensor> DescendTiles(Tensor video, IReadOnlyList<VaeEncodingTile> tiles, int framesAtOnce, CancellationToken cancellation)
+    {
+        using var scope = NewDisposeScope();
+        var deep = new List<Tensor>();
+        foreach (var tile in tiles)
+        {
+            using var cache = new FeatureCache();
+            foreach (var (i, chunk) in Chunks(video).Index())
+            {
+                cancellation.ThrowIfCancellationRequested();
+                using var step = NewDisposeScope();
+                var (at, side) = (tile.Source, Config.PatchSize);
+                var part = OnDevice(chunk.narrow(3, at.Top * side, at.Height * side).narrow(4, at.Left * side, at.Width * side));
+                var below = Encoder.Descend(part, cache, framesAtOnce);
+                if (deep.Count == i)
+                {
+                    long[] shape = [below.shape[0], below.shape[1], 1, video.shape[3] / Config.SpatialStride, video.shape[4] / Config.SpatialStride];
+                    deep.Add(ChannelsLast.Empty(shape, below.dtype, _device).MoveToOuterDisposeScope());
+                }
+
+                var core = tile.Core;
+                deep[i].narrow(3, core.Top, core.Height).narrow(4, core.Left, core.Width).copy_(core.Crop(below, tile.Covered));
+            }
+        }
+
+        foreach (var one in deep)
+        {
+            one.MoveToOuterDisposeScope();
+        }
+
+        return deep;
+    }
+
+    // A latent frame's mean, not normalised. [B, ZDim, 1, h, w] in float32
+    private Tensor Finish(Tensor deep, FeatureCache cache)
+    {
+        using var scope = NewDisposeScope();
+        return _conv1.forward(Encoder.Finish(deep, cache), cache).narrow(1, 0, Config.ZDim).to_type(ScalarType.Float32).clone().MoveToOuterDisposeScope();
+    }
+
     private void DecodeTiles(
         Tensor latents, Action<Tensor> onFrames, IReadOnlyList<VaeTile> tiles, int framesAtOnce, CancellationToken cancellation)
     {
@@ -152,12 +232,6 @@ public sealed class WanVae : Module, IVideoAutoencoder
         var (mean, std) = Normalisation(latents.device);
         var z = _conv2.forward((latents.narrow(2, frame, 1) * std).Plus(mean).to_type(_dtype), cache);
         return Decoder.Deepen(z, cache).MoveToOuterDisposeScope();
-    }
-
-    private Tensor EncodeChunk(Tensor frames, FeatureCache cache)
-    {
-        using var scope = NewDisposeScope();
-        return _conv1.forward(_encoder.forward(PixelSquares.ToChannels(frames, Config.PatchSize).to_type(_dtype), cache), cache).narrow(1, 0, Config.ZDim).to_type(ScalarType.Float32).clone().MoveToOuterDisposeScope();
     }
 
     private (Tensor Mean, Tensor Std) Normalisation(Device device) =>

@@ -1,12 +1,11 @@
-using NablaGen.Training.Evaluation;
 using NablaGen.Training.World;
 
-namespace NablaGen.Tests.Training.Evaluation;
+namespace NablaGen.Training.Evaluation;
 
-/// <summary>Scenes that show what the suite's prompts ask for: what a perfect model would make.</summary>
+/// <summary>Scenes that show what the suite's prompts ask for: what a perfect model would make, and the pictures that a model is told.</summary>
 internal static class SuiteScenes
 {
-    /// <summary>The first scene drawn that moves as a prompt asks, in its colours and before its backdrop.</summary>
+    /// <summary>The first scene drawn that moves as a prompt asks, in its colours and before its backdrop. The same for a prompt each time.</summary>
     public static Scene Of(EvaluationPrompt prompt)
     {
         var asked = prompt.Expectation;
