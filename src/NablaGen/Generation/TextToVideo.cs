@@ -171,7 +171,7 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
         cancellation.ThrowIfCancellationRequested();
         model.Check();
         cancellation.ThrowIfCancellationRequested();
-        MemoryCheck.Run(model.Parts, device, dtype);
+        CheckWeights();
         Check([], new StageClock(null), cancellation);
         _isChecked = true;
     }
@@ -314,7 +314,8 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
         var seen = new SamplingProgress(meter, clock);
         // Who watches wants to see each pass by itself.
         var watched = plan with { BatchesGuidance = plan.BatchesGuidance && observer is null };
-        var latents = Sample(prepared, watched, new SamplingObservers(observer, seen), clock, cancellation);
+        var forecast = Forecast(prepared.Request, watched, clock);
+        var latents = Sample(prepared, watched, new SamplingObservers(observer, seen, forecast), clock, cancellation);
         var recipe = seen.Thresholds.Count == 0 ? prepared.Recipe : prepared.Recipe with { Thresholds = seen.Thresholds };
         var kept = new KeptLatents(latentsPath, latents, recipe, clock);
         kept.Save();

@@ -20,8 +20,8 @@ public sealed class CalibrateTests(CalibrateTests.Calibrated model) : IClassFixt
         File.WriteAllText(_folder["prompts.txt"], "a cat\na dog\n");
         var run = Calibrate("--target-density", "0.4", "--prompts", "prompts.txt", "--measured-steps", "1", "--output", "with-dashes_and_underscores.json");
         Assert.Equal((0, ""), (run.ExitCode, run.Error));
-        Assert.Contains("measuring attention: pass ", run.Output);
-        Assert.Contains("ETA", run.Output);
+        Assert.Contains("measuring attention: pass ", run.Progress);
+        Assert.Contains("ETA", run.Progress);
         Assert.Contains("by layer and head", run.Output);
         Assert.Contains("one for all", run.Output);
         Assert.Contains("nablagen generate --attention nabla-with-dashes_and_underscores.json", run.Output);
@@ -147,7 +147,7 @@ public sealed class CalibrateTests(CalibrateTests.Calibrated model) : IClassFixt
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "signals");
         using var process = NablaGenProcess.Start(Line("--target-density", "0.5", "--steps", "50"), _folder.Path);
-        while (process.StandardOutput.ReadLine() is { } line && !line.Contains("pass 1"))
+        while (process.StandardError.ReadLine() is { } line && !line.Contains("pass 1"))
         {
         }
 
@@ -157,9 +157,9 @@ public sealed class CalibrateTests(CalibrateTests.Calibrated model) : IClassFixt
         }
 
         process.StandardOutput.ReadToEnd();
-        var error = process.StandardError.ReadToEnd();
+        var error = NablaGenProcess.ErrorOf(process.StandardError.ReadToEnd());
         process.WaitForExit();
-        Assert.Equal((130, "nablagen: stopping; a second signal ends it at once\nnablagen: cancelled\n"), (process.ExitCode, error));
+        Assert.Equal((130, "nablagen: stopping after this layer; Ctrl-C again ends now\nnablagen: cancelled\n"), (process.ExitCode, error));
         Assert.Empty(Directory.GetFiles(_folder.Path));
     }
 

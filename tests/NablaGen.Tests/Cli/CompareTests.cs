@@ -42,7 +42,7 @@ public sealed partial class CompareTests(GoldenModelFixture model) : IClassFixtu
         var run = Compare(["--prompts", _folder["prompts.txt"], .. flags]);
         Assert.Equal("", run.Error);
         Assert.Equal(0, run.ExitCode);
-        Assert.Contains("prompt 2/2: 猫", run.Output);
+        Assert.Contains("prompt 2/2: 猫", run.Progress);
 
         var again = Compare(["--prompt", "x", "--attention", "dense", "nabla-0.5", .. flags]);
         Assert.Equal((0, ""), (again.ExitCode, again.Error));
