@@ -200,6 +200,7 @@ internal sealed class CompareCommand
         {
             ["page"] = page,
             ["seed"] = seed,
+            ["means"] = reports.Count > 1 ? Path.Combine(folder, ComparisonMeans.JsonName) : null,
             ["comparisons"] = new JsonArray([.. reports.Select(one => (JsonNode)Path.Combine(folder, one.Folder, ComparisonReport.FileName))]),
         });
         if (!report.IsText)
@@ -216,6 +217,13 @@ internal sealed class CompareCommand
             }
 
             ComparisonTable.Write(Console.Out, comparison);
+        }
+
+        if (reports.Count > 1)
+        {
+            Console.WriteLine($"\nmean over {reports.Count} prompts");
+            ComparisonTable.Write(Console.Out, ComparisonMeans.Of(reports).Expressions);
+            Console.WriteLine($"\nmeans     {Path.Combine(folder, ComparisonMeans.CsvName)}, {ComparisonMeans.JsonName}");
         }
 
         Console.WriteLine($"\npage      {page}");

@@ -11,7 +11,7 @@ internal static class HelpCommand
     /// <param name="root">The command line that it belongs to.</param>
     public static Command Create(RootCommand root)
     {
-        var words = new Argument<string[]>("COMMAND") { Description = "A command, such as generate or bench dit; nothing for all of them", Arity = ArgumentArity.ZeroOrMore };
+        var words = new Argument<string[]>("COMMAND") { Description = "A command, such as generate or bench dit; nothing for all of them", HelpName = "COMMAND", Arity = ArgumentArity.ZeroOrMore };
         words.CompletionSources.Add(_ => root.Subcommands.Select(command => new System.CommandLine.Completions.CompletionItem(command.Name)));
         var help = new Command("help", "Show a command's help.") { words };
         help.SetAction((parsed, _) =>

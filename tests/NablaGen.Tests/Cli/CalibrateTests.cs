@@ -100,7 +100,15 @@ public sealed class CalibrateTests(CalibrateTests.Calibrated model) : IClassFixt
         // The default name is not written over.
         Assert.Equal("thresholds-2.json", (string?)json["file"]);
         Assert.Equal(0.5, (double?)json["target"]!["density"]);
-        Assert.Contains("measuring attention: pass ", run.Error);
+        Assert.Contains("measuring attention: pass ", run.Progress);
+        Assert.Equal("thresholds-2.html", (string?)json["page"]);
+        var curve = json["curve"]!.AsArray();
+        Assert.Equal(24, curve.Count);
+        Assert.All(curve, point => Assert.InRange((double)point!["error"]!, 0, (double)point["global_error"]! + 1e-6));
+        var page = File.ReadAllText(_folder["thresholds-2.html"]);
+        Assert.DoesNotContain("http", page);
+        Assert.Contains("A threshold for each layer and head of golden", page);
+        Assert.Contains("\"curve\":[{", page);
         Assert.Equal(File.ReadAllBytes(model.File), File.ReadAllBytes(_folder["thresholds.json"]));
         Assert.Equal(CalibrationFile.Read(_folder["thresholds.json"]).Thresholds, CalibrationFile.Read(_folder["thresholds-2.json"]).Thresholds);
     }
