@@ -8,7 +8,7 @@ namespace NablaGen.Cli.Output;
 /// <param name="Video">About how long a dense video takes, measuring included.</param>
 internal sealed record EvaluationWork(EvaluationPlan Plan, TimeSpan Video)
 {
-    /// <summary>About how long so many videos take at most: sparse ones take less.</summary>
+    /// <summary>About how long so many videos take.</summary>
     public TimeSpan Left(int videos) => Video * videos;
 }
 
@@ -20,7 +20,7 @@ internal static class EvaluationText
         var plan = work.Plan;
         var parts = $"{plan.Prompts.Count} prompts x {plan.Seeds.Count} {(plan.Seeds.Count == 1 ? "seed" : "seeds")} x {plan.Attentions.Count} {(plan.Attentions.Count == 1 ? "attention" : "attentions")}";
         return $"{videos} videos ({parts}){(done == 0 ? "" : $", {done} of them made before")}"
-            + (done == videos ? "" : $"; about {ProgressReport.LongTime(work.Left(videos - done))} at most, a rough guess; reading the model, encoding the prompts");
+            + (done == videos ? "" : $"; about {ProgressReport.LongTime(work.Left(videos - done))}, a rough guess; reading the model, encoding the prompts");
     }
 
     public static string Rows(IReadOnlyList<EvaluationRow> rows, int done, int videos, TimeSpan left)

@@ -76,6 +76,7 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
         request = WithFoundLoras(request);
         Check([request], clock, cancellation);
         var plan = Plan([request], clock);
+        CheckGuess(request);
         clock.Start(GenerationStage.EncodeText);
         using var prepared = Condition([request], plan, clock, cancellation).Single();
         // Others may have taken or freed memory meanwhile.
@@ -106,6 +107,7 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
         requests = [.. requests.Select(WithFoundLoras)];
         Check(requests, clock, cancellation);
         Plan(requests, clock);
+        CheckGuess(requests.Count > 0 ? requests[0] : null);
     }
 
     /// <summary>Encodes the prompts of requests that <see cref="CheckAll"/> has seen.</summary>

@@ -57,8 +57,6 @@ public sealed partial class CompareTests(GoldenModelFixture model) : IClassFixtu
         Assert.Equal(folders, prompts.Select(one => one.GetProperty("folder").GetString()));
         var sparse = means.GetProperty("expressions")[1];
         Assert.Equal(prompts.Average(one => Number(one.GetProperty("expressions")[1], "ssim")), Number(sparse, "ssim"), 1e-5);
-        // From the mean squared error: a PSNR of 20 and one of 40 dB are 23.
-        Assert.Equal(-10 * Math.Log10(prompts.Average(one => Math.Pow(10, -Number(one.GetProperty("expressions")[1], "psnr") / 10))), Number(sparse, "psnr"), 1e-4);
         var csv = File.ReadAllLines(_folder["compare/means.csv"]);
         Assert.Equal((7, "prompt,seed,folder,attention,density"), (csv.Length, csv[0][..36]));
         Assert.StartsWith("mean of 2,,,dense,1,", csv[1]);

@@ -17,6 +17,8 @@ public static class QualityPlot
 
     private const int Width = 960, Height = 860, Nabla = 1;
     private const float MarkerSize = 10, NameSize = 11;
+    private const double LegendWidth = 285, LegendLine = 20;
+    private const int LineDots = 24;
 
     private static readonly (string Name, Color Colour)[] Families =
     [
@@ -39,7 +41,6 @@ public static class QualityPlot
         plot.Title($"{report.Recipe.Model}: quality against density", 16);
         Points(plot, axes, report, one => one.HeldOut.Success, hollow: true, one => one.HeldOut.Interval);
         Points(plot, axes, report, one => one.Seen.Success, hollow: false, one => one.Seen.Interval);
-        Names(plot, axes, report, one => one.Seen.Success ?? one.HeldOut.Success, one => one.HeldOut.Success);
         foreach (int family in report.Expressions.Select(Family).Distinct().Order())
         {
             plot.Legend.ManualItems.Add(new LegendItem
@@ -61,7 +62,9 @@ public static class QualityPlot
         });
         plot.Legend.ManualItems.Add(new LegendItem { LabelText = "bars: 95% intervals", LineColor = Families[0].Colour, LineWidth = 1 });
         (plot.Legend.ShadowColor, plot.Legend.OutlineColor) = (Colors.Transparent, PlotPicture.Grid);
-        plot.ShowLegend(Alignment.LowerRight, Orientation.Vertical);
+        var (corner, legend) = FreeCorner(axes, report, plot.Legend.ManualItems.Count);
+        plot.ShowLegend(corner, Orientation.Vertical);
+        Names(plot, axes, report, legend, one => one.Seen.Success ?? one.HeldOut.Success, one => one.HeldOut.Success);
         return plot;
     }
 
@@ -73,7 +76,7 @@ public static class QualityPlot
         var plot = axes.Plot("PSNR to the dense video (dB)", value => value.ToString("0.#", CultureInfo.InvariantCulture));
         plot.XLabel("density of the attention (log)", 14);
         Points(plot, axes, report, one => one.Psnr is { } value && double.IsFinite(value) ? value : null, hollow: false);
-        Names(plot, axes, report, one => one.Psnr is { } value && double.IsFinite(value) ? value : null);
+        Names(plot, axes, report, null, one => one.Psnr is { } value && double.IsFinite(value) ? value : null);
         return plot;
     }
 
@@ -107,9 +110,42 @@ public static class QualityPlot
         }
     }
 
-    private static void Names(Plot plot, Panel axes, EvaluationReport report, params Func<ExpressionResult, double?>[] values)
+    // Where the legend covers the fewest points.
+    private static (Alignment Corner, LabelBox Box) FreeCorner(Panel axes, EvaluationReport report, int items)
+    {
+        double width = LegendWidth, height = (items * LegendLine) + LegendLine;
+        double right = Panel.AreaWidth - width, bottom = Panel.AreaHeight - height;
+        (Alignment Corner, LabelBox Box)[] corners =
+        [
+            (Alignment.LowerRight, new LabelBox(right, bottom, width, height)), (Alignment.UpperLeft, new LabelBox(0, 0, width, height)),
+            (Alignment.LowerLeft, new LabelBox(0, bottom, width, height)), (Alignment.UpperRight, new LabelBox(right, 0, width, height)),
+            (Alignment.LowerCenter, new LabelBox(right / 2, bottom, width, height)), (Alignment.UpperCenter, new LabelBox(right / 2, 0, width, height)),
+        ];
+        var points = report.Expressions.SelectMany(one => new[] { (one.Density, one.Seen.Success), (one.Density, one.HeldOut.Success) })
+            .Where(point => point.Success is not null).Select(point => axes.PixelOf(point.Density, point.Success!.Value)).ToArray();
+        return corners.MinBy(corner => points.Count(point => corner.Box.Meets(new LabelBox(point.X - MarkerSize, point.Y - MarkerSize, 2 * MarkerSize, 2 * MarkerSize))));
+    }
+
+    private static void Names(Plot plot, Panel axes, EvaluationReport report, LabelBox? legend, params Func<ExpressionResult, double?>[] values)
     {
         var placement = new LabelPlacement(Panel.AreaWidth, Panel.AreaHeight);
+        if (legend is { } box)
+        {
+            placement.Occupy(box);
+        }
+
+        // The line that joins NABLA's thresholds is not to run through a name.
+        var line = report.Expressions.Where(one => Family(one) == Nabla && values[0](one) is not null).OrderBy(one => one.Density)
+            .Select(one => axes.PixelOf(one.Density, values[0](one)!.Value)).ToArray();
+        foreach (var (from, to) in line.Zip(line.Skip(1)))
+        {
+            for (int i = 0; i <= LineDots; i++)
+            {
+                double part = i / (double)LineDots;
+                placement.Occupy(new LabelBox(from.X + (part * (to.X - from.X)) - 1, from.Y + (part * (to.Y - from.Y)) - 1, 2, 2));
+            }
+        }
+
         foreach (var one in report.Expressions)
         {
             foreach (double value in values.Select(of => of(one)).OfType<double>())
@@ -123,9 +159,9 @@ public static class QualityPlot
         {
             string text = Family(one) == Nabla ? one.Attention["nabla-".Length..] : Path.GetFileName(one.Attention);
             var (x, y) = axes.PixelOf(one.Density, values[0](one)!.Value);
-            if (placement.Place(x, y, LabelFont.Width(text, NameSize) + 2, NameSize + 3, MarkerSize / 2) is { } box)
+            if (placement.Place(x, y, LabelFont.Width(text, NameSize) + 2, NameSize + 3, MarkerSize / 2) is { } place)
             {
-                var name = plot.Add.Text(text, axes.AtPixel(box.Left, box.Top));
+                var name = plot.Add.Text(text, axes.AtPixel(place.Left, place.Top));
                 (name.LabelFontSize, name.LabelAlignment) = (NameSize, Alignment.UpperLeft);
             }
         }

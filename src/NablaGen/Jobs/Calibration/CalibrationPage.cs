@@ -33,7 +33,7 @@ public static class CalibrationPage
             ["use"] = Number(found.DensityInUse, "0.000"),
             ["recipe"] = string.Concat(new (string Name, string Value)[]
             {
-                ("Prompts", string.Join(" · ", found.Prompts)), ("Seeds", string.Join(", ", found.Seeds)), ("Steps", string.Join(", ", found.MeasuredSteps.Select(step => step + 1))),
+                ("Prompts", string.Join(" · ", found.Prompts)), ("Seeds", List(found.Seeds)), ("Steps", List(found.MeasuredSteps.Select(step => step + 1L))),
                 ("Guidance", Number(found.Guidance, "0.##")), ("Model", $"{found.Model}, weights {found.ModelHash}"), ("Device", found.Device),
             }.Select(entry => $"<dt>{entry.Name}</dt><dd>{ComparisonPage.Text(entry.Value)}</dd>")),
             ["file"] = ComparisonPage.Text(Path.GetFileName(thresholds)),
@@ -56,6 +56,8 @@ public static class CalibrationPage
                 + $"<td data-label=\"Threshold\">{row.Threshold}</td><td data-label=\"Density\">{Number(found.Density, "0.000")}</td><td data-label=\"Error ↓\">{Number(row.Error, "0.0000")}</td></tr>"))
             + "</tbody></table>";
     }
+
+    private static string List(IEnumerable<long> numbers) => string.Join(", ", numbers.Select(number => number.ToString(CultureInfo.InvariantCulture)));
 
     private static string Number(double value, string format) => value.ToString(format, CultureInfo.InvariantCulture);
 }
