@@ -30,7 +30,14 @@ internal sealed class ExampleHelp(HelpAction help, IReadOnlyDictionary<string, s
 
     public override int Invoke(ParseResult parseResult)
     {
+        var output = parseResult.InvocationConfiguration.Output;
+        using var text = new StringWriter();
+        var about = ModelHelp.Apply(parseResult);
+        parseResult.InvocationConfiguration.Output = text;
         var code = help.Invoke(parseResult);
+        parseResult.InvocationConfiguration.Output = output;
+        var arranged = HelpGroups.Arrange(text.ToString());
+        output.Write(about is null ? arranged : arranged.Replace("\n\nUsage:\n", $"\n  {about}\n\nUsage:\n"));
         if (examples.TryGetValue(Path(parseResult.CommandResult), out var example))
         {
             parseResult.InvocationConfiguration.Output.WriteLine($"Example:\n{Lines($"  nablagen {example}")}\n");

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
+using NablaGen.Cli.Output;
 using NablaGen.Files;
 
 namespace NablaGen.Cli;
@@ -60,7 +61,7 @@ internal sealed partial class Interruption : IDisposable
             return;
         }
 
-        Console.Error.WriteLine("nablagen: stopping; a second signal ends it at once");
+        Console.Error.WriteLine($"nablagen: stopping after this {(_isPatient ? "step" : "layer")}; Ctrl-C again ends now");
         if (!_isPatient)
         {
             _timer = new Timer(_ => End(), null, Patience, Timeout.InfiniteTimeSpan);
@@ -79,6 +80,7 @@ internal sealed partial class Interruption : IDisposable
         Console.Error.WriteLine("nablagen: cancelled");
         OutputFile.DiscardAll();
         FileClaims.ReleaseAll();
+        JsonReport.Current?.End("cancelled", "cancelled");
         _job()?.End(ExitCode.Cancelled, "cancelled", null);
         if (!OperatingSystem.IsWindows())
         {

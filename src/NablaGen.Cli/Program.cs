@@ -19,6 +19,7 @@ var root = new RootCommand("Makes videos from text with Wan2.1 and NABLA sparse 
     CompletionCommand.Create(),
     TrainCommand.Create(),
 };
+root.Add(HelpCommand.Create(root));
 ExampleHelp.AddTo(root, new Dictionary<string, string>
 {
     [""] = GenerateCommand.Example,
@@ -40,6 +41,7 @@ ExampleHelp.AddTo(root, new Dictionary<string, string>
     ["bench generate"] = BenchGenerateCommand.Example,
     ["bench kernels"] = BenchKernelsCommand.Example,
     ["completion"] = CompletionCommand.Example,
+    ["help"] = HelpCommand.Example,
     ["train"] = TrainCommand.VaeExample,
     ["train vae"] = TrainCommand.VaeExample,
     ["train text"] = TrainCommand.TextExample,

@@ -57,6 +57,25 @@ internal sealed class ReservedName : IDisposable
         }
     }
 
+    /// <summary>The name that <see cref="Take"/> would take now, without taking it.</summary>
+    /// <inheritdoc cref="Take"/>
+    public static ReservedName Look(string? named, string stem, params IReadOnlyList<string> endings)
+    {
+        if (named is not null)
+        {
+            return Take(named, stem, endings);
+        }
+
+        var n = 1;
+        string Name() => n == 1 ? stem : $"{stem}-{n}";
+        while (endings.Any(ending => System.IO.Path.Exists(Name() + ending)))
+        {
+            n++;
+        }
+
+        return new ReservedName(Name() + endings[0], null);
+    }
+
     /// <summary>Gives the name back; what was written under it keeps it taken.</summary>
     public void Dispose() => _claims?.Dispose();
 }

@@ -61,6 +61,7 @@ internal sealed class BatchCommand
             self._discardLatents, self._json, self._model.Model,
         };
         self._options.AddTo(command, except: RequestFields.Prompt);
+        command.Add(self._options.PresetName);
         command.Add(self._model.Device);
         command.Add(self._model.Dtype);
         command.Add(self._model.Vram);
@@ -72,10 +73,12 @@ internal sealed class BatchCommand
     private int Run(ParseResult parsed, CancellationToken cancellation)
     {
         var shared = _options.Read(parsed);
+        var preset = _options.Preset(parsed);
         var seeds = Seeds(parsed, shared);
         var shard = parsed.GetValue(_shard) is { } text ? Shard.Parse(text) : Shard.FromEnvironment(Environment.GetEnvironmentVariable);
         var prompts = PromptFile.Read(parsed.GetValue(_file)!);
         var folder = RowPictures.ModelOf(prompts, shared, _model.Open(parsed, _options));
+        shared = preset is null ? shared : shared.Over(preset.Values, GenerationDefaults.Of(folder));
         var rows = BatchPlan.Make(prompts, shared, seeds, folder);
         var outputDir = parsed.GetValue(_outputDir)!;
         BatchRunner.CheckFolder(outputDir);

@@ -72,9 +72,11 @@ internal sealed class CalibrateCommand
         var target = new CalibrationTarget(parsed.GetValue(_density), parsed.GetValue(_error));
         target.Check();
         var flags = _options.Read(parsed);
-        using var reserved = ReservedName.Take(parsed.GetValue(_output), Path.ChangeExtension(DefaultOutput, null), ".json");
+        using var reserved = ReservedName.Take(parsed.GetValue(_output), Path.ChangeExtension(DefaultOutput, null), ".json", ".html");
         var output = reserved.Path;
         CalibrationFile.Check(output);
+        var page = CalibrationPage.PathBeside(output);
+        CalibrationPage.Check(page);
         var rows = parsed.GetValue(_prompts) is { } file ? PromptFile.Read(file) : null;
         var model = RowPictures.ModelOf(rows, flags, _model.Open(parsed, _options));
         var requests = Requests(rows, flags, model);
@@ -84,6 +86,7 @@ internal sealed class CalibrateCommand
         CalibratedThresholds Work(IGenerationProgress progress) => new Calibrator(pipeline).Run(requests, target, measured, progress, cancellation);
         var found = json ? ProgressReport.RunPlain(Console.Error, Work) : ProgressReport.Run(Work);
         CalibrationFile.Write(output, found);
+        CalibrationPage.Save(page, output, found);
         if (LongJob.Current is { } job)
         {
             job.Output = Path.GetFullPath(output);
@@ -93,11 +96,12 @@ internal sealed class CalibrateCommand
         {
             var result = JsonSerializer.SerializeToNode(found, Recipe.Json)!.AsObject();
             result.Insert(0, "file", JsonValue.Create(output));
+            result.Insert(1, "page", JsonValue.Create(page));
             Console.WriteLine(result.ToJsonString(Recipe.Json));
         }
         else
         {
-            CalibrationTable.Write(Console.Out, found, output);
+            CalibrationTable.Write(Console.Out, found, output, page);
         }
 
         return ExitCode.Done;

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Text.Json.Nodes;
 using NablaGen.Attention;
 using NablaGen.Cli.Output;
 using NablaGen.Files;
@@ -42,6 +43,9 @@ internal sealed class CompareCommand
         HelpName = "DIR",
     };
 
+    private readonly Option<bool> _discardLatents = SharedOptions.DiscardLatents();
+    private readonly ReportOptions _report = new();
+
     public static Command Create()
     {
         var self = new CompareCommand();
@@ -56,27 +60,59 @@ internal sealed class CompareCommand
         command.Add(self._model.Dtype);
         command.Add(self._model.Vram);
         command.Add(self._outputDir);
+        command.Add(self._options.PresetName);
+        command.Add(self._discardLatents);
+        self._report.AddTo(command);
         LongJob.AddTo(command);
-        command.SetAction((parsed, cancellation) => Task.FromResult(self.Run(parsed, cancellation)));
+        command.SetAction((parsed, cancellation) =>
+        {
+            var report = self._report.Report(parsed);
+            return Task.FromResult(report.Run(() => self.Run(parsed, report, cancellation), cancellation));
+        });
         return command;
     }
 
-    private int Run(ParseResult parsed, CancellationToken cancellation)
+    private int Run(ParseResult parsed, RunReport report, CancellationToken cancellation)
     {
-        var flags = _options.Read(parsed);
         CheckPrompt(parsed);
+        var flags = _options.Read(parsed);
+        var preset = _options.Preset(parsed);
+        if (preset?.Values is { Attention: not null } or { TargetDensity: not null })
+        {
+            throw new InvalidRequestException($"preset {Line.Key(preset.Name)}: its attention, threshold or target density has no effect: --attention says what is compared");
+        }
+
         var expressions = (parsed.GetResult(_attention) is null ? DefaultAttention : parsed.GetValue(_attention)!).Select(ThresholdFile.ParseExpression).ToArray();
         Comparison.Check(expressions);
         var rows = parsed.GetValue(_prompts) is { } file ? PromptFile.Read(file) : null;
         var model = RowPictures.ModelOf(rows, flags, _model.Open(parsed, _options));
+        var defaults = GenerationDefaults.Of(model);
+        flags = preset is null ? flags : flags.Over(preset.Values, defaults) with
+        {
+            DenseSteps = flags.DenseSteps ?? preset.Values.DenseSteps,
+            DenseLayers = flags.DenseLayers ?? preset.Values.DenseLayers,
+        };
         // One seed for all prompts, and for all expressions in any case.
         var requests = Requests(rows, flags with { Seed = flags.Seed ?? Random.Shared.Next() }, expressions, model);
 
-        using var reserved = ReservedName.Take(parsed.GetValue(_outputDir), DefaultFolder, "");
+        var isDryRun = _report.IsDryRun(parsed);
+        using var reserved = (isDryRun ? (Func<string?, string, IReadOnlyList<string>, ReservedName>)ReservedName.Look : ReservedName.Take)(
+            parsed.GetValue(_outputDir), DefaultFolder, [""]);
         var folder = reserved.Path;
+        var limit = _report.Limit(parsed);
+        limit.Videos = requests.Count * expressions.Length;
+        using var pipeline = _model.Pipeline(parsed, model, keepLoaded: true, limit: limit);
+        if (isDryRun)
+        {
+            var outlook = report.Watch(progress => pipeline.Outlook([.. requests.SelectMany(row => row)], progress, cancellation));
+            report.Outlook(new DryRun(
+                $"{limit.Videos} videos, {string.Join(", ", expressions.AsEnumerable())} of {(requests.Count == 1 ? "1 prompt" : $"{requests.Count} prompts")}; the first: {DryRun.Describe(requests[0][0], model, pipeline)}",
+                outlook, [("folder", folder, outlook.VideoBytes + (parsed.GetValue(_discardLatents) ? 0 : outlook.LatentBytes))]));
+            return ExitCode.Done;
+        }
+
         Comparison.CheckFolder(folder, cancellation);
-        using var pipeline = _model.Pipeline(parsed, model, keepLoaded: true);
-        var prepared = ProgressReport.Run(progress => pipeline.Prepare([.. requests.Select(row => row[0])], progress, cancellation));
+        var prepared = report.Watch(progress => pipeline.Prepare([.. requests.Select(row => row[0])], progress, cancellation));
 
         var reports = new List<(string Folder, ComparisonReport Report)>();
         for (var i = 0; i < prepared.Count; i++)
@@ -85,11 +121,12 @@ internal sealed class CompareCommand
             var name = prepared.Count == 1 ? "" : RowName.Of(i + 1, first.Prompt, first.Seed);
             if (prepared.Count > 1)
             {
-                Console.WriteLine($"prompt {i + 1}/{prepared.Count}: {Line.Of(first.Prompt, LongestPrompt)}");
+                report.Part($"prompt {i + 1}/{prepared.Count}: {Line.Of(first.Prompt, LongestPrompt)}");
             }
 
             using var prompt = prepared[i];
-            reports.Add((name, Compare(pipeline, prompt, requests[i], Path.Combine(folder, name), cancellation)));
+            using var comparison = new Comparison(pipeline, prompt, Path.Combine(folder, name)) { DiscardsLatents = parsed.GetValue(_discardLatents) };
+            reports.Add((name, Compare(comparison, requests[i], report, cancellation)));
         }
 
         if (reports.Count > 1)
@@ -97,7 +134,7 @@ internal sealed class CompareCommand
             ComparisonIndex.Save(folder, reports, cancellation);
         }
 
-        Write(folder, reports);
+        Write(report, folder, reports);
         if (LongJob.Current is { } job)
         {
             job.Output = Path.GetFullPath(folder);
@@ -144,35 +181,53 @@ internal sealed class CompareCommand
         return request;
     }
 
-    private static ComparisonReport Compare(
-        TextToVideo pipeline, PreparedRequest prompt, GenerationRequest[] requests, string folder, CancellationToken cancellation)
+    private static ComparisonReport Compare(Comparison comparison, GenerationRequest[] requests, RunReport report, CancellationToken cancellation)
     {
-        using var comparison = new Comparison(pipeline, prompt, folder);
         for (var i = 0; i < requests.Length; i++)
         {
-            Console.WriteLine($"attention {i + 1}/{requests.Length}: {requests[i].Attention}");
-            ProgressReport.Run(progress => comparison.Add(requests[i], progress, cancellation));
+            report.Part($"attention {i + 1}/{requests.Length}: {requests[i].Attention}");
+            report.Watch(progress => comparison.Add(requests[i], progress, cancellation));
         }
 
-        Console.WriteLine("measuring, writing the report");
+        report.Part("measuring, writing the report");
         return comparison.Complete(cancellation);
     }
 
-    private static void Write(string folder, List<(string Folder, ComparisonReport Report)> reports)
+    private static void Write(RunReport report, string folder, List<(string Folder, ComparisonReport Report)> reports)
     {
-        foreach (var (name, report) in reports)
+        var page = Path.Combine(folder, reports.Count > 1 ? ComparisonIndex.FileName : ComparisonPage.FileName);
+        var seed = reports[0].Report.Recipe.Seed;
+        report.Done(new JsonObject
+        {
+            ["page"] = page,
+            ["seed"] = seed,
+            ["means"] = reports.Count > 1 ? Path.Combine(folder, ComparisonMeans.JsonName) : null,
+            ["comparisons"] = new JsonArray([.. reports.Select(one => (JsonNode)Path.Combine(folder, one.Folder, ComparisonReport.FileName))]),
+        });
+        if (!report.IsText)
+        {
+            return;
+        }
+
+        foreach (var (name, comparison) in reports)
         {
             Console.WriteLine();
             if (reports.Count > 1)
             {
-                Console.WriteLine($"{name}: {Line.Of(report.Recipe.Prompt, LongestPrompt)}");
+                Console.WriteLine($"{name}: {Line.Of(comparison.Recipe.Prompt, LongestPrompt)}");
             }
 
-            ComparisonTable.Write(Console.Out, report);
+            ComparisonTable.Write(Console.Out, comparison);
         }
 
-        var page = reports.Count > 1 ? ComparisonIndex.FileName : ComparisonPage.FileName;
-        Console.WriteLine($"\npage      {Path.Combine(folder, page)}");
-        Console.WriteLine($"seed      {reports[0].Report.Recipe.Seed}");
+        if (reports.Count > 1)
+        {
+            Console.WriteLine($"\nmean over {reports.Count} prompts");
+            ComparisonTable.Write(Console.Out, ComparisonMeans.Of(reports).Expressions);
+            Console.WriteLine($"\nmeans     {Path.Combine(folder, ComparisonMeans.CsvName)}, {ComparisonMeans.JsonName}");
+        }
+
+        Console.WriteLine($"\npage      {page}");
+        Console.WriteLine($"seed      {seed}");
     }
 }

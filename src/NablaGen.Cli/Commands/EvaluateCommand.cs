@@ -9,6 +9,8 @@ using NablaGen.Training.Evaluation;
 using NablaGen.Training.Evaluation.Generation;
 using NablaGen.Training.Evaluation.Results;
 using NablaGen.Training.Evaluation.Running;
+using TorchSharp;
+using static TorchSharp.torch;
 
 namespace NablaGen.Cli.Commands;
 
@@ -19,6 +21,12 @@ internal sealed class EvaluateCommand
 
     // Below, the scorer's motions are not to be relied on.
     private const int LeastFrames = 13;
+
+    private const string GpuSeeds = "1-2";
+    private const string CpuSeeds = "1";
+
+    // Decoding, encoding prompts and measuring, as a part of sampling: the model in the box took 0.4 of it on two cores.
+    private const double Besides = 0.5;
 
     private readonly GenerationOptions _options = new();
     private readonly Option<string?> _model = SharedOptions.Model();
@@ -32,23 +40,23 @@ internal sealed class EvaluateCommand
 
     private readonly Option<string[]> _attention = new("--attention")
     {
-        Description = "Expressions, as for generate; dense is always measured, because the others are compared with it",
+        Description = "Expressions, as for generate; dense is always measured, because the others are compared with it "
+            + $"[default on a GPU: {string.Join(' ', EvaluationPlan.DefaultAttentions)}; on the CPU, so that an hour is enough: {string.Join(' ', EvaluationPlan.CpuAttentions)}]",
         HelpName = "EXPR",
         AllowMultipleArgumentsPerToken = true,
-        DefaultValueFactory = _ => [.. EvaluationPlan.DefaultAttentions],
         CompletionSources = { "dense", "nabla-0.7", "sta-3-1-1", "nabla-0.6_sta-3-1-1" },
     };
 
-    private readonly Option<string> _seeds = new("--seeds")
+    private readonly Option<string?> _seeds = new("--seeds")
     {
-        Description = "Make each prompt with each of these: 1-4 or 1,5,9",
+        Description = $"Make each prompt with each of these: 1-4 or 1,5,9 [default: {GpuSeeds} on a GPU, {CpuSeeds} on the CPU]",
         HelpName = "LIST",
-        DefaultValueFactory = _ => "1-2",
     };
 
     private readonly Option<int?> _prompts = new("--prompts")
     {
-        Description = "Use only N prompts of the suite, chosen evenly, so that seen and held-out ones keep their shares [default: all]",
+        Description = "Use only N prompts of the suite, chosen evenly, so that seen and held-out ones keep their shares "
+            + $"[default: all {EvaluationSuite.All.Count} on a GPU, {EvaluationPlan.CpuPrompts} on the CPU]",
         HelpName = "N",
     };
 
@@ -92,14 +100,21 @@ internal sealed class EvaluateCommand
 
     private int Run(ParseResult parsed, CancellationToken cancellation)
     {
-        var seeds = SeedPlan.Parse(parsed.GetValue(_seeds)!).Seeds!;
+        // Flags first, then the model, then libtorch, which knows whether there is a GPU.
+        var seeds = parsed.GetValue(_seeds) is { } list ? SeedPlan.Parse(list).Seeds! : null;
+        var attentions = parsed.GetResult(_attention) is null ? null : EvaluationPlan.Parse(parsed.GetValue(_attention)!);
+        EvaluationPlan.Choose(parsed.GetValue(_prompts));
+        var shared = _options.Read(parsed);
         var (model, hasPictures) = Model(parsed);
+        TorchRuntime.Load();
+        var device = DeviceChoice.Resolve(parsed.GetValue(_device)!);
+        var isGpu = device.type == DeviceType.CUDA;
         var plan = new EvaluationPlan
         {
-            Prompts = EvaluationPlan.Choose(parsed.GetValue(_prompts)),
-            Seeds = seeds,
-            Attentions = EvaluationPlan.Parse(parsed.GetValue(_attention)!),
-            Shared = _options.Read(parsed),
+            Prompts = EvaluationPlan.Choose(parsed.GetValue(_prompts) ?? (isGpu ? null : EvaluationPlan.CpuPrompts)),
+            Seeds = seeds ?? SeedPlan.Parse(isGpu ? GpuSeeds : CpuSeeds).Seeds!,
+            Attentions = attentions ?? EvaluationPlan.Parse(isGpu ? EvaluationPlan.DefaultAttentions : EvaluationPlan.CpuAttentions),
+            Shared = shared,
             Defaults = GenerationDefaults.Of(model),
         };
         plan.Check(model);
@@ -112,7 +127,6 @@ internal sealed class EvaluateCommand
         using var rows = RowFile.Open(folder);
         if (hasPictures)
         {
-            TorchRuntime.Load();
             var size = plan.Request(plan.Prompts[0], plan.Seeds[0], plan.Attentions[0]);
             plan = plan with
             {
@@ -128,7 +142,7 @@ internal sealed class EvaluateCommand
             kept.Check(cancellation);
         }
 
-        var report = Evaluate(parsed, plan, model, rows, kept, cancellation);
+        var report = Evaluate(parsed, plan, model, device, rows, kept, cancellation);
         if (report.Save(folder) is { } trouble)
         {
             CommandRunner.Warn($"no plot: {trouble}");
@@ -159,10 +173,8 @@ internal sealed class EvaluateCommand
     }
 
     private EvaluationReport Evaluate(
-        ParseResult parsed, EvaluationPlan plan, VideoModel model, RowFile rows, KeptClips? kept, CancellationToken cancellation)
+        ParseResult parsed, EvaluationPlan plan, VideoModel model, Device device, RowFile rows, KeptClips? kept, CancellationToken cancellation)
     {
-        TorchRuntime.Load();
-        var device = DeviceChoice.Resolve(parsed.GetValue(_device)!);
         var first = plan.Request(plan.Prompts[0], plan.Seeds[0], plan.Attentions[0]);
         if (first.Frames < LeastFrames)
         {
@@ -171,8 +183,10 @@ internal sealed class EvaluateCommand
 
         var tokens = model.Transformer.TokensOf(first.LatentShape(model.Latents));
         var batch = parsed.GetValue(_batch) ?? ModelClipGenerator.BatchFor(tokens, device.type);
-        using var generator = new ModelClipGenerator(model, device, DeviceChoice.ResolveDtype(parsed.GetValue(_dtype)!, device));
+        var dtype = DeviceChoice.ResolveDtype(parsed.GetValue(_dtype)!, device);
+        var video = SamplingRate.Pass(model.Transformer, tokens, 1, device, dtype) * (first.Steps * (first.IsGuided ? 2 : 1) * (1 + Besides));
+        using var generator = new ModelClipGenerator(model, device, dtype);
         return EvaluationOutput.Run(
-            parsed.GetValue(_json), progress => new EvaluationRunner(plan, generator, rows, batch, progress, kept).Run(cancellation));
+            parsed.GetValue(_json), new EvaluationWork(plan, video), progress => new EvaluationRunner(plan, generator, rows, batch, progress, kept).Run(cancellation));
     }
 }

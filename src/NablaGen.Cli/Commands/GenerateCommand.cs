@@ -39,6 +39,8 @@ internal sealed class GenerateCommand
         Arity = ArgumentArity.ZeroOrOne,
     };
 
+    private readonly Option<bool> _discardLatents = SharedOptions.DiscardLatents();
+    private readonly ReportOptions _report = new();
     private readonly Option<int?> _previewEvery = new("--preview-every")
     {
         Description = $"Steps from one preview to the next [default: {DefaultPreviewEvery}]",
@@ -50,36 +52,45 @@ internal sealed class GenerateCommand
         var self = new GenerateCommand();
         var command = new Command("generate", "Make a video from a prompt.") { self._model.Model };
         self._options.AddTo(command);
+        command.Add(self._options.PresetName);
         foreach (var option in new Option[]
         {
-            self._from, self._model.Device, self._model.Dtype, self._model.Vram, self._output, self._latents, self._stats, self._preview, self._previewEvery,
+            self._from, self._model.Device, self._model.Dtype, self._model.Vram, self._output, self._latents, self._discardLatents, self._stats, self._preview, self._previewEvery,
         })
         {
             command.Add(option);
         }
 
+        self._report.AddTo(command);
         LongJob.AddTo(command);
-        command.SetAction((parsed, cancellation) => Task.FromResult(self.Run(parsed, cancellation)));
+        command.SetAction((parsed, cancellation) =>
+        {
+            var report = self._report.Report(parsed);
+            return Task.FromResult(report.Run(() => self.Run(parsed, report, cancellation), cancellation));
+        });
         return command;
     }
 
-    private int Run(ParseResult parsed, CancellationToken cancellation)
+    private int Run(ParseResult parsed, RunReport report, CancellationToken cancellation)
     {
         // What can be wrong with the flags alone comes first, then the model, then libtorch.
         var flags = _options.Read(parsed);
+        var preset = _options.Preset(parsed);
         var from = RecipeSource.Read(parsed.GetValue(_from), cancellation);
         if (flags.Prompt is null && from is null)
         {
             throw new InvalidRequestException("say what to show with --prompt, or name a video to make again with --from");
         }
 
-        using var reserved = ReservedName.Take(parsed.GetValue(_output), "out", ".mp4", ".json", ".latents.safetensors", ".preview.gif");
+        var isDryRun = _report.IsDryRun(parsed);
+        using var reserved = (isDryRun ? (Func<string?, string, IReadOnlyList<string>, ReservedName>)ReservedName.Look : ReservedName.Take)(
+            parsed.GetValue(_output), "out", [".mp4", ".json", ".latents.safetensors", ".preview.gif"]);
         var output = reserved.Path;
         var latents = Latents(parsed, output);
-        var preview = Preview(parsed, output);
+        var preview = Preview(parsed, output, isDryRun);
         var every = PreviewEvery(parsed, preview);
         var stats = parsed.GetValue(_stats);
-        if (stats is not null)
+        if (stats is not null && !isDryRun)
         {
             StatisticsFile.Check(stats);
         }
@@ -91,14 +102,27 @@ internal sealed class GenerateCommand
         var hasPicture = (flags.Get(PictureFields.Image) ?? from?.Recipe.Get(PictureFields.Image)) is not null;
         var folder = _model.Open(parsed, _options).For(hasPicture);
         var defaults = GenerationDefaults.Of(folder);
+        flags = preset is null ? flags : flags.Over(preset.Values, defaults);
         var request = from?.Request(flags, defaults) ?? flags.ToRequest(defaults);
         request.Check(folder);
 
-        using var pipeline = _model.Pipeline(parsed, folder, dtype: from?.Recipe.Dtype);
+        using var pipeline = _model.Pipeline(parsed, folder, dtype: from?.Recipe.Dtype, limit: _report.Limit(parsed));
         if (from is not null)
         {
             pipeline.CheckModel(cancellation);
             from.Compare(pipeline.RecipeOf(request, cancellation), folder, parsed.GetValue(_model.Model) is not null, flags.Get(RequestFields.Lora) is not null);
+        }
+
+        if (isDryRun)
+        {
+            VideoOutput.CheckName(output, request.Frames);
+            var outlook = report.Watch(progress => pipeline.Outlook([request], progress, cancellation));
+            report.Outlook(new DryRun(DryRun.Describe(request, folder, pipeline), outlook,
+            [
+                ("video", output, outlook.VideoBytes), ("recipe", ResultFile.PathBeside(output), null),
+                .. Named("latents", parsed.GetValue(_discardLatents) ? null : latents, outlook.LatentBytes), .. Named("preview", preview), .. Named("stats", stats),
+            ]));
+            return ExitCode.Done;
         }
 
         var (transformer, fps) = (folder.Transformer, (double)request.Fps / folder.Latents.TemporalStride);
@@ -109,32 +133,23 @@ internal sealed class GenerateCommand
             statistics,
             preview is null ? null : new PreviewWriter(preview, every, fps, LatentColors.Of(folder, pipeline.Device), CommandRunner.Warn));
         LongJob.Current?.Log?.Write("request", $"{request}, {folder.Path}, {pipeline.Device}");
-        Summary.Write(Generate(progress => pipeline.Generate(request, output, latents, progress, observers, cancellation), latents));
-        if (preview is not null && File.Exists(preview))
-        {
-            Summary.Line("preview", preview);
-        }
-
-        if (statistics?.Failure is { } failure)
-        {
-            throw failure;
-        }
-
-        if (stats is not null)
-        {
-            Summary.Line("stats", stats);
-        }
-
-        return ExitCode.Done;
+        var result = Generate(report, progress => pipeline.Generate(request, output, latents, progress, observers, cancellation), latents);
+        report.Made(
+            parsed.GetValue(_discardLatents) ? ResultFile.DiscardLatents(result) : result,
+            ("preview", File.Exists(preview) ? preview : null), ("stats", statistics?.Failure is null ? stats : null));
+        return statistics?.Failure is { } failure ? throw failure : ExitCode.Done;
     }
 
+    private static IEnumerable<(string Name, string Path, long? Bytes)> Named(string name, string? path, long? bytes = null) =>
+        path is null ? [] : [(name, path, bytes)];
+
     // Sampling is the dear part: who loses the video after it is told that it can be had without.
-    private static GenerationResult Generate(Func<IGenerationProgress, GenerationResult> work, string latents)
+    private static GenerationResult Generate(RunReport report, Func<IGenerationProgress, GenerationResult> work, string latents)
     {
         var start = DateTime.UtcNow;
         try
         {
-            return ProgressReport.Run(work);
+            return report.Watch(work);
         }
         catch (Exception) when (File.Exists(latents) && File.GetLastWriteTimeUtc(latents) >= start)
         {
@@ -145,13 +160,18 @@ internal sealed class GenerateCommand
 
     private string Latents(ParseResult parsed, string output)
     {
+        if (parsed.GetValue(_latents) is not null && parsed.GetValue(_discardLatents))
+        {
+            throw new InvalidRequestException("--latents says where to keep the latents, and --discard-latents removes them: give one of them");
+        }
+
         var path = parsed.GetValue(_latents) ?? LatentFile.PathBeside(output);
         return Path.GetExtension(path).Equals(".safetensors", StringComparison.OrdinalIgnoreCase)
             ? path
             : throw new InvalidRequestException($"{path}: the name of the latents must end in .safetensors");
     }
 
-    private string? Preview(ParseResult parsed, string output)
+    private string? Preview(ParseResult parsed, string output, bool isDryRun)
     {
         if (parsed.GetResult(_preview) is null)
         {
@@ -159,7 +179,11 @@ internal sealed class GenerateCommand
         }
 
         var path = parsed.GetValue(_preview) ?? PreviewWriter.PathBeside(output);
-        PreviewWriter.Check(path);
+        if (!isDryRun)
+        {
+            PreviewWriter.Check(path);
+        }
+
         return path;
     }
 

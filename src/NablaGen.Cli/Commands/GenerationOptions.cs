@@ -12,6 +12,8 @@ namespace NablaGen.Cli.Commands;
 /// </summary>
 internal sealed class GenerationOptions
 {
+    private const string StandardInput = "-";
+
     private readonly RequestFieldTable _table;
     private readonly Dictionary<RequestField, Option> _options;
 
@@ -20,6 +22,13 @@ internal sealed class GenerationOptions
         _table = table ?? RequestFields.Table;
         _options = _table.In(FieldPlaces.CommandLine).ToDictionary(field => field, Option);
     }
+
+    /// <summary>The option that names a set of the user's own values, for the commands that have it.</summary>
+    public Option<string?> PresetName { get; } = UserPresets.Option();
+
+    /// <summary>The preset that is named; null for none.</summary>
+    /// <exception cref="NablaGenException">There is no such preset, or the file of presets is wrong.</exception>
+    public Preset? Preset(ParseResult parsed) => parsed.GetValue(PresetName) is { } name ? UserPresets.Find(name) : null;
 
     /// <summary>The option of a field that is given once.</summary>
     public Option<string?> this[RequestField field] => (Option<string?>)_options[field];
@@ -50,9 +59,16 @@ internal sealed class GenerationOptions
     private static IReadOnlyList<string> Texts(ParseResult parsed, Option option) => option switch
     {
         Option<string[]> many => parsed.GetValue(many) ?? [],
-        Option<string?> one when parsed.GetValue(one) is { } text => [text],
+        Option<string?> one when parsed.GetValue(one) is { } text => [text == StandardInput && one.Name == RequestFields.Prompt.Option ? ReadPrompt() : text],
         _ => [],
     };
+
+    // One that comes over a pipe ends in a new line that is no part of it.
+    private static string ReadPrompt()
+    {
+        using var reader = new StreamReader(Console.OpenStandardInput());
+        return reader.ReadToEnd().Trim();
+    }
 
     /// <summary>The option of a field.</summary>
     public static Option Option(RequestField field)

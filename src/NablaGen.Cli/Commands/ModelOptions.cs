@@ -24,11 +24,15 @@ internal sealed class ModelOptions
     /// <param name="model">The model.</param>
     /// <param name="keepLoaded">As for <see cref="TextToVideo"/>.</param>
     /// <param name="dtype">The type where <c>--dtype</c> is not given: that of a recipe.</param>
-    public TextToVideo Pipeline(ParseResult parsed, VideoModel model, bool keepLoaded = false, string? dtype = null)
+    /// <param name="limit">Who is asked about long and large jobs; null for nobody.</param>
+    public TextToVideo Pipeline(ParseResult parsed, VideoModel model, bool keepLoaded = false, string? dtype = null, JobLimit? limit = null)
     {
         TorchRuntime.Load();
         var device = DeviceChoice.Resolve(parsed.GetValue(Device)!);
         var type = dtype is not null && parsed.GetResult(Dtype) is null or { Implicit: true } ? dtype : parsed.GetValue(Dtype)!;
-        return new TextToVideo(model, device, DeviceChoice.ResolveDtype(type, device), keepLoaded, DeviceChoice.ResolveVram(parsed.GetValue(Vram), device));
+        return new TextToVideo(model, device, DeviceChoice.ResolveDtype(type, device), keepLoaded, DeviceChoice.ResolveVram(parsed.GetValue(Vram), device))
+        {
+            Limit = limit,
+        };
     }
 }

@@ -40,6 +40,8 @@ internal static class SharedOptions
         HelpName = "FILE",
     };
 
+    public static Option<bool> DiscardLatents() => new("--discard-latents") { Description = "Remove the latents once the video is made" };
+
     /// <summary>A real number, with a point: .NET's own reading would take 5,5 for 55.</summary>
     public static Option<double?> Number(string description, string helpName, string name, params string[] aliases) => new(name, aliases)
     {

@@ -41,6 +41,8 @@ internal sealed class BarProgress(ProgressContext context) : IGenerationProgress
         _task.IsIndeterminate = units == 0;
     }
 
+    public void OnEstimate(TimeSpan sampling) => Wrapped.WriteAboveBars(ProgressReport.Estimate(sampling));
+
     public void OnProgress(int done, double? density)
     {
         var tail = density is { } value ? $", density {value:0.000}" : "";

@@ -5,7 +5,7 @@ namespace NablaGen.Cli.Output;
 /// <summary>What a calibration found, beside the one global threshold of the same density.</summary>
 internal static class CalibrationTable
 {
-    public static void Write(TextWriter output, CalibratedThresholds found, string path)
+    public static void Write(TextWriter output, CalibratedThresholds found, string path, string page)
     {
         output.WriteLine();
         output.WriteLine($"{"",-22}{"threshold",16}{"density",9}{"error",9}");
@@ -23,6 +23,7 @@ internal static class CalibrationTable
         output.WriteLine();
         Summary.Line("density", $"{found.DensityInUse:0.000} in a whole run of the first prompt");
         Summary.Line("file", path);
+        Summary.Line("page", page);
         Summary.Line("use", $"nablagen generate --attention nabla-{(path.Contains(' ') ? $"\"{path}\"" : path)} --prompt ...");
     }
 

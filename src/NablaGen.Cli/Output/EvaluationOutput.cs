@@ -11,22 +11,22 @@ namespace NablaGen.Cli.Output;
 internal static class EvaluationOutput
 {
     /// <summary>Runs the work with a report.</summary>
-    public static EvaluationReport Run(bool json, Func<IEvaluationProgress, EvaluationReport> work)
+    public static EvaluationReport Run(bool json, EvaluationWork plan, Func<IEvaluationProgress, EvaluationReport> work)
     {
         if (json)
         {
-            return Json.Run(work);
+            return Json.Run(plan, work);
         }
 
-        return ProgressReport.IsInteractive ? Bar.Run(work) : work(new Lines());
+        return ProgressReport.IsInteractive ? Bar.Run(plan, work) : work(new Lines(plan));
     }
 
     private static void Log(IReadOnlyList<EvaluationRow> rows, int done, int videos, TimeSpan left) =>
         LongJob.Current?.Log?.Write("evaluate", EvaluationText.Rows(rows, done, videos, left));
 
-    private sealed class Lines : IEvaluationProgress
+    private sealed class Lines(EvaluationWork plan) : IEvaluationProgress
     {
-        public void OnStart(int videos, int done) => Console.WriteLine(EvaluationText.Start(videos, done));
+        public void OnStart(int videos, int done) => Console.WriteLine(EvaluationText.Start(plan, videos, done));
 
         public void OnRows(IReadOnlyList<EvaluationRow> rows, int done, int videos, TimeSpan left)
         {
@@ -35,17 +35,17 @@ internal static class EvaluationOutput
         }
     }
 
-    private sealed class Bar(ProgressContext context) : IEvaluationProgress
+    private sealed class Bar(EvaluationWork plan, ProgressContext context) : IEvaluationProgress
     {
         private readonly ProgressTask _task = context.AddTask("checking");
 
-        public static EvaluationReport Run(Func<IEvaluationProgress, EvaluationReport> work) => AnsiConsole.Progress()
+        public static EvaluationReport Run(EvaluationWork plan, Func<IEvaluationProgress, EvaluationReport> work) => AnsiConsole.Progress()
             .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn { Width = 24 }, new PercentageColumn())
-            .Start(context => work(new Bar(context)));
+            .Start(context => work(new Bar(plan, context)));
 
         public void OnStart(int videos, int done)
         {
-            AnsiConsole.WriteLine(EvaluationText.Start(videos, done));
+            AnsiConsole.WriteLine(EvaluationText.Start(plan, videos, done));
             (_task.MaxValue, _task.Value) = (videos, done);
         }
 
@@ -58,14 +58,14 @@ internal static class EvaluationOutput
     }
 
     // An object a line with an event; names are in snake case, times in seconds.
-    private sealed class Json : IEvaluationProgress
+    private sealed class Json(EvaluationWork plan) : IEvaluationProgress
     {
         private int _done;
         private int _videos;
 
-        public static EvaluationReport Run(Func<IEvaluationProgress, EvaluationReport> work)
+        public static EvaluationReport Run(EvaluationWork plan, Func<IEvaluationProgress, EvaluationReport> work)
         {
-            var self = new Json();
+            var self = new Json(plan);
             var state = "failed";
             try
             {
@@ -87,7 +87,15 @@ internal static class EvaluationOutput
         public void OnStart(int videos, int done)
         {
             (_videos, _done) = (videos, done);
-            Write("start", new JsonObject { ["videos"] = videos, ["done"] = done });
+            Write("start", new JsonObject
+            {
+                ["videos"] = videos,
+                ["done"] = done,
+                ["prompts"] = plan.Plan.Prompts.Count,
+                ["seeds"] = plan.Plan.Seeds.Count,
+                ["attentions"] = new JsonArray([.. plan.Plan.Attentions.Select(one => JsonValue.Create($"{one}"))]),
+                ["estimated_seconds"] = Math.Round(plan.Left(videos - done).TotalSeconds, 1),
+            });
         }
 
         public void OnRows(IReadOnlyList<EvaluationRow> rows, int done, int videos, TimeSpan left)

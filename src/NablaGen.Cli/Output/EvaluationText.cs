@@ -1,12 +1,27 @@
 using NablaGen.Training.Evaluation.Results;
+using NablaGen.Training.Evaluation.Running;
 
 namespace NablaGen.Cli.Output;
+
+/// <summary>An evaluation before it begins.</summary>
+/// <param name="Plan">What is made.</param>
+/// <param name="Video">About how long a dense video takes, measuring included.</param>
+internal sealed record EvaluationWork(EvaluationPlan Plan, TimeSpan Video)
+{
+    /// <summary>About how long so many videos take.</summary>
+    public TimeSpan Left(int videos) => Video * videos;
+}
 
 /// <summary>What an evaluation says on a terminal and on a pipe alike.</summary>
 internal static class EvaluationText
 {
-    public static string Start(int videos, int done) =>
-        $"{videos} videos{(done == 0 ? "" : $", {done} of them made before")}{(done == videos ? "" : "; reading the model, encoding the prompts")}";
+    public static string Start(EvaluationWork work, int videos, int done)
+    {
+        var plan = work.Plan;
+        var parts = $"{plan.Prompts.Count} prompts x {plan.Seeds.Count} {(plan.Seeds.Count == 1 ? "seed" : "seeds")} x {plan.Attentions.Count} {(plan.Attentions.Count == 1 ? "attention" : "attentions")}";
+        return $"{videos} videos ({parts}){(done == 0 ? "" : $", {done} of them made before")}"
+            + (done == videos ? "" : $"; about {ProgressReport.LongTime(work.Left(videos - done))}, a rough guess; reading the model, encoding the prompts");
+    }
 
     public static string Rows(IReadOnlyList<EvaluationRow> rows, int done, int videos, TimeSpan left)
     {

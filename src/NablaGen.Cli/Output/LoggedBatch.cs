@@ -55,5 +55,7 @@ internal sealed class LoggedBatch(IBatchProgress shown, RunLog log, Shard shard)
 
     public void OnStage(GenerationStage stage, int units) => _stages.OnStage(stage, units);
 
+    public void OnEstimate(TimeSpan sampling) => _stages.OnEstimate(sampling);
+
     public void OnProgress(int done, double? density) => _stages.OnProgress(done, density);
 }

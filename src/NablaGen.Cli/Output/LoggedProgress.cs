@@ -38,6 +38,12 @@ internal sealed class LoggedProgress(IGenerationProgress shown, RunLog log) : IG
         shown.OnStage(stage, units);
     }
 
+    public void OnEstimate(TimeSpan sampling)
+    {
+        log.Write("estimate", ProgressReport.Estimate(sampling));
+        shown.OnEstimate(sampling);
+    }
+
     public void OnProgress(int done, double? density)
     {
         // Frames come by the hundred and say little.

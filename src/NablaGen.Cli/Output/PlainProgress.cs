@@ -30,6 +30,8 @@ internal sealed class PlainProgress(TextWriter output) : IGenerationProgress
         output.WriteLine(ProgressReport.Name(stage));
     }
 
+    public void OnEstimate(TimeSpan sampling) => output.WriteLine(ProgressReport.Estimate(sampling));
+
     public void OnProgress(int done, double? density)
     {
         var left = _watch.Elapsed / done * (_units - done);

@@ -19,7 +19,7 @@ internal static class PlanReport
 
         yield return $"plan: {ByteSize.Text(plan.Peak)} expected at most, {ProgressReport.Name(plan.LargestStage)}, of {ByteSize.Text(plan.Budget)}; "
             + (plan.HostBytes > 0 ? $"{ByteSize.Text(plan.HostBytes)} of the machine's memory; " : "")
-            + (plan.SamplingTime is { } time ? $"sampling takes at most {ProgressReport.Time(time)}" : "the first steps show the time");
+            + (plan.SamplingTime is { } time ? $"sampling takes at most {ProgressReport.Time(time)}" : "the first layer shows the time");
     }
 
     private static string Text(MemoryPlan plan) => plan.IsTextEncoderOnDevice ? "the text encoder first, freed afterwards" : "the text encoder on the CPU";

@@ -11,10 +11,16 @@ internal static class ProgressReport
 
     /// <summary>Runs the work with a report.</summary>
     public static T Run<T>(Func<IGenerationProgress, T> work) =>
-        IsInteractive ? BarProgress.Run(progress => work(Logged(progress))) : RunPlain(Console.Out, work);
+        IsInteractive ? BarProgress.Run(progress => work(Logged(progress))) : RunPlain(Lines, work);
+
+    /// <summary>Where lines of progress go: standard output is for what was made, unless somebody sees both as one.</summary>
+    public static TextWriter Lines => Console.IsOutputRedirected ? Console.Error : Console.Out;
 
     /// <summary>Runs the work with a report in plain lines.</summary>
-    public static T RunPlain<T>(TextWriter output, Func<IGenerationProgress, T> work) => work(Logged(new PlainProgress(output)));
+    public static T RunPlain<T>(TextWriter output, Func<IGenerationProgress, T> work) => RunWith(new PlainProgress(output), work);
+
+    /// <summary>Runs the work with a report of its own.</summary>
+    public static T RunWith<T>(IGenerationProgress progress, Func<IGenerationProgress, T> work) => work(Logged(progress));
 
     private static IGenerationProgress Logged(IGenerationProgress progress) =>
         LongJob.Current?.Log is { } log ? new LoggedProgress(progress, log) : progress;
@@ -51,6 +57,12 @@ internal static class ProgressReport
         GenerationStage.Sample => "step",
         _ => "frame",
     };
+
+    /// <summary>What is said of the time once the first layer is done.</summary>
+    public static string Estimate(TimeSpan sampling) => $"sampling takes about {LongTime(sampling)} by its first layer; decoding comes on top";
+
+    /// <summary>As <see cref="Time"/>, and in days beyond two of them.</summary>
+    public static string LongTime(TimeSpan time) => JobLimit.Text(time) ?? Time(time);
 
     /// <summary>Seconds as 4.2 s, 3:05 or 1:02:03.</summary>
     public static string Time(TimeSpan time) => time.TotalSeconds < 60

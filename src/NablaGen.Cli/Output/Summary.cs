@@ -8,7 +8,6 @@ internal static class Summary
 {
     public static void Write(GenerationResult result)
     {
-        LongJob.Current?.Done(result);
         var recipe = result.Recipe;
         var frames = recipe.Frames == 1 ? "1 frame" : $"{recipe.Frames} frames at {recipe.Fps} a second";
         Line("video", $"{result.Path} ({recipe.Width}x{recipe.Height}, {frames}, {Size(new FileInfo(result.Path).Length)})");
@@ -38,10 +37,6 @@ internal static class Summary
         var device = result.PeakDeviceMemoryBytes is { } bytes ? $", {Size(bytes)} on the GPU" : "";
         Line("memory", $"{Size(result.PeakMemoryBytes)} at peak{device}");
         Line("seed", $"{recipe.Seed}");
-        if (result.FlatFrames is { Count: > 0 } flat)
-        {
-            Console.Error.WriteLine($"nablagen: warning: of a single colour: frame{(flat.Count == 1 ? "" : "s")} {string.Join(", ", flat)}");
-        }
     }
 
     /// <summary>A line of the summary.</summary>

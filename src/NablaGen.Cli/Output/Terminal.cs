@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Text;
+using NablaGen.Files;
 using Spectre.Console;
 
 namespace NablaGen.Cli.Output;
@@ -9,6 +10,9 @@ internal static partial class Terminal
 {
     // Below this bars make no sense; at one or two columns Spectre's table never comes to an end.
     private const int Narrowest = 40;
+    private const int LongestQuestion = 600;
+
+    private static volatile bool _isAsking;
 
     /// <summary>Whether a terminal is there that is wide enough for bars.</summary>
     public static bool HasBars => !Console.IsOutputRedirected && AnsiConsole.Profile.Capabilities.Interactive && Columns >= Narrowest;
@@ -29,6 +33,28 @@ internal static partial class Terminal
         }
     }
 
+    /// <summary>Asks a person; bars stand still meanwhile.</summary>
+    /// <param name="question">The question.</param>
+    /// <returns>Null where nobody can be asked.</returns>
+    public static bool? Ask(string question)
+    {
+        if (Console.IsInputRedirected || Console.IsErrorRedirected)
+        {
+            return null;
+        }
+
+        _isAsking = true;
+        try
+        {
+            Console.Error.Write($"\nnablagen: {Line.Of(question, LongestQuestion)} [y/N] ");
+            return Console.In.ReadLine()?.Trim() is { Length: > 0 } answer && "yes".StartsWith(answer, StringComparison.OrdinalIgnoreCase);
+        }
+        finally
+        {
+            _isAsking = false;
+        }
+    }
+
     /// <summary>Wraps standard output and the error stream, before anything is written.</summary>
     public static void SetUp()
     {
@@ -41,7 +67,7 @@ internal static partial class Terminal
         if (!Console.IsOutputRedirected)
         {
             // Spectre looks at what it writes to once, and goes on writing to this.
-            AnsiConsole.Console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new BarOutput(Console.Out) });
+            AnsiConsole.Console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new BarOutput(new BarWriter(Console.Out)) });
         }
 
         Console.SetOut(new PlainWriter(steadyOutput));
@@ -73,6 +99,34 @@ internal static partial class Terminal
 
     [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
     private static partial int open(string path, int flags, int mode);
+
+    // Bars that went on would write over a question.
+    private sealed class BarWriter(TextWriter inner) : TextWriter
+    {
+        public override Encoding Encoding => inner.Encoding;
+
+        public override void Write(char value)
+        {
+            if (!_isAsking)
+            {
+                inner.Write(value);
+            }
+        }
+
+        public override void Write(string? value)
+        {
+            if (!_isAsking)
+            {
+                inner.Write(value);
+            }
+        }
+
+        public override void Write(char[] buffer, int index, int count) => Write(new string(buffer, index, count));
+
+        public override void Write(ReadOnlySpan<char> buffer) => Write(buffer.ToString());
+
+        public override void Flush() => inner.Flush();
+    }
 
     // A terminal that becomes narrow during the work gets lines that wrap.
     private sealed class BarOutput(TextWriter writer) : IAnsiConsoleOutput

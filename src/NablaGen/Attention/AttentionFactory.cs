@@ -15,10 +15,11 @@ public static class AttentionFactory
     /// <param name="denseLayers">First layers to keep dense.</param>
     /// <param name="observer">Is told what was kept.</param>
     /// <param name="thresholds">NABLA's threshold by step, instead of the expression's.</param>
+    /// <param name="curve">Gets the queries and keys of sparse attentions while it is open.</param>
     /// <exception cref="NablaGenException">The device has no block-sparse back end.</exception>
     public static IAttention Create(
         AttentionExpression expression, Device device, int? denseSteps = null, int denseLayers = 0, IAttentionObserver? observer = null,
-        Func<int, double>? thresholds = null)
+        Func<int, double>? thresholds = null, DensityCurve? curve = null)
     {
         var dense = device.type == DeviceType.CUDA ? CudaDenseAttention.Create(device, observer) : new DenseAttention(observer);
         if (expression.IsDense)
@@ -26,7 +27,7 @@ public static class AttentionFactory
             return dense;
         }
 
-        var sparse = new BlockSparseAttention(expression, Backend(device), observer, thresholds);
+        var sparse = new BlockSparseAttention(expression, Backend(device), observer, thresholds, curve);
         var steps = denseSteps ?? expression.DefaultDenseSteps;
         return steps == 0 && denseLayers == 0 ? sparse : new ScheduledAttention(dense, sparse, steps, denseLayers);
     }

@@ -7,8 +7,9 @@ namespace NablaGen.Attention;
 /// <param name="backend">What computes it.</param>
 /// <param name="observer">Is told what was kept.</param>
 /// <param name="thresholds">NABLA's threshold by step, instead of the expression's.</param>
+/// <param name="curve">Gets the queries and keys while it is open.</param>
 public sealed class BlockSparseAttention(
-    AttentionExpression expression, IBlockSparseBackend backend, IAttentionObserver? observer = null, Func<int, double>? thresholds = null)
+    AttentionExpression expression, IBlockSparseBackend backend, IAttentionObserver? observer = null, Func<int, double>? thresholds = null, DensityCurve? curve = null)
     : IAttention
 {
     /// <inheritdoc/>
@@ -18,6 +19,11 @@ public sealed class BlockSparseAttention(
     public Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionSite site, BlockMeans? means = null)
     {
         expression.HeadThresholds?.CheckLayer(expression, site.Layer, (int)q.shape[1]);
+        if (curve is { IsOpen: true })
+        {
+            curve.Add(q, k, layout, means);
+        }
+
         var now = thresholds is null ? expression : expression with { Threshold = thresholds(site.Step) };
         var output = backend.Forward(q, k, v, layout, now, out var kept, site.Layer, means);
         observer?.OnSparse(site, kept);

@@ -89,6 +89,17 @@ public sealed class Denoiser : IDisposable
         return (velocities.Length == 1 ? velocities[0] : Guided(velocities[0], velocities[1], guidance)).MoveToOuterDisposeScope();
     }
 
+    /// <summary>Makes a step's pass with the prompt alone and drops its velocity: who watches the attentions sees how they will be.</summary>
+    /// <inheritdoc cref="Velocity(Tensor, long, int)"/>
+    public void Probe(Tensor latents, long timestep, int step)
+    {
+        using var scope = NewDisposeScope();
+        _run.BeginStep(step, timestep);
+        var batch = IsBatched ? cat([latents, latents]) : latents;
+        var time = tensor(new[] { timestep }).to(_device).expand(batch.shape[0]);
+        new TransformerPass(_run, batch, time, _passes[0].Conditioning).All();
+    }
+
     /// <summary>Puts what the conditioning fixes, such as a given first frame, into latents: before the first step and after each.</summary>
     /// <param name="latents">Latents on the model's device; overwritten where something is fixed. [B, C, T', h, w]</param>
     public void Hold(Tensor latents) => _run.Hold(latents, _passes[0].Conditioning);

@@ -6,65 +6,71 @@ using static TorchSharp.torch;
 namespace NablaGen.Denoising;
 
 /// <summary>
-/// Holds the mean density of a run's steps at a target by adapting NABLA's threshold between them. The same inputs give the same
-/// thresholds.
+/// Holds the mean density of a run at a target by adapting NABLA's threshold between its steps. The same inputs give the same thresholds.
 /// </summary>
 /// <remarks>
-/// Threshold and density are compared by their log-odds, because for any model these depend on each other nearly linearly. Each step sets the
-/// next threshold to where the line through this step, with the slope estimated so far, meets the target. A small integral term
-/// adds up what is missed, so that a density that drifts steadily does not stay beside the target.
+/// A pass before the first sparse step shows how sparse each threshold makes this video (<see cref="Curve"/>). Each step then shows how far
+/// the video that forms has moved from that curve, by the log-odds of its density, and the next threshold allows for it. What a step is off
+/// is made up for by those that are left, so that the mean meets the target. The first steps, which decide what is shown, lie a little above
+/// it.
 /// </remarks>
 public sealed class DensityController : ISamplingObserver
 {
-    // Beyond these a slope says more about noise, or about a mask with few blocks, than about the model.
-    private const double SmallestSlope = 0.4;
-    private const double LargestSlope = 3;
+    // By how much, for which part of the steps.
+    private const double Early = 1.1;
+    private const double EarlyPart = 0.25;
+
+    // The next step moves about half as far as the last one did.
+    private const double Persistence = 0.5;
+
+    // Beyond these a density is all or nothing.
     private const double Limit = 9;
-
-    // After a smaller move the difference in density comes from the drift of the forming video, not from the slope.
-    private const double SmallMove = 0.2;
-
-    private const double DriftGain = 0.3;
 
     // How far a typical model's density lies below its threshold: nabla-0.7 keeps about 0.45.
     private const double TypicalShift = 1;
 
     private readonly double _target;
-    private readonly double _floor;
-    private readonly int _layers;
-    private readonly int _denseLayers;
+    private readonly int _steps;
+    private readonly int _denseSteps;
+    private readonly double _denseShare;
     private readonly List<Lazy<KeptStatistics>> _kept = [];
-    private (double Threshold, double Density)? _before;
-    private double _slope = 1;
-    private double _drift;
+    private int _denseSites;
+    private double _sum;
+    private int _done;
+    private double? _moved;
 
     /// <summary>A controller for one run.</summary>
-    /// <param name="target">The mean density to hold over all layers and heads of a sparse step, above <see cref="Floor"/> and below 1.</param>
-    /// <param name="firstThreshold">The threshold of the first step, in (0, 1].</param>
-    /// <param name="floor">The least density at any threshold; see <see cref="Floor"/>.</param>
-    /// <param name="layers">Layers of the transformer.</param>
-    /// <param name="denseLayers">How many of them are dense.</param>
-    public DensityController(double target, double firstThreshold, double floor, int layers, int denseLayers)
+    /// <param name="target">The mean density to hold over all layers, heads and steps, above <see cref="Least"/> and at most 1.</param>
+    /// <param name="expression">What is kept; its threshold is that of the pass that shows the curve.</param>
+    /// <param name="steps">Solver steps.</param>
+    /// <param name="denseSteps">How many of them are dense.</param>
+    /// <param name="denseShare">The share of the layers that is dense.</param>
+    public DensityController(double target, AttentionExpression expression, int steps, int denseSteps, double denseShare)
     {
-        (_target, _floor, _layers, _denseLayers) = (target, floor, layers, denseLayers);
-        Threshold = firstThreshold;
+        (_target, _steps, _denseSteps, _denseShare) = (target, steps, denseSteps, denseShare);
+        Threshold = expression.Threshold!.Value;
+        Curve = new DensityCurve(expression);
     }
 
     /// <summary>The controller of a run; null where there is no target, or its thresholds are known.</summary>
     /// <param name="settings">The run.</param>
     /// <param name="model">The transformer.</param>
-    /// <param name="latents">The latents' shape. [C, T', h, w]</param>
-    public static DensityController? For(SamplingSettings settings, TransformerTraits model, ReadOnlySpan<long> latents) =>
-        settings is { TargetDensity: { } target, Thresholds: null, Attention.Threshold: { } first }
-            ? new DensityController(
-                target, first, Floor(settings.Attention, model.LayoutOf(latents), model.Layers, settings.DenseLayers), model.Layers, settings.DenseLayers)
+    public static DensityController? For(SamplingSettings settings, TransformerTraits model) =>
+        settings is { TargetDensity: { } target, Thresholds: null, Attention.Threshold: not null }
+            ? new DensityController(target, settings.Attention, settings.Steps, settings.DenseSteps, (double)settings.DenseLayers / model.Layers)
             : null;
+
+    /// <summary>The densities by threshold of the pass before the first sparse step.</summary>
+    public DensityCurve Curve { get; }
+
+    /// <summary>Whether that pass is made.</summary>
+    public bool IsReady { get; private set; }
 
     /// <summary>The threshold of the current step.</summary>
     public double Threshold { get; private set; }
 
     /// <summary>The first threshold, where nothing is known of the model.</summary>
-    public static double FirstThreshold(double target) => Math.Round(FromLogOdds(LogOdds(target) + TypicalShift), 2);
+    public static double FirstThreshold(double target) => Math.Round(1 / (1 + Math.Exp(-LogOdds(target) - TypicalShift)), 2);
 
     /// <summary>The mean density that is left when NABLA keeps as little as it can: one block a row or its floor, the window, the dense layers.</summary>
     /// <param name="expression">What to keep.</param>
@@ -79,57 +85,70 @@ public sealed class DensityController : ISamplingObserver
         return (denseLayers + (layers - denseLayers) * sparse) / layers;
     }
 
+    /// <summary>The least mean over a run some of whose steps are dense.</summary>
+    /// <param name="floor">That of a sparse step: see <see cref="Floor"/>.</param>
+    /// <param name="steps">Solver steps.</param>
+    /// <param name="denseSteps">How many of them are dense.</param>
+    public static double Least(double floor, int steps, int denseSteps) => (denseSteps + ((steps - denseSteps) * floor)) / steps;
+
     /// <inheritdoc/>
-    public void OnDense(AttentionSite site)
-    {
-    }
+    public void OnDense(AttentionSite site) => _denseSites++;
 
     /// <inheritdoc/>
     public void OnSparse(AttentionSite site, IKeptBlocks kept) => _kept.Add(kept.Statistics);
 
+    /// <summary>The curve is there: finds the first threshold.</summary>
+    public void Begin()
+    {
+        IsReady = true;
+        Aim();
+    }
+
     /// <inheritdoc/>
     public void OnStep(int step, Tensor latents)
     {
-        if (_kept.Count == 0)
+        var sites = _denseSites + _kept.Count;
+        if (sites == 0)
         {
-            // A step that the schedule kept dense.
+            // A step that the cache skipped: the mean is over those that are computed.
             return;
         }
 
-        var density = (_denseLayers + (_layers - _denseLayers) * _kept.Average(kept => kept.Value.Density)) / _layers;
+        var sparse = _kept.Count == 0 ? (double?)null : _kept.Average(kept => kept.Value.Density);
+        Adapt((_denseSites + (_kept.Count * (sparse ?? 0))) / sites, sparse, _steps - step - 1);
+        _denseSites = 0;
         _kept.Clear();
-        Adapt(density);
     }
 
     /// <summary>Takes a step's density and sets the next step's threshold.</summary>
-    internal void Adapt(double density)
+    /// <param name="density">The mean over all layers.</param>
+    /// <param name="sparse">The mean over the sparse ones; null in a dense step.</param>
+    /// <param name="left">Steps that are left.</param>
+    internal void Adapt(double density, double? sparse, int left)
     {
-        var (threshold, found) = (LogOdds(Threshold), LogOdds(AboveFloor(density)));
-        var missing = LogOdds(AboveFloor(_target)) - found;
-        if (_before is { } before)
+        _sum += density;
+        _done++;
+        if (!IsReady || sparse is not { } found || left == 0)
         {
-            var move = threshold - before.Threshold;
-            if (Math.Abs(move) > SmallMove)
-            {
-                // The larger the move, the more of the difference comes from the slope.
-                var weight = Math.Min(Math.Abs(move), 1);
-                var slope = Math.Clamp((found - before.Density) / move, SmallestSlope, LargestSlope);
-                _slope = Math.Pow(slope, weight) * Math.Pow(_slope, 1 - weight);
-            }
-            else
-            {
-                _drift += DriftGain * missing;
-            }
+            return;
         }
 
-        _before = (threshold, found);
-        Threshold = FromLogOdds(Math.Clamp(threshold + (missing + _drift) / _slope, -Limit, Limit));
+        var moved = LogOdds(found) - LogOdds(Curve.Density(Threshold));
+        Aim(left, moved + (Persistence * (moved - (_moved ?? moved))));
+        _moved = moved;
     }
 
-    // 0 where nothing but the floor is kept, 1 where everything is.
-    private double AboveFloor(double density) => (density - _floor) / (1 - _floor);
+    private void Aim() => Aim(_steps - _done, 0);
 
-    private static double LogOdds(double share) => Math.Clamp(Math.Log(share / (1 - share)), -Limit, Limit);
+    private void Aim(int left, double moved)
+    {
+        var mean = ((_target * (_done + left)) - _sum) / left;
+        var isEarly = _done - _denseSteps < Math.Floor(EarlyPart * (_steps - _denseSteps)) || (_done == _denseSteps && left > 1);
+        var sparse = ((isEarly ? mean * Early : mean) - _denseShare) / (1 - _denseShare);
+        var wanted = LogOdds(sparse) - moved;
+        Threshold = Curve.ThresholdOf(1 / (1 + Math.Exp(-wanted)));
+    }
 
-    private static double FromLogOdds(double x) => 1 / (1 + Math.Exp(-x));
+    private static double LogOdds(double share) =>
+        share <= 0 ? -Limit : share >= 1 ? Limit : Math.Clamp(Math.Log(share / (1 - share)), -Limit, Limit);
 }

@@ -59,11 +59,12 @@ public sealed class LatentSampler(IVideoTransformer model) : IDisposable
     {
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
-        var controller = DensityController.For(settings, model.Traits, noise.shape.AsSpan(1));
-        observer = controller is null ? observer : new SamplingObservers(controller, observer);
+        var controller = DensityController.For(settings, model.Traits);
+        var watched = controller is null ? null : new MutedObserver(new SamplingObservers(controller, observer));
+        observer = watched ?? observer;
         Func<int, double>? thresholds = settings.Thresholds is { } known ? step => known[step] : controller is null ? null : _ => controller.Threshold;
         using var attention = AttentionFactory.Create(
-            settings.Attention, model.Options.Device, settings.DenseSteps, settings.DenseLayers, observer, thresholds);
+            settings.Attention, model.Options.Device, settings.DenseSteps, settings.DenseLayers, observer, thresholds, controller?.Curve);
         using var denoiser = new Denoiser(
             model, noise.shape, attention, conditioning,
             new DenoiserOptions(settings.Guidance, batchGuidance, KeepsPrompt, settings.StepCache, settings.Steps, settings.GuidanceHigh), cancellation);
@@ -75,6 +76,15 @@ public sealed class LatentSampler(IVideoTransformer model) : IDisposable
         for (var step = 0; step < settings.Steps; step++)
         {
             using var stepScope = NewDisposeScope();
+            if (controller is { IsReady: false } && step >= settings.DenseSteps)
+            {
+                // What nobody knows yet: how sparse a threshold makes this video.
+                watched!.IsMuted = controller.Curve.IsOpen = true;
+                denoiser.Probe(latents, solver.Schedule.Timesteps[step], step);
+                watched.IsMuted = controller.Curve.IsOpen = false;
+                controller.Begin();
+            }
+
             if (thresholds is not null)
             {
                 observer?.OnThreshold(step, thresholds(step));

@@ -17,6 +17,10 @@ namespace NablaGen.Generation;
 internal sealed class GenerationMemory(
     VideoModel model, Device device, ScalarType dtype, bool keepLoaded, long? vram, Func<MemoryProbe>? probe, Func<HostMemory>? host = null)
 {
+    // What a job that is tried against the plan's advice may take: the advice is at its end.
+    private const long Unlimited = long.MaxValue / 4;
+
+
     // What this process's CUDA context holds by the time the free memory is first asked for: it is part of the plan, too.
     private const long Context = 400L << 20;
 
@@ -29,6 +33,9 @@ internal sealed class GenerationMemory(
 
     /// <summary>The most device memory in use so far, all programs' together; null on the CPU.</summary>
     public long? PeakDeviceBytes { get; private set; }
+
+    /// <summary>Is asked before a job that does not fit; null refuses it.</summary>
+    public JobLimit? Limit { get; set; }
 
     private bool IsCuda => probe is not null;
 
@@ -48,13 +55,8 @@ internal sealed class GenerationMemory(
         // Rows of one size and kind need the same memory, and a batch has thousands of them.
         var kinds = requests.DistinctBy(one => (one.Width, one.Height, one.Frames, $"{one.Attention}", one.IsGuided, one.StepCache, one.Image is not null));
         var needs = kinds.Select(Needs).Aggregate((a, b) => a.Max(b)) with { Encodings = Encodings(requests) };
-        if (Plan(needs, Budget) is { } plan)
-        {
-            return plan with { SamplingTime = Time(requests), BatchesGuidance = requests.All(IsBatched) };
-        }
-
-        var large = requests.FirstOrDefault(request => !Fits(request, Budget)) ?? requests[0];
-        throw new NablaGenException(Refusal(large));
+        var plan = Plan(needs, Budget) ?? TriedPlan(needs, Refusal(requests.FirstOrDefault(request => !Fits(request, Budget)) ?? requests[0]));
+        return plan with { SamplingTime = Time(requests), BatchesGuidance = requests.All(IsBatched) };
     }
 
     /// <summary>
@@ -75,8 +77,20 @@ internal sealed class GenerationMemory(
     public MemoryPlan PlanDecoding(long[] latent)
     {
         var needs = MemoryEstimate.Decoding(model, Sizes, latent, device);
-        return Plan(needs, Budget) ?? throw new NablaGenException(
-            $"decoding latents of {latent[3]}x{latent[2]} needs at least {ByteSize.Text(MemoryPlanner.LeastBudget(needs))}, and {Limit()}");
+        return Plan(needs, Budget) ?? TriedPlan(
+            needs, $"decoding latents of {latent[3]}x{latent[2]} needs at least {ByteSize.Text(MemoryPlanner.LeastBudget(needs))}, and {Free()}");
+    }
+
+    // Somebody may know better than the estimate, or have a swap that he can wait for.
+    private MemoryPlan TriedPlan(MemoryNeeds needs, string refusal)
+    {
+        if (Limit is null || !Limit.AgreesToMemory(refusal))
+        {
+            throw new NablaGenException(Limit is null ? refusal : $"{refusal}, or --yes to try all the same");
+        }
+
+        var least = IsCuda ? MemoryPlanner.LeastBudget(needs) : Unlimited;
+        return Plan(needs, new MemoryBudget(least, Unlimited)) is { } plan ? plan with { Budget = Budget.Device } : throw new NablaGenException(refusal);
     }
 
     /// <summary>Runs work, and says in one line what can be done where memory or the device fails.</summary>
@@ -170,7 +184,7 @@ internal sealed class GenerationMemory(
             choices = [$"--vram {ByteSize.Option(least)}", .. choices];
         }
 
-        return $"{Size(request)} needs at least {ByteSize.Text(least)}, and {Limit()}: {MemoryAdvice.Of(choices)}";
+        return $"{Size(request)} needs at least {ByteSize.Text(least)}, and {Free()}: {MemoryAdvice.Of(choices)}";
     }
 
     // What fits into a good deal less than what was expected.
@@ -198,7 +212,7 @@ internal sealed class GenerationMemory(
             request, latents.TemporalStride * patch.Time, latents.SpatialStride * Math.Max(patch.Height, patch.Width), smaller => Fits(smaller, budget));
     }
 
-    private string Limit() => IsCuda
+    private string Free() => IsCuda
         ? $"{device} has {ByteSize.Text(Budget.Device)} {(vram is null ? "free" : "available (the least of free memory and --vram)")}"
         : $"this machine has {ByteSize.Text(Budget.Host)} free";
 

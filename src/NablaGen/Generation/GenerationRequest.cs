@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
 using NablaGen.Attention;
 using NablaGen.Denoising;
 using NablaGen.Generation.Fields;
@@ -36,8 +37,8 @@ public sealed record GenerationRequest
     public required AttentionExpression Attention { get => Get(RequestFields.Attention)!; init => Set(RequestFields.Attention, value); }
 
     /// <summary>
-    /// The mean density to hold over all layers and heads of each sparse step, by adapting NABLA's threshold between steps; the
-    /// attention's own threshold is then the first step's. Null to leave it alone.
+    /// The mean density to hold over all layers, heads and steps, by adapting NABLA's threshold between steps; the attention's own threshold
+    /// is then that of a pass before the first sparse step, which shows where to begin. Null to leave it alone.
     /// </summary>
     public double? TargetDensity { get => Get(RequestFields.TargetDensity); init => Set(RequestFields.TargetDensity, value); }
 
@@ -156,8 +157,10 @@ public sealed record GenerationRequest
         {
             Require(Attention.Threshold is not null, $"a target density adapts NABLA's threshold, and attention '{Attention}' has {(Attention.HeadThresholds is null ? "none" : "one for each head")}");
             var floor = DensityController.Floor(Attention, transformer.LayoutOf(LatentShape(latents)), transformer.Layers, DenseLayers);
-            Require(target > floor && target < 1, $"target density must be below 1 and above {floor:0.000}, "
-                + $"what attention '{Attention}' keeps at least at this size{(DenseLayers > 0 ? $" with {DenseLayers} dense layers" : "")}, found {target}");
+            var least = DensityController.Least(floor, Steps, DenseSteps);
+            Require(target > least && target < 1, string.Create(CultureInfo.InvariantCulture, $"target density must be above {least:0.000} and below 1, found {target}: ")
+                + $"attention '{Attention}' keeps that much at least at this size"
+                + $"{(DenseLayers > 0 || DenseSteps > 0 ? $" with {string.Join(" and ", new[] { DenseSteps > 0 ? $"{DenseSteps} of {Steps} steps" : null, DenseLayers > 0 ? $"{DenseLayers} layers" : null }.OfType<string>())} dense" : "")}");
         }
 
         StepCaches.Check(StepCache, transformer, Steps);

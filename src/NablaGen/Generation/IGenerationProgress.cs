@@ -33,6 +33,12 @@ public interface IGenerationProgress
     /// <param name="units">Its units of work: solver steps when sampling, frames when decoding; 0 where it has none.</param>
     void OnStage(GenerationStage stage, int units);
 
+    /// <summary>Sampling's first layer is done, and shows how long all of sampling takes.</summary>
+    /// <param name="sampling">About how long, from the stage's start; less where later steps are sparser.</param>
+    void OnEstimate(TimeSpan sampling)
+    {
+    }
+
     /// <summary>Units of the stage are done.</summary>
     /// <param name="done">How many so far.</param>
     /// <param name="density">The mean density of the attention so far, when sampling.</param>

@@ -13,6 +13,22 @@ public static class ResultFile
     /// <summary>The name that goes with a video's: <c>out.mp4</c> → <c>out.json</c>.</summary>
     public static string PathBeside(string video) => Path.ChangeExtension(video, ".json");
 
+    /// <summary>Removes a result's latents once its video is there.</summary>
+    /// <returns>The result without them; as it was where it has none.</returns>
+    internal static GenerationResult DiscardLatents(GenerationResult result)
+    {
+        if (result.LatentsPath is null)
+        {
+            return result;
+        }
+
+        // First the file that names them: what is cut off in between leaves latents that nobody names.
+        var without = result with { LatentsPath = null };
+        Save(result.Path, without);
+        OutputFile.Discard(result.LatentsPath);
+        return without;
+    }
+
     /// <summary>Writes the file, aside first.</summary>
     public static void Save(string video, GenerationResult result)
     {

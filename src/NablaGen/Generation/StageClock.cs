@@ -32,6 +32,8 @@ internal sealed class StageClock(IGenerationProgress? progress, Action? look = n
 
     public void Note(string note) => _progress?.OnNote(note);
 
+    public void Estimate(TimeSpan sampling) => _progress?.OnEstimate(sampling);
+
     public void Start(GenerationStage stage, int units = 0)
     {
         Stop();

@@ -15,6 +15,8 @@ internal sealed class SteadyProgress(IGenerationProgress shown) : IGenerationPro
 
     public void OnStage(GenerationStage stage, int units) => Try(() => shown.OnStage(stage, units));
 
+    public void OnEstimate(TimeSpan sampling) => Try(() => shown.OnEstimate(sampling));
+
     public void OnProgress(int done, double? density) => Try(() => shown.OnProgress(done, density));
 
     private void Try(Action report)

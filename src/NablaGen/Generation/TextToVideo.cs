@@ -76,6 +76,7 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
         request = WithFoundLoras(request);
         Check([request], clock, cancellation);
         var plan = Plan([request], clock);
+        CheckGuess(request);
         clock.Start(GenerationStage.EncodeText);
         using var prepared = Condition([request], plan, clock, cancellation).Single();
         // Others may have taken or freed memory meanwhile.
@@ -106,6 +107,7 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
         requests = [.. requests.Select(WithFoundLoras)];
         Check(requests, clock, cancellation);
         Plan(requests, clock);
+        CheckGuess(requests.Count > 0 ? requests[0] : null);
     }
 
     /// <summary>Encodes the prompts of requests that <see cref="CheckAll"/> has seen.</summary>
@@ -171,7 +173,7 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
         cancellation.ThrowIfCancellationRequested();
         model.Check();
         cancellation.ThrowIfCancellationRequested();
-        MemoryCheck.Run(model.Parts, device, dtype);
+        CheckWeights();
         Check([], new StageClock(null), cancellation);
         _isChecked = true;
     }
@@ -314,7 +316,8 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
         var seen = new SamplingProgress(meter, clock);
         // Who watches wants to see each pass by itself.
         var watched = plan with { BatchesGuidance = plan.BatchesGuidance && observer is null };
-        var latents = Sample(prepared, watched, new SamplingObservers(observer, seen), clock, cancellation);
+        var forecast = Forecast(prepared.Request, watched, clock);
+        var latents = Sample(prepared, watched, new SamplingObservers(observer, seen, forecast), clock, cancellation);
         var recipe = seen.Thresholds.Count == 0 ? prepared.Recipe : prepared.Recipe with { Thresholds = seen.Thresholds };
         var kept = new KeptLatents(latentsPath, latents, recipe, clock);
         kept.Save();

@@ -22,25 +22,31 @@ internal sealed class VideoOutput : IDisposable
 
     public int FramesWritten { get; private set; }
 
-    /// <summary>Sees before the work that the file can be written.</summary>
-    public static void Check(string path, int frames, CancellationToken cancellation)
+    /// <summary>Sees that a name is one of a video of so many frames; looks at no file.</summary>
+    public static void CheckName(string path, int frames)
     {
         if (!IsStill(path) && !Path.GetExtension(path).Equals(".mp4", StringComparison.OrdinalIgnoreCase))
         {
             throw new InvalidRequestException($"{path}: the name of the output must end in .mp4, or in .png for one frame");
         }
 
-        if (!IsStill(path))
+        if (IsStill(path) && frames != 1)
         {
-            Mp4Writer.CheckTarget(path, cancellation: cancellation);
+            throw new InvalidRequestException($"{path}: a PNG holds one frame, and {frames} are asked for: name an .mp4, or use --frames 1");
         }
-        else if (frames == 1)
+    }
+
+    /// <summary>Sees before the work that the file can be written.</summary>
+    public static void Check(string path, int frames, CancellationToken cancellation)
+    {
+        CheckName(path, frames);
+        if (IsStill(path))
         {
             OutputFile.Prepare(path, ".png");
         }
         else
         {
-            throw new InvalidRequestException($"{path}: a PNG holds one frame, and {frames} are asked for: name an .mp4, or use --frames 1");
+            Mp4Writer.CheckTarget(path, cancellation: cancellation);
         }
 
         OutputFile.Prepare(ResultFile.PathBeside(path), ".json");

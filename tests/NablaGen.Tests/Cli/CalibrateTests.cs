@@ -20,8 +20,8 @@ public sealed class CalibrateTests(CalibrateTests.Calibrated model) : IClassFixt
         File.WriteAllText(_folder["prompts.txt"], "a cat\na dog\n");
         var run = Calibrate("--target-density", "0.4", "--prompts", "prompts.txt", "--measured-steps", "1", "--output", "with-dashes_and_underscores.json");
         Assert.Equal((0, ""), (run.ExitCode, run.Error));
-        Assert.Contains("measuring attention: pass ", run.Output);
-        Assert.Contains("ETA", run.Output);
+        Assert.Contains("measuring attention: pass ", run.Progress);
+        Assert.Contains("ETA", run.Progress);
         Assert.Contains("by layer and head", run.Output);
         Assert.Contains("one for all", run.Output);
         Assert.Contains("nablagen generate --attention nabla-with-dashes_and_underscores.json", run.Output);
@@ -100,7 +100,15 @@ public sealed class CalibrateTests(CalibrateTests.Calibrated model) : IClassFixt
         // The default name is not written over.
         Assert.Equal("thresholds-2.json", (string?)json["file"]);
         Assert.Equal(0.5, (double?)json["target"]!["density"]);
-        Assert.Contains("measuring attention: pass ", run.Error);
+        Assert.Contains("measuring attention: pass ", run.Progress);
+        Assert.Equal("thresholds-2.html", (string?)json["page"]);
+        var curve = json["curve"]!.AsArray();
+        Assert.Equal(24, curve.Count);
+        Assert.All(curve, point => Assert.InRange((double)point!["error"]!, 0, (double)point["global_error"]! + 1e-6));
+        var page = File.ReadAllText(_folder["thresholds-2.html"]);
+        Assert.DoesNotContain("http", page);
+        Assert.Contains("A threshold for each layer and head of golden", page);
+        Assert.Contains("\"curve\":[{", page);
         Assert.Equal(File.ReadAllBytes(model.File), File.ReadAllBytes(_folder["thresholds.json"]));
         Assert.Equal(CalibrationFile.Read(_folder["thresholds.json"]).Thresholds, CalibrationFile.Read(_folder["thresholds-2.json"]).Thresholds);
     }
@@ -147,7 +155,7 @@ public sealed class CalibrateTests(CalibrateTests.Calibrated model) : IClassFixt
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "signals");
         using var process = NablaGenProcess.Start(Line("--target-density", "0.5", "--steps", "50"), _folder.Path);
-        while (process.StandardOutput.ReadLine() is { } line && !line.Contains("pass 1"))
+        while (process.StandardError.ReadLine() is { } line && !line.Contains("pass 1"))
         {
         }
 
@@ -157,9 +165,9 @@ public sealed class CalibrateTests(CalibrateTests.Calibrated model) : IClassFixt
         }
 
         process.StandardOutput.ReadToEnd();
-        var error = process.StandardError.ReadToEnd();
+        var error = NablaGenProcess.ErrorOf(process.StandardError.ReadToEnd());
         process.WaitForExit();
-        Assert.Equal((130, "nablagen: stopping; a second signal ends it at once\nnablagen: cancelled\n"), (process.ExitCode, error));
+        Assert.Equal((130, "nablagen: stopping after this layer; Ctrl-C again ends now\nnablagen: cancelled\n"), (process.ExitCode, error));
         Assert.Empty(Directory.GetFiles(_folder.Path));
     }
 

@@ -42,7 +42,7 @@ public sealed partial class CompareTests(GoldenModelFixture model) : IClassFixtu
         var run = Compare(["--prompts", _folder["prompts.txt"], .. flags]);
         Assert.Equal("", run.Error);
         Assert.Equal(0, run.ExitCode);
-        Assert.Contains("prompt 2/2: 猫", run.Output);
+        Assert.Contains("prompt 2/2: 猫", run.Progress);
 
         var again = Compare(["--prompt", "x", "--attention", "dense", "nabla-0.5", .. flags]);
         Assert.Equal((0, ""), (again.ExitCode, again.Error));
@@ -52,11 +52,22 @@ public sealed partial class CompareTests(GoldenModelFixture model) : IClassFixtu
         Assert.Equal(["0001-a-red-b-ball-b-s1", "0002-猫-s1"], folders);
         Assert.All(folders, folder => Assert.Contains("report.html", Names($"compare/{folder}")));
 
+        var means = JsonDocument.Parse(File.ReadAllText(_folder["compare/means.json"])).RootElement;
+        var prompts = means.GetProperty("prompts").EnumerateArray().ToList();
+        Assert.Equal(folders, prompts.Select(one => one.GetProperty("folder").GetString()));
+        var sparse = means.GetProperty("expressions")[1];
+        Assert.Equal(prompts.Average(one => Number(one.GetProperty("expressions")[1], "ssim")), Number(sparse, "ssim"), 1e-5);
+        var csv = File.ReadAllLines(_folder["compare/means.csv"]);
+        Assert.Equal((7, "prompt,seed,folder,attention,density"), (csv.Length, csv[0][..36]));
+        Assert.StartsWith("mean of 2,,,dense,1,", csv[1]);
+        Assert.StartsWith("\"A red <b>ball</b>\",1,", csv[3]);
+        Assert.Contains("\nmean over 2 prompts\n", run.Output);
         var index = File.ReadAllText(_folder["compare/index.html"]);
         Assert.Equal(["data:,", .. folders.Select(folder => $"{Uri.EscapeDataString(folder)}/report.html")], Link().Matches(index).Select(match => match.Groups[1].Value));
         Assert.Contains("A red &lt;b&gt;ball&lt;/b&gt;", index);
         Assert.DoesNotContain("<b>ball", index);
         Assert.DoesNotContain("http", Picture().Replace(index, ""));
+        Assert.Contains("data-label=\"SSIM \u2191\"", index);
     }
 
     [Theory]

@@ -90,7 +90,7 @@ public sealed class FaultTests(GoldenModelFixture model) : IClassFixture<GoldenM
         Assert.Equal(1, run.ExitCode);
         Assert.Contains(Path.GetFileName(file), run.Error);
         Assert.Equal(1, run.Error.Count(c => c == '\n'));
-        Assert.Equal("checking\n", run.Output);
+        Assert.Equal("checking\n", run.Progress);
         Assert.False(File.Exists(_folder["a.mp4"]));
     }
 
@@ -100,7 +100,7 @@ public sealed class FaultTests(GoldenModelFixture model) : IClassFixture<GoldenM
         var run = Generate(model.Path, new Dictionary<string, string?> { ["PATH"] = Path.GetDirectoryName(Environment.ProcessPath) });
         Assert.Equal(1, run.ExitCode);
         Assert.Contains("ffmpeg", run.Error);
-        Assert.Equal("checking\n", run.Output);
+        Assert.Equal("checking\n", run.Progress);
     }
 
     [Fact]

@@ -35,7 +35,7 @@ public sealed class FfmpegCommandTests(GoldenModelFixture model) : IClassFixture
 
         Assert.Equal(130, process.ExitCode);
         Assert.InRange(clock.Elapsed.TotalSeconds, 0, 10);
-        Assert.Equal("nablagen: stopping; a second signal ends it at once\nnablagen: cancelled\n", process.StandardError.ReadToEnd());
+        Assert.Equal("nablagen: stopping after this layer; Ctrl-C again ends now\nnablagen: cancelled\n", NablaGenProcess.ErrorOf(process.StandardError.ReadToEnd()));
         Assert.DoesNotContain(_folder.Files, file => file.EndsWith(".partial"));
     }
 

@@ -36,7 +36,7 @@ public sealed class GenerateTests(GoldenModelFixture model) : IClassFixture<Gold
         Assert.InRange(json.GetProperty("result").GetProperty("density").GetDouble(), 0.05, 0.95);
 
         Assert.Contains("seed      7", run.Output);
-        Assert.Contains("sampling: step 4/4", run.Output);
+        Assert.Contains("sampling: step 4/4", run.Progress);
         Assert.Equal(["video ü.json", "video ü.latents.safetensors", "video ü.mp4"], Names());
     }
 
@@ -120,7 +120,7 @@ public sealed class GenerateTests(GoldenModelFixture model) : IClassFixture<Gold
         Assert.SkipWhen(OperatingSystem.IsWindows(), "signals are sent with kill");
         using var process = NablaGenProcess.Start(
             ["generate", "--prompt", "x", "--model", model.Path, "--steps", "500", "--output", _folder["a.mp4"]]);
-        for (var line = ""; !line!.Contains("step 1/"); line = process.StandardOutput.ReadLine())
+        for (var line = ""; !line!.Contains("step 1/"); line = process.StandardError.ReadLine())
         {
             Assert.NotNull(line);
         }
@@ -129,7 +129,7 @@ public sealed class GenerateTests(GoldenModelFixture model) : IClassFixture<Gold
         process.StandardOutput.ReadToEnd();
         process.WaitForExit();
         Assert.Equal(130, process.ExitCode);
-        Assert.Equal("nablagen: stopping; a second signal ends it at once\nnablagen: cancelled\n", process.StandardError.ReadToEnd());
+        Assert.Equal("nablagen: stopping after this layer; Ctrl-C again ends now\nnablagen: cancelled\n", NablaGenProcess.ErrorOf(process.StandardError.ReadToEnd()));
         Assert.Empty(Names());
     }
 

@@ -41,12 +41,12 @@ public sealed class LongJobTests(GoldenModelFixture model) : IClassFixture<Golde
         Assert.Equal($"done;0;{_folder["a.mp4"]};;generate", File.ReadAllText(_folder["told"]).Trim());
         var lines = File.ReadAllLines(_folder["sub/run.log"]);
         Assert.All(lines, line => Assert.Matches(@"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z [a-z]+ +\S", line));
-        string[] kinds = ["start", "command", "request", "stage", "stage", "stage", "stage", "step", "step", "stage", "recipe", "video", "end"];
+        string[] kinds = ["start", "command", "request", "stage", "stage", "stage", "stage", "estimate", "step", "step", "stage", "recipe", "video", "end"];
         Assert.Equal([.. kinds, .. kinds], lines.Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1]));
         Assert.Contains(NablaGenVersion.Text, lines[0]);
         Assert.Contains("--prompt \"a b\"", lines[1]);
-        Assert.Contains("\"seed\":1", lines[10]);
-        Assert.Contains("done, exit code 0", lines[12]);
+        Assert.Contains("\"seed\":1", lines[11]);
+        Assert.Contains("done, exit code 0", lines[13]);
     }
 
     [Fact]
@@ -68,7 +68,7 @@ public sealed class LongJobTests(GoldenModelFixture model) : IClassFixture<Golde
         Assert.SkipWhen(OperatingSystem.IsWindows(), "signals are sent with kill");
         using var process = NablaGenProcess.Start(
             ["generate", "--prompt", "x", "--model", model.Path, "--steps", "500", "--output", _folder["a.mp4"], "--notify-command", Tell]);
-        for (var line = ""; !line!.Contains("step 1/"); line = process.StandardOutput.ReadLine())
+        for (var line = ""; !line!.Contains("step 1/"); line = process.StandardError.ReadLine())
         {
             Assert.NotNull(line);
         }

@@ -1,9 +1,14 @@
 using System.Diagnostics;
+using System.Text.RegularExpressions;
 
 namespace NablaGen.Tests.Cli;
 
 /// <summary>Runs the command as a user would, in a process of its own.</summary>
-internal sealed record NablaGenProcess(int ExitCode, string Output, string Error)
+/// <param name="ExitCode">The exit code.</param>
+/// <param name="Output">Standard output.</param>
+/// <param name="Error">The error stream without the lines of progress.</param>
+/// <param name="Progress">Those lines.</param>
+internal sealed partial record NablaGenProcess(int ExitCode, string Output, string Error, string Progress)
 {
     public static Process Start(IEnumerable<string> arguments, string? folder = null, IReadOnlyDictionary<string, string?>? environment = null)
     {
@@ -53,7 +58,7 @@ internal sealed record NablaGenProcess(int ExitCode, string Output, string Error
         var error = process.StandardError.ReadToEndAsync();
         process.StandardInput.Close();
         process.WaitForExit();
-        return new NablaGenProcess(process.ExitCode, output.Result, error.Result);
+        return new NablaGenProcess(process.ExitCode, output.Result, ErrorOf(error.Result), ProgressOf(error.Result));
     }
 
     public static NablaGenProcess Run(IEnumerable<string> arguments, string? folder = null, IReadOnlyDictionary<string, string?>? environment = null)
@@ -62,6 +67,19 @@ internal sealed record NablaGenProcess(int ExitCode, string Output, string Error
         var output = process.StandardOutput.ReadToEndAsync();
         var error = process.StandardError.ReadToEndAsync();
         process.WaitForExit();
-        return new NablaGenProcess(process.ExitCode, output.Result, error.Result);
+        return new NablaGenProcess(process.ExitCode, output.Result, ErrorOf(error.Result), ProgressOf(error.Result));
     }
+
+    /// <summary>An error stream's lines without those of progress.</summary>
+    public static string ErrorOf(string stream) => string.Concat(Lines(stream).Where(line => !ProgressLine().IsMatch(line)));
+
+    private static string ProgressOf(string stream) => string.Concat(Lines(stream).Where(line => ProgressLine().IsMatch(line)));
+
+    private static IEnumerable<string> Lines(string stream) => LineOfStream().Matches(stream).Select(match => match.Value);
+
+    [GeneratedRegex("[^\\n]*\\n|[^\\n]+$")]
+    private static partial Regex LineOfStream();
+
+    [GeneratedRegex("^(checking|encoding |loading |measuring|sampling|decoding|plan: |note: |prompt [0-9]+/|attention [0-9]+/)")]
+    private static partial Regex ProgressLine();
 }

@@ -119,6 +119,28 @@ public sealed class GenerationMemoryTests : IDisposable
     }
 
     [Fact]
+    public void What_does_not_fit_is_tried_where_somebody_agrees()
+    {
+        var asked = new List<string>();
+        GenerationMemory Memory(bool agrees) => new(_model, CPU, ScalarType.Float32, true, null, null, () => new HostMemory(100 * MiB, 64_000 * MiB))
+        {
+            Limit = new JobLimit(what =>
+            {
+                asked.Add(what);
+                return agrees;
+            }),
+        };
+        var large = Request() with { Width = 1024, Height = 1024, Frames = 81 };
+        Assert.EndsWith(", or --yes to try all the same", Assert.Throws<NablaGenException>(() => Memory(false).Plan([large])).Message);
+        var memory = Memory(true);
+        var plan = memory.Plan([large]);
+        Assert.True(plan.Peak > plan.Budget);
+        Assert.Equal(plan.Peak, memory.Plan([large]).Peak);
+        Assert.True(memory.PlanDecoding(large.LatentShape(_model.Latents)).Peak > plan.Budget);
+        Assert.Equal(2, asked.Count);
+    }
+
+    [Fact]
     public void Encodings_and_the_frames_of_tiles_are_counted()
     {
         var large = Request() with { Width = 1024, Height = 1024, Frames = 33 };

@@ -1,5 +1,6 @@
 using System.Globalization;
 using NablaGen.Training.Runs;
+using NablaGen.Video.Labels;
 using ScottPlot;
 using ScottPlot.TickGenerators;
 
@@ -7,15 +8,17 @@ namespace NablaGen.Training.Evaluation.Results;
 
 /// <summary>
 /// Quality against density as a picture, <c>quality-against-density.png</c>: above, the part of the videos that is right (seen filled,
-/// held-out hollow); below, PSNR to the dense videos. A family of expressions has a colour, and NABLA's thresholds are joined by a line.
+/// held-out hollow); below, PSNR to the dense videos. Bars are 95% intervals, and the density has a logarithmic axis. A family of expressions has a colour, and NABLA's thresholds are joined by a line.
 /// </summary>
 public static class QualityPlot
 {
     /// <summary>The file's name.</summary>
     public const string FileName = "quality-against-density.png";
 
-    private const int Width = 960, Height = 760, Nabla = 1;
+    private const int Width = 960, Height = 860, Nabla = 1;
     private const float MarkerSize = 10, NameSize = 11;
+    private const double LegendWidth = 285, LegendLine = 20;
+    private const int LineDots = 24;
 
     private static readonly (string Name, Color Colour)[] Families =
     [
@@ -33,15 +36,16 @@ public static class QualityPlot
 
     private static Plot Success(EvaluationReport report)
     {
-        var plot = Panel("right in everything asked for", 0, 1, value => string.Create(CultureInfo.InvariantCulture, $"{100 * value:0}%"));
+        var axes = new Panel(LowestDensity(report), 0, 1);
+        var plot = axes.Plot("right in everything asked for", value => string.Create(CultureInfo.InvariantCulture, $"{100 * value:0}%"));
         plot.Title($"{report.Recipe.Model}: quality against density", 16);
-        Points(plot, report, one => one.HeldOut.Success, hollow: true);
-        Points(plot, report, one => one.Seen.Success, hollow: false);
+        Points(plot, axes, report, one => one.HeldOut.Success, hollow: true, one => one.HeldOut.Interval);
+        Points(plot, axes, report, one => one.Seen.Success, hollow: false, one => one.Seen.Interval);
         foreach (int family in report.Expressions.Select(Family).Distinct().Order())
         {
             plot.Legend.ManualItems.Add(new LegendItem
             {
-                LabelText = Families[family].Name,
+                LabelText = family == 0 ? $"dense; filled: seen combinations, n {report.Expressions[0].Seen.Videos}" : Families[family].Name,
                 MarkerShape = MarkerShape.FilledCircle,
                 MarkerSize = MarkerSize,
                 MarkerColor = Families[family].Colour,
@@ -50,14 +54,17 @@ public static class QualityPlot
 
         plot.Legend.ManualItems.Add(new LegendItem
         {
-            LabelText = "hollow: held-out combinations",
+            LabelText = $"hollow: held-out combinations, n {report.Expressions[0].HeldOut.Videos}",
             MarkerShape = MarkerShape.OpenCircle,
             MarkerSize = MarkerSize,
             MarkerLineColor = Families[0].Colour,
             MarkerLineWidth = 1,
         });
+        plot.Legend.ManualItems.Add(new LegendItem { LabelText = "bars: 95% intervals", LineColor = Families[0].Colour, LineWidth = 1 });
         (plot.Legend.ShadowColor, plot.Legend.OutlineColor) = (Colors.Transparent, PlotPicture.Grid);
-        plot.ShowLegend(Alignment.LowerRight, Orientation.Vertical);
+        var (corner, legend) = FreeCorner(axes, report, plot.Legend.ManualItems.Count);
+        plot.ShowLegend(corner, Orientation.Vertical);
+        Names(plot, axes, report, legend, one => one.Seen.Success ?? one.HeldOut.Success, one => one.HeldOut.Success);
         return plot;
     }
 
@@ -65,57 +72,98 @@ public static class QualityPlot
     {
         double[] decibels = [.. report.Expressions.Select(one => one.Psnr ?? double.NaN).Where(double.IsFinite)];
         double low = decibels.Length == 0 ? 0 : Math.Floor((decibels.Min() - 1) / 5) * 5, high = decibels.Length == 0 ? 40 : Math.Ceiling((decibels.Max() + 1) / 5) * 5;
-        var plot = Panel("PSNR to the dense video (dB)", low, high, value => value.ToString("0.#", CultureInfo.InvariantCulture));
-        plot.XLabel("density of the attention", 14);
-        Points(plot, report, one => one.Psnr is { } value && double.IsFinite(value) ? value : null, hollow: false);
+        var axes = new Panel(LowestDensity(report), low, high);
+        var plot = axes.Plot("PSNR to the dense video (dB)", value => value.ToString("0.#", CultureInfo.InvariantCulture));
+        plot.XLabel("density of the attention (log)", 14);
+        Points(plot, axes, report, one => one.Psnr is { } value && double.IsFinite(value) ? value : null, hollow: false);
+        Names(plot, axes, report, null, one => one.Psnr is { } value && double.IsFinite(value) ? value : null);
         return plot;
     }
 
-    private static Plot Panel(string title, double low, double high, Func<double, string> text)
+    // A little less than the least, on a mark of the axis.
+    private static double LowestDensity(EvaluationReport report)
     {
-        var plot = new Plot();
-        plot.YLabel(title, 12);
-        plot.Axes.Left.TickGenerator = new NumericAutomatic { LabelFormatter = value => value < low - 1e-9 || value > high + 1e-9 ? "" : text(value) };
-        plot.Axes.Bottom.TickGenerator = new NumericManual(
-            [.. Enumerable.Range(0, 11).Select(i => i / 10.0)], [.. Enumerable.Range(0, 11).Select(i => (i / 10.0).ToString("0.0", CultureInfo.InvariantCulture))]);
-        // Room for markers at the edges, and above for their names.
-        double margin = (high - low) * 0.06;
-        plot.Axes.SetLimits(-0.03, 1.05, low - margin, high + 2 * margin);
-        // The same for both, so that a density is at one place.
-        plot.Layout.Fixed(new PixelPadding(left: 70, right: 30, bottom: 45, top: 40));
-        return plot;
+        double least = report.Expressions.Min(one => one.Density);
+        return Panel.Marks.LastOrDefault(mark => mark <= least * 0.97, Panel.Marks[0]);
     }
 
-    private static void Points(Plot plot, EvaluationReport report, Func<ExpressionResult, double?> value, bool hollow)
+    private static void Points(Plot plot, Panel axes, EvaluationReport report, Func<ExpressionResult, double?> value, bool hollow, Func<ExpressionResult, SuccessInterval?>? interval = null)
     {
         var points = report.Expressions.Where(one => value(one) is not null)
-            .Select(one => (one.Attention, Family: Family(one), At: new Coordinates(one.Density, value(one)!.Value))).ToList();
+            .Select(one => (One: one, Family: Family(one), At: Panel.At(one.Density, value(one)!.Value))).ToList();
         Coordinates[] thresholds = [.. points.Where(point => point.Family == Nabla).Select(point => point.At).OrderBy(at => at.X)];
         if (thresholds.Length > 1)
         {
             plot.Add.ScatterLine(thresholds, Families[Nabla].Colour.WithAlpha(hollow ? (byte)90 : (byte)200)).LineWidth = 1.5f;
         }
 
-        foreach (var (attention, family, at) in points)
+        foreach (var (one, family, at) in points)
         {
-            plot.Add.Marker(at, hollow ? MarkerShape.OpenCircle : MarkerShape.FilledCircle, MarkerSize, Families[family].Colour);
-            if (hollow)
+            if (interval?.Invoke(one) is { } range)
             {
-                continue;
+                // Held-out ones a little to the right, so that both can be seen.
+                double x = at.X + (hollow ? axes.Pixel * 3 : 0);
+                plot.Add.Line(x, range.Low, x, range.High).Color = Families[family].Colour.WithAlpha(hollow ? (byte)70 : (byte)130);
             }
 
-            var name = plot.Add.Text(family == Nabla ? attention["nabla-".Length..] : Path.GetFileName(attention), at);
-            name.LabelFontSize = NameSize;
-            // NABLA's thresholds above their points, the few others below; near the right edge to the left.
-            bool isAtTheEdge = at.X > 0.93, isAbove = family == Nabla;
-            name.LabelAlignment = (isAbove, isAtTheEdge) switch
+            plot.Add.Marker(at, hollow ? MarkerShape.OpenCircle : MarkerShape.FilledCircle, MarkerSize, Families[family].Colour);
+        }
+    }
+
+    // Where the legend covers the fewest points.
+    private static (Alignment Corner, LabelBox Box) FreeCorner(Panel axes, EvaluationReport report, int items)
+    {
+        double width = LegendWidth, height = (items * LegendLine) + LegendLine;
+        double right = Panel.AreaWidth - width, bottom = Panel.AreaHeight - height;
+        (Alignment Corner, LabelBox Box)[] corners =
+        [
+            (Alignment.LowerRight, new LabelBox(right, bottom, width, height)), (Alignment.UpperLeft, new LabelBox(0, 0, width, height)),
+            (Alignment.LowerLeft, new LabelBox(0, bottom, width, height)), (Alignment.UpperRight, new LabelBox(right, 0, width, height)),
+            (Alignment.LowerCenter, new LabelBox(right / 2, bottom, width, height)), (Alignment.UpperCenter, new LabelBox(right / 2, 0, width, height)),
+        ];
+        var points = report.Expressions.SelectMany(one => new[] { (one.Density, one.Seen.Success), (one.Density, one.HeldOut.Success) })
+            .Where(point => point.Success is not null).Select(point => axes.PixelOf(point.Density, point.Success!.Value)).ToArray();
+        return corners.MinBy(corner => points.Count(point => corner.Box.Meets(new LabelBox(point.X - MarkerSize, point.Y - MarkerSize, 2 * MarkerSize, 2 * MarkerSize))));
+    }
+
+    private static void Names(Plot plot, Panel axes, EvaluationReport report, LabelBox? legend, params Func<ExpressionResult, double?>[] values)
+    {
+        var placement = new LabelPlacement(Panel.AreaWidth, Panel.AreaHeight);
+        if (legend is { } box)
+        {
+            placement.Occupy(box);
+        }
+
+        // The line that joins NABLA's thresholds is not to run through a name.
+        var line = report.Expressions.Where(one => Family(one) == Nabla && values[0](one) is not null).OrderBy(one => one.Density)
+            .Select(one => axes.PixelOf(one.Density, values[0](one)!.Value)).ToArray();
+        foreach (var (from, to) in line.Zip(line.Skip(1)))
+        {
+            for (int i = 0; i <= LineDots; i++)
             {
-                (true, false) => Alignment.LowerLeft,
-                (true, true) => Alignment.LowerRight,
-                (false, false) => Alignment.UpperLeft,
-                (false, true) => Alignment.UpperRight,
-            };
-            (name.OffsetX, name.OffsetY) = (isAtTheEdge ? -6 : 6, isAbove ? -4 : 4);
+                double part = i / (double)LineDots;
+                placement.Occupy(new LabelBox(from.X + (part * (to.X - from.X)) - 1, from.Y + (part * (to.Y - from.Y)) - 1, 2, 2));
+            }
+        }
+
+        foreach (var one in report.Expressions)
+        {
+            foreach (double value in values.Select(of => of(one)).OfType<double>())
+            {
+                var (x, y) = axes.PixelOf(one.Density, value);
+                placement.Occupy(new LabelBox(x - (MarkerSize / 2), y - (MarkerSize / 2), MarkerSize, MarkerSize));
+            }
+        }
+
+        foreach (var one in report.Expressions.Where(one => values[0](one) is not null))
+        {
+            string text = Family(one) == Nabla ? one.Attention["nabla-".Length..] : Path.GetFileName(one.Attention);
+            var (x, y) = axes.PixelOf(one.Density, values[0](one)!.Value);
+            if (placement.Place(x, y, LabelFont.Width(text, NameSize) + 2, NameSize + 3, MarkerSize / 2) is { } place)
+            {
+                var name = plot.Add.Text(text, axes.AtPixel(place.Left, place.Top));
+                (name.LabelFontSize, name.LabelAlignment) = (NameSize, Alignment.UpperLeft);
+            }
         }
     }
 
@@ -129,5 +177,44 @@ public static class QualityPlot
             ("sta", _) => 2,
             _ => 0,
         };
+    }
+
+    /// <summary>One of the two plots: a density's logarithm to the right, a quality upwards.</summary>
+    private sealed class Panel(double least, double low, double high)
+    {
+        private const int Left = 70, Right = 30, Bottom = 45, Top = 40;
+
+        // Room for markers at the edges, and above for their names.
+        private readonly double _from = Math.Log10(least) - 0.02, _to = 0.04, _low = low - ((high - low) * 0.06), _high = high + ((high - low) * 0.12);
+
+        public static double[] Marks { get; } = [0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1];
+
+        public static double AreaWidth => Width - Left - Right;
+
+        public static double AreaHeight => (Height / 2) - Top - Bottom;
+
+        /// <summary>A pixel to the right.</summary>
+        public double Pixel => (_to - _from) / AreaWidth;
+
+        public static Coordinates At(double density, double value) => new(Math.Log10(density), value);
+
+        public (double X, double Y) PixelOf(double density, double value) =>
+            ((Math.Log10(density) - _from) / (_to - _from) * AreaWidth, (_high - value) / (_high - _low) * AreaHeight);
+
+        public Coordinates AtPixel(double x, double y) => new(_from + (x * Pixel), _high - (y / AreaHeight * (_high - _low)));
+
+        public Plot Plot(string title, Func<double, string> text)
+        {
+            var plot = new Plot();
+            plot.YLabel(title, 12);
+            plot.Axes.Left.TickGenerator = new NumericAutomatic { LabelFormatter = value => value < low - 1e-9 || value > high + 1e-9 ? "" : text(value) };
+            double[] marks = [.. Marks.Where(mark => Math.Log10(mark) >= _from)];
+            plot.Axes.Bottom.TickGenerator = new NumericManual(
+                [.. marks.Select(Math.Log10)], [.. marks.Select(mark => mark.ToString("0.##", CultureInfo.InvariantCulture))]);
+            plot.Axes.SetLimits(_from, _to, _low, _high);
+            // The same for both, so that a density is at one place.
+            plot.Layout.Fixed(new PixelPadding(left: Left, right: Right, bottom: Bottom, top: Top));
+            return plot;
+        }
     }
 }

@@ -27,7 +27,7 @@ public static class ResultsTable
         Table(page, ["attention", "density", "seen", "held-out", "PSNR (dB)", "SSIM", "lost", "gained", .. hasPictures ? new[] { "picture (dB)", "worst" } : [], "sampling (s)", "decoding (s)"],
             report.Expressions.Select(one => (string[])
             [
-                Name(one), Number(one.Density, "0.000"), Part(one.Seen.Success), Part(one.HeldOut.Success), Number(one.Psnr, "0.0"), Number(one.Ssim, "0.000"),
+                Name(one), Number(one.Density, "0.000"), Part(one.Seen), Part(one.HeldOut), Number(one.Psnr, "0.0"), Number(one.Ssim, "0.000"),
                 $"{one.Lost?.ToString(CultureInfo.InvariantCulture) ?? "–"}", $"{one.Gained?.ToString(CultureInfo.InvariantCulture) ?? "–"}",
                 .. hasPictures ? new[] { Number(one.PicturePsnr, "0.0"), Number(one.WorstPicturePsnr, "0.0") } : [],
                 Number(one.SamplingSeconds, "0.000"), Number(one.DecodingSeconds, "0.000"),
@@ -44,6 +44,10 @@ public static class ResultsTable
 
     /// <summary>A part of 1 as a percentage, or a dash.</summary>
     internal static string Part(double? part) => part is { } value ? (100 * value).ToString("0.0", CultureInfo.InvariantCulture) + "%" : "–";
+
+    // 91.1% (81.2–96.1, n 56)
+    private static string Part(SplitResult split) => split.Interval is not { } interval ? "–" : string.Create(
+        CultureInfo.InvariantCulture, $"{Part(split.Success)} ({100 * interval.Low:0.0}–{100 * interval.High:0.0}, n {split.Videos})");
 
     private static string Name(ExpressionResult one)
     {

@@ -17,6 +17,18 @@ public sealed record EvaluationPlan
         "dense", .. Enumerable.Range(1, 9).Reverse().Select(tenth => $"nabla-0.{tenth}"), "sta-3-3-3", "sta-3-1-1", "nabla-0.6_sta-3-1-1",
     ];
 
+    /// <summary>
+    /// What is measured by default without a GPU, so that two cores are done within an hour: a third of the suite, once, with dense attention
+    /// and NABLA at two thresholds.
+    /// </summary>
+    public static IReadOnlyList<string> CpuAttentions { get; } = ["dense", "nabla-0.8", "nabla-0.6"];
+
+    /// <summary>Prompts by default without a GPU.</summary>
+    public const int CpuPrompts = 28;
+
+    /// <summary>Videos of the plan.</summary>
+    public int Videos => Prompts.Count * Seeds.Count * Attentions.Count;
+
     /// <summary>The prompts.</summary>
     public required IReadOnlyList<EvaluationPrompt> Prompts { get; init; }
 

@@ -23,8 +23,6 @@ public sealed class EvaluationRunner(
     private int _before;
     private int _done;
 
-    private int Videos => plan.Prompts.Count * plan.Seeds.Count * plan.Attentions.Count;
-
     /// <summary>Runs it.</summary>
     /// <param name="cancellation">Stops the work; what is made by then is measured and kept.</param>
     /// <exception cref="NablaGenException">A video cannot be made, or something cannot be written.</exception>
@@ -33,8 +31,8 @@ public sealed class EvaluationRunner(
     {
         var subjects = plan.Seeds.SelectMany(seed => plan.Prompts.Select(prompt => new Subject(prompt, seed))).ToArray();
         _before = _done = subjects.Sum(subject => plan.Attentions.Count(attention => Find(subject, attention) is not null));
-        progress?.OnStart(Videos, _done);
-        if (_done < Videos)
+        progress?.OnStart(plan.Videos, _done);
+        if (_done < plan.Videos)
         {
             generator.Prepare([.. plan.Prompts.Select(prompt => plan.Request(prompt, plan.Seeds[0], AttentionExpression.Dense))], cancellation);
             Make(subjects, cancellation);
@@ -124,7 +122,7 @@ public sealed class EvaluationRunner(
 
         rows.Add(measured);
         _done += measured.Length;
-        progress?.OnRows(measured, _done, Videos, _watch.Elapsed / (_done - _before) * (Videos - _done));
+        progress?.OnRows(measured, _done, plan.Videos, _watch.Elapsed / (_done - _before) * (plan.Videos - _done));
     }
 
     private EvaluationReport Report(Subject[] subjects)

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using NablaGen.Models;
 using NablaGen.Models.Wan;
 
 namespace NablaGen.Generation.Fields;
@@ -14,6 +15,16 @@ public static class FieldHelp
         var wan = WanDefault(field);
         var text = field.DefaultText ?? (wan is not null ? $"the model's; Wan: {wan}" : OwnDefault(field));
         return text is null ? field.Help : $"{field.Help} [default: {text}]";
+    }
+
+    /// <summary>The help of an option, with a model's default and what is safe for it.</summary>
+    public static string Describe(RequestField field, GenerationDefaults defaults, TrainedFor? trained)
+    {
+        var help = field == RequestFields.Threshold && trained?.SafeThreshold is { } safe
+            ? string.Create(CultureInfo.InvariantCulture, $"{field.Help}; from {safe} on it is safe for this model")
+            : field.Help;
+        var own = field.DefaultText ?? ((field.IsIn(FieldPlaces.Defaults) ? defaults.Find(field) : null) is { } value ? field.Format(value) : OwnDefault(field));
+        return own is null ? help : $"{help} [default: {own}]";
     }
 
     /// <summary>The command line's fields as a table in Markdown, with Wan2.1's defaults.</summary>

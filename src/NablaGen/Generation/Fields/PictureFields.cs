@@ -57,6 +57,7 @@ public static class PictureFields
     /// <summary>Scale of guidance of the expert of noisy latents.</summary>
     public static RequestField<double?> GuidanceHigh { get; } = new("guidance-high", FieldKinds.Number(NumberRange.AtLeast(0)))
     {
+        Group = FieldGroup.HowMuch,
         HelpName = "X",
         Help = "Guidance scale of the high-noise expert, where a model has two; --guidance is then the other one's",
         DefaultText = "--guidance where that is given, else the model's",

@@ -42,6 +42,9 @@ public abstract class RequestField
     /// <summary>What counts where nothing is said, in words; null for the model's default or <see cref="Default"/> itself.</summary>
     public string? DefaultText { get; init; }
 
+    /// <summary>What it is about.</summary>
+    public FieldGroup Group { get; init; }
+
     /// <summary>Values that a shell suggests.</summary>
     public IReadOnlyCollection<string> Suggestions { get; init; } = [];
 

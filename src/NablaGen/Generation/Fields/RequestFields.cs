@@ -18,7 +18,7 @@ public static class RequestFields
     {
         Aliases = ["-p"],
         HelpName = "TEXT",
-        Help = "What to show",
+        Help = "What to show; - reads it from standard input",
         Details = "`batch` has it in its file; a note says where it is longer than the model reads (Wan2.1: 512 tokens, the model in the box: 64)",
         Places = FieldPlaces.CommandLine | FieldPlaces.Row | FieldPlaces.Recipe,
         IsInEveryRecipe = true,
@@ -37,6 +37,7 @@ public static class RequestFields
     /// <summary>The self-attention.</summary>
     public static RequestField<AttentionExpression?> Attention { get; } = new("attention", FieldKinds.Attention)
     {
+        Group = FieldGroup.Attention,
         HelpName = "EXPR",
         Help = "dense, nabla-<threshold>, nabla-<threshold>+top<blocks>, sta-<t>-<h>-<w>, nabla-<threshold>_sta-<t>-<h>-<w>, or nabla-<file> with thresholds from calibrate",
         Details = "`sta-11-3-3` is a sliding window, in blocks; `+top8` keeps at least 8 blocks for each (on the CPU)",
@@ -49,17 +50,21 @@ public static class RequestFields
     /// <summary>A short form of the attention.</summary>
     public static RequestField<double?> Threshold { get; } = new("threshold", FieldKinds.Number(NumberRange.AboveTo(0, 1)))
     {
+        Group = FieldGroup.Attention,
         Label = "NABLA's threshold",
         HelpName = "0-1",
-        Help = "NABLA's threshold, short for --attention nabla-<threshold>",
+        Help = "NABLA's threshold, short for --attention nabla-<threshold>: lower is sparser and faster, too low damages the video",
+        Details = "a note says where it is below what is safe for the model (the model in the box: 0.8)",
         Places = Words,
     };
 
     /// <summary>The mean density to hold.</summary>
     public static RequestField<double?> TargetDensity { get; } = new("target-density", FieldKinds.Number(NumberRange.Between(0, 1)))
     {
+        Group = FieldGroup.Attention,
         HelpName = "0-1",
-        Help = "Hold this mean density by adapting NABLA's threshold between steps; a threshold in --attention is the first step's",
+        Help = "Mean density of the run: NABLA's threshold is adapted from step to step; a pass before the first step shows where to begin",
+        Details = "the mean is met to 0.01 (with 4 steps or more), and the first steps lie above it rather than below; a threshold in `--attention` is that of the pass before",
         Places = Words | FieldPlaces.Recipe,
         RecipeOrder = 4,
     };
@@ -67,6 +72,7 @@ public static class RequestFields
     /// <summary>The threshold of each step that held the target density; a recipe says what sampling found. [steps]</summary>
     public static RequestField<IReadOnlyList<double>?> Thresholds { get; } = new("thresholds", FieldKinds.Numbers(NumberRange.AboveTo(0, 1)))
     {
+        Group = FieldGroup.Attention,
         HelpName = "LIST",
         Help = "The threshold of each step that held the target density",
         Places = FieldPlaces.Recipe,
@@ -76,6 +82,7 @@ public static class RequestFields
     /// <summary>First steps to keep dense.</summary>
     public static RequestField<int?> DenseSteps { get; } = new("dense-steps", FieldKinds.Whole(NumberRange.FromTo(0, FlowSchedule.TrainTimesteps)))
     {
+        Group = FieldGroup.Attention,
         HelpName = "N",
         Help = "Keep the first N steps dense",
         DefaultText = $"{AttentionExpression.StaDenseSteps} for sta-* alone, otherwise 0",
@@ -87,6 +94,7 @@ public static class RequestFields
     /// <summary>First layers to keep dense.</summary>
     public static RequestField<int?> DenseLayers { get; } = new("dense-layers", FieldKinds.Whole(NumberRange.FromTo(0, 10_000)))
     {
+        Group = FieldGroup.Attention,
         HelpName = "N",
         Help = "Keep the first N layers dense",
         DefaultValue = 0,
@@ -104,6 +112,7 @@ public static class RequestFields
     /// <summary>Frames, 4n + 1.</summary>
     public static RequestField<int?> Frames { get; } = new("frames", FieldKinds.Whole(NumberRange.FromTo(1, 4097)))
     {
+        Group = FieldGroup.HowMuch,
         Aliases = ["-f"],
         HelpName = "N",
         Help = "Frames, 4n + 1",
@@ -114,6 +123,7 @@ public static class RequestFields
     /// <summary>Frames a second.</summary>
     public static RequestField<int?> Fps { get; } = new("fps", FieldKinds.Whole(NumberRange.FromTo(1, 240)))
     {
+        Group = FieldGroup.HowMuch,
         HelpName = "N",
         Help = "Frames a second",
         IsInEveryRecipe = true,
@@ -124,6 +134,7 @@ public static class RequestFields
     /// <summary>Solver steps.</summary>
     public static RequestField<int?> Steps { get; } = new("steps", FieldKinds.Whole(NumberRange.FromTo(1, FlowSchedule.TrainTimesteps)))
     {
+        Group = FieldGroup.HowMuch,
         Aliases = ["-s"],
         HelpName = "N",
         Help = "Solver steps",
@@ -134,6 +145,7 @@ public static class RequestFields
     /// <summary>The timesteps of the steps, before the shift.</summary>
     public static RequestField<IReadOnlyList<double>?> Timesteps { get; } = new("timesteps", FieldKinds.Numbers(NumberRange.AboveTo(0, FlowSchedule.TrainTimesteps)))
     {
+        Group = FieldGroup.HowMuch,
         HelpName = "LIST",
         Help = "Timesteps of the steps before the shift, such as 1000,750,500,250, instead of --steps",
         DefaultText = "even ones",
@@ -142,6 +154,7 @@ public static class RequestFields
     /// <summary>The solver's name.</summary>
     public static RequestField<string?> Solver { get; } = new("solver", FieldKinds.OneOf(Solvers.Names))
     {
+        Group = FieldGroup.HowMuch,
         HelpName = "NAME",
         Help = string.Join(", ", Solvers.Names),
         Suggestions = Solvers.Names,
@@ -152,6 +165,7 @@ public static class RequestFields
     /// <summary>The schedule's shift.</summary>
     public static RequestField<double?> Shift { get; } = new("shift", FieldKinds.Number(NumberRange.Above(0)))
     {
+        Group = FieldGroup.HowMuch,
         HelpName = "X",
         Help = "Shift of the noise schedule",
         IsInEveryRecipe = true,
@@ -161,6 +175,7 @@ public static class RequestFields
     /// <summary>Scale of classifier-free guidance.</summary>
     public static RequestField<double?> Guidance { get; } = new("guidance", FieldKinds.Number(NumberRange.AtLeast(0)))
     {
+        Group = FieldGroup.HowMuch,
         Aliases = ["-g"],
         HelpName = "X",
         Help = "Guidance scale; 1 skips the pass without the prompt",
@@ -183,6 +198,7 @@ public static class RequestFields
     /// <summary>LoRAs to merge into the transformer.</summary>
     public static RequestField<LoraList?> Lora { get; } = new("lora", FieldKinds.Loras)
     {
+        Group = FieldGroup.Model,
         Label = "LoRA",
         HelpName = "FILE[:X]",
         Help = "Merge a LoRA into the transformer, at strength X; may be given more than once",
@@ -194,6 +210,7 @@ public static class RequestFields
     /// <summary>How steps are answered from memory.</summary>
     public static RequestField<string?> StepCache { get; } = new("step-cache", FieldKinds.StepCache)
     {
+        Group = FieldGroup.HowMuch,
         HelpName = "NAME[:X]",
         Help = $"Skip steps that change little: {string.Join(", ", StepCaches.Names)}, with the error at which a step is computed",
         Details = "`easy` (0.05 where no error is named) works with every model, `tea` and `mag` with Wan2.1's 1.3B and 14B; with 8 steps or fewer nothing can be skipped",
@@ -227,6 +244,7 @@ public static class RequestFields
     // The model is opened with them before there is a request; a recipe names what was used in its model's name, and opens nothing.
     private static RequestField<string?> Piece(string key, string help, string? details) => new(key.Replace('_', '-'), FieldKinds.Text)
     {
+        Group = FieldGroup.Model,
         HelpName = "FILE",
         Help = help,
         Details = details,
@@ -237,6 +255,7 @@ public static class RequestFields
 
     private static RequestField<int?> Side(string name, int order) => new(name, FieldKinds.Whole(NumberRange.FromTo(1, 16384, "the most that H.264 takes")))
     {
+        Group = FieldGroup.HowMuch,
         HelpName = "N",
         Help = "Pixels, a multiple of 16",
         IsInEveryRecipe = true,

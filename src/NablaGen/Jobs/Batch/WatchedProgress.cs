@@ -30,6 +30,8 @@ internal sealed class WatchedProgress(IGenerationProgress shown, Func<bool> hold
         shown.OnStage(stage, units);
     }
 
+    public void OnEstimate(TimeSpan sampling) => shown.OnEstimate(sampling);
+
     /// <exception cref="ClaimLostException">The row is another's by now.</exception>
     public void OnProgress(int done, double? density)
     {

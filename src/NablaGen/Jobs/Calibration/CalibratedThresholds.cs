@@ -38,6 +38,9 @@ public sealed record CalibratedThresholds
     /// <summary>The error to expect of that one.</summary>
     public required double GlobalError { get; init; }
 
+    /// <summary>The least error at each density, by layer and head and with one threshold for all; older files have none.</summary>
+    public IReadOnlyList<CalibrationPoint> Curve { get; init; } = [];
+
     /// <summary>How much each layer's relative error counts, by what it does to the model's output; their sum is 1. [layers]</summary>
     public required IReadOnlyList<double> LayerWeights { get; init; }
 
@@ -71,3 +74,9 @@ public sealed record CalibratedThresholds
     /// <summary>The thresholds. [layers][heads]</summary>
     public required HeadThresholds Thresholds { get; init; }
 }
+
+/// <summary>What a density costs.</summary>
+/// <param name="Density">The mean density.</param>
+/// <param name="Error">The relative error with a threshold for each layer and head.</param>
+/// <param name="GlobalError">The relative error with one threshold for all.</param>
+public sealed record CalibrationPoint(double Density, double Error, double GlobalError);

@@ -118,6 +118,7 @@ public sealed class Calibrator(TextToVideo pipeline)
             DensityInUse = Rounded(density),
             GlobalThreshold = Rounded(global.Thresholds[0]),
             GlobalError = Rounded(global.Error),
+            Curve = Curve(curves),
             LayerWeights = [.. measurements.LayerWeights().Select(Rounded)],
             Prompts = [.. prepared.Select(one => one.Request.Prompt)],
             Seeds = [.. prepared.Select(one => one.Request.Seed)],
@@ -130,6 +131,16 @@ public sealed class Calibrator(TextToVideo pipeline)
             Version = recipe.Version,
             Thresholds = thresholds,
         };
+    }
+
+    // From the least that NABLA keeps to all.
+    private static CalibrationPoint[] Curve(HeadCurve[] curves)
+    {
+        const int Points = 24;
+        var least = curves.Average(curve => curve.Hull[0].Density);
+        return [.. Enumerable.Range(0, Points).Select(i => least * Math.Pow(1 / least, i / (Points - 1.0)))
+            .Select(density => new CalibrationPoint(
+                Rounded(density), Rounded(ThresholdAllocation.ForDensity(curves, density).Error), Rounded(ThresholdAllocation.Global(curves, density).Error)))];
     }
 
     private Measurements Measure(

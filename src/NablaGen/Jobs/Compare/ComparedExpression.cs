@@ -15,8 +15,8 @@ public sealed record ComparedExpression
     /// <summary>Its video's file name.</summary>
     public required string Video { get; init; }
 
-    /// <summary>Its latents' file name.</summary>
-    public required string Latents { get; init; }
+    /// <summary>Its latents' file name; null where they were discarded.</summary>
+    public string? Latents { get; init; }
 
     /// <summary>Mean density over layers, heads and steps, 0 to 1.</summary>
     public required double Density { get; init; }

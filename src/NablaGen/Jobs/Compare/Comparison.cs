@@ -25,6 +25,9 @@ public sealed class Comparison : IDisposable
     private readonly List<ComparedExpression> _expressions = [];
     private Recipe? _recipe;
 
+    /// <summary>Whether the latents of each video are removed once it is made.</summary>
+    public bool DiscardsLatents { get; init; }
+
     /// <summary>A comparison without videos yet.</summary>
     /// <param name="pipeline">The model; one that keeps it loaded saves reading it for each expression.</param>
     /// <param name="prompt">The prompt, encoded; its own attention does not count. Stays the caller's.</param>
@@ -86,6 +89,11 @@ public sealed class Comparison : IDisposable
             prepared, Path.Combine(_folder, VideoName(request.Attention)), progress: progress,
             observer: new SamplingObservers(density, cosine ?? (ISamplingObserver)_trajectory), cancellation: cancellation);
 
+        if (DiscardsLatents)
+        {
+            result = ResultFile.DiscardLatents(result);
+        }
+
         _recipe ??= result.Recipe;
         var computed = density.Computed.ToArray();
         var seconds = result.Seconds[GenerationStage.Sample];
@@ -95,7 +103,7 @@ public sealed class Comparison : IDisposable
             DenseSteps = request.DenseSteps,
             DenseLayers = request.DenseLayers,
             Video = Path.GetFileName(result.Path),
-            Latents = Path.GetFileName(result.LatentsPath!),
+            Latents = Path.GetFileName(result.LatentsPath),
             Density = Rounded(density.Mean!.Value),
             SamplingSeconds = Rounded(seconds),
             SpeedUp = Rounded(_expressions.Count == 0 ? 1 : _expressions[0].SamplingSeconds / seconds),

@@ -6,20 +6,28 @@ public static class ComparisonIndex
     /// <summary>The file's name.</summary>
     public const string FileName = "index.html";
 
-    /// <summary>Writes <see cref="FileName"/>, aside first.</summary>
+    /// <summary>Writes <see cref="FileName"/> and the means (<see cref="ComparisonMeans"/>), aside first.</summary>
     /// <param name="folder">The folder that has a folder for each comparison.</param>
     /// <param name="comparisons">The names of those folders and what was found.</param>
     /// <param name="cancellation">Stops the work.</param>
     /// <exception cref="NablaGenException">A video cannot be read, or the page cannot be written.</exception>
     public static void Save(
-        string folder, IReadOnlyList<(string Folder, ComparisonReport Report)> comparisons, CancellationToken cancellation = default) =>
+        string folder, IReadOnlyList<(string Folder, ComparisonReport Report)> comparisons, CancellationToken cancellation = default)
+    {
+        var means = ComparisonMeans.Of(comparisons);
+        means.Save(folder);
         ComparisonPage.Save(Path.Combine(folder, FileName), "index.html", new Dictionary<string, string>
         {
+            ["table"] = MetricsTable.Html(means.Expressions),
+            ["baseline"] = ComparisonPage.Text(means.Expressions[0].Attention),
+            ["data"] = ComparisonReport.ToPageJson(means),
+            ["js"] = ComparisonPage.Script("index.js"),
             ["count"] = $"{comparisons.Count}",
             ["expressions"] = ComparisonPage.Text(string.Join(", ", comparisons[0].Report.Expressions.Select(one => one.Attention))),
             ["items"] = string.Concat(comparisons.Select(comparison => Item(folder, comparison.Folder, comparison.Report, cancellation))),
             ["version"] = ComparisonPage.Text(NablaGenVersion.Text),
         });
+    }
 
     private static string Item(string folder, string name, ComparisonReport report, CancellationToken cancellation)
     {

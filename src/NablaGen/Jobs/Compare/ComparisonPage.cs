@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Net;
 using System.Text;
 using System.Text.RegularExpressions;
@@ -35,14 +34,14 @@ public static partial class ComparisonPage
             ["prompt"] = Text(recipe.Prompt),
             ["facts"] = Facts(recipe),
             ["baseline"] = Text(report.Expressions[0].Attention),
-            ["rows"] = string.Concat(report.Expressions.Select(Row)),
+            ["table"] = MetricsTable.Html(report.Expressions.Select(MeanExpression.Of)),
             ["columns"] = $"{SideBySideVideo.Columns(report.Expressions.Count)}",
             ["players"] = string.Concat(report.Expressions.Select(one => Player(folder, one, recipe, cancellation))),
             ["options"] = string.Concat(report.Expressions.Select(one => $"<option>{Text(one.Attention)}</option>")),
             ["recipe"] = RecipeList(recipe),
             ["version"] = Text(recipe.Version),
             ["data"] = report.ToPageJson(),
-            ["js"] = Part("report.js"),
+            ["js"] = Script("report.js"),
         });
     }
 
@@ -54,6 +53,9 @@ public static partial class ComparisonPage
         var html = Place().Replace(Part(template), match => values[match.Groups[1].Value]);
         OutputFile.Write(path, file => file.Write(Encoding.UTF8.GetBytes(html)));
     }
+
+    /// <summary>A page's script, after what the pages share.</summary>
+    internal static string Script(string name) => Part("charts.js") + "\n" + Part(name);
 
     /// <summary>Text as HTML shows it, within elements and attributes.</summary>
     internal static string Text(string text) => WebUtility.HtmlEncode(text);
@@ -87,25 +89,13 @@ public static partial class ComparisonPage
         return string.Concat(facts.Select(fact => $"<li>{Text(fact)}</li>"));
     }
 
-    private static string Row(ComparedExpression one, int index)
-    {
-        var cosine = one.LatentCosineByStep is { Count: > 0 } steps ? steps[^1].ToString("0.0000", CultureInfo.InvariantCulture) : "\u2013";
-        string[] cells =
-        [
-            $"{one.Density:0.000}", Seconds(one.SamplingSeconds), $"{one.SpeedUp:0.00}\u00d7",
-            Number(one.Psnr, "0.00"), Number(one.Ssim, "0.0000"), Number(one.Flicker, "0.00"), cosine,
-        ];
-        return $"<tr><th scope=\"row\"><span class=\"dot\" style=\"--c: var(--s{index % 6})\"></span>{Text(one.Attention)}</th>"
-            + string.Concat(cells.Select(cell => $"<td>{cell}</td>")) + "</tr>";
-    }
-
     private static string Player(string folder, ComparedExpression one, Recipe recipe, CancellationToken cancellation)
     {
         var path = Path.Combine(folder, one.Video);
         return "<figure class=\"player card\">"
-            + $"<video muted playsinline controls preload=\"auto\" width=\"{recipe.Width}\" height=\"{recipe.Height}\" aria-label=\"{Text(one.Attention)}\" "
+            + $"<video autoplay loop muted playsinline controls preload=\"auto\" width=\"{recipe.Width}\" height=\"{recipe.Height}\" aria-label=\"{Text(one.Attention)}\" "
             + $"poster=\"{Poster(path, cancellation)}\" src=\"data:video/mp4;base64,{Convert.ToBase64String(File.ReadAllBytes(path))}\"></video>"
-            + $"<figcaption><b>{Text(one.Attention)}</b><span>density {one.Density:0.000}</span><span>{Seconds(one.SamplingSeconds)}</span></figcaption></figure>\n";
+            + $"<figcaption><b>{Text(one.Attention)}</b><span>density {one.Density:0.000}</span><span>{MetricsTable.Seconds(one.SamplingSeconds)}</span></figcaption></figure>\n";
     }
 
     private static string RecipeList(Recipe recipe)
@@ -119,16 +109,6 @@ public static partial class ComparisonPage
         ];
         return string.Concat(entries.Where(entry => entry.Value is not null).Select(entry => $"<dt>{entry.Name}</dt><dd>{Text(entry.Value!)}</dd>"));
     }
-
-    private static string Seconds(double seconds) =>
-        seconds < 60 ? $"{seconds:0.0} s" : $"{(int)seconds / 60}:{(int)seconds % 60:00} min";
-
-    private static string Number(double? value, string format) => value switch
-    {
-        null => "\u2013",
-        double.PositiveInfinity => "\u221e",
-        { } number => number.ToString(format, CultureInfo.InvariantCulture),
-    };
 
     private static string Part(string name)
     {

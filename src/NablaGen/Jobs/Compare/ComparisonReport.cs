@@ -14,7 +14,7 @@ public sealed record ComparisonReport
     public const string FileName = "compare.json";
 
     // An equal video's PSNR is infinite, which JSON can only say in quotes.
-    private static readonly JsonSerializerOptions Json = new(Recipe.Json)
+    internal static readonly JsonSerializerOptions Json = new(Recipe.Json)
     {
         WriteIndented = true,
         NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
@@ -43,5 +43,8 @@ public sealed record ComparisonReport
         Path.Combine(folder, FileName), file => file.Write(Encoding.UTF8.GetBytes(JsonSerializer.Serialize(this, Json) + "\n")));
 
     /// <summary>The same JSON on one line, safe between <c>&lt;script&gt;</c> and <c>&lt;/script&gt;</c>.</summary>
-    internal string ToPageJson() => JsonSerializer.Serialize(this, InPage);
+    internal string ToPageJson() => ToPageJson(this);
+
+    /// <inheritdoc cref="ToPageJson()"/>
+    internal static string ToPageJson<T>(T value) => JsonSerializer.Serialize(value, InPage);
 }

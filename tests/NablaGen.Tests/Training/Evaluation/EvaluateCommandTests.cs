@@ -21,7 +21,7 @@ public sealed class EvaluateCommandTests : IDisposable
         var run = NablaGenProcess.Run([.. arguments, .. attentions]);
         Assert.True(run.ExitCode == 0, run.Error);
         Assert.Contains("note: motions are measured reliably from 13 frames on, and these videos have 5", run.Error);
-        Assert.Contains("9 videos; reading the model", run.Output);
+        Assert.Matches("^9 videos \\(3 prompts x 1 seed x 3 attentions\\); about [0-9.:]+( s)?, a rough guess; reading the model", run.Output);
         Assert.Contains("[9/9] sta-1-3-3: ", run.Output);
         Assert.Contains($"results   {Path.Combine(_folder["out"], "results.md")}", run.Output);
         foreach (var file in new[] { "results.json", "results.md", "quality-against-density.png", "rows.jsonl" })

@@ -1,21 +1,5 @@
-"use strict";
-const data = JSON.parse(document.getElementById("data").textContent);
 const expressions = data.expressions;
 const { fps, frames } = data.recipe;
-const $ = id => document.getElementById(id);
-const colour = i => `var(--s${i % 6})`;
-
-function make(parent, tag, attributes = {}, text) {
-  const svg = ["svg", "path", "line", "text", "circle", "title"].includes(tag);
-  const element = svg ? document.createElementNS(svgNamespace, tag) : document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  if (text !== undefined) element.textContent = text;
-  parent.append(element);
-  return element;
-}
-
-// The name of SVG elements, taken from one that is there: the page is to name no address.
-const svgNamespace = $("play-icon").namespaceURI;
 
 // Players: the first leads, the others follow it; all show one frame.
 const videos = [...document.querySelectorAll(".player video")];
@@ -77,7 +61,7 @@ function follow() {
 }
 
 for (const video of videos) {
-  video.controls = false;
+  video.controls = video.loop = video.autoplay = false;
   video.addEventListener("seeked", () => {
     if (wanted !== null) seek(wanted);
     else drawStage();
@@ -96,12 +80,43 @@ $("speed").addEventListener("change", event => {
   speed = Number(event.target.value);
   for (const video of videos) video.playbackRate = speed;
 });
+
+// The keys that the page names; what has the focus and uses them itself keeps them.
 document.addEventListener("keydown", event => {
-  if (event.key === " " && event.target === document.body) {
+  if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest("input, select, [tabindex]")) return;
+  if (event.key === " " && !event.target.closest("button, summary, a")) {
     event.preventDefault();
     setPlaying(!playing);
   }
+  const move = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  if (move) {
+    event.preventDefault();
+    const frame = Math.max(0, Math.min(frames - 1, current + move));
+    if (playing) setPlaying(false);
+    seek(frame);
+  }
 });
+
+// As many beside one another as makes them largest with all of them, and the transport, in view.
+const stand = document.querySelector(".players");
+function fit() {
+  const gap = 14, room = stand.parentElement.clientWidth, aspect = data.recipe.width / data.recipe.height;
+  const caption = Math.max(...[...stand.querySelectorAll("figcaption")].map(one => one.offsetHeight));
+  const top = stand.getBoundingClientRect().top + scrollY;
+  // Of a window that stands upright, what is in view at a glance.
+  const view = Math.min(innerHeight, Math.max(800, innerWidth * 0.8));
+  const high = Math.max(260, view - Math.min(top, view * 0.4) - $("transport").offsetHeight - 2 * gap - 4);
+  let best = { wide: 0, columns: 1 };
+  for (let columns = 1; columns <= videos.length; columns++) {
+    const rows = Math.ceil(videos.length / columns);
+    const wide = Math.min((room - gap * (columns - 1)) / columns, ((high - gap * (rows - 1)) / rows - caption) * aspect);
+    if (wide > best.wide * 1.01) best = { wide, columns };
+  }
+  stand.style.gridTemplateColumns = `repeat(${best.columns}, ${Math.floor(best.wide)}px)`;
+  stand.style.justifyContent = "center";
+}
+fit();
+addEventListener("resize", fit);
 
 // Two videos on one canvas.
 const stage = $("stage");
@@ -190,111 +205,11 @@ $("amount").addEventListener("input", event => { amounts[mode()] = Number(event.
 stage.addEventListener("pointerdown", wipeTo);
 stage.addEventListener("pointermove", wipeTo);
 
-// Line charts.
-function niceTicks(low, high) {
-  const rough = (high - low) / 4, power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map(x => x * power).find(x => x >= rough * 0.999);
-  const ticks = [];
-  for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) ticks.push(k * step);
-  return { ticks, digits: Math.max(0, -Math.floor(Math.log10(step) + 1e-9)) };
-}
-
-function lineChart(id, key, xName, withCursor) {
-  const holder = $(id);
-  const series = expressions.map((one, i) => ({ name: one.attention, colour: colour(i), values: one[key]?.map(Number) })).filter(one => one.values);
-  const finite = series.flatMap(one => one.values).filter(Number.isFinite);
-  if (finite.length === 0) {
-    make(holder, "p", { class: "note" }, "Equal in every frame.");
-    return;
-  }
-  let low = Math.min(...finite), high = Math.max(...finite);
-  const spare = Math.max((high - low) * 0.06, Math.abs(high) * 1e-4, 1e-6);
-  low -= spare;
-  // A cosine and SSIM end at 1.
-  high = high <= 1 ? Math.min(1, high + spare) : high + spare;
-  const count = Math.max(...series.map(one => one.values.length));
-  let cursor, x;
-  const draw = () => {
-    const width = holder.clientWidth, height = 210, left = 44, right = 8, top = 8, bottom = 34;
-    holder.querySelector("svg")?.remove();
-    const svg = make(holder, "svg", { viewBox: `0 0 ${width} ${height}`, height, role: "img" });
-    make(svg, "title", {}, series.map(one => `${one.name}: from ${format(one.values[0])} to ${format(one.values.at(-1))}`).join("; "));
-    x = i => left + (count === 1 ? 0.5 : i / (count - 1)) * (width - left - right);
-    const y = value => top + (high - value) / (high - low) * (height - top - bottom);
-    const { ticks, digits } = niceTicks(low, high);
-    for (const tick of ticks) {
-      make(svg, "line", { class: "rule", x1: left, x2: width - right, y1: y(tick), y2: y(tick) });
-      make(svg, "text", { x: left - 6, y: y(tick) + 4, "text-anchor": "end" }, tick.toFixed(digits));
-    }
-    make(svg, "text", { x: left, y: height - 16 }, "1");
-    make(svg, "text", { x: width - right, y: height - 16, "text-anchor": "end" }, count);
-    make(svg, "text", { x: (left + width - right) / 2, y: height - 16, "text-anchor": "middle" }, xName);
-    for (const one of series) {
-      const points = one.values.map((value, i) => Number.isFinite(value) ? [x(i), y(value)] : null).filter(Boolean);
-      if (points.length === 1) make(svg, "circle", { cx: points[0][0], cy: points[0][1], r: 3.5, style: `fill: ${one.colour}` });
-      const d = points.map((point, i) => `${i ? "L" : "M"}${point[0].toFixed(1)} ${point[1].toFixed(1)}`).join("");
-      make(svg, "path", { d, fill: "none", "stroke-width": 2, "stroke-linejoin": "round", style: `stroke: ${one.colour}` });
-    }
-    if (withCursor) cursor = make(svg, "line", { class: "cursor", y1: top, y2: height - bottom, x1: x(current), x2: x(current) });
-  };
-  new ResizeObserver(draw).observe(holder);
-  const keys = make(holder.parentElement, "ul", { class: "keys" });
-  for (const one of series) addKey(keys, one.colour, one.name);
-  if (withCursor) cursors.push(frame => { if (cursor) { cursor.setAttribute("x1", x(frame)); cursor.setAttribute("x2", x(frame)); } });
-}
-
-const format = value => Number.isFinite(value) ? value.toPrecision(4) : "infinite";
-
-function addKey(list, fill, name) {
-  const item = make(list, "li");
-  make(item, "span", { class: "dot", style: `--c: ${fill}` });
-  item.append(name);
-}
-
-lineChart("cosine", "latent_cosine_by_step", "step", false);
-lineChart("ssim", "ssim_by_frame", "frame", true);
-lineChart("psnr", "psnr_by_frame", "frame", true);
-
-// Heat maps: dark is little, so that the eye goes to what was kept.
-const ramp = [[28, 20, 68], [59, 61, 148], [36, 124, 156], [46, 178, 130], [164, 214, 74], [253, 236, 120]];
-function heatColour(share) {
-  const at = Math.max(0, Math.min(1, share)) * (ramp.length - 1), i = Math.min(ramp.length - 2, Math.floor(at));
-  return ramp[i].map((from, channel) => Math.round(from + (ramp[i + 1][channel] - from) * (at - i)));
-}
-
-function heatMap(title, small, rows, rowName, columnName, most) {
-  const figure = make($("density"), "figure", { class: "card" });
-  const caption = make(figure, "figcaption", {}, title);
-  make(caption, "br");
-  make(caption, "small", {}, small);
-  const holder = make(figure, "div", { class: "heat" });
-  const columns = rows[0].length, values = rows.flat();
-  const label = `${title}, ${small}: from ${Math.min(...values).toFixed(3)} to ${Math.max(...values).toFixed(3)}`;
-  const canvas = make(holder, "canvas", { width: columns, height: rows.length, role: "img", "aria-label": label });
-  canvas.style.height = `${Math.max(90, Math.min(300, rows.length * 14))}px`;
-  const picture = new ImageData(columns, rows.length);
-  values.forEach((value, i) => picture.data.set([...heatColour(value / most), 255], i * 4));
-  canvas.getContext("2d").putImageData(picture, 0, 0);
-  const y = make(holder, "div", { class: "y", "aria-hidden": "true" });
-  make(y, "span", {}, "1");
-  make(y, "i", {}, rowName);
-  make(y, "span", {}, rows.length);
-  const end = make(holder, "div", { class: "end", "aria-hidden": "true" });
-  make(end, "span", {}, "1");
-  make(end, "span", {}, columnName);
-  make(end, "span", {}, columns);
-  const mean = `mean ${(values.reduce((sum, value) => sum + value, 0) / values.length).toFixed(3)}`;
-  const read = make(figure, "p", { class: "read" }, mean);
-  const point = event => {
-    const box = canvas.getBoundingClientRect();
-    const column = Math.min(columns - 1, Math.max(0, Math.floor((event.clientX - box.left) / box.width * columns)));
-    const row = Math.min(rows.length - 1, Math.max(0, Math.floor((event.clientY - box.top) / box.height * rows.length)));
-    read.textContent = `${rowName} ${row + 1}, ${columnName} ${column + 1}: ${rows[row][column].toFixed(3)}`;
-  };
-  canvas.addEventListener("pointermove", point);
-  canvas.addEventListener("pointerdown", point);
-  canvas.addEventListener("pointerleave", () => { read.textContent = mean; });
-}
+const series = key => expressions.map((one, i) => ({ name: one.attention, colour: colour(i), values: one[key]?.map(Number) })).filter(one => one.values);
+lineChart($("cosine"), series("latent_cosine_by_step"), "step");
+lineChart($("ssim"), series("ssim_by_frame"), "frame", move => cursors.push(move));
+lineChart($("psnr"), series("psnr_by_frame"), "frame", move => cursors.push(move));
+costs(expressions, expressions[0].attention);
 
 const sparse = expressions.filter(one => one.density < 1);
 if (sparse.length === 0) {
@@ -302,13 +217,10 @@ if (sparse.length === 0) {
 } else {
   const most = Math.ceil(Math.max(...sparse.flatMap(one => [...one.density_by_layer_and_head, ...one.density_by_step_and_layer].flat())) * 10 - 1e-9) / 10;
   for (const one of sparse) {
-    heatMap(one.attention, "layer × head, over all steps", one.density_by_layer_and_head, "layer", "head", most);
-    heatMap(one.attention, "layer × step, over all heads", one.density_by_step_and_layer[0].map((_, layer) => one.density_by_step_and_layer.map(step => step[layer])), "layer", "step", most);
+    heatMap($("density"), one.attention, "layer \u00d7 head, over all steps", one.density_by_layer_and_head, "layer", "head", 0, most);
+    heatMap($("density"), one.attention, "layer \u00d7 step, over all heads", one.density_by_step_and_layer[0].map((_, layer) => one.density_by_step_and_layer.map(step => step[layer])), "layer", "step", 0, most);
   }
-  const legend = $("density-legend");
-  make(legend, "span", {}, "0");
-  make(legend, "div", { style: `background: linear-gradient(90deg, ${ramp.map(stop => `rgb(${stop})`).join(", ")})`, role: "img", "aria-label": `Colours from density 0, dark, to ${most}, light` });
-  make(legend, "span", {}, `${most.toFixed(1)} density`);
+  heatLegend($("density-legend"), 0, most, "density");
 }
 
 // Time by stage.
@@ -331,3 +243,10 @@ known.forEach((stage, i) => addKey($("time-keys"), colour(i), stages[stage]));
 
 show(0);
 nameAmount();
+
+// They loop, without sound, from the start, unless somebody's system asks for less motion.
+if (!matchMedia("(prefers-reduced-motion: reduce)").matches) {
+  let waiting = videos.filter(video => video.readyState < 3).length;
+  if (waiting === 0) setPlaying(true);
+  for (const video of videos) video.addEventListener("canplay", () => { if (--waiting === 0) setPlaying(true); }, { once: true });
+}

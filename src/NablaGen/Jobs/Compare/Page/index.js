@@ -1,0 +1,1 @@
+costs(data.expressions, data.expressions[0].attention);
