@@ -18,7 +18,7 @@ public class DensityControllerTests
     public void The_golden_models_density_is_held(string attention, double target, string solver, int denseLayers)
     {
         using var scope = NewDisposeScope();
-        var request = GoldenSampling.Request(attention, steps: 8) with
+        var request = GoldenSampling.Request(attention, steps: 6) with
         {
             Width = 512,
             Height = 384,
