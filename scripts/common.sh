@@ -121,4 +121,12 @@ build_cli() {
   mv "$state/building" "$state/built"
 }
 
-ensure_cli() { is_fresh || locked build_cli; }
+ensure_cli() {
+  is_fresh && return
+  # A checkout that was copied without its files' times looks changed: who may not build in it still has the program that came along.
+  if [[ ! -w $cli && -f $cli/bin/Release/net10.0/nablagen.dll ]]; then
+    say "the sources look newer than the program, and $cli cannot be written: running the program as it is"
+    return
+  fi
+  locked build_cli
+}

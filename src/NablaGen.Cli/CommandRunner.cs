@@ -25,6 +25,7 @@ internal static partial class CommandRunner
     public static int Run(RootCommand root, string[] args)
     {
         Terminal.SetUp();
+        FileSizeLimit.FailsTheWrite();
         if (!HasCurrentFolder())
         {
             Console.Error.WriteLine("nablagen: the current folder is not there any more: change to another");

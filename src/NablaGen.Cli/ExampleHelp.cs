@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
 using System.CommandLine.Parsing;
+using NablaGen.Cli.Output;
 
 namespace NablaGen.Cli;
 
@@ -20,7 +21,7 @@ internal sealed class ExampleHelp(HelpAction help, IReadOnlyDictionary<string, s
     {
         var option = root.Options.OfType<HelpOption>().Single();
         var help = (HelpAction)option.Action!;
-        if (Console.IsOutputRedirected)
+        if (Terminal.IsRedirected)
         {
             help.MaxWidth = Columns;
         }

@@ -14,8 +14,14 @@ internal static partial class Terminal
 
     private static volatile bool _isAsking;
 
+    /// <summary>Where output goes instead of to the process's own streams, for who runs the command inside another program: the tests do.</summary>
+    public static (TextWriter Output, TextWriter Error)? Captured { get; set; }
+
+    /// <summary>Whether output goes to a file, a pipe or another program instead of a terminal.</summary>
+    public static bool IsRedirected => Captured is not null || Console.IsOutputRedirected;
+
     /// <summary>Whether a terminal is there that is wide enough for bars.</summary>
-    public static bool HasBars => !Console.IsOutputRedirected && AnsiConsole.Profile.Capabilities.Interactive && Columns >= Narrowest;
+    public static bool HasBars => !IsRedirected && AnsiConsole.Profile.Capabilities.Interactive && Columns >= Narrowest;
 
     /// <summary>The terminal's columns; 0 where that cannot be told.</summary>
     public static int Columns
@@ -58,13 +64,20 @@ internal static partial class Terminal
     /// <summary>Wraps standard output and the error stream, before anything is written.</summary>
     public static void SetUp()
     {
+        if (Captured is var (output, error))
+        {
+            Console.SetOut(new PlainWriter(output));
+            Console.SetError(new PlainWriter(error));
+            return;
+        }
+
         FillClosed();
         SteadyWriter? steadyError = null;
         var steadyOutput = new SteadyWriter("standard output", () => Open(Console.OpenStandardOutput()), () => steadyError!);
         steadyError = new SteadyWriter("the error stream", () => Open(Console.OpenStandardError()), () => steadyOutput);
         Console.SetOut(steadyOutput);
         Console.SetError(new PlainWriter(steadyError));
-        if (!Console.IsOutputRedirected)
+        if (!IsRedirected)
         {
             // Spectre looks at what it writes to once, and goes on writing to this.
             AnsiConsole.Console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new BarOutput(new BarWriter(Console.Out)) });

@@ -12,7 +12,7 @@ internal static class Wrapped
 
     /// <summary>Prints a text behind a name; its further lines stand below its first.</summary>
     public static void Write(string name, string text) =>
-        Console.WriteLine(name + (Console.IsOutputRedirected ? text : Text(text, name.Length, Width)));
+        Console.WriteLine(name + (Terminal.IsRedirected ? text : Text(text, name.Length, Width)));
 
     /// <summary>
     /// Prints a text above the bars on the screen, a line at a time: behind the second line of a longer one Spectre leaves what the bars had

@@ -142,7 +142,7 @@ public sealed class BatchTests(GoldenModelFixture model) : IClassFixture<GoldenM
     private NablaGenProcess Batch(string file, params string[] flags) => Batch(file, null, flags);
 
     private NablaGenProcess Batch(string file, IReadOnlyDictionary<string, string?>? environment, params string[] flags) =>
-        NablaGenProcess.Run(["batch", file, "--output-dir", Out, "--model", model.Path, .. Small, .. flags], _folder.Path, environment);
+        NablaGenCommand.Run(["batch", file, "--output-dir", Out, "--model", model.Path, .. Small, .. flags], _folder.Path, environment);
 
     private Process Start(string file, params string[] flags) =>
         NablaGenProcess.Start(["batch", file, "--output-dir", Out, "--model", model.Path, "--json", .. Small, .. flags], _folder.Path);

@@ -54,7 +54,7 @@ public class BenchTests
     {
         using var folder = new TempFolder();
         var file = folder["profile.json"];
-        var run = NablaGenProcess.Run(
+        var run = NablaGenCommand.Run(
             ["bench", "dit", "--preset", "tiny", "--latent", "1x16x16", "--attention", "nabla-0.4", "--profile", "--repeats", "1", "--device", "cpu", "--json", file]);
         Assert.Equal((0, ""), (run.ExitCode, run.Error));
         Assert.Contains("feed-forward out", run.Output);
@@ -68,7 +68,7 @@ public class BenchTests
     public void Kernels_without_a_device_say_so_in_one_line()
     {
         Assert.SkipWhen(CudaDevice.IsAvailable(out _), "There is a CUDA device.");
-        var run = NablaGenProcess.Run(["bench", "kernels"]);
+        var run = NablaGenCommand.Run(["bench", "kernels"]);
         Assert.Equal((1, ""), (run.ExitCode, run.Output));
         Assert.StartsWith("nablagen: bench kernels needs a CUDA device: ", run.Error);
         Assert.Single(run.Error.TrimEnd().Split('\n'));
@@ -91,14 +91,14 @@ public class BenchTests
     [InlineData("latent '21x61x104'", "dit", "--latent", "21x61x104")]
     public void Wrong_usage_is_one_line_and_exit_code_2(string expected, params string[] arguments)
     {
-        var run = NablaGenProcess.Run(["bench", .. arguments]);
+        var run = NablaGenCommand.Run(["bench", .. arguments]);
         Assert.Equal(2, run.ExitCode);
         Assert.StartsWith("nablagen: " + expected, run.Error);
     }
 
     private static JsonElement Json(params string[] arguments)
     {
-        var run = NablaGenProcess.Run(["bench", .. arguments, "--device", "cpu", "--json"]);
+        var run = NablaGenCommand.Run(["bench", .. arguments, "--device", "cpu", "--json"]);
         Assert.Equal((0, ""), (run.ExitCode, run.Error));
         return JsonDocument.Parse(run.Output).RootElement;
     }

@@ -188,7 +188,7 @@ public sealed class CalibrateTests(CalibrateTests.Calibrated model) : IClassFixt
 
     private NablaGenProcess Generate(params string[] flags) => Run(["generate", "--model", model.Path, "--steps", "2", .. Size, .. flags]);
 
-    private NablaGenProcess Run(params string[] arguments) => NablaGenProcess.Run(arguments, _folder.Path);
+    private NablaGenProcess Run(params string[] arguments) => NablaGenCommand.Run(arguments, _folder.Path);
 
     /// <summary>The model, and thresholds found for it once.</summary>
     public sealed class Calibrated : IDisposable
@@ -198,7 +198,7 @@ public sealed class CalibrateTests(CalibrateTests.Calibrated model) : IClassFixt
 
         public Calibrated()
         {
-            var run = NablaGenProcess.Run(["calibrate", "--model", Path, .. Size, .. Quick], _folder.Path);
+            var run = NablaGenCommand.Run(["calibrate", "--model", Path, .. Size, .. Quick], _folder.Path);
             Assert.Equal(0, run.ExitCode);
         }
 

@@ -169,7 +169,7 @@ public sealed partial class CompareTests(GoldenModelFixture model) : IClassFixtu
     private static double[][] Table(JsonElement element, string name) =>
         [.. element.GetProperty(name).EnumerateArray().Select(row => row.EnumerateArray().Select(value => value.GetDouble()).ToArray())];
 
-    private NablaGenProcess Compare(params string[] flags) => NablaGenProcess.Run(["compare", "--model", model.Path, .. flags], _folder.Path);
+    private NablaGenProcess Compare(params string[] flags) => NablaGenCommand.Run(["compare", "--model", model.Path, .. flags], _folder.Path);
 
     private string[] Names(string folder) => [.. Directory.GetFiles(_folder[folder]).Select(file => Path.GetFileName(file)).Order(StringComparer.Ordinal)];
 

@@ -15,7 +15,7 @@ public class CompletionTests
     [InlineData("nablagen completion ", "bash", "zsh", "fish", "pwsh")]
     public void The_program_suggests(string line, params string[] expected)
     {
-        var run = NablaGenProcess.Run([$"[suggest:{line.Length}]", line]);
+        var run = NablaGenCommand.Run([$"[suggest:{line.Length}]", line]);
         Assert.Equal((0, ""), (run.ExitCode, run.Error));
         Assert.Subset(run.Output.Split('\n').ToHashSet(), expected.ToHashSet());
     }
@@ -29,7 +29,7 @@ public class CompletionTests
         var program = folder["nablagen"];
         var dotnet = Environment.ProcessPath is { } host && Path.GetFileNameWithoutExtension(host) == "dotnet" ? host : "dotnet";
         File.WriteAllText(program, $"#!/bin/sh\nexec '{dotnet}' '{Path.Combine(AppContext.BaseDirectory, "nablagen.dll")}' \"$@\"\n");
-        var script = NablaGenProcess.Run(["completion", "bash"]);
+        var script = NablaGenCommand.Run(["completion", "bash"]);
         Assert.Equal(0, script.ExitCode);
         File.WriteAllText(folder["script"], script.Output + $$"""
             chmod +x "{{program}}"
@@ -49,7 +49,7 @@ public class CompletionTests
     [Fact]
     public void An_unknown_shell_is_wrong_usage()
     {
-        var run = NablaGenProcess.Run(["completion", "tcsh"]);
+        var run = NablaGenCommand.Run(["completion", "tcsh"]);
         Assert.Equal((2, "nablagen: shell 'tcsh' is not known: use bash, zsh, fish, pwsh\n"), (run.ExitCode, run.Error));
     }
 }

@@ -45,7 +45,7 @@ public sealed class FaultTests(GoldenModelFixture model) : IClassFixture<GoldenM
     public void Wrong_usage_is_one_line_and_exit_code_2(string expected, params string[] flags)
     {
         string[] prompt = flags.Contains("--prompt") ? [] : ["--prompt", "x"];
-        var run = NablaGenProcess.Run(["generate", .. prompt, "--model", model.Path, .. flags], _folder.Path);
+        var run = NablaGenCommand.Run(["generate", .. prompt, "--model", model.Path, .. flags], _folder.Path);
         Assert.Equal(2, run.ExitCode);
         Assert.Contains(expected, run.Error);
         Assert.StartsWith("nablagen: ", run.Error);
@@ -64,7 +64,7 @@ public sealed class FaultTests(GoldenModelFixture model) : IClassFixture<GoldenM
     public void No_driver_says_what_was_looked_for()
     {
         Assert.SkipWhen(CudaDevice.IsAvailable(out _), "there is a CUDA device");
-        var run = NablaGenProcess.Run(["generate", "--prompt", "x", "--model", model.Path, "--device", "cuda"], _folder.Path);
+        var run = NablaGenCommand.Run(["generate", "--prompt", "x", "--model", model.Path, "--device", "cuda"], _folder.Path);
         Assert.Equal(1, run.ExitCode);
         Assert.StartsWith("nablagen: device 'cuda': ", run.Error);
         Assert.Contains(OperatingSystem.IsWindows() ? "nvcuda" : "libcuda", run.Error);
@@ -108,7 +108,7 @@ public sealed class FaultTests(GoldenModelFixture model) : IClassFixture<GoldenM
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "the stand-in for ffmpeg is a shell script");
         StandIn("exec \"$real\" \"$@\"");
-        var run = NablaGenProcess.Run(
+        var run = NablaGenCommand.Run(
             ["compare", "--prompt", "x", "--model", model.Path, "--output-dir", _folder["c"]], _folder.Path,
             new Dictionary<string, string?> { ["NABLAGEN_FFMPEG"] = _folder.Path });
         Assert.Equal((1, ""), (run.ExitCode, run.Output));
@@ -127,20 +127,20 @@ public sealed class FaultTests(GoldenModelFixture model) : IClassFixture<GoldenM
         Assert.Equal($"nablagen: the latents are saved; this command makes the video from them: nablagen decode {_folder["a.latents.safetensors"]}", lines[0]);
         Assert.Contains("disk full", lines[1]);
         Assert.False(File.Exists(_folder["a.mp4"]));
-        Assert.Equal(0, NablaGenProcess.Run(["decode", _folder["a.latents.safetensors"], "--model", model.Path, "--output", _folder["b.mp4"]]).ExitCode);
+        Assert.Equal(0, NablaGenCommand.Run(["decode", _folder["a.latents.safetensors"], "--model", model.Path, "--output", _folder["b.mp4"]]).ExitCode);
     }
 
     [Fact]
     public void A_video_is_not_taken_for_latents()
     {
-        var run = NablaGenProcess.Run(["decode", "a.mp4", "--model", model.Path]);
+        var run = NablaGenCommand.Run(["decode", "a.mp4", "--model", model.Path]);
         Assert.Equal((2, "nablagen: a.mp4: expected latents, a .latents.safetensors that generate saved\n"), (run.ExitCode, run.Error));
     }
 
     [Fact]
     public void Latents_of_another_kind_are_refused()
     {
-        var run = NablaGenProcess.Run(["decode", Path.Combine(model.Path, GoldenModelFolder.VaeFile), "--model", model.Path, "--output", _folder["a.mp4"]]);
+        var run = NablaGenCommand.Run(["decode", Path.Combine(model.Path, GoldenModelFolder.VaeFile), "--model", model.Path, "--output", _folder["a.mp4"]]);
         Assert.Equal(1, run.ExitCode);
         Assert.Contains("not a latents file", run.Error);
     }
@@ -148,12 +148,12 @@ public sealed class FaultTests(GoldenModelFixture model) : IClassFixture<GoldenM
     [Fact]
     public void Doctor_passes_a_good_model_and_fails_a_bad_one()
     {
-        var good = NablaGenProcess.Run(["doctor", "--model", model.Path]);
+        var good = NablaGenCommand.Run(["doctor", "--model", model.Path]);
         Assert.Equal(0, good.ExitCode);
         Assert.DoesNotContain("FAIL", good.Output);
         Assert.Contains("every key, shape and type is right", good.Output);
 
-        var bad = NablaGenProcess.Run(["doctor", "--model", _folder["nothing"]]);
+        var bad = NablaGenCommand.Run(["doctor", "--model", _folder["nothing"]]);
         Assert.Equal(1, bad.ExitCode);
         Assert.Contains("FAIL  model", bad.Output);
     }
@@ -170,6 +170,6 @@ public sealed class FaultTests(GoldenModelFixture model) : IClassFixture<GoldenM
         }
     }
 
-    private NablaGenProcess Generate(string path, IReadOnlyDictionary<string, string?>? environment = null) => NablaGenProcess.Run(
+    private NablaGenProcess Generate(string path, IReadOnlyDictionary<string, string?>? environment = null) => NablaGenCommand.Run(
         ["generate", "--prompt", "x", "--model", path, "--output", _folder["a.mp4"]], _folder.Path, environment);
 }

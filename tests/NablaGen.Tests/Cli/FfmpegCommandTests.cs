@@ -107,7 +107,7 @@ public sealed class FfmpegCommandTests(GoldenModelFixture model) : IClassFixture
     private NablaGenProcess Run(params string[] arguments) => RunIn(new Dictionary<string, string?>(), arguments);
 
     private NablaGenProcess RunIn(Dictionary<string, string?> environment, params string[] arguments) =>
-        NablaGenProcess.Run([.. arguments, "--model", model.Path], _folder.Path, environment);
+        NablaGenCommand.Run([.. arguments, "--model", model.Path], _folder.Path, environment);
 
     // A folder with both programs, of which one does something else first; $real is the real one.
     private void StandIn(string program, string script)

@@ -71,7 +71,7 @@ public sealed class FromTests(GoldenModelFixture model) : IClassFixture<GoldenMo
         Assert.StartsWith($"nablagen: warning: {_folder["other.json"]} was made with the model 'other' (0123456789abcdef), and ", named.Error);
         Assert.Equal(1, named.Error.Count(c => c == '\n'));
 
-        var found = NablaGenProcess.Run(["generate", "--from", _folder["other.json"], "--output", _folder["c.mp4"]],
+        var found = NablaGenCommand.Run(["generate", "--from", _folder["other.json"], "--output", _folder["c.mp4"]],
             environment: new Dictionary<string, string?> { ["NABLAGEN_MODEL"] = model.Path });
         Assert.Equal(1, found.ExitCode);
         Assert.Contains("was made with the model 'other'", found.Error);
@@ -114,5 +114,5 @@ public sealed class FromTests(GoldenModelFixture model) : IClassFixture<GoldenMo
     public void Dispose() => _folder.Dispose();
 
     private NablaGenProcess Generate(string output, params string[] flags) =>
-        NablaGenProcess.Run(["generate", "--model", model.Path, "--output", _folder[output], .. flags]);
+        NablaGenCommand.Run(["generate", "--model", model.Path, "--output", _folder[output], .. flags]);
 }

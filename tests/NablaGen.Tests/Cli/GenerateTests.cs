@@ -72,7 +72,7 @@ public sealed class GenerateTests(GoldenModelFixture model) : IClassFixture<Gold
     public void Decoding_the_latents_gives_the_same_frames()
     {
         Assert.Equal(0, Generate("a.mp4", "--seed", "3", "--latents", _folder["sub/x.safetensors"]).ExitCode);
-        var run = NablaGenProcess.Run(["decode", _folder["sub/x.safetensors"], "--model", model.Path, "--output", _folder["b.mp4"]]);
+        var run = NablaGenCommand.Run(["decode", _folder["sub/x.safetensors"], "--model", model.Path, "--output", _folder["b.mp4"]]);
         Assert.Equal(0, run.ExitCode);
         Assert.Equal(Frames("a.mp4"), Frames("b.mp4"));
         Assert.Equal(VideoProbe.Read(_folder["a.mp4"]).Tags["comment"], VideoProbe.Read(_folder["b.mp4"]).Tags["comment"]);
@@ -105,7 +105,7 @@ public sealed class GenerateTests(GoldenModelFixture model) : IClassFixture<Gold
     {
         for (var i = 0; i < 2; i++)
         {
-            var run = NablaGenProcess.Run(["generate", "--prompt", "x", "--model", model.Path, "--steps", "1", "--guidance", "1"], _folder.Path);
+            var run = NablaGenCommand.Run(["generate", "--prompt", "x", "--model", model.Path, "--steps", "1", "--guidance", "1"], _folder.Path);
             Assert.Equal(0, run.ExitCode);
         }
 
@@ -135,7 +135,7 @@ public sealed class GenerateTests(GoldenModelFixture model) : IClassFixture<Gold
 
     public void Dispose() => _folder.Dispose();
 
-    private NablaGenProcess Generate(string output, params string[] flags) => NablaGenProcess.Run(
+    private NablaGenProcess Generate(string output, params string[] flags) => NablaGenCommand.Run(
         ["generate", "--prompt", Prompt, "--model", model.Path, "--output", _folder[output], .. flags]);
 
     private byte[] Frames(string video)

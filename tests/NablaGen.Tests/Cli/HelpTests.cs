@@ -11,7 +11,7 @@ public sealed class HelpTests
         var open = new Queue<string[]>([[]]);
         while (open.TryDequeue(out var command))
         {
-            var run = NablaGenProcess.Run([.. command, "--help"]);
+            var run = NablaGenCommand.Run([.. command, "--help"]);
             Assert.Equal((0, ""), (run.ExitCode, run.Error));
             var lines = run.Output.Split('\n');
             yield return (command, lines);
@@ -54,10 +54,10 @@ public sealed class HelpTests
     [InlineData("bench")]
     public void A_command_of_commands_alone_shows_them(params string[] command)
     {
-        var run = NablaGenProcess.Run(command);
+        var run = NablaGenCommand.Run(command);
         Assert.Equal((2, ""), (run.ExitCode, run.Output));
         Assert.Contains("Commands:\n", run.Error);
-        Assert.Equal(NablaGenProcess.Run([.. command, "--help"]).Output, run.Error);
+        Assert.Equal(NablaGenCommand.Run([.. command, "--help"]).Output, run.Error);
     }
 
     [Theory]
@@ -72,7 +72,7 @@ public sealed class HelpTests
     [InlineData("Unrecognized command or argument 'A': what to show goes behind --prompt, in quotes", "generate", "A", "red", "ball")]
     public void A_mistyped_word_is_told_with_what_is_like_it(string expected, params string[] line)
     {
-        var run = NablaGenProcess.Run(line);
+        var run = NablaGenCommand.Run(line);
         Assert.Equal((2, ""), (run.ExitCode, run.Output));
         Assert.StartsWith($"nablagen: {expected}\nSee: nablagen ", run.Error);
     }

@@ -9,7 +9,7 @@ public sealed class InspectCommandTests
     public void Json_says_what_a_file_is()
     {
         var path = Path.Combine(GoldenFolder.Path, "checkpoints", "wan-Q4_K_M.gguf");
-        var run = NablaGenProcess.Run(["inspect", path, "--json"]);
+        var run = NablaGenCommand.Run(["inspect", path, "--json"]);
         Assert.Equal((0, ""), (run.ExitCode, run.Error));
         using var json = JsonDocument.Parse(run.Output);
         var file = json.RootElement.GetProperty("files")[0];
@@ -38,7 +38,7 @@ public sealed class InspectCommandTests
     {
         using var folder = new TempFolder();
         File.WriteAllText(folder["bad.gguf"], "GGUF");
-        var run = NablaGenProcess.Run(["inspect", folder["bad.gguf"]]);
+        var run = NablaGenCommand.Run(["inspect", folder["bad.gguf"]]);
         Assert.Equal((1, ""), (run.ExitCode, run.Output));
         Assert.StartsWith($"nablagen: {folder["bad.gguf"]}: is not a readable GGUF file: its head is truncated", run.Error, StringComparison.Ordinal);
     }

@@ -17,7 +17,7 @@ public sealed class InterruptionTests(GoldenModelFixture model) : IClassFixture<
         Assert.SkipWhen(OperatingSystem.IsWindows(), "signals are sent with kill");
         var run = NablaGenProcess.Shell(
             $"$N generate --model '{model.Path}' --prompt x --steps 900 -o a.mp4 --log run.log --notify-command 'echo $NABLAGEN_STATUS > told' > quiet 2> out & p=$!; "
-                + $"until grep -q 'step 1/' out; do sleep 0.1; done; kill -{signal} $p; wait $p", _folder.Path);
+                + $"until grep -qs 'step 1/' out; do sleep 0.1; done; kill -{signal} $p; wait $p", _folder.Path);
         Assert.Equal(
             (130, "nablagen: stopping after this layer; Ctrl-C again ends now\nnablagen: cancelled\n"),
             (run.ExitCode, NablaGenProcess.ErrorOf(File.ReadAllText(_folder["out"]))));
@@ -32,7 +32,7 @@ public sealed class InterruptionTests(GoldenModelFixture model) : IClassFixture<
         Assert.SkipWhen(OperatingSystem.IsWindows(), "signals are sent with kill");
         var run = NablaGenProcess.Shell(
             $"trap '' HUP; ${{N#* * }} generate --model '{model.Path}' --prompt x --steps 40 --frames 1 --width 32 --height 32 -o a.png > quiet 2> out & p=$!; "
-                + "until grep -q 'step 1/' out; do sleep 0.1; done; kill -HUP $p; wait $p", _folder.Path);
+                + "until grep -qs 'step 1/' out; do sleep 0.1; done; kill -HUP $p; wait $p", _folder.Path);
         Assert.Equal((0, ""), (run.ExitCode, run.Error));
         Assert.True(File.Exists(_folder["a.png"]));
     }
@@ -44,7 +44,8 @@ public sealed class InterruptionTests(GoldenModelFixture model) : IClassFixture<
         // Reading a list that never comes sees no token.
         var watch = Stopwatch.StartNew();
         var run = NablaGenProcess.Shell(
-            $"mkfifo a.txt; $N batch a.txt --model '{model.Path}' -o v --notify-command 'echo $NABLAGEN_STATUS > told' & p=$!; sleep 3; kill -TERM $p; wait $p", _folder.Path);
+            $"mkfifo a.txt; $N batch a.txt --model '{model.Path}' -o v --log run.log --notify-command 'echo $NABLAGEN_STATUS > told' & p=$!; "
+                + "until [ -s run.log ]; do sleep 0.05; done; kill -TERM $p; wait $p", _folder.Path);
         Assert.Equal((130, "nablagen: stopping after this layer; Ctrl-C again ends now\nnablagen: cancelled\n"), (run.ExitCode, run.Error));
         Assert.Equal("cancelled\n", File.ReadAllText(_folder["told"]));
         Assert.InRange(watch.Elapsed.TotalSeconds, 3, 60);
@@ -79,7 +80,7 @@ public sealed class InterruptionTests(GoldenModelFixture model) : IClassFixture<
         Assert.SkipUnless(OperatingSystem.IsLinux() && Environment.UserName == "root", "mounts a small disk");
         var run = NablaGenProcess.Shell(
             $"mkdir d && mount -t tmpfs -o size=64k tmpfs d || exit 77; $N generate --model '{model.Path}' --prompt x --steps 200 --frames 5 --width 32 --height 32 --guidance 1 "
-                + "-o a.mp4 --latents d/l.safetensors > quiet 2> out & p=$!; until grep -q 'step 1/' out; do sleep 0.05; done; head -c 65536 /dev/zero > d/fill 2>/dev/null; wait $p; c=$?; umount d; exit $c",
+                + "-o a.mp4 --latents d/l.safetensors > quiet 2> out & p=$!; until grep -qs 'step 1/' out; do sleep 0.05; done; head -c 65536 /dev/zero > d/fill 2>/dev/null; wait $p; c=$?; umount d; exit $c",
             _folder.Path);
         Assert.SkipWhen(run.ExitCode == 77, "nothing may be mounted here");
         Assert.Equal((0, ""), (run.ExitCode, run.Error));
@@ -99,6 +100,36 @@ public sealed class InterruptionTests(GoldenModelFixture model) : IClassFixture<
         Assert.Equal(1, run.ExitCode);
         Assert.Contains("are free there: make room", run.Error);
         Assert.DoesNotContain("encoding text", run.Output + run.Progress);
+    }
+
+    [Fact]
+    public void A_file_system_that_becomes_read_only_stops_the_batch_and_fails_no_row()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux() && Environment.UserName == "root", "mounts a small disk");
+        File.WriteAllText(_folder["a.txt"], "one\ntwo\nthree\n");
+        var line = $"$N batch a.txt --model '{model.Path}' -o d/v --steps 40 --frames 1 --width 32 --height 32 --guidance 1";
+        var run = NablaGenProcess.Shell(
+            $"mkdir d && mount -t tmpfs -o size=4m tmpfs d || exit 77; {line} > out & p=$!; until [ -s d/v/manifest.jsonl ] || ! kill -0 $p; do sleep 0.05; done; "
+                + "until mount -o remount,ro d 2>/dev/null; do sleep 0.01; done; wait $p; c=$?; mount -o remount,rw d; "
+                + $"{line} > again; echo $? >> again; cp -r d/v kept; umount d; exit $c", _folder.Path);
+        Assert.SkipWhen(run.ExitCode == 77, "nothing may be mounted here");
+        Assert.Equal(1, run.ExitCode);
+        Assert.Contains("Read-only file system", run.Error);
+        Assert.EndsWith(" failed; in d/v\n0\n", File.ReadAllText(_folder["again"]));
+        Assert.DoesNotContain("failed", File.ReadAllText(_folder["kept/manifest.jsonl"]));
+        Assert.Equal(3, Directory.GetFiles(_folder["kept"], "*.png").Length);
+    }
+
+    [Fact]
+    public void A_limit_on_the_size_of_files_is_an_error_and_leaves_no_half_file()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "ulimit");
+        // .NET's second mapping of its code is a file of hundreds of megabytes.
+        var run = NablaGenProcess.Shell(
+            $"ulimit -f 2; DOTNET_EnableWriteXorExecute=0 $N generate --model '{model.Path}' --prompt x --steps 1 --frames 5 --width 32 --height 32 --guidance 1 -o a.mp4", _folder.Path);
+        Assert.Equal(1, run.ExitCode);
+        Assert.Contains("File too large", run.Error);
+        Assert.Empty(_folder.Files);
     }
 
     public void Dispose() => _folder.Dispose();

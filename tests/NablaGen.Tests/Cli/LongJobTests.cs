@@ -52,7 +52,7 @@ public sealed class LongJobTests(GoldenModelFixture model) : IClassFixture<Golde
     [Fact]
     public void A_failed_run_is_told_with_its_reason_and_the_log_has_the_stack()
     {
-        var run = NablaGenProcess.Run(["generate", "--prompt", "x", "--model", _folder["none"], "--log", _folder["run.log"], "--notify-command", Tell]);
+        var run = NablaGenCommand.Run(["generate", "--prompt", "x", "--model", _folder["none"], "--log", _folder["run.log"], "--notify-command", Tell]);
         Assert.Equal(1, run.ExitCode);
         Assert.Equal($"failed;1;;{_folder["none"]}: no such model folder.;generate", File.ReadAllText(_folder["told"]).Trim());
         var log = File.ReadAllText(_folder["run.log"]);
@@ -156,5 +156,5 @@ public sealed class LongJobTests(GoldenModelFixture model) : IClassFixture<Golde
     public void Dispose() => _folder.Dispose();
 
     private NablaGenProcess Generate(params string[] flags) =>
-        NablaGenProcess.Run(["generate", "--model", model.Path, "--output", _folder["a.mp4"], .. flags]);
+        NablaGenCommand.Run(["generate", "--model", model.Path, "--output", _folder["a.mp4"], .. flags]);
 }

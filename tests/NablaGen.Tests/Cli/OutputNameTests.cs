@@ -44,7 +44,7 @@ public sealed class OutputNameTests(GoldenModelFixture model) : IClassFixture<Go
         File.Move(_folder["out.latents.safetensors"], _folder["ball.latents.safetensors"]);
         for (var i = 0; i < 2; i++)
         {
-            Assert.Equal(0, NablaGenProcess.Run(["decode", "ball.latents.safetensors", "--model", model.Path], _folder.Path).ExitCode);
+            Assert.Equal(0, NablaGenCommand.Run(["decode", "ball.latents.safetensors", "--model", model.Path], _folder.Path).ExitCode);
         }
 
         Assert.Equal("a red ball", RecipeFile.Read(_folder["ball.mp4"]).Prompt);
@@ -61,7 +61,7 @@ public sealed class OutputNameTests(GoldenModelFixture model) : IClassFixture<Go
     public void Two_files_under_one_name_are_refused_before_anything_is_written(string expected, params string[] flags)
     {
         File.WriteAllText(_folder["kept.json"], "{}");
-        var run = NablaGenProcess.Run(["generate", "--prompt", "x", "--model", model.Path, .. flags], _folder.Path);
+        var run = NablaGenCommand.Run(["generate", "--prompt", "x", "--model", model.Path, .. flags], _folder.Path);
         Assert.Equal(2, run.ExitCode);
         Assert.True(expected.Split(" and ").All(run.Error.Contains), run.Error);
         Assert.Equal([_folder["kept.json"]], _folder.Files);
@@ -74,7 +74,7 @@ public sealed class OutputNameTests(GoldenModelFixture model) : IClassFixture<Go
         File.WriteAllText(_folder["a.txt"], "x\n");
         foreach (var log in new[] { "a.txt", "v/manifest.jsonl" })
         {
-            var run = NablaGenProcess.Run(["batch", "a.txt", "-o", "v", "--model", model.Path, "--log", log, .. Small], _folder.Path);
+            var run = NablaGenCommand.Run(["batch", "a.txt", "-o", "v", "--model", model.Path, "--log", log, .. Small], _folder.Path);
             Assert.Equal(2, run.ExitCode);
         }
 
@@ -87,7 +87,7 @@ public sealed class OutputNameTests(GoldenModelFixture model) : IClassFixture<Go
     [InlineData("'-seed' is not an option: did you mean --seed?", "-p", "x", "-seed", "5")]
     public void A_long_option_with_one_hyphen_is_told(string expected, params string[] flags)
     {
-        var run = NablaGenProcess.Run(["generate", "--model", model.Path, .. flags], _folder.Path);
+        var run = NablaGenCommand.Run(["generate", "--model", model.Path, .. flags], _folder.Path);
         Assert.Equal((2, $"nablagen: {expected}"), (run.ExitCode, run.Error.Split('\n')[0]));
     }
 
@@ -104,5 +104,5 @@ public sealed class OutputNameTests(GoldenModelFixture model) : IClassFixture<Go
     private Process Start(string prompt) => NablaGenProcess.Start(["generate", "--prompt", prompt, "--model", model.Path, .. Small], _folder.Path);
 
     private void Generate(string prompt) =>
-        Assert.Equal(0, NablaGenProcess.Run(["generate", "--prompt", prompt, "--model", model.Path, .. Small], _folder.Path).ExitCode);
+        Assert.Equal(0, NablaGenCommand.Run(["generate", "--prompt", prompt, "--model", model.Path, .. Small], _folder.Path).ExitCode);
 }

@@ -15,7 +15,7 @@ public sealed class PictureCommandTests(PictureModelFixture models) : IClassFixt
         using var folder = new TempFolder();
         PictureFile.SavePng(folder["a.png"], 16, 16, new byte[16 * 16 * 3]);
         string[] picture = hasPicture ? ["--image", folder["a.png"]] : [];
-        var run = NablaGenProcess.Run(["generate", "--model", models[kind].Path, "--prompt", "x", "--output", folder["a.mp4"], .. picture]);
+        var run = NablaGenCommand.Run(["generate", "--model", models[kind].Path, "--prompt", "x", "--output", folder["a.mp4"], .. picture]);
         Assert.Equal(2, run.ExitCode);
         Assert.Contains(line, run.Error);
         Assert.DoesNotContain(folder.Files, file => !file.EndsWith("a.png", StringComparison.Ordinal));

@@ -66,7 +66,7 @@ public sealed class StatsAndPreviewTests(GoldenModelFixture model) : IClassFixtu
     [InlineData("found -1", "--target-density", "-1", "--attention", "nabla-0.5")]
     public void Wrong_usage_is_one_line(string expected, params string[] flags)
     {
-        var run = NablaGenProcess.Run(["generate", "--prompt", "x", "--model", model.Path, "--output", _folder["a.mp4"], .. flags], _folder.Path);
+        var run = NablaGenCommand.Run(["generate", "--prompt", "x", "--model", model.Path, "--output", _folder["a.mp4"], .. flags], _folder.Path);
         Assert.Equal(2, run.ExitCode);
         Assert.Contains(expected, run.Error);
         Assert.Equal(1, run.Error.Count(c => c == '\n'));
@@ -92,7 +92,7 @@ public sealed class StatsAndPreviewTests(GoldenModelFixture model) : IClassFixtu
         return (config.NumLayers, config.NumHeads);
     }
 
-    private NablaGenProcess Generate(string output, params string[] flags) => NablaGenProcess.Run(
+    private NablaGenProcess Generate(string output, params string[] flags) => NablaGenCommand.Run(
         ["generate", "--prompt", "x", "--model", model.Path, "--output", _folder[output], .. flags], _folder.Path,
         new Dictionary<string, string?> { ["NABLAGEN_CACHE"] = Path.Combine(model.Path, "..", "cache") });
 }

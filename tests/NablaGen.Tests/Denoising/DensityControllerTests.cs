@@ -19,7 +19,7 @@ public class DensityControllerTests
     public void The_mean_over_the_run_is_the_target_and_the_first_step_is_not_below(string attention, double target, string solver, int denseLayers, int denseSteps)
     {
         using var scope = NewDisposeScope();
-        var request = GoldenSampling.Request(attention, steps: 8) with
+        var request = GoldenSampling.Request(attention, steps: 6) with
         {
             Width = 512,
             Height = 384,

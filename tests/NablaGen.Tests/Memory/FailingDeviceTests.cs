@@ -47,5 +47,5 @@ public sealed class FailingDeviceTests : IDisposable
 
     public void Dispose() => _folder.Dispose();
 
-    private static GenerationRequest Request { get; } = GoldenSampling.Request("dense", steps: 2) with { Width = 64, Height = 64, Seed = 1 };
+    private static GenerationRequest Request { get; } = GoldenSampling.Request("dense", steps: 2) with { Width = 32, Height = 32, Seed = 1 };
 }

@@ -21,6 +21,15 @@ public partial class NativeEnvironmentTests
             Environment.GetEnvironmentVariable("PYTORCH_CUDA_ALLOC_CONF") ?? "expandable_segments:True", Marshal.PtrToStringUTF8(getenv("PYTORCH_CUDA_ALLOC_CONF")), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void OneDnn_remembers_the_last_sizes_only_unless_the_user_says_otherwise()
+    {
+        // Of each size that it has met it would keep 3 MiB: a long batch of many sizes grew by hundreds.
+        const string Name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY";
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "set by glibc's setenv");
+        Assert.Equal(Environment.GetEnvironmentVariable(Name) ?? "128", Marshal.PtrToStringUTF8(getenv(Name)));
+    }
+
     [LibraryImport("libc.so.6", StringMarshalling = StringMarshalling.Utf8)]
     private static partial nint getenv(string name);
 }

@@ -18,7 +18,7 @@ public class TextTrainerTests
     public void The_order_of_words_is_learnt()
     {
         using var scope = NewDisposeScope();
-        using var trainer = Toys.Text(new PairsSideBySide(), steps: 300, batch: 64);
+        using var trainer = Toys.Text(new PairsSideBySide(), steps: 300, batch: 32);
         var losses = Toys.Advance(trainer, 300);
         TestContext.Current.SendDiagnosticMessage($"loss {losses[..5].Average():0.000} to {losses[290..].Average():0.000}; {trainer.Measure()}");
         Assert.InRange(losses[290..].Average(), 0, 0.7 * losses[..5].Average());

@@ -70,7 +70,7 @@ public sealed class TrainCommandTests(TrainCommandTests.Begun begun) : IClassFix
         const string Encoder = "models_t5_umt5-xxl-enc-bf16.safetensors";
         Assert.NotEqual(File.ReadAllBytes(Path.Combine(first, Encoder)), File.ReadAllBytes(Path.Combine(second, Encoder)));
         Assert.Empty(Directory.GetFiles(Path.Combine(second, "training"), "text.0*.png"));
-        var refused = NablaGenProcess.Run(["train", "dit", "--output", second, "--steps", "1"]);
+        var refused = NablaGenCommand.Run(["train", "dit", "--output", second, "--steps", "1"]);
         Assert.Equal((2, $"nablagen: {second} has a text encoder that train text trained, and this would start it from random weights: use train dit --from {second} --output ANOTHER"),
             (refused.ExitCode, refused.Error.Split('\n')[0]));
         Run(["generate", "--model", second, "--prompt", "a red ball", "--steps", "2", "--seed", "1", "--output", _folder["a.mp4"]]);
@@ -134,7 +134,7 @@ public sealed class TrainCommandTests(TrainCommandTests.Begun begun) : IClassFix
     [InlineData("Unrecognized command or argument '--attention'", "vae", "--attention", "dense")]
     public void Wrong_flags_are_refused_in_one_line(string line, string kind, params string[] flags)
     {
-        var run = NablaGenProcess.Run(["train", kind, "--output", _folder["new"], .. flags]);
+        var run = NablaGenCommand.Run(["train", kind, "--output", _folder["new"], .. flags]);
         Assert.Equal(2, run.ExitCode);
         Assert.Contains(line, run.Error);
         Assert.Equal("", run.Output);
@@ -146,7 +146,7 @@ public sealed class TrainCommandTests(TrainCommandTests.Begun begun) : IClassFix
     {
         // It is found and read: that it is none of ours is what it is told.
         File.WriteAllText(_folder["two words.json"], "{}");
-        var run = NablaGenProcess.Run(["train", "dit", "--output", _folder["new"], "--attention", "dense", $"nabla-{_folder["two words.json"]}"]);
+        var run = NablaGenCommand.Run(["train", "dit", "--output", _folder["new"], "--attention", "dense", $"nabla-{_folder["two words.json"]}"]);
         Assert.Contains("two words.json", run.Error);
         Assert.DoesNotContain("neither a threshold", run.Error);
     }
@@ -154,16 +154,21 @@ public sealed class TrainCommandTests(TrainCommandTests.Begun begun) : IClassFix
     [Fact]
     public void Without_a_vae_there_is_nothing_to_learn_from()
     {
-        var run = NablaGenProcess.Run(["train", "dit", "--output", _folder["new"], "--preset", "toy", "--tokenizer", Toys.TokenizerPath, "--device", "cpu"]);
+        var run = NablaGenCommand.Run(["train", "dit", "--output", _folder["new"], "--preset", "toy", "--tokenizer", Toys.TokenizerPath, "--device", "cpu"]);
         Assert.Equal(1, run.ExitCode);
         Assert.Contains("train the VAE first (nablagen train vae --output", run.Error);
     }
 
     [Fact]
-    public void A_run_too_short_for_a_step_says_so()
+    public void A_run_too_short_for_a_step_says_so_and_may_be_given_again()
     {
-        var run = NablaGenProcess.Run(["train", "vae", "--output", _folder["new"], "--preset", "toy", "--device", "cpu", "--minutes", "0.0001"]);
-        Assert.Equal((1, "nablagen: no step was made, because the time was over before the first one: give more --minutes\n"), (run.ExitCode, run.Error));
+        // Its sizes are in the folder, and nothing learnt: the same command begins anew.
+        for (var i = 0; i < 2; i++)
+        {
+            var run = NablaGenCommand.Run(["train", "vae", "--output", _folder["new"], "--preset", "toy", "--device", "cpu", "--minutes", "0.0001"]);
+            Assert.Equal((1, "nablagen: no step was made, because the time was over before the first one: give more --minutes\n"), (run.ExitCode, run.Error));
+            Assert.True(File.Exists(_folder["new/config.json"]));
+        }
     }
 
     public void Dispose() => _folder.Dispose();
@@ -200,7 +205,8 @@ public sealed class TrainCommandTests(TrainCommandTests.Begun begun) : IClassFix
 
     private static string Run(string[] arguments)
     {
-        var run = NablaGenProcess.Run(arguments);
+        // A process of its own has oneDNN keep to AVX2 for a training, before libtorch is loaded (src/NablaGen/Tensors/OneDnn.cs): here that is too late.
+        var run = arguments[..2] is ["train", "vae"] ? NablaGenProcess.Run(arguments) : NablaGenCommand.Run(arguments);
         Assert.True(run.ExitCode == 0, $"{string.Join(' ', arguments)}: {run.Error}");
         return run.Output;
     }

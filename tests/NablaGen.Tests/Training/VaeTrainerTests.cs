@@ -7,21 +7,17 @@ namespace NablaGen.Tests.Training;
 // Alone: these collect garbage, and TorchSharp's numbers (Scalar) may be freed under the hands of a test beside.
 [Trait(Lane.Name, Lane.Alone)]
 [Collection(nameof(AloneCollection))]
-public class VaeTrainerTests
+public class VaeTrainerTests(VaeTrainerTests.Trained trained) : IClassFixture<VaeTrainerTests.Trained>
 {
     [Fact]
     public void The_loss_falls_and_the_files_make_a_vae()
     {
         using var scope = NewDisposeScope();
-        using var folder = new TempFolder();
-        using var trainer = Toys.Vae(new SlidingSquares(), steps: 60);
-        var losses = Toys.Advance(trainer, 60);
-        Assert.InRange(losses[50..].Average(), 0, 0.7 * losses[..5].Average());
+        Assert.InRange(trained.Losses[50..].Average(), 0, 0.7 * trained.Losses[..5].Average());
 
-        var psnr = double.Parse(trainer.Export(folder.Path).Split(' ')[1]);
-        Assert.InRange(psnr, 10, 60);
-        var sizes = ModelSizes.Open(folder.Path);
-        using var vae = ModelFiles.LoadVae(folder.Path, sizes.Others.Vae, ModuleOptions.Cpu);
+        Assert.InRange(trained.Psnr, 10, 60);
+        var sizes = ModelSizes.Open(trained.Path);
+        using var vae = ModelFiles.LoadVae(trained.Path, sizes.Others.Vae, ModuleOptions.Cpu);
         using var noGrad = no_grad();
         using var clips = new SlidingSquares().Next(0, 6, Toys.Clip, CPU);
         var latents = vae.Encode(clips.Frames);
@@ -103,18 +99,11 @@ public class VaeTrainerTests
     {
         using var scope = NewDisposeScope();
         using var folder = new TempFolder();
-        using var from = new TempFolder();
-        double known;
-        using (var first = Toys.Vae(new SlidingSquares(), steps: 60))
-        {
-            Toys.Advance(first, 60);
-            known = Psnr(first.Export(from.Path));
-        }
-
+        var known = trained.Psnr;
         var narrow = Toys.Sizes();
         var vae = narrow.Others.Vae with { ZDim = 6, DimMult = [1, 2, 3, 4], LatentsMean = new float[6], LatentsStd = [1, 1, 1, 1, 1, 1] };
         var wide = new ModelSizes(narrow.Dit with { InDim = 6, OutDim = 6 }, narrow.Others with { Vae = vae });
-        using (var begun = Toys.Vae(new SlidingSquares(), sizes: wide, from: from.Path, frozen: false))
+        using (var begun = Toys.Vae(new SlidingSquares(), sizes: wide, from: trained.Path, frozen: false))
         {
             Assert.InRange(Psnr(begun.Export(folder.Path)), known - 2, known + 2);
         }
@@ -125,8 +114,30 @@ public class VaeTrainerTests
         Assert.Throws<InvalidRequestException>(() => Toys.Vae(new SlidingSquares(), sizes: narrow with
         {
             Others = narrow.Others with { Vae = narrow.Others.Vae with { DimMult = [1, 2, 2, 1] } },
-        }, from: from.Path));
+        }, from: trained.Path));
+    }
 
-        double Psnr(string quality) => double.Parse(quality.Split(' ')[1], System.Globalization.CultureInfo.InvariantCulture);
+    // Of what an export says of the frames' quality.
+    private static double Psnr(string quality) => double.Parse(quality.Split(' ')[1], System.Globalization.CultureInfo.InvariantCulture);
+
+    /// <summary>A VAE after 60 steps, trained once.</summary>
+    public sealed class Trained : IDisposable
+    {
+        private readonly TempFolder _folder = new();
+
+        public Trained()
+        {
+            using var trainer = Toys.Vae(new SlidingSquares(), steps: 60);
+            Losses = Toys.Advance(trainer, 60);
+            Psnr = VaeTrainerTests.Psnr(trainer.Export(Path));
+        }
+
+        public string Path => _folder.Path;
+
+        public float[] Losses { get; }
+
+        public double Psnr { get; }
+
+        public void Dispose() => _folder.Dispose();
     }
 }

@@ -18,7 +18,7 @@ public sealed class EvaluateCommandTests : IDisposable
             "--output-dir", _folder["out"], "--keep-strips", "--attention",
         ];
         string[] attentions = ["nabla-0.5", "sta-1-3-3"];
-        var run = NablaGenProcess.Run([.. arguments, .. attentions]);
+        var run = NablaGenCommand.Run([.. arguments, .. attentions]);
         Assert.True(run.ExitCode == 0, run.Error);
         Assert.Contains("note: motions are measured reliably from 13 frames on, and these videos have 5", run.Error);
         Assert.Matches("^9 videos \\(3 prompts x 1 seed x 3 attentions\\); about [0-9.:]+( s)?, a rough guess; reading the model", run.Output);
@@ -32,13 +32,13 @@ public sealed class EvaluateCommandTests : IDisposable
         Assert.Equal(3, Directory.GetFiles(_folder["out/strips/nabla-0.5"]).Length);
         Assert.DoesNotContain(_folder.Files, file => file.EndsWith(".partial"));
 
-        var again = NablaGenProcess.Run([.. arguments, .. attentions, "--json"]);
+        var again = NablaGenCommand.Run([.. arguments, .. attentions, "--json"]);
         Assert.True(again.ExitCode == 0, again.Error);
         var events = again.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => JsonDocument.Parse(line).RootElement).ToList();
         Assert.Equal(["start", "end"], events.Select(one => one.GetProperty("event").GetString()));
         Assert.Equal((9, 9, "done"), (events[0].GetProperty("done").GetInt32(), events[1].GetProperty("done").GetInt32(), events[1].GetProperty("state").GetString()));
 
-        var more = NablaGenProcess.Run([.. arguments, "nabla-0.1", "--json"]);
+        var more = NablaGenCommand.Run([.. arguments, "nabla-0.1", "--json"]);
         Assert.True(more.ExitCode == 0, more.Error);
         var videos = more.Output.Split('\n').Where(line => line.Contains("\"video\"")).Select(line => JsonDocument.Parse(line).RootElement).ToList();
         Assert.Equal(["nabla-0.1", "nabla-0.1", "nabla-0.1"], videos.Select(one => one.GetProperty("attention").GetString()));
@@ -70,7 +70,7 @@ public sealed class EvaluateCommandTests : IDisposable
     public void Wrong_flags_are_refused_in_one_line(string line, params string[] flags)
     {
         RandomModel.Save(_folder["model"], Toys.Sizes());
-        var run = NablaGenProcess.Run(["evaluate", "--model", _folder["model"], "--output-dir", _folder["out"], .. flags]);
+        var run = NablaGenCommand.Run(["evaluate", "--model", _folder["model"], "--output-dir", _folder["out"], .. flags]);
         Assert.Equal((2, ""), (run.ExitCode, run.Output));
         Assert.Contains(line, run.Error);
         Assert.False(Directory.Exists(_folder["out"]));

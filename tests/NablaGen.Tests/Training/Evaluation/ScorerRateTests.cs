@@ -17,8 +17,8 @@ public class ScorerRateTests(ITestOutputHelper output)
         int.TryParse(Environment.GetEnvironmentVariable("NABLAGEN_SCORER_CLIPS"), CultureInfo.InvariantCulture, out int clips) ? clips : null;
 
     [Theory]
-    [InlineData(17, 8)]
-    [InlineData(33, 2)]
+    [InlineData(17, 4)]
+    [InlineData(33, 1)]
     public void Rendered_clips_score_98_percent_in_each_attribute(int frames, int clips)
     {
         var rates = ScorerRates.Measure(Clips ?? clips, new ClipSize(frames, 256, 256));
@@ -30,7 +30,7 @@ public class ScorerRateTests(ITestOutputHelper output)
     [Fact]
     public void Blurred_noisy_clips_score_95_percent_in_each_attribute()
     {
-        var rates = ScorerRates.Measure(Clips ?? 4, new ClipSize(17, 256, 256), Soften);
+        var rates = ScorerRates.Measure(Clips ?? 3, new ClipSize(17, 256, 256), Soften);
         output.WriteLine(rates.ToString());
         Assert.All(rates.Rates, rate => Assert.True(rate.Value >= 0.95, rates.ToString()));
         Assert.True(rates.Success >= 0.95, rates.ToString());
