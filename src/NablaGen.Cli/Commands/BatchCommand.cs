@@ -63,6 +63,7 @@ internal sealed class BatchCommand
         self._options.AddTo(command, except: RequestFields.Prompt);
         command.Add(self._model.Device);
         command.Add(self._model.Dtype);
+        self._model.Precision.AddTo(command);
         command.Add(self._model.Vram);
         LongJob.AddTo(command);
         command.SetAction((parsed, cancellation) => Task.FromResult(self.Run(parsed, cancellation)));

@@ -23,6 +23,7 @@ internal sealed class EvaluateCommand
     private readonly Option<string?> _model = SharedOptions.Model();
     private readonly Option<string> _device = SharedOptions.Device();
     private readonly Option<string> _dtype = SharedOptions.Dtype();
+    private readonly PrecisionOptions _precision = new();
     private readonly Option<string[]> _attention = new("--attention")
     {
         Description = "Expressions, as for generate; dense is always measured, because the others are compared with it",
@@ -141,7 +142,14 @@ internal sealed class EvaluateCommand
 
         var tokens = model.Transformer.TokensOf(first.LatentShape(model.Latents));
         var batch = parsed.GetValue(_batch) ?? ModelClipGenerator.BatchFor(tokens, device.type);
-        using var generator = new ModelClipGenerator(model, device, DeviceChoice.ResolveDtype(parsed.GetValue(_dtype)!, device));
+        var dtype = DeviceChoice.ResolveDtype(parsed.GetValue(_dtype)!, device);
+        model = _precision.Over(parsed, model, device, dtype);
+        foreach (var note in model.Formats.Notes)
+        {
+            CommandRunner.Warn($"note: {note}");
+        }
+
+        using var generator = new ModelClipGenerator(model, device, dtype);
         return EvaluationOutput.Run(
             parsed.GetValue(_json), progress => new EvaluationRunner(plan, generator, rows, batch, progress, kept).Run(cancellation));
     }

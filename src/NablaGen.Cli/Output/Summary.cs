@@ -40,7 +40,8 @@ internal static class Summary
         Line("seed", $"{recipe.Seed}");
         if (result.FlatFrames is { Count: > 0 } flat)
         {
-            Console.Error.WriteLine($"nablagen: warning: of a single colour: frame{(flat.Count == 1 ? "" : "s")} {string.Join(", ", flat)}");
+            Console.Error.WriteLine($"nablagen: warning: of a single colour: frame{(flat.Count == 1 ? "" : "s")} {string.Join(", ", flat)}"
+                + (recipe.Precision is null && recipe.AttentionPrecision is null ? "" : "; in 16 bits it may not be: try --precision bf16 --attention-precision bf16"));
         }
     }
 

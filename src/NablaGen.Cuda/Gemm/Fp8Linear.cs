@@ -13,6 +13,8 @@ public sealed unsafe class Fp8Linear : IDisposable
     // What NVIDIA advises for Hopper.
     private const long WorkspaceBytes = 32L << 20;
 
+    private const int Smallest = 16;
+
     private readonly CudaDevice _device;
     private readonly bool _fastSums;
     private readonly CudaBuffer _workspace;
@@ -75,6 +77,15 @@ public sealed unsafe class Fp8Linear : IDisposable
         }
 
         plan.Run(_handle, (x, xScales), (weight, weightScales), bias, y, _workspace, stream);
+    }
+
+    /// <summary>Sees that cuBLASLt has such products, by looking for a small one.</summary>
+    /// <exception cref="CudaException">It has not.</exception>
+    public void RequireProducts()
+    {
+        _device.MakeCurrent();
+        var at = _workspace.Pointer;
+        Plan.Make(_handle, _fastSums, Smallest, Smallest, Smallest, (at, at, at)).Dispose();
     }
 
     /// <summary>Frees the handle and the workspace.</summary>

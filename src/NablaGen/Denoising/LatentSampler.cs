@@ -63,7 +63,7 @@ public sealed class LatentSampler(IVideoTransformer model) : IDisposable
         observer = controller is null ? observer : new SamplingObservers(controller, observer);
         Func<int, double>? thresholds = settings.Thresholds is { } known ? step => known[step] : controller is null ? null : _ => controller.Threshold;
         using var attention = AttentionFactory.Create(
-            settings.Attention, model.Options.Device, settings.DenseSteps, settings.DenseLayers, observer, thresholds);
+            settings.Attention, model.Options.Device, settings.DenseSteps, settings.DenseLayers, observer, thresholds, model.Options.EightBitAttention);
         using var denoiser = new Denoiser(
             model, noise.shape, attention, conditioning,
             new DenoiserOptions(settings.Guidance, batchGuidance, KeepsPrompt, settings.StepCache, settings.Steps, settings.GuidanceHigh), cancellation);

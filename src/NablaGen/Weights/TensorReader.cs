@@ -1,5 +1,6 @@
 using NablaGen.Files;
 using NablaGen.Tensors;
+using NablaGen.Tensors.Matrices;
 using static TorchSharp.torch;
 
 namespace NablaGen.Weights;
@@ -69,6 +70,16 @@ internal sealed unsafe class TensorReader(ITensorSource source, TensorReader.Byt
         }
     }
 
+    /// <summary>As <see cref="ITensorSource.FindStored"/>: the 8-bit floats.</summary>
+    public StoredNumbers? FindStored(string name)
+    {
+        var entry = Find(source, name);
+        return entry.Type.IsFloat8() ? Stored(entry, entry.Type == StoredType.F8_E4M3 ? StoredNumbers.E4M3 : StoredNumbers.E5M2, bytes) : null;
+    }
+
+    /// <summary>An entry's bytes as they are.</summary>
+    public static StoredNumbers Stored(TensorEntry entry, string format, ByteSource bytes) => new(format, entry.ByteCount, target => CopyBytes(entry, bytes, target));
+
     /// <summary>Frees the memory that conversions go through.</summary>
     public void Dispose() => _scratch?.Dispose();
 
@@ -97,6 +108,31 @@ internal sealed unsafe class TensorReader(ITensorSource source, TensorReader.Byt
             var piece = _scratch.narrow(0, 0, length);
             TensorMemory.Use(piece, (memory, _) => Decode(entry.Type, start, count, memory));
             target.narrow(0, done / entry.Type.Size(), length).copy_(piece);
+        });
+    }
+
+    private static void CopyBytes(TensorEntry entry, ByteSource bytes, Tensor target)
+    {
+        if (target.dtype != ScalarType.Byte || target.NumberOfElements != entry.ByteCount)
+        {
+            throw new ArgumentException($"\"{entry.Name}\" has {entry.ByteCount} bytes, and the target {target.NumberOfElements} elements of {target.dtype}", nameof(target));
+        }
+
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        if (target.device_type == TorchSharp.DeviceType.CPU)
+        {
+            TensorMemory.Use(target, (memory, _) => bytes(entry, (start, count, done) => Buffer.MemoryCopy(start, memory + done, count, count)));
+            return;
+        }
+
+        var (flat, scratch) = (target.detach().view(-1), empty(MappedFile.PieceBytes, dtype: ScalarType.Byte, device: CPU));
+        bytes(entry, (start, count, done) =>
+        {
+            using var inner = NewDisposeScope();
+            var piece = scratch.narrow(0, 0, count);
+            TensorMemory.Use(piece, (memory, _) => Buffer.MemoryCopy(start, memory, count, count));
+            flat.narrow(0, done, count).copy_(piece);
         });
     }
 

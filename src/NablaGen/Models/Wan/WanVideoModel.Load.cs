@@ -28,6 +28,7 @@ public sealed partial class WanVideoModel
 
     private WanModel LoadTransformer(WeightFile file, ModuleOptions options, LayerPlacement? placement)
     {
+        options = Formats.Over(options);
         if (placement is null || placement.Resident == DitConfig.NumLayers)
         {
             return Load(file, new WanModel(DitConfig, options));

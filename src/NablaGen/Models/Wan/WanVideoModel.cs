@@ -82,9 +82,10 @@ public sealed partial class WanVideoModel : VideoModel
         CheckFit("others", "others");
     }
 
-    private WanVideoModel(WanVideoModel model, WanFiles files)
+    private WanVideoModel(WanVideoModel model, WanFiles files, TransformerFormats? formats = null)
     {
         (_files, _isOnDisk, _boundary) = (files, model._isOnDisk, model._boundary);
+        Formats = formats ?? model.Formats;
         (Path, Name, DitConfig, TextEncoderConfig, VaeConfig, ImageEncoderConfig, Defaults, FewSteps, TrainedFor) =
             (model.Path, model.Name, model.DitConfig, model.TextEncoderConfig, model.VaeConfig, model.ImageEncoderConfig, model.Defaults, model.FewSteps, model.TrainedFor);
     }
@@ -94,6 +95,9 @@ public sealed partial class WanVideoModel : VideoModel
 
     /// <inheritdoc/>
     public override string Name { get; }
+
+    /// <inheritdoc/>
+    public override TransformerFormats Formats { get; } = TransformerFormats.Plain;
 
     /// <summary>The transformer's configuration file.</summary>
     public string ConfigPath => _files.Config;
@@ -213,6 +217,9 @@ public sealed partial class WanVideoModel : VideoModel
     }
 
     /// <inheritdoc/>
+    public override VideoModel WithFormats(TransformerFormats formats) => formats == Formats ? this : new WanVideoModel(this, _files, formats);
+
+    /// <inheritdoc/>
     public override ITensorSource OpenTransformer() => _files.Transformer.Open();
 
     /// <summary>Opens the text encoder's weights and verifies their header.</summary>
@@ -225,11 +232,11 @@ public sealed partial class WanVideoModel : VideoModel
 
     /// <inheritdoc/>
     public override WeightSizes SizesIn(ScalarType dtype, ScalarType vaeDtype) =>
-        WanMemory.Sizes(DitConfig, TextEncoderConfig, VaeConfig, dtype, vaeDtype);
+        WanMemory.Sizes(DitConfig, TextEncoderConfig, VaeConfig, dtype, vaeDtype, Formats);
 
     /// <inheritdoc/>
     public override long TransformerWork(long[] latents, AttentionExpression attention, DeviceType device, ScalarType dtype, int batch = 1) =>
-        WanMemory.TransformerWork(DitConfig, latents, attention, device, dtype, batch);
+        WanMemory.TransformerWork(DitConfig, latents, attention, device, dtype, batch, Formats);
 
     /// <inheritdoc/>
     public override long PromptMemory(ScalarType dtype) => WanMemory.PromptMemory(DitConfig, dtype);
@@ -242,7 +249,7 @@ public sealed partial class WanVideoModel : VideoModel
 
     /// <inheritdoc/>
     public override IEnumerable<LayerOperation> Operations(long[] latents, AttentionExpression attention, ModuleOptions options) =>
-        WanOperations.Of(DitConfig, latents, attention, options);
+        WanOperations.Of(DitConfig, latents, attention, Formats.Over(options));
 
     /// <inheritdoc/>
     public override string AttentionOutputKey(int layer) => WanModel.LayerPrefix(layer) + "self_attn.o.weight";

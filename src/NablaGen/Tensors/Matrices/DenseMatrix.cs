@@ -25,6 +25,9 @@ public sealed class DenseMatrix : IMatrix
     public IReadOnlyList<(string Name, Parameter Parameter)> Parameters => [("weight", Weight)];
 
     /// <inheritdoc/>
+    public void Load(IMatrixValues values) => values.CopyTo(Weight);
+
+    /// <inheritdoc/>
     public Tensor Multiply(Activation x, Tensor? bias)
     {
         if (x.RowScales is not null)

@@ -6,9 +6,13 @@ public static class MatrixFormats
     /// <summary>The type of <see cref="ModuleOptions.Dtype"/>, number by number.</summary>
     public const string Dense = "dense";
 
+    /// <summary>fp8 (E4M3) with a scale a row, multiplied in fp8; matrices whose sides are not multiples of 16 stay dense.</summary>
+    public const string Fp8 = "fp8";
+
     private static readonly Dictionary<string, Func<long, long, ModuleOptions, IMatrix>> Makers = new(StringComparer.Ordinal)
     {
         [Dense] = (inputs, outputs, options) => new DenseMatrix(inputs, outputs, options),
+        [Fp8] = (inputs, outputs, options) => Fp8Matrix.Fits(inputs, outputs) ? new Fp8Matrix(inputs, outputs, options) : new DenseMatrix(inputs, outputs, options),
     };
 
     /// <summary>Every name that <see cref="Create"/> takes.</summary>

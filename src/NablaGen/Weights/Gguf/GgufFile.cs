@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
 using NablaGen.Files;
+using NablaGen.Tensors.Matrices;
 using static TorchSharp.torch;
 
 namespace NablaGen.Weights.Gguf;
@@ -74,6 +75,11 @@ public sealed unsafe class GgufFile : ITensorSource
 
     /// <inheritdoc/>
     public void CopyTo(string name, Tensor target) => _reader.CopyTo(name, target);
+
+    /// <inheritdoc/>
+    public StoredNumbers? FindStored(string name) => _types[TensorReader.Find(this, name).Name] is { Expand: not null } type
+        ? TensorReader.Stored(_entries[name], type.Name, (entry, user) => _file.Map(entry.Offset, entry.ByteCount, user))
+        : null;
 
     /// <summary>Closes the file.</summary>
     public void Dispose()

@@ -40,6 +40,9 @@ public abstract class WanProjections : Module
         RegisterComponents();
     }
 
+    /// <summary>Whether the tokens may come in fp8 with row-wise scales.</summary>
+    public bool TakesRowScales => Q.Matrix.TakesRowScales;
+
     /// <summary>H.</summary>
     protected int Heads { get; }
 

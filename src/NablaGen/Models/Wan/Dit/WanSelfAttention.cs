@@ -1,5 +1,6 @@
 using NablaGen.Attention;
 using NablaGen.Tensors;
+using NablaGen.Tensors.Matrices;
 using static TorchSharp.torch;
 
 namespace NablaGen.Models.Wan.Dit;
@@ -12,7 +13,7 @@ public sealed class WanSelfAttention(DitConfig config, ModuleOptions options)
     /// <param name="x">Tokens in the run's order.</param>
     /// <param name="run">Layout, angles, attention and step.</param>
     /// <param name="layer">This layer's number.</param>
-    public Tensor forward(Tensor x, DitRun run, int layer)
+    public Tensor forward(Activation x, DitRun run, int layer)
     {
         using var scope = NewDisposeScope();
         Tensor y;

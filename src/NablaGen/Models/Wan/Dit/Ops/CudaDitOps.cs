@@ -58,6 +58,21 @@ public sealed class CudaDitOps : IDitOps
     }
 
     /// <inheritdoc/>
+    public Activation Modulate(WanLayerNorm norm, Tensor x, Tensor shift, Tensor scale, bool rowScales)
+    {
+        if (!rowScales)
+        {
+            return Modulate(norm, x, shift, scale);
+        }
+
+        var (y, stride) = (EmptyRows(x.shape), Stride(scale));
+        _layerNorm.Run(
+            Stream(x), Codes(y), _type, Rows(x), Columns(x), (float)norm.Eps, scale: Modulation(scale, stride), shift: Modulation(shift, stride),
+            rowsPerBatch: Group(x, scale), modulationStride: stride, rowScales: Weight(y.RowScales));
+        return y;
+    }
+
+    /// <inheritdoc/>
     public Tensor Normalize(WanLayerNorm norm, Tensor x)
     {
         var y = empty(x.shape, _dtype, x.device);
@@ -110,6 +125,22 @@ public sealed class CudaDitOps : IDitOps
     }
 
     /// <inheritdoc/>
+    public (Tensor X, Activation Normalized) AddGatedAndNormalize(
+        Tensor x, Tensor y, Tensor? gate, WanLayerNorm norm, bool rowScales, Tensor? shift = null, Tensor? scale = null)
+    {
+        if (!rowScales)
+        {
+            return AddGatedAndNormalize(x, y, gate, norm, shift, scale);
+        }
+
+        var (h, stride) = (EmptyRows(x.shape), Stride(gate ?? scale));
+        _gateNorm.Run(
+            Stream(x), Branch(y), Codes(h), _type, Rows(x), Columns(x), (float)norm.Eps, Modulation(gate, stride), Weight(norm.Weight), Weight(norm.Bias),
+            Modulation(scale, stride), Modulation(shift, stride), Group(x, gate ?? scale), stride, rowScales: Weight(h.RowScales));
+        return (x.alias(), h);
+    }
+
+    /// <inheritdoc/>
     public Tensor LinearGelu(AutocastLinear layer, Tensor x)
     {
         using var scope = NewDisposeScope();
@@ -127,6 +158,27 @@ public sealed class CudaDitOps : IDitOps
     }
 
     /// <inheritdoc/>
+    public Activation LinearGelu(AutocastLinear layer, Activation x, bool rowScales)
+    {
+        if (layer.Matrix is DenseMatrix && x.RowScales is null)
+        {
+            return LinearGelu(layer, x.Values);
+        }
+
+        using var scope = NewDisposeScope();
+        var sums = layer.forward(x);
+        if (!rowScales)
+        {
+            _gelu.Run(Branch(sums), Branch(sums), _type, sums.NumberOfElements);
+            return sums.MoveToOuterDisposeScope();
+        }
+
+        var y = EmptyRows(sums.shape);
+        Fp8Kernels.Of(sums.device).Quantize(sums, y.Values, y.RowScales!, gelu: true);
+        return new Activation(y.Values.MoveToOuterDisposeScope(), y.RowScales!.MoveToOuterDisposeScope());
+    }
+
+    /// <inheritdoc/>
     public void Dispose()
     {
         _linearGelu?.Dispose();
@@ -141,6 +193,10 @@ public sealed class CudaDitOps : IDitOps
     private BlockOffsets ContextOffsets(long tokens) => _contextOffsets.TryGetValue(tokens, out var known)
         ? known
         : _contextOffsets[tokens] = BlockOffsets.Even(_device, (int)tokens);
+
+    private Activation EmptyRows(long[] shape) => new(empty(shape, ScalarType.Byte, _at.Device), empty(shape[..^1], ScalarType.Float32, _at.Device));
+
+    private nint Codes(Activation x) => _at.Of(x.Values, ScalarType.Byte, "a branch in fp8");
 
     // Rows that share a shift, a scale and a gate.
     private static int Group(Tensor x, Tensor? factors) => (int)(x.shape[1] / (factors?.shape[1] ?? 1));

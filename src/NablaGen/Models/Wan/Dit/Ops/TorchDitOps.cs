@@ -1,5 +1,6 @@
 using NablaGen.Tensors;
 using NablaGen.Tensors.Layers;
+using NablaGen.Tensors.Matrices;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
 
@@ -14,6 +15,9 @@ public sealed class TorchDitOps : IDitOps
         using var scope = NewDisposeScope();
         return TokenGroups.Modulate(norm.forward(x), shift, scale).MoveToOuterDisposeScope();
     }
+
+    /// <inheritdoc/>
+    public Activation Modulate(WanLayerNorm norm, Tensor x, Tensor shift, Tensor scale, bool rowScales) => For(Modulate(norm, x, shift, scale), rowScales);
 
     /// <inheritdoc/>
     public Tensor Normalize(WanLayerNorm norm, Tensor x) => norm.forward(x);
@@ -43,6 +47,14 @@ public sealed class TorchDitOps : IDitOps
     }
 
     /// <inheritdoc/>
+    public (Tensor X, Activation Normalized) AddGatedAndNormalize(
+        Tensor x, Tensor y, Tensor? gate, WanLayerNorm norm, bool rowScales, Tensor? shift = null, Tensor? scale = null)
+    {
+        var (sum, normalized) = AddGatedAndNormalize(x, y, gate, norm, shift, scale);
+        return (sum, For(normalized, rowScales));
+    }
+
+    /// <inheritdoc/>
     public Tensor LinearGelu(AutocastLinear layer, Tensor x)
     {
         using var scope = NewDisposeScope();
@@ -50,7 +62,29 @@ public sealed class TorchDitOps : IDitOps
     }
 
     /// <inheritdoc/>
+    public Activation LinearGelu(AutocastLinear layer, Activation x, bool rowScales)
+    {
+        using var scope = NewDisposeScope();
+        var y = For(functional.gelu(layer.forward(x), TorchSharp.Modules.GELU.Approximate.tanh), rowScales);
+        return new Activation(y.Values.MoveToOuterDisposeScope(), y.RowScales?.MoveToOuterDisposeScope());
+    }
+
+    /// <inheritdoc/>
     public void Dispose()
     {
+    }
+
+    // x itself, or its rows in fp8 in its place.
+    private static Activation For(Tensor x, bool rowScales)
+    {
+        if (!rowScales)
+        {
+            return x;
+        }
+
+        using (x)
+        {
+            return Fp8Rows.Quantize(x);
+        }
     }
 }
