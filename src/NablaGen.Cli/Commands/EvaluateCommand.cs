@@ -23,7 +23,7 @@ internal sealed class EvaluateCommand
     private readonly Option<string?> _model = SharedOptions.Model();
     private readonly Option<string> _device = SharedOptions.Device();
     private readonly Option<string> _dtype = SharedOptions.Dtype();
-    private readonly PrecisionOptions _precision = new();
+    private readonly PrecisionOptions _precision = new(SharedOptions.Weights());
     private readonly Option<string[]> _attention = new("--attention")
     {
         Description = "Expressions, as for generate; dense is always measured, because the others are compared with it",
@@ -77,6 +77,7 @@ internal sealed class EvaluateCommand
         ]);
         command.Add(self._device);
         command.Add(self._dtype);
+        self._precision.AddTo(command);
         command.Add(EvaluateVaeCommand.Create());
         LongJob.AddTo(command);
         command.SetAction((parsed, cancellation) => Task.FromResult(self.Run(parsed, cancellation)));

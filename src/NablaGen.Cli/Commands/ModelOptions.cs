@@ -14,7 +14,7 @@ internal sealed class ModelOptions
 
     public Option<string> Dtype { get; } = SharedOptions.Dtype();
 
-    public PrecisionOptions Precision { get; } = new();
+    public PrecisionOptions Precision { get; } = new(SharedOptions.Weights());
 
     public Option<string?> Vram { get; } = SharedOptions.Vram();
 

@@ -6,13 +6,14 @@ using static TorchSharp.torch;
 namespace NablaGen.Cli.Commands;
 
 /// <summary>The options that say in which number formats a transformer computes.</summary>
-internal sealed class PrecisionOptions
+/// <param name="weights">How its weights are kept, where the command has files; null where it has none.</param>
+internal sealed class PrecisionOptions(Option<string>? weights = null)
 {
     private readonly Option<string> _products = SharedOptions.Precision();
     private readonly Option<string> _attention = SharedOptions.AttentionPrecision();
 
     /// <summary>All of them.</summary>
-    public IReadOnlyList<Option> All => [_products, _attention];
+    public IReadOnlyList<Option> All => weights is null ? [_products, _attention] : [_products, _attention, weights];
 
     public void AddTo(Command command)
     {
@@ -29,7 +30,7 @@ internal sealed class PrecisionOptions
     public TransformerFormats Formats(ParseResult parsed, TransformerTraits transformer, Device device, ScalarType dtype, Recipe? from = null) => PrecisionChoice.Resolve(
         from is not null && !IsGiven(parsed, _products) ? from.Precision ?? PrecisionChoice.Auto : parsed.GetValue(_products)!,
         from is not null && !IsGiven(parsed, _attention) ? from.AttentionPrecision ?? PrecisionChoice.Auto : parsed.GetValue(_attention)!,
-        transformer, device, dtype);
+        transformer, device, dtype, weights is null ? PrecisionChoice.Expanded : parsed.GetValue(weights)!);
 
     /// <summary>A model with its transformer in the formats that are asked for.</summary>
     public VideoModel Over(ParseResult parsed, VideoModel model, Device device, ScalarType dtype, Recipe? from = null) =>

@@ -45,6 +45,14 @@ internal static class SharedOptions
         CompletionSources = { PrecisionChoice.Auto, PrecisionChoice.Sixteen, PrecisionChoice.Eight },
     };
 
+    public static Option<string> Weights() => new("--weights")
+    {
+        Description = "Weights that a file has in fp8 or GGUF's blocks: expanded (to --dtype, as they are read) or resident (in the GPU's memory as stored, expanded for each product)",
+        HelpName = "NAME",
+        DefaultValueFactory = _ => PrecisionChoice.Expanded,
+        CompletionSources = { PrecisionChoice.Expanded, PrecisionChoice.Resident },
+    };
+
     public static Option<string?> Vram() => new("--vram")
     {
         Description = "Most GPU memory to use, such as 8GB or 7.5GiB; layers that do not fit are streamed from the host [default: what is free]",

@@ -22,6 +22,15 @@ public static class PrecisionChoice
     /// <summary>Attention in int8 and fp8.</summary>
     public const string Eight = "eight";
 
+    /// <summary>Weights in the type of <c>--dtype</c>, whatever the file has.</summary>
+    public const string Expanded = "expanded";
+
+    /// <summary>Weights as the file has them, where that is fp8 or GGUF's blocks.</summary>
+    public const string Resident = "resident";
+
+    /// <summary>The names that <c>--weights</c> takes.</summary>
+    public static IReadOnlyList<string> OfWeights { get; } = [Expanded, Resident];
+
     /// <summary>The names that <c>--precision</c> takes.</summary>
     public static IReadOnlyList<string> OfProducts { get; } = [Auto, Sixteen, Fp8];
 
@@ -34,16 +43,24 @@ public static class PrecisionChoice
     /// <param name="transformer">Its sizes.</param>
     /// <param name="device">Where it runs.</param>
     /// <param name="dtype">The type of its products in 16 or 32 bits.</param>
+    /// <param name="weights">How its weights are kept.</param>
     /// <exception cref="InvalidRequestException">A name is not known, or has no effect on such a device or beside such a type.</exception>
-    public static TransformerFormats Resolve(string products, string attention, TransformerTraits transformer, Device device, ScalarType dtype)
+    public static TransformerFormats Resolve(string products, string attention, TransformerTraits transformer, Device device, ScalarType dtype, string weights = Expanded)
     {
+        Require("--weights", weights, OfWeights);
         Require("--precision", products, OfProducts);
         Require("--attention-precision", attention, OfAttention);
         var notes = new List<string>();
         var isFp8 = products == Fp8 && Allows($"--precision {Fp8}", device, dtype) && !Lacks(notes, $"--precision {Fp8}", Fp8Kernels.WhyNot(device));
         var isEight = attention == Eight && Allows($"--attention-precision {Eight}", device, dtype)
             && !Lacks(notes, $"--attention-precision {Eight}", WhyNoAttention(transformer, device));
-        return TransformerFormats.Plain with { Matrices = isFp8 ? MatrixFormats.Fp8 : MatrixFormats.Dense, EightBitAttention = isEight, Notes = notes };
+        var isStored = weights == Resident && Allows($"--weights {Resident}", device, dtype);
+        if (isStored && products == Fp8)
+        {
+            throw new InvalidRequestException($"--weights {Resident} has no effect with --precision {Fp8}, whose weights are in fp8 whatever the file has: give one of them");
+        }
+
+        return TransformerFormats.Plain with { Matrices = isFp8 ? MatrixFormats.Fp8 : isStored ? MatrixFormats.Stored : MatrixFormats.Dense, EightBitAttention = isEight, Notes = notes };
     }
 
     /// <summary>What a message says after the type: ", fp8 products"; empty where all is in that type.</summary>

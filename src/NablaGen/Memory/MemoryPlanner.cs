@@ -46,7 +46,7 @@ public static class MemoryPlanner
         var text = needs.TextEncoderWeights + needs.TextEncoderWork;
         var isTextOnDevice = text <= room;
         var keepsAll = keepsBoth && Math.Max(text, needs.Pictures) + both <= room;
-        var streamed = (needs.Layers - resident) * needs.LayerWeights;
+        var streamed = (needs.Layers - resident) * needs.SlotWeights;
         var host = Math.Max(Math.Max(streamed, isTextOnDevice ? 0 : text), vae.HostBytes);
         if (host > hostRoom)
         {
@@ -54,7 +54,7 @@ public static class MemoryPlanner
         }
 
         var slots = isAllResident ? 0 : Slots;
-        var dit = needs.DitWeights + (resident + slots) * needs.LayerWeights;
+        var dit = needs.DitWeights + resident * needs.LayerWeights + slots * needs.SlotWeights;
         var peaks = new Dictionary<GenerationStage, long>();
         if (isTextOnDevice)
         {
@@ -91,7 +91,7 @@ public static class MemoryPlanner
     public static long LeastBudget(MemoryNeeds needs)
     {
         var slots = Math.Min(Slots, needs.Layers);
-        var sample = needs.DitWeights + slots * needs.LayerWeights + needs.DitWork;
+        var sample = needs.DitWeights + Math.Min(slots * needs.SlotWeights, needs.Layers * needs.LayerWeights) + needs.DitWork;
         var decode = needs.VaeWeights + needs.Vae.Min(choice => choice.Bytes);
         return (long)Math.Ceiling((needs.Runtime + Math.Max(needs.Pictures, Math.Max(sample, decode))) / (1 - Margin));
     }
@@ -107,7 +107,7 @@ public static class MemoryPlanner
             return needs.Layers;
         }
 
-        var resident = left < 0 ? -1 : left / Math.Max(needs.LayerWeights, 1) - Slots;
+        var resident = left < Slots * needs.SlotWeights ? -1 : (left - Slots * needs.SlotWeights) / Math.Max(needs.LayerWeights, 1);
         return (int)Math.Clamp(resident, -1, needs.Layers - 1);
     }
 }

@@ -63,7 +63,7 @@ public abstract class VideoModel
     /// <summary>The formats in which the transformer is loaded and counted.</summary>
     public virtual TransformerFormats Formats => TransformerFormats.Plain;
 
-    /// <summary>This model with its transformer in other formats; nothing is opened.</summary>
+    /// <summary>This model with its transformer in other formats; headers at most are opened.</summary>
     /// <param name="formats">The formats.</param>
     /// <exception cref="NablaGenException">The model has plain numbers alone.</exception>
     public virtual VideoModel WithFormats(TransformerFormats formats) =>
@@ -189,4 +189,8 @@ public abstract class VideoModel
 /// <param name="Transformer">The transformer outside its layers.</param>
 /// <param name="Layer">One layer of the transformer.</param>
 /// <param name="Vae">All of the VAE.</param>
-public sealed record WeightSizes(long TextEncoder, long Transformer, long Layer, long Vae);
+public sealed record WeightSizes(long TextEncoder, long Transformer, long Layer, long Vae)
+{
+    /// <summary>One layer of the transformer where layers are streamed; 0 for the same.</summary>
+    public long StreamedLayer { get; init; }
+}

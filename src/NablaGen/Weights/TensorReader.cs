@@ -15,6 +15,9 @@ internal sealed unsafe class TensorReader(ITensorSource source, TensorReader.Byt
     /// <summary>Brings the stored bytes of an entry in order: pieces of whole elements, at most <see cref="MappedFile.PieceBytes"/> each.</summary>
     public delegate void ByteSource(TensorEntry entry, MappedFile.PieceUser user);
 
+    /// <summary>Expands stored bytes into float32.</summary>
+    public delegate void BlockExpander(byte* start, long count, float* values);
+
     /// <summary>The entry of a key.</summary>
     /// <exception cref="NablaGenException">There is none.</exception>
     public static TensorEntry Find(ITensorSource source, string name) =>
@@ -74,11 +77,23 @@ internal sealed unsafe class TensorReader(ITensorSource source, TensorReader.Byt
     public StoredNumbers? FindStored(string name)
     {
         var entry = Find(source, name);
-        return entry.Type.IsFloat8() ? Stored(entry, entry.Type == StoredType.F8_E4M3 ? StoredNumbers.E4M3 : StoredNumbers.E5M2, bytes) : null;
+        return entry.Type.IsFloat8() ? Stored(entry, entry.Type == StoredType.F8_E4M3 ? StoredNumbers.E4M3 : StoredNumbers.E5M2, bytes, Expand(entry.Type)) : null;
     }
 
-    /// <summary>An entry's bytes as they are.</summary>
-    public static StoredNumbers Stored(TensorEntry entry, string format, ByteSource bytes) => new(format, entry.ByteCount, target => CopyBytes(entry, bytes, target));
+    /// <summary>An entry's bytes as they are, and how they are expanded.</summary>
+    public static StoredNumbers Stored(TensorEntry entry, string format, ByteSource bytes, BlockExpander expand) => new(
+        format, entry.ByteCount, target => CopyBytes(entry, bytes, target),
+        (from, to) => TensorMemory.Use(from, (start, count) => expand(start, count, TensorMemory.Floats(to))));
+
+    // Numbers of a byte each.
+    private static BlockExpander Expand(StoredType type) => (start, count, values) =>
+    {
+        var table = Float8.Values(type);
+        for (long i = 0; i < count; i++)
+        {
+            values[i] = table[start[i]];
+        }
+    };
 
     /// <summary>Frees the memory that conversions go through.</summary>
     public void Dispose() => _scratch?.Dispose();

@@ -217,7 +217,7 @@ public sealed partial class WanVideoModel : VideoModel
     }
 
     /// <inheritdoc/>
-    public override VideoModel WithFormats(TransformerFormats formats) => formats == Formats ? this : new WanVideoModel(this, _files, formats);
+    public override VideoModel WithFormats(TransformerFormats formats) => formats == Formats ? this : new WanVideoModel(this, _files, formats).CheckStored();
 
     /// <inheritdoc/>
     public override ITensorSource OpenTransformer() => _files.Transformer.Open();
@@ -232,7 +232,7 @@ public sealed partial class WanVideoModel : VideoModel
 
     /// <inheritdoc/>
     public override WeightSizes SizesIn(ScalarType dtype, ScalarType vaeDtype) =>
-        WanMemory.Sizes(DitConfig, TextEncoderConfig, VaeConfig, dtype, vaeDtype, Formats);
+        StoredSizes(WanMemory.Sizes(DitConfig, TextEncoderConfig, VaeConfig, dtype, vaeDtype, Formats), dtype);
 
     /// <inheritdoc/>
     public override long TransformerWork(long[] latents, AttentionExpression attention, DeviceType device, ScalarType dtype, int batch = 1) =>

@@ -19,8 +19,9 @@ public interface IMatrixValues
 /// <param name="Format">The form's name, such as <see cref="E4M3"/> or <c>Q4_K</c>.</param>
 /// <param name="Bytes">How many bytes there are.</param>
 /// <param name="CopyBytes">Copies them to the memory of a contiguous tensor of bytes on any device.</param>
+/// <param name="Expand">Expands the bytes, on the CPU, into a contiguous float32 tensor there, without the scales: what kernels are held to.</param>
 /// <param name="Scales">Reads factors beside them, one or one a row; null where there are none. On the CPU.</param>
-public sealed record StoredNumbers(string Format, long Bytes, Action<Tensor> CopyBytes, Func<Tensor>? Scales = null)
+public sealed record StoredNumbers(string Format, long Bytes, Action<Tensor> CopyBytes, Action<Tensor, Tensor> Expand, Func<Tensor>? Scales = null)
 {
     /// <summary>fp8 with four bits of exponent, a byte a number.</summary>
     public const string E4M3 = "F8_E4M3";

@@ -9,9 +9,13 @@ public static class MatrixFormats
     /// <summary>fp8 (E4M3) with a scale a row, multiplied in fp8; matrices whose sides are not multiples of 16 stay dense.</summary>
     public const string Fp8 = "fp8";
 
+    /// <summary>As the file has them, where that is fp8 or GGUF's blocks, and expanded for each product.</summary>
+    public const string Stored = "stored";
+
     private static readonly Dictionary<string, Func<long, long, ModuleOptions, IMatrix>> Makers = new(StringComparer.Ordinal)
     {
         [Dense] = (inputs, outputs, options) => new DenseMatrix(inputs, outputs, options),
+        [Stored] = (inputs, outputs, options) => new StoredMatrix(inputs, outputs, options),
         [Fp8] = (inputs, outputs, options) => Fp8Matrix.Fits(inputs, outputs) ? new Fp8Matrix(inputs, outputs, options) : new DenseMatrix(inputs, outputs, options),
     };
 

@@ -145,9 +145,11 @@ public sealed class CudaDitOps : IDitOps
     {
         using var scope = NewDisposeScope();
         var y = empty([x.shape[0], x.shape[1], layer.Matrix.Outputs], _dtype, x.device);
-        var isDone = _linearGelu is not null && layer is { Matrix: DenseMatrix matrix, Bias: not null }
+        // A matrix that is expanded for its products is so once for both ways.
+        var expanded = layer.Matrix is StoredMatrix stored ? stored.Expand() : null;
+        var isDone = _linearGelu is not null && (expanded ?? (layer.Matrix as DenseMatrix)?.Weight) is { } weight && layer.Bias is not null
             && _linearGelu.TryRun(
-                Branch(x), Matrix(matrix.Weight, "the matrix"), Matrix(layer.Bias, "the bias"), Branch(y), _type, Rows(x), Columns(x), Columns(y));
+                Branch(x), Matrix(weight, "the matrix"), Matrix(layer.Bias, "the bias"), Branch(y), _type, Rows(x), Columns(x), Columns(y));
         if (!isDone)
         {
             var sums = layer.forward(x);
@@ -160,7 +162,7 @@ public sealed class CudaDitOps : IDitOps
     /// <inheritdoc/>
     public Activation LinearGelu(AutocastLinear layer, Activation x, bool rowScales)
     {
-        if (layer.Matrix is DenseMatrix && x.RowScales is null)
+        if (layer.Matrix is not Fp8Matrix && x.RowScales is null)
         {
             return LinearGelu(layer, x.Values);
         }
