@@ -84,7 +84,7 @@ internal sealed class TrainCommand
         var vae = new TrainCommand();
         vae._from.Description = "Begin with the weights of this model folder instead of drawn ones; with --preset they become the first channels of a wider VAE";
         vae._freeze.Description = "Train the decoder alone: a transformer that was trained on the encoder's latents still fits";
-        var vaeCommand = new Command("vae", "Train the VAE, which comes first.") { vae._sizes, vae._crop, vae._freeze };
+        var vaeCommand = new Command("vae", "Train the VAE, which comes first.") { vae._crop, vae._freeze };
         Add(vaeCommand, vae.Shared, vae.OfClips);
         vaeCommand.SetAction((parsed, cancellation) => Task.FromResult(vae.RunVae(parsed, cancellation)));
 
@@ -94,6 +94,7 @@ internal sealed class TrainCommand
         textCommand.SetAction((parsed, cancellation) => Task.FromResult(text.RunText(parsed, cancellation)));
 
         var dit = new TrainCommand();
+        dit._from.Description = "Begin with the weights of this model folder instead of drawn ones; with --preset they may have fewer latent channels";
         dit._freeze.Description = "Train the transformer alone, with the text encoder of --from as it is";
         var ditCommand = new Command("dit", "Train the transformer and the text encoder, on the latents of the output's VAE.") { dit._attention, dit._tokenizer, dit._freeze };
         Add(ditCommand, dit.Shared, dit.OfClips);
@@ -104,7 +105,7 @@ internal sealed class TrainCommand
     private IEnumerable<Option> Shared => [_output, _resume, _from, _preset, _minutes, _anneal, _steps, _batch, _rate, _optimizer, _seed, _device, _dtype];
 
     // Of trainings that see clips.
-    private IEnumerable<Option> OfClips => [_width, _height, _frames, _pool, _fresh, _pictures];
+    private IEnumerable<Option> OfClips => [_width, _height, _frames, _sizes, _pool, _fresh, _pictures];
 
     private static void Add(Command command, params IEnumerable<Option>[] options)
     {
@@ -156,7 +157,7 @@ internal sealed class TrainCommand
     {
         var folder = parsed.GetValue(_output)!;
         var files = new TrainingFolder(folder, "dit");
-        var sizes = Sizes(parsed, folder);
+        var sizes = Sizes(parsed, folder, widens: true);
         var plan = Plan(parsed, files, TrainingPlan.ForDit(sizes));
         plan.Check(sizes);
         if (parsed.GetValue(_from) is null && !parsed.GetValue(_resume) && File.Exists(new TrainingFolder(folder, "text").State))
@@ -167,9 +168,9 @@ internal sealed class TrainCommand
         var start = Start(parsed, plan, folder);
         var tokenizer = PlaceTokenizer(parsed, folder);
         sizes = sizes.WithVocabulary(tokenizer.VocabularySize);
-        if (parsed.GetValue(_from) is { } from)
+        if (VaeFolder(parsed) is { } latents)
         {
-            ModelFiles.CopyVae(from, folder);
+            ModelFiles.CopyVae(latents, folder);
         }
 
         return Train(parsed, plan, files, sizes, (source, model) =>
@@ -185,6 +186,10 @@ internal sealed class TrainCommand
         : !plan.FrozenEncoder ? null
         : parsed.GetValue(_resume) ? folder
         : throw new InvalidRequestException("--freeze-encoder needs --from: there is no encoder yet");
+
+    // Whose latents a new transformer learns: a preset's that has a VAE, or those of the weights to begin with. Null: the output's own.
+    private string? VaeFolder(ParseResult parsed) =>
+        parsed.GetValue(_preset) is { } preset && File.Exists(ModelFiles.Vae(preset)) ? preset : parsed.GetValue(_from);
 
     // The vocabulary is that of the weights to begin with.
     private UmT5Tokenizer PlaceTokenizer(ParseResult parsed, string folder) => ModelFiles.PlaceTokenizer(

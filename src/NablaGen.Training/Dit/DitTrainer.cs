@@ -30,9 +30,11 @@ public sealed class DitTrainer : OptimizedTrainer
     private readonly WanVae _vae;
     private readonly WanModel _dit;
     private readonly T5Encoder _encoder;
-    private readonly ClipPool _pool;
+    private readonly IReadOnlyList<ClipPool> _pools;
     private readonly IReadOnlyList<IAttention> _attentions;
-    private readonly IReadOnlyList<DitRun> _runs;
+
+    // By the clips' size, then by attention.
+    private readonly IReadOnlyList<IReadOnlyList<DitRun>> _runs;
     private readonly Tensor _negative;
 
     /// <summary>A transformer and a text encoder of drawn weights at step 0.</summary>
@@ -52,7 +54,7 @@ public sealed class DitTrainer : OptimizedTrainer
         using var generator = new Generator((ulong)options.Seed);
         if (options.From is { } from)
         {
-            ModelFiles.ReadDit(from, _dit);
+            DitWidening.Read(from, _dit);
             ModelFiles.ReadTextEncoder(from, _encoder);
         }
         else
@@ -63,11 +65,10 @@ public sealed class DitTrainer : OptimizedTrainer
 
         Parameters = new FlatParameters(options.FrozenEncoder ? [("dit.", _dit)] : [("dit.", _dit), ("text.", _encoder)]);
         Optimizer = new Optimizer(Parameters, options.Optimizer with { RelativeRate = TextRates.Of(sizes.Others.TextEncoder) });
-        _pool = new ClipPool(source, options.Clip, model.Device, options.Pool,
-            (clips, first) => [_vae.Encode(clips.Frames), Wordings(first, clips.Captions)]);
+        _pools = [.. options.Clips.Select((size, i) => new ClipPool(source, size, model.Device, options.Pool,
+            (clips, first) => [_vae.Encode(clips.Frames), Wordings(first, clips.Captions)], i * StepRandom.PoolClips))];
         _attentions = [.. options.Attentions.Select(expression => DifferentiableAttention.Create(expression, model.Device))];
-        _runs = [.. _attentions.Select(attention =>
-            new DitRun(sizes.Dit, LatentFrames, LatentHeight, LatentWidth, attention, model, DitTrainingOps.Create(sizes.Dit, model)))];
+        _runs = [.. options.Clips.Select(size => (IReadOnlyList<DitRun>)[.. _attentions.Select(attention => Run(size, attention))])];
         _negative = _captions.Encode([sizes.Defaults.NegativePrompt], model.Device).DetachFromDisposeScope();
     }
 
@@ -87,7 +88,7 @@ public sealed class DitTrainer : OptimizedTrainer
     protected override Optimizer Optimizer { get; }
 
     /// <inheritdoc/>
-    public override void Prepare(Action<int, int>? onGroup, CancellationToken cancellation) => _pool.MoveTo(Step, onGroup, cancellation);
+    public override void Prepare(Action<int, int>? onGroup, CancellationToken cancellation) => ClipPool.MoveAllTo(_pools, Step, onGroup, cancellation);
 
     /// <inheritdoc/>
     public override Tensor Advance()
@@ -103,18 +104,23 @@ public sealed class DitTrainer : OptimizedTrainer
     public Tensor Loss()
     {
         using var scope = NewDisposeScope();
-        var drawn = _pool.Draw(_options.Batch);
+        var (attention, size) = TurnAt(Step);
+        var count = ClipsOf(size);
+        var drawn = _pools[size].Draw(count);
         var device = _model.Device;
-        var dropped = rand([_options.Batch, 1], device: device).IsBelow(_options.PromptDropout);
-        var wording = randint(_options.Wordings, [_options.Batch, 1, 1], ScalarType.Int64, device);
+        var dropped = rand([count, 1], device: device).IsBelow(_options.PromptDropout);
+        var wording = randint(_options.Wordings, [count, 1, 1], ScalarType.Int64, device);
         var ids = where(dropped, _negative, drawn[1].gather(1, wording.expand(-1, -1, drawn[1].shape[2])).squeeze(1));
-        var (input, time, velocity) = FlowMatching.Mix(drawn[0], randn_like(drawn[0]), FlowMatching.Sigmas(_options.Batch, _options.Shift, device));
-        var predicted = _dit.forward(input, time, Context(ids), _runs[TurnAt(Step)]);
+        var (input, time, velocity) = FlowMatching.Mix(drawn[0], randn_like(drawn[0]), FlowMatching.Sigmas(count, _options.Shift, device));
+        var predicted = _dit.forward(input, time, Context(ids), _runs[size][attention]);
         return (predicted - velocity).Squared().mean().MoveToOuterDisposeScope();
     }
 
     /// <summary>The self-attention of a step, counted from 0.</summary>
-    public AttentionExpression AttentionAt(int step) => _options.Attentions[TurnAt(step)];
+    public AttentionExpression AttentionAt(int step) => _options.Attentions[TurnAt(step).Attention];
+
+    /// <summary>Clips in a step of a size: as much work as one of the first.</summary>
+    internal int ClipsOf(int size) => Math.Max(1, (int)Math.Round((double)_options.Batch * _runs[0][0].Layout.Tokens / _runs[size][0].Layout.Tokens));
 
     /// <summary>Videos of captions that training does not see, each from a noise of its own, with the defaults of the model.</summary>
     public override Tensor? Picture()
@@ -122,7 +128,7 @@ public sealed class DitTrainer : OptimizedTrainer
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         using var averaged = Parameters.Lend(Optimizer.Average);
-        using var clips = _source.Next(StepRandom.FirstUnseen, PicturePrompts, _options.Clip with { Frames = 1 }, _model.Device);
+        using var clips = _source.Next(StepRandom.FirstUnseen, PicturePrompts, _options.Clips[0] with { Frames = 1 }, _model.Device);
         var rows = clips.Captions.Select((caption, i) => Decode(Sample(caption, i))).ToList();
         return ClipSheet.Compose(rows, columns: 6).MoveToOuterDisposeScope();
     }
@@ -140,9 +146,9 @@ public sealed class DitTrainer : OptimizedTrainer
             Prompt = prompt,
             NegativePrompt = defaults.NegativePrompt,
             Attention = _options.Attentions[0],
-            Width = _options.Clip.Width,
-            Height = _options.Clip.Height,
-            Frames = _options.Clip.Frames,
+            Width = _options.Clips[0].Width,
+            Height = _options.Clips[0].Height,
+            Frames = _options.Clips[0].Frames,
             Fps = defaults.Fps,
             Steps = defaults.Steps,
             Solver = defaults.Solver,
@@ -171,7 +177,7 @@ public sealed class DitTrainer : OptimizedTrainer
     /// <inheritdoc/>
     public override void Dispose()
     {
-        foreach (var run in _runs)
+        foreach (var run in _runs.SelectMany(ofSize => ofSize))
         {
             run.Dispose();
         }
@@ -181,7 +187,11 @@ public sealed class DitTrainer : OptimizedTrainer
             attention.Dispose();
         }
 
-        _pool.Dispose();
+        foreach (var pool in _pools)
+        {
+            pool.Dispose();
+        }
+
         Optimizer.Dispose();
         Parameters.Dispose();
         _negative.Dispose();
@@ -190,13 +200,18 @@ public sealed class DitTrainer : OptimizedTrainer
         _vae.Dispose();
     }
 
-    private int TurnAt(int step) => StepRandom.Of(_options.Seed, step).Next(_runs.Count);
+    private (int Attention, int Size) TurnAt(int step)
+    {
+        var random = StepRandom.Of(_options.Seed, step);
+        return (random.Next(_attentions.Count), random.Next(_pools.Count));
+    }
 
-    private int LatentFrames => (_options.Clip.Frames - 1) / _vae.Config.TemporalStride + 1;
-
-    private int LatentHeight => _options.Clip.Height / _vae.Config.SpatialStride;
-
-    private int LatentWidth => _options.Clip.Width / _vae.Config.SpatialStride;
+    private DitRun Run(ClipSize clip, IAttention attention)
+    {
+        var vae = _vae.Config;
+        return new DitRun(_sizes.Dit, (clip.Frames - 1) / vae.TemporalStride + 1, clip.Height / vae.SpatialStride, clip.Width / vae.SpatialStride,
+            attention, _model, DitTrainingOps.Create(_sizes.Dit, _model));
+    }
 
     // [C, T', h, w] → [3, T, H, W] on the CPU
     private Tensor Decode(Tensor latents)

@@ -8,13 +8,13 @@ namespace NablaGen.Training.Dit;
 /// <summary>How a transformer and its text encoder are trained.</summary>
 public sealed record DitTrainingOptions
 {
-    /// <summary>The clips' size.</summary>
-    public required ClipSize Clip { get; init; }
+    /// <summary>The sizes of the clips, of which each step takes one.</summary>
+    public required IReadOnlyList<ClipSize> Clips { get; init; }
 
-    /// <summary>Clips a step.</summary>
+    /// <summary>Clips of the first size in a step; of another size as many as have as many tokens together.</summary>
     public required int Batch { get; init; }
 
-    /// <summary>The clips in memory.</summary>
+    /// <summary>The clips of each size in memory.</summary>
     public required PoolSize Pool { get; init; }
 
     /// <summary>How the weights are moved.</summary>
@@ -35,7 +35,7 @@ public sealed record DitTrainingOptions
     /// <summary>Whether the text encoder stays as it is.</summary>
     public bool FrozenEncoder { get; init; }
 
-    /// <summary>A model folder whose weights to begin with; null for drawn ones.</summary>
+    /// <summary>A model folder whose weights to begin with, of this size or with fewer latent channels (<see cref="Models.DitWidening"/>); null for drawn ones.</summary>
     public string? From { get; init; }
 
     /// <summary>Seed of weights and draws.</summary>
@@ -47,7 +47,7 @@ public sealed record DitTrainingOptions
         ArgumentNullException.ThrowIfNull(plan);
         return new DitTrainingOptions
         {
-            Clip = plan.Clip,
+            Clips = plan.Clips,
             FrozenEncoder = plan.FrozenEncoder,
             Attentions = plan.Attentions,
             Batch = plan.Batch,

@@ -55,14 +55,14 @@ public static class VaeWidening
         }
 
         var (outputs, inputs) = Parts(name);
-        var rows = Places(known.shape[0], drawn.shape[0], outputs);
+        var rows = ChannelPlaces.Of(known.shape[0], drawn.shape[0], outputs);
         if (drawn.dim() == 1 || isNorm)
         {
             return drawn.index_copy(0, rows, known);
         }
 
         var result = drawn.Times(Strength);
-        var columns = Places(known.shape[1], drawn.shape[1], inputs);
+        var columns = ChannelPlaces.Of(known.shape[1], drawn.shape[1], inputs);
         var old = zeros([known.shape[0], .. drawn.shape[1..]]).index_copy(1, columns, known);
         return result.index_copy(0, rows, old);
     }
@@ -74,10 +74,6 @@ public static class VaeWidening
         : name.StartsWith("decoder.", StringComparison.Ordinal) && name.Contains("time_conv", StringComparison.Ordinal) ? (2, 1)
         : name.Contains("to_qkv", StringComparison.Ordinal) ? (3, 1)
         : (1, 1);
-
-    // Where the channels of a narrower layer are in a wider one: first in each of its parts.
-    private static Tensor Places(long narrow, long wide, int parts) =>
-        tensor([.. Enumerable.Range(0, (int)narrow).Select(i => i / (narrow / parts) * (wide / parts) + i % (narrow / parts))]);
 
     private static Tensor Identity(long[] shape) => eye(shape[0], shape[1]).reshape(shape);
 

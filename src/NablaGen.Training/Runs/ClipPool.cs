@@ -51,6 +51,21 @@ public sealed class ClipPool : IDisposable
         _firstGroup = first;
     }
 
+    /// <summary>The same for the pools of several sizes, whose groups are counted together.</summary>
+    /// <param name="pools">The pools, all with as many groups.</param>
+    /// <param name="step">The step, from 0.</param>
+    /// <param name="onGroup">Is told of each group made while filling: how many of how many.</param>
+    /// <param name="cancellation">Stops between two groups.</param>
+    public static void MoveAllTo(IReadOnlyList<ClipPool> pools, int step, Action<int, int>? onGroup = null, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(pools);
+        for (var i = 0; i < pools.Count; i++)
+        {
+            var before = i;
+            pools[i].MoveTo(step, onGroup is null ? null : (done, all) => onGroup(before * all + done, pools.Count * all), cancellation);
+        }
+    }
+
     /// <summary>Clips by chance, drawn by the device's own generator: rows of each tensor that the encoder gave.</summary>
     public Tensor[] Draw(int count)
     {

@@ -67,14 +67,7 @@ public sealed class VaeTrainer : OptimizedTrainer
     public override IReadOnlyList<string> Measures { get; } = ["loss", "l1", "edges", "frames", "kl", "norm"];
 
     /// <inheritdoc/>
-    public override void Prepare(Action<int, int>? onGroup, CancellationToken cancellation)
-    {
-        for (var i = 0; i < _pools.Count; i++)
-        {
-            var before = i;
-            _pools[i].MoveTo(Step, onGroup is null ? null : (done, all) => onGroup(before * all + done, _pools.Count * all), cancellation);
-        }
-    }
+    public override void Prepare(Action<int, int>? onGroup, CancellationToken cancellation) => ClipPool.MoveAllTo(_pools, Step, onGroup, cancellation);
 
     /// <inheritdoc/>
     public override Tensor Advance()

@@ -44,10 +44,12 @@ internal static class CudaDevices
 
     /// <summary>A tensor [B, H, L, D] of any strides whose last axis is contiguous, for the attention kernels.</summary>
     /// <exception cref="ArgumentException">It is not in 16 bits, is not on a CUDA device, or has gaps in its rows.</exception>
-    public static AttentionTensor View(Tensor x)
+    public static AttentionTensor View(Tensor x) => View(x, new KernelAddress(x.device_type == DeviceType.CUDA ? x.device : new Device(DeviceType.CUDA, 0)));
+
+    /// <summary>The same where the kernel's device is known.</summary>
+    public static AttentionTensor View(Tensor x, KernelAddress at)
     {
-        var at = new KernelAddress(x.device_type == DeviceType.CUDA ? x.device : new Device(DeviceType.CUDA, 0));
-        var address = at.OfRows(x, IsSixteenBit(x.dtype) ? x.dtype : ScalarType.BFloat16, x.stride(0), "an attention's tensor");
+        var address = at.OfStrided(x, IsSixteenBit(x.dtype) ? x.dtype : ScalarType.BFloat16, "an attention's tensor");
         return new AttentionTensor(
             address, ElementType(x.dtype), (int)x.shape[0], (int)x.shape[1], (int)x.shape[2], (int)x.shape[3], x.stride(0), x.stride(1), x.stride(2));
     }

@@ -49,6 +49,17 @@ internal readonly struct KernelAddress(Device device)
         return fits ? TensorMemory.Address(tensor) : throw Bad(tensor, name, $"in rows of its last axis, {rowStride} elements from one to the next");
     }
 
+    /// <summary>The address of a tensor of which the last axis alone is contiguous, for a kernel that is told all other strides.</summary>
+    /// <param name="tensor">The tensor, of any shape.</param>
+    /// <param name="type">The type that the kernel reads or writes.</param>
+    /// <param name="name">What the kernel calls it, for the message.</param>
+    /// <exception cref="ArgumentException">It has another type, has gaps in its last axis, or is elsewhere.</exception>
+    public nint OfStrided(Tensor tensor, ScalarType type, string name)
+    {
+        Require(tensor, type, name);
+        return tensor.stride(-1) == 1 ? TensorMemory.Address(tensor) : throw Bad(tensor, name, "without gaps in its last axis");
+    }
+
     /// <summary>Fails unless a tensor has a type and is on the kernel's device.</summary>
     public void Require(Tensor tensor, ScalarType type, string name)
     {

@@ -26,6 +26,22 @@ public class KernelAddressTests
     }
 
     [Fact]
+    public void Attention_reads_heads_of_any_strides()
+    {
+        using var scope = NewDisposeScope();
+        var headsFirst = zeros(2, 3, 5, 64, dtype: ScalarType.BFloat16);
+        var tokensFirst = zeros(2, 5, 3, 64, dtype: ScalarType.BFloat16).transpose(1, 2);
+        foreach (var x in new[] { headsFirst, tokensFirst })
+        {
+            var view = CudaDevices.View(x, OnCpu);
+            Assert.Equal((TensorMemory.Address(x), 2, 3, 5, 64), (view.Pointer, view.Batch, view.Heads, view.Tokens, view.HeadSize));
+            Assert.Equal((x.stride(0), x.stride(1), x.stride(2)), (view.BatchStride, view.HeadStride, view.TokenStride));
+        }
+
+        Assert.Contains("gaps in its last axis", Assert.Throws<ArgumentException>(() => CudaDevices.View(zeros(2, 3, 64, 5, dtype: ScalarType.BFloat16).transpose(2, 3), OnCpu)).Message);
+    }
+
+    [Fact]
     public void What_a_kernel_would_misread_is_refused()
     {
         using var scope = NewDisposeScope();

@@ -3,6 +3,8 @@ using NablaGen.Models.Wan.Dit;
 using NablaGen.Models.Wan.Dit.Ops;
 using NablaGen.Tensors;
 using NablaGen.Training.Dit;
+using NablaGen.Training.Models;
+using NablaGen.Training.World;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -147,5 +149,65 @@ public class DitTrainerTests
         trainer.Export(later.Path);
         Assert.Equal(File.ReadAllBytes(folder["models_t5_umt5-xxl-enc-bf16.safetensors"]), File.ReadAllBytes(later["models_t5_umt5-xxl-enc-bf16.safetensors"]));
         Assert.NotEqual(File.ReadAllBytes(folder["diffusion_pytorch_model.safetensors"]), File.ReadAllBytes(later["diffusion_pytorch_model.safetensors"]));
+    }
+
+    [Fact]
+    public void Of_several_sizes_each_step_takes_one_with_as_many_tokens()
+    {
+        var (large, small) = (new ClipSize(5, 32, 64), new ClipSize(5, 32, 32));
+        var world = new CountedClips(new SlidingSquares());
+        using var trainer = Toys.Dit(world, batch: 4, sizesOfClips: [small, large]);
+        Assert.All(Toys.Advance(trainer, 6), loss => Assert.True(double.IsFinite(loss)));
+        Assert.Equal([small, large], world.Seen.OrderBy(size => size.Width));
+        Assert.Equal(4, trainer.ClipsOf(0));
+        Assert.Equal(2, trainer.ClipsOf(1));
+    }
+
+    [Fact]
+    public void A_model_with_fewer_latent_channels_begins_one_with_more()
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        using var folder = new TempFolder();
+        var config = Toys.Sizes().Dit;
+        using var narrow = new WanModel(config, ModuleOptions.Cpu);
+        using var wide = new WanModel(config with { InDim = config.InDim + 3, OutDim = config.OutDim + 2 }, ModuleOptions.Cpu);
+        using var generator = new Generator(1);
+        Initialization.Draw(narrow, generator);
+        foreach (var (_, parameter) in narrow.named_parameters())
+        {
+            // What a file in bfloat16 keeps.
+            parameter.copy_(parameter.Plus(randn_like(parameter).Times(0.1)).to_type(ScalarType.BFloat16));
+        }
+
+        ModelFiles.SaveDit(folder.Path, narrow);
+        DitWidening.Read(folder.Path, wide);
+
+        var (x, context) = (randn([1, config.InDim + 3, 2, 4, 4]), randn([1, 5, config.TextDim]));
+        var expected = Forward(narrow, x.narrow(1, 0, config.InDim));
+        var found = Forward(wide, x);
+        Golden.AssertClose(expected, found.narrow(1, 0, config.OutDim), 1e-6);
+        Assert.Equal(0, found.narrow(1, config.OutDim, 2).abs().max().item<float>());
+        var error = Assert.Throws<InvalidRequestException>(() => DitWidening.Read(folder.Path, new WanModel(config with { FfnDim = 96 }, ModuleOptions.Cpu)));
+        Assert.Contains("ffn", error.Message, StringComparison.Ordinal);
+
+        Tensor Forward(WanModel model, Tensor input)
+        {
+            using var run = new DitRun(model.Config, 2, 4, 4, new DenseAttention(), ModuleOptions.Cpu, new TorchDitOps());
+            return model.forward(input, tensor(new[] { 500f }), context, run);
+        }
+    }
+
+    private sealed class CountedClips(IClipSource source) : IClipSource
+    {
+        public HashSet<ClipSize> Seen { get; } = [];
+
+        public ClipBatch Next(long first, int count, ClipSize size, Device device)
+        {
+            Seen.Add(size);
+            return source.Next(first, count, size, device);
+        }
+
+        public string CaptionAt(long index, int wording) => source.CaptionAt(index, wording);
     }
 }

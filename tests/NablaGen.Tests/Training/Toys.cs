@@ -61,11 +61,12 @@ internal static class Toys
         source, ModuleOptions.Cpu);
 
     public static DitTrainer Dit(
-        IClipSource source, int steps = 100, int batch = 4, double dropout = 0.1, ScalarType dtype = ScalarType.Float32, string? from = null, params string[] attentions) => new(
+        IClipSource source, int steps = 100, int batch = 4, double dropout = 0.1, ScalarType dtype = ScalarType.Float32, string? from = null,
+        IReadOnlyList<ClipSize>? sizesOfClips = null, params string[] attentions) => new(
         Sizes(),
         new DitTrainingOptions
         {
-            Clip = Clip,
+            Clips = sizesOfClips ?? [Clip],
             Batch = batch,
             Pool = new PoolSize(6, 3, 2),
             Optimizer = Optimizer(3e-3, steps),
