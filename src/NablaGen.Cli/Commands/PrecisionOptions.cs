@@ -27,12 +27,12 @@ internal sealed class PrecisionOptions(Option<string>? weights = null)
     public static bool IsGiven(ParseResult parsed, Option option) => parsed.GetResult(option) is { Implicit: false };
 
     /// <summary>The formats that are asked for, or a recipe's where nothing is said.</summary>
-    public TransformerFormats Formats(ParseResult parsed, TransformerTraits transformer, Device device, ScalarType dtype, Recipe? from = null) => PrecisionChoice.Resolve(
+    public TransformerFormats Formats(ParseResult parsed, TransformerTraits transformer, Device device, ScalarType dtype, bool isResident, Recipe? from = null) => PrecisionChoice.Resolve(
         from is not null && !IsGiven(parsed, _products) ? from.Precision ?? PrecisionChoice.Auto : parsed.GetValue(_products)!,
         from is not null && !IsGiven(parsed, _attention) ? from.AttentionPrecision ?? PrecisionChoice.Auto : parsed.GetValue(_attention)!,
-        transformer, device, dtype, weights is null ? PrecisionChoice.Expanded : parsed.GetValue(weights)!);
+        transformer, device, dtype, isResident);
 
     /// <summary>A model with its transformer in the formats that are asked for.</summary>
     public VideoModel Over(ParseResult parsed, VideoModel model, Device device, ScalarType dtype, Recipe? from = null) =>
-        model.WithFormats(Formats(parsed, model.Transformer, device, dtype, from));
+        model.WithFormats(Formats(parsed, model.Transformer, device, dtype, weights is not null && PrecisionChoice.IsResident(parsed.GetValue(weights)!), from));
 }

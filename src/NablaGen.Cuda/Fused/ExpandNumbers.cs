@@ -34,6 +34,9 @@ public sealed class ExpandNumbers(CudaDevice device)
     /// <summary>Whether rows of so many numbers in a format can be expanded.</summary>
     public static bool Fits(string format, long columns) => Known.TryGetValue(format, out var known) && columns % known.Elements == 0;
 
+    /// <summary>Bytes of so many numbers, in whole blocks.</summary>
+    public static long BytesOf(string format, long count) => count / Known[format].Elements * Known[format].Bytes;
+
     /// <summary>Puts the expansion on the stream. Arguments are device addresses.</summary>
     /// <param name="format">One of <see cref="Formats"/>.</param>
     /// <param name="blocks">The bytes, block after block; any alignment.</param>

@@ -37,24 +37,31 @@ public static class PrecisionChoice
     /// <summary>The names that <c>--attention-precision</c> takes.</summary>
     public static IReadOnlyList<string> OfAttention { get; } = [Auto, Sixteen, Eight];
 
+    /// <summary>What a name of <c>--weights</c> means.</summary>
+    /// <exception cref="InvalidRequestException">It is not known.</exception>
+    public static bool IsResident(string weights)
+    {
+        Require("--weights", weights, OfWeights);
+        return weights == Resident;
+    }
+
     /// <summary>The formats of a transformer. What a GPU does not have is done in 16 bits, and a note says so.</summary>
     /// <param name="products">Of the products with its layers' matrices.</param>
     /// <param name="attention">Of its self-attention.</param>
     /// <param name="transformer">Its sizes.</param>
     /// <param name="device">Where it runs.</param>
     /// <param name="dtype">The type of its products in 16 or 32 bits.</param>
-    /// <param name="weights">How its weights are kept.</param>
+    /// <param name="isResident">Whether its weights stay as the file has them.</param>
     /// <exception cref="InvalidRequestException">A name is not known, or has no effect on such a device or beside such a type.</exception>
-    public static TransformerFormats Resolve(string products, string attention, TransformerTraits transformer, Device device, ScalarType dtype, string weights = Expanded)
+    public static TransformerFormats Resolve(string products, string attention, TransformerTraits transformer, Device device, ScalarType dtype, bool isResident = false)
     {
-        Require("--weights", weights, OfWeights);
         Require("--precision", products, OfProducts);
         Require("--attention-precision", attention, OfAttention);
         var notes = new List<string>();
         var isFp8 = products == Fp8 && Allows($"--precision {Fp8}", device, dtype) && !Lacks(notes, $"--precision {Fp8}", Fp8Kernels.WhyNot(device));
         var isEight = attention == Eight && Allows($"--attention-precision {Eight}", device, dtype)
             && !Lacks(notes, $"--attention-precision {Eight}", WhyNoAttention(transformer, device));
-        var isStored = weights == Resident && Allows($"--weights {Resident}", device, dtype);
+        var isStored = isResident && Allows($"--weights {Resident}", device, dtype);
         if (isStored && products == Fp8)
         {
             throw new InvalidRequestException($"--weights {Resident} has no effect with --precision {Fp8}, whose weights are in fp8 whatever the file has: give one of them");

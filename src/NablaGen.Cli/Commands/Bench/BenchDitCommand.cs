@@ -1,5 +1,6 @@
 using System.CommandLine;
 using NablaGen.Attention;
+using NablaGen.Cuda.Fused;
 using NablaGen.Generation;
 using NablaGen.Jobs.Benchmarks;
 using NablaGen.Models;
@@ -37,6 +38,11 @@ internal sealed class BenchDitCommand
     private readonly Option<string> _device = SharedOptions.Device();
     private readonly Option<string> _dtype = SharedOptions.Dtype();
     private readonly PrecisionOptions _precision = new();
+    private readonly Option<string?> _stored = new("--stored")
+    {
+        Description = $"Keep matrices in this form of a file and expand them for each product, as --weights resident does: {string.Join(", ", ExpandNumbers.Formats)}",
+        HelpName = "FORMAT",
+    };
 
     public static Command Create()
     {
@@ -46,6 +52,7 @@ internal sealed class BenchDitCommand
             self._preset, self._layers, self._latent, self._attention, self._repeats, self._batch, self._resident, self._train, self._profile, self._json, self._device, self._dtype,
         };
         self._precision.AddTo(dit);
+        dit.Add(self._stored);
         dit.SetAction((parsed, cancellation) => Task.FromResult(self.Run(parsed, cancellation)));
         return dit;
     }
@@ -82,13 +89,20 @@ internal sealed class BenchDitCommand
             throw new InvalidRequestException("--resident has no effect with --train: training keeps every layer on the device");
         }
 
-        var formats = _precision.Formats(parsed, config.Traits, device, options.Dtype);
+        var stored = parsed.GetValue(_stored);
+        if (stored is not null && (!ExpandNumbers.Formats.Contains(stored) || profile || device.type != DeviceType.CUDA))
+        {
+            throw new InvalidRequestException($"--stored '{stored}': expected one of {string.Join(", ", ExpandNumbers.Formats)}, on a CUDA device, without --profile");
+        }
+
+        var formats = _precision.Formats(parsed, config.Traits, device, options.Dtype, stored is not null);
         if (training && formats != TransformerFormats.Plain)
         {
             throw new InvalidRequestException("--precision and --attention-precision have no effect with --train: training is in 16 or 32 bits");
         }
 
-        var model = WanVideoModel.InMemory(config, BenchOptions.Sizes(parsed.GetValue(_preset)!).Others, tokenizer: null, RandomTensorSource.Normal).WithFormats(formats);
+        var model = WanVideoModel.InMemory(config, BenchOptions.Sizes(parsed.GetValue(_preset)!).Others, tokenizer: null, (part, shapes) => stored is null
+            ? RandomTensorSource.Normal(part, shapes) : new StoredNoise(RandomTensorSource.Normal(part, shapes), stored)).WithFormats(formats);
         foreach (var note in formats.Notes)
         {
             report.Line($"note: {note}");
