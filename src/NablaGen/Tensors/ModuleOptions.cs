@@ -50,6 +50,27 @@ public sealed record ModuleOptions(Device Device, ScalarType Dtype)
         return parameter;
     }
 
+    /// <summary>
+    /// Parameters of one shape that lie one after another in memory: in a pool wherever their bytes need no padding, otherwise as parts of one tensor.
+    /// </summary>
+    internal Parameter[] Parameters(int count, params long[] shape)
+    {
+        if (Pool is not null)
+        {
+            return [.. Enumerable.Range(0, count).Select(_ => Parameter(shape))];
+        }
+
+        using var scope = NewDisposeScope();
+        var whole = empty([count * shape[0], .. shape[1..]], Dtype, Device);
+        return [.. Enumerable.Range(0, count).Select(part => new Parameter(whole.narrow(0, part * shape[0], shape[0]), requires_grad: false)).Select(Kept)];
+
+        static Parameter Kept(Parameter parameter)
+        {
+            parameter.DetachFromDisposeScope();
+            return parameter;
+        }
+    }
+
     // Every model is made with options, so here libtorch gets its settings before any of them computes.
     private static Device Ready(Device device)
     {

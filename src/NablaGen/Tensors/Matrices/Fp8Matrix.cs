@@ -29,6 +29,8 @@ public sealed class Fp8Matrix : IMatrix
         _scales = (options with { Dtype = ScalarType.Float32 }).Parameter(outputs);
     }
 
+    private Fp8Matrix(Parameter codes, Parameter scales, ModuleOptions options) => (_codes, _scales, _options) = (codes, scales, options);
+
     /// <summary>The codes. [outputs, inputs]</summary>
     public Tensor Codes => _codes;
 
@@ -52,6 +54,31 @@ public sealed class Fp8Matrix : IMatrix
 
     /// <summary>Whether a matrix of these sizes can be multiplied in fp8.</summary>
     public static bool Fits(long inputs, long outputs) => inputs % Multiple == 0 && outputs % Multiple == 0;
+
+    /// <summary>Matrices of one size that lie one after another in memory.</summary>
+    internal static IMatrix[] Adjacent(int count, long inputs, long outputs, ModuleOptions options) =>
+    [
+        .. (options with { Dtype = ScalarType.Byte }).Parameters(count, outputs, inputs)
+            .Zip((options with { Dtype = ScalarType.Float32 }).Parameters(count, outputs), (codes, scales) => new Fp8Matrix(codes, scales, options)),
+    ];
+
+    /// <inheritdoc/>
+    public IMatrix? Join(ReadOnlySpan<IMatrix> others)
+    {
+        var parts = others.ToArray().OfType<Fp8Matrix>().ToArray();
+        if (parts.Length != others.Length || AdjacentRows.Of(_codes, parts.Select(part => part._codes)) is not { } codes)
+        {
+            return null;
+        }
+
+        if (AdjacentRows.Of(_scales, parts.Select(part => part._scales)) is { } scales)
+        {
+            return new Fp8Matrix(new Parameter(codes, requires_grad: false), new Parameter(scales, requires_grad: false), _options);
+        }
+
+        codes.Dispose();
+        return null;
+    }
 
     /// <inheritdoc/>
     public void Load(IMatrixValues values)

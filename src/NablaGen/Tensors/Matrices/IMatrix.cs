@@ -30,6 +30,13 @@ public interface IMatrix : IDisposable
     /// <exception cref="NablaGenException">They can't be read, or the format cannot hold them.</exception>
     void Load(IMatrixValues values);
 
+    /// <summary>
+    /// This matrix and others as one of all their rows, where they are in one format and lie one after another in memory; null where they do not.
+    /// </summary>
+    /// <param name="others">What follows it.</param>
+    /// <returns>A view, for as long as the matrices are: the caller disposes of it.</returns>
+    IMatrix? Join(ReadOnlySpan<IMatrix> others) => null;
+
     /// <summary>x Wᵀ + b. [..., inputs] → [..., outputs], in the type of the format's results.</summary>
     /// <param name="x">The activation.</param>
     /// <param name="bias">[outputs], or null.</param>

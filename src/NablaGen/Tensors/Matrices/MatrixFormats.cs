@@ -22,6 +22,19 @@ public static class MatrixFormats
     /// <summary>Every name that <see cref="Create"/> takes.</summary>
     public static IReadOnlyCollection<string> Names => Makers.Keys;
 
+    /// <summary>Matrices of one size that lie one after another in memory, where their format can: see <see cref="IMatrix.Join"/>.</summary>
+    /// <inheritdoc cref="Create"/>
+    /// <param name="count">How many.</param>
+    /// <param name="inputs">Columns of each.</param>
+    /// <param name="outputs">Rows of each.</param>
+    /// <param name="options">Where they are, their type and their format.</param>
+    public static IMatrix[] CreateAdjacent(int count, long inputs, long outputs, ModuleOptions options) => options.MatrixFormat switch
+    {
+        Dense => DenseMatrix.Adjacent(count, inputs, outputs, options),
+        Fp8 when Fp8Matrix.Fits(inputs, outputs) => Fp8Matrix.Adjacent(count, inputs, outputs, options),
+        _ => [.. Enumerable.Range(0, count).Select(_ => Create(inputs, outputs, options))],
+    };
+
     /// <summary>A matrix whose values are yet to be read from a checkpoint, in the format that the options ask for.</summary>
     /// <param name="inputs">Columns.</param>
     /// <param name="outputs">Rows.</param>

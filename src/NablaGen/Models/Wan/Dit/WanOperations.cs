@@ -41,7 +41,18 @@ internal static class WanOperations
         Activation For(AutocastLinear layer, Tensor input) => layer.Matrix.TakesRowScales ? Fp8Rows.Quantize(input) : input;
         var isFp8 = square.Matrix.TakesRowScales;
         var (ready, readyToNarrow) = (For(square, x), narrow.Matrix.TakesRowScales);
-        yield return Product("q, k, v, o", 4 * layers, 2.0 * tokens * dim * dim, () => square.forward(ready));
+        var joined = AutocastLinear.Adjacent(3, dim, dim, options);
+        if (ops.TakesJoinedHeads && AutocastLinear.ForwardJoined(ready, [.. joined.Select(Filled)]) is { } three)
+        {
+            three.Dispose();
+            yield return Product("q, k, v at once", layers, 6.0 * tokens * dim * dim, () => AutocastLinear.ForwardJoined(ready, joined)!);
+            yield return Product("o", layers, 2.0 * tokens * dim * dim, () => square.forward(ready));
+        }
+        else
+        {
+            yield return Product("q, k, v, o", 4 * layers, 2.0 * tokens * dim * dim, () => square.forward(ready));
+        }
+
         yield return Product("q, o of the cross-attention", 2 * layers, 2.0 * tokens * dim * dim, () => square.forward(ready));
         if (isFp8)
         {
@@ -57,7 +68,17 @@ internal static class WanOperations
         yield return Pass("residual, next norm", 3 * layers - 1, (8 + 2 * element) * pixels,
             () => ops.AddGatedAndNormalize(stream, y, m[2], norm, isFp8, m[3], m[4]).Normalized.Values);
         yield return Pass("residual", 1, (8 + element) * pixels, () => ops.AddGated(stream, y, m[5]));
-        yield return Pass("RMSNorm, RoPE of q and k", 2 * layers, 2 * element * pixels, () => ops.NormalizeHeads(headNorm, x, config.NumHeads, run.Rope));
+        if (ops.TakesJoinedHeads)
+        {
+            var all = Random(options.Dtype, 1, tokens, 3 * dim);
+            yield return Pass("RMSNorm, RoPE of q and k", layers, 4 * element * pixels,
+                () => ops.NormalizeJoinedHeads(headNorm, headNorm, all, config.NumHeads, run.Rope, attention.TakesBlockMeans).Q);
+        }
+        else
+        {
+            yield return Pass("RMSNorm, RoPE of q and k", 2 * layers, 2 * element * pixels, () => ops.NormalizeHeads(headNorm, x, config.NumHeads, run.Rope));
+        }
+
         yield return Pass("RMSNorm of the cross-attention's q", layers, 2 * element * pixels, () => ops.NormalizeHeads(headNorm, x, config.NumHeads, null));
 
         var (q, k) = (Heads(Random(options.Dtype, 1, tokens, dim)), Heads(Random(options.Dtype, 1, tokens, dim)));

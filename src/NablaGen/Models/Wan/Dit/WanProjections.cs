@@ -31,9 +31,8 @@ public abstract class WanProjections : Module
         : base(name)
     {
         Heads = config.NumHeads;
-        Q = new AutocastLinear(config.Dim, config.Dim, options);
-        K = new AutocastLinear(config.Dim, config.Dim, options);
-        V = new AutocastLinear(config.Dim, config.Dim, options);
+        var projections = AutocastLinear.Adjacent(3, config.Dim, config.Dim, options);
+        (Q, K, V) = (projections[0], projections[1], projections[2]);
         O = new AutocastLinear(config.Dim, config.Dim, options);
         NormQ = config.QkNorm ? new WanRmsNorm(config.Dim, config.Eps, options) : null;
         NormK = config.QkNorm ? new WanRmsNorm(config.Dim, config.Eps, options) : null;

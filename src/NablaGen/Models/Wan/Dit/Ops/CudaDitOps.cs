@@ -90,6 +90,24 @@ public sealed class CudaDitOps : IDitOps
         return (NormalizeHeads(norm, x, heads, rope, means), means);
     }
 
+    /// <inheritdoc/>
+    public bool TakesJoinedHeads => true;
+
+    /// <inheritdoc/>
+    public (Tensor Q, Tensor K, BlockMeans? Means) NormalizeJoinedHeads(WanRmsNorm normQ, WanRmsNorm normK, Tensor joined, int heads, RopeTable rope, bool wantsMeans)
+    {
+        using var scope = NewDisposeScope();
+        var columns = Columns(joined) / 3;
+        Tensor? Means() => wantsMeans ? empty([joined.shape[0] * heads, _offsets.Blocks, columns / heads], ScalarType.Float32, joined.device) : null;
+        Tensor Heads(int part) => joined.narrow(2, part * columns, columns).unflatten(2, [heads, -1]).transpose(1, 2).MoveToOuterDisposeScope();
+        var (meansQ, meansK) = (Means(), Means());
+        _rmsNorm.RunPair(
+            Branch(joined), _type, (int)joined.shape[0], heads, columns / heads, Columns(joined), _offsets, (Weight(normQ.Weight), Weight(normK.Weight)),
+            _at.Of(rope.Table, ScalarType.Float32, "the angles"), (float)normQ.Eps,
+            (_at.Of(meansQ, ScalarType.Float32, "Q's means"), _at.Of(meansK, ScalarType.Float32, "K's means")));
+        return (Heads(0), Heads(1), meansQ is null || meansK is null ? null : new BlockMeans(meansQ.MoveToOuterDisposeScope(), meansK.MoveToOuterDisposeScope()));
+    }
+
     private Tensor NormalizeHeads(WanRmsNorm? norm, Tensor x, int heads, RopeTable? rope, Tensor? means)
     {
         using var scope = NewDisposeScope();

@@ -1,3 +1,4 @@
+using NablaGen.Attention;
 using NablaGen.Tensors.Layers;
 using NablaGen.Tensors.Matrices;
 using static TorchSharp.torch;
@@ -35,6 +36,20 @@ public interface IDitOps : IDisposable
     /// <returns>[B, H, L, D], and null or float32 [B · H, blocks, D].</returns>
     (Tensor Heads, Tensor? BlockMeans) NormalizeHeads(WanRmsNorm? norm, Tensor x, int heads, RopeTable rope, bool wantsMeans) =>
         (NormalizeHeads(norm, x, heads, rope), null);
+
+    /// <summary>Whether <see cref="NormalizeJoinedHeads"/> is worth a product of queries, keys and values at once.</summary>
+    bool TakesJoinedHeads => false;
+
+    /// <summary>RMSNorm and rotation of queries and keys that one product gave, and, if wanted and if these ops can, the means over each block.</summary>
+    /// <param name="normQ">The queries' norm.</param>
+    /// <param name="normK">The keys' norm.</param>
+    /// <param name="joined">Queries, keys and values side by side; queries and keys may be overwritten. [B, L, 3 C]</param>
+    /// <param name="heads">H.</param>
+    /// <param name="rope">The angles.</param>
+    /// <param name="wantsMeans">Whether means are wanted.</param>
+    /// <returns>[B, H, L, D] each, and null or the means.</returns>
+    (Tensor Q, Tensor K, BlockMeans? Means) NormalizeJoinedHeads(WanRmsNorm normQ, WanRmsNorm normK, Tensor joined, int heads, RopeTable rope, bool wantsMeans) =>
+        throw new NotSupportedException("these ops take queries and keys one by one");
 
     /// <summary>x + y · gate, the residual stream's next value. x may be overwritten. [B, L, C] in float32</summary>
     /// <param name="x">Residual stream, float32. [B, L, C]</param>

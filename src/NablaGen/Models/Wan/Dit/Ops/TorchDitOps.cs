@@ -1,3 +1,4 @@
+using NablaGen.Attention;
 using NablaGen.Tensors;
 using NablaGen.Tensors.Layers;
 using NablaGen.Tensors.Matrices;
@@ -29,6 +30,18 @@ public sealed class TorchDitOps : IDitOps
         var normalised = (norm is null ? x : norm.forward(x)).unflatten(2, [heads, -1]);
         var turned = rope is null ? normalised : rope.Rotate(normalised);
         return turned.transpose(1, 2).to_type(x.dtype).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    public bool TakesJoinedHeads { get; init; }
+
+    /// <inheritdoc/>
+    public (Tensor Q, Tensor K, BlockMeans? Means) NormalizeJoinedHeads(WanRmsNorm normQ, WanRmsNorm normK, Tensor joined, int heads, RopeTable rope, bool wantsMeans)
+    {
+        using var scope = NewDisposeScope();
+        var columns = joined.shape[2] / 3;
+        return (NormalizeHeads(normQ, joined.narrow(2, 0, columns), heads, rope).MoveToOuterDisposeScope(),
+            NormalizeHeads(normK, joined.narrow(2, columns, columns), heads, rope).MoveToOuterDisposeScope(), null);
     }
 
     /// <inheritdoc/>
