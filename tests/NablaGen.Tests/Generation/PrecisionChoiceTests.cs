@@ -50,4 +50,32 @@ public class PrecisionChoiceTests
         Assert.Contains("bfloat16, products in fp8, attention in eight bits on cuda", $"{eight}", StringComparison.Ordinal);
         Assert.NotEqual(plain, eight);
     }
+
+    [Fact]
+    public void Numbers_that_went_wrong_are_told_with_what_to_try()
+    {
+        var fp8 = TransformerFormats.Plain with { Matrices = MatrixFormats.Fp8 };
+        Assert.Equal(("", "--dtype float32"), Words(TransformerFormats.Plain));
+        Assert.Equal((" with products in fp8", "--precision bf16"), Words(fp8));
+        Assert.Equal((" with products in fp8 with attention in eight bits", "--precision bf16"), Words(fp8 with { EightBitAttention = true }));
+        Assert.Equal((" with attention in eight bits", "--attention-precision bf16"), Words(TransformerFormats.Plain with { EightBitAttention = true }));
+
+        static (string, string) Words(TransformerFormats formats) => (PrecisionChoice.Said(formats), PrecisionChoice.Instead(formats, ScalarType.BFloat16));
+    }
+
+    [Theory]
+    [InlineData("expanded", false)]
+    [InlineData("resident", true)]
+    public void Weights_stay_as_stored_where_that_is_asked_for(string name, bool isResident)
+    {
+        Assert.Equal(isResident, PrecisionChoice.IsResident(name));
+        Assert.Equal(
+            isResident ? MatrixFormats.Stored : MatrixFormats.Dense,
+            PrecisionChoice.Resolve("auto", "auto", Traits, new Device("cuda"), ScalarType.BFloat16, isResident).Matrices);
+        Assert.Equal(
+            "--weights 'disk' is not known: use expanded or resident", Assert.Throws<InvalidRequestException>(() => PrecisionChoice.IsResident("disk")).Message);
+        Assert.Equal(
+            "--weights resident needs an NVIDIA GPU, and this runs on the CPU: leave it out",
+            Assert.Throws<InvalidRequestException>(() => PrecisionChoice.Resolve("auto", "auto", Traits, CPU, ScalarType.Float32, isResident: true)).Message);
+    }
 }
