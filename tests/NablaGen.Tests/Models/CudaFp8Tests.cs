@@ -83,6 +83,7 @@ public class CudaFp8Tests
     [InlineData(1, 16, 16)]
     [InlineData(77, 1536, 256)]
     [InlineData(130, 5120, 5120)]
+    [InlineData(512, 8960, 1536)]
     public void A_product_is_that_of_the_cpu(int rows, int inputs, int outputs)
     {
         RequireFp8();

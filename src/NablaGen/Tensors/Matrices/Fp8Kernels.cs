@@ -15,13 +15,15 @@ internal sealed class Fp8Kernels
     private readonly Lock _use = new();
     private readonly KernelAddress _at;
     private readonly QuantizeRows _rows;
+    private readonly ExpandNumbers _expand;
     private Fp8Linear? _linear;
     private readonly Device _device;
 
     private Fp8Kernels(Device device)
     {
         (_device, _at) = (device, new KernelAddress(device));
-        _rows = new QuantizeRows(CudaDevices.Open(device));
+        var cuda = CudaDevices.Open(device);
+        (_rows, _expand) = (new QuantizeRows(cuda), new ExpandNumbers(cuda));
     }
 
     /// <summary>Those of a device.</summary>
@@ -86,17 +88,29 @@ internal sealed class Fp8Kernels
     public Tensor Multiply(Activation x, Tensor codes, Tensor scales, Tensor? bias)
     {
         var (outputs, inputs) = ((int)codes.shape[0], (int)codes.shape[1]);
+        using var scope = NewDisposeScope();
         var y = empty([.. x.Values.shape[..^1], outputs], ScalarType.BFloat16, _device);
+        bool isDone;
         lock (_use)
         {
-            Linear.Run(
+            isDone = Linear.TryRun(
                 _at.Of(x.Values, ScalarType.Byte, "an activation in fp8"), _at.Of(x.RowScales, ScalarType.Float32, "its rows' scales"),
                 _at.Of(codes, ScalarType.Byte, "a matrix in fp8"), _at.Of(scales, ScalarType.Float32, "its rows' scales"),
                 _at.Of(bias, ScalarType.BFloat16, "the bias"), _at.Of(y, ScalarType.BFloat16, "the result"),
                 checked((int)x.RowScales!.NumberOfElements), inputs, outputs);
         }
 
-        return y;
+        // A size that cuBLASLt has no fp8 product for: the same numbers, rounded to 16 bits.
+        return (isDone ? y : nn.functional.linear(Expand(x.Values, x.RowScales!), Expand(codes, scales), bias)).MoveToOuterDisposeScope();
+    }
+
+    private Tensor Expand(Tensor codes, Tensor scales)
+    {
+        var expanded = empty(codes.shape, ScalarType.BFloat16, _device);
+        _expand.Run(
+            StoredNumbers.E4M3, _at.Of(codes, ScalarType.Byte, "numbers in fp8"), _at.Of(scales, ScalarType.Float32, "their scales"), codes.shape[^1],
+            _at.Of(expanded, ScalarType.BFloat16, "their room"), CudaDevices.ElementType(ScalarType.BFloat16), codes.NumberOfElements);
+        return expanded;
     }
 
     private Fp8Linear Linear => _linear ??= new Fp8Linear(CudaDevices.Open(_device));
