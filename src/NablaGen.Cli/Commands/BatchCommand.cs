@@ -64,6 +64,7 @@ internal sealed class BatchCommand
         command.Add(self._options.PresetName);
         command.Add(self._model.Device);
         command.Add(self._model.Dtype);
+        self._model.Precision.AddTo(command);
         command.Add(self._model.Vram);
         LongJob.AddTo(command);
         command.SetAction((parsed, cancellation) => Task.FromResult(self.Run(parsed, cancellation)));

@@ -58,6 +58,7 @@ internal sealed class CompareCommand
         self._options.AddTo(command, except: [RequestFields.Prompt, RequestFields.Attention, RequestFields.Threshold, RequestFields.TargetDensity]);
         command.Add(self._model.Device);
         command.Add(self._model.Dtype);
+        self._model.Precision.AddTo(command);
         command.Add(self._model.Vram);
         command.Add(self._outputDir);
         command.Add(self._options.PresetName);

@@ -38,6 +38,7 @@ internal sealed class EvaluateCommand
         HelpName = "NAME",
     }.AcceptOnlyFromAmong("t2v", "i2v");
 
+    private readonly PrecisionOptions _precision = new(SharedOptions.Weights());
     private readonly Option<string[]> _attention = new("--attention")
     {
         Description = "Expressions, as for generate; dense is always measured, because the others are compared with it "
@@ -92,6 +93,7 @@ internal sealed class EvaluateCommand
         ]);
         command.Add(self._device);
         command.Add(self._dtype);
+        self._precision.AddTo(command);
         command.Add(EvaluateVaeCommand.Create());
         LongJob.AddTo(command);
         command.SetAction((parsed, cancellation) => Task.FromResult(self.Run(parsed, cancellation)));
@@ -184,6 +186,12 @@ internal sealed class EvaluateCommand
         var tokens = model.Transformer.TokensOf(first.LatentShape(model.Latents));
         var batch = parsed.GetValue(_batch) ?? ModelClipGenerator.BatchFor(tokens, device.type);
         var dtype = DeviceChoice.ResolveDtype(parsed.GetValue(_dtype)!, device);
+        model = _precision.Over(parsed, model, device, dtype);
+        foreach (var note in model.Formats.Notes)
+        {
+            CommandRunner.Warn($"note: {note}");
+        }
+
         var video = SamplingRate.Pass(model.Transformer, tokens, 1, device, dtype) * (first.Steps * (first.IsGuided ? 2 : 1) * (1 + Besides));
         using var generator = new ModelClipGenerator(model, device, dtype);
         return EvaluationOutput.Run(

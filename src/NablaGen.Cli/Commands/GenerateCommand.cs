@@ -53,10 +53,12 @@ internal sealed class GenerateCommand
         var command = new Command("generate", "Make a video from a prompt.") { self._model.Model };
         self._options.AddTo(command);
         command.Add(self._options.PresetName);
-        foreach (var option in new Option[]
-        {
-            self._from, self._model.Device, self._model.Dtype, self._model.Vram, self._output, self._latents, self._discardLatents, self._stats, self._preview, self._previewEvery,
-        })
+        Option[] others =
+        [
+            self._from, self._model.Device, self._model.Dtype, .. self._model.Precision.All, self._model.Vram, self._output, self._latents, self._discardLatents,
+            self._stats, self._preview, self._previewEvery,
+        ];
+        foreach (var option in others)
         {
             command.Add(option);
         }
@@ -106,7 +108,7 @@ internal sealed class GenerateCommand
         var request = from?.Request(flags, defaults) ?? flags.ToRequest(defaults);
         request.Check(folder);
 
-        using var pipeline = _model.Pipeline(parsed, folder, dtype: from?.Recipe.Dtype, limit: _report.Limit(parsed));
+        using var pipeline = _model.Pipeline(parsed, folder, from: from?.Recipe, limit: _report.Limit(parsed));
         if (from is not null)
         {
             pipeline.CheckModel(cancellation);

@@ -14,6 +14,8 @@ internal sealed class ModelOptions
 
     public Option<string> Dtype { get; } = SharedOptions.Dtype();
 
+    public PrecisionOptions Precision { get; } = new(SharedOptions.Weights());
+
     public Option<string?> Vram { get; } = SharedOptions.Vram();
 
     /// <summary>The model, with the files that the options name in place of its own; its weights are not opened.</summary>
@@ -23,14 +25,14 @@ internal sealed class ModelOptions
     /// <param name="parsed">The command line.</param>
     /// <param name="model">The model.</param>
     /// <param name="keepLoaded">As for <see cref="TextToVideo"/>.</param>
-    /// <param name="dtype">The type where <c>--dtype</c> is not given: that of a recipe.</param>
+    /// <param name="from">The recipe whose number formats are used where the options say nothing.</param>
     /// <param name="limit">Who is asked about long and large jobs; null for nobody.</param>
-    public TextToVideo Pipeline(ParseResult parsed, VideoModel model, bool keepLoaded = false, string? dtype = null, JobLimit? limit = null)
+    public TextToVideo Pipeline(ParseResult parsed, VideoModel model, bool keepLoaded = false, Recipe? from = null, JobLimit? limit = null)
     {
         TorchRuntime.Load();
         var device = DeviceChoice.Resolve(parsed.GetValue(Device)!);
-        var type = dtype is not null && parsed.GetResult(Dtype) is null or { Implicit: true } ? dtype : parsed.GetValue(Dtype)!;
-        return new TextToVideo(model, device, DeviceChoice.ResolveDtype(type, device), keepLoaded, DeviceChoice.ResolveVram(parsed.GetValue(Vram), device))
+        var type = DeviceChoice.ResolveDtype(from is not null && !PrecisionOptions.IsGiven(parsed, Dtype) ? from.Dtype : parsed.GetValue(Dtype)!, device);
+        return new TextToVideo(Precision.Over(parsed, model, device, type, from), device, type, keepLoaded, DeviceChoice.ResolveVram(parsed.GetValue(Vram), device))
         {
             Limit = limit,
         };

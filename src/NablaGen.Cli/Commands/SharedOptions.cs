@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using NablaGen.Generation;
 
 namespace NablaGen.Cli.Commands;
 
@@ -26,6 +27,30 @@ internal static class SharedOptions
         HelpName = "TYPE",
         DefaultValueFactory = _ => "auto",
         CompletionSources = { "auto", "float32", "bfloat16" },
+    };
+
+    public static Option<string> Precision() => new("--precision")
+    {
+        Description = "Products of the transformer's layers: bf16 (the type of --dtype), fp8 (Hopper), or auto (bf16)",
+        HelpName = "NAME",
+        DefaultValueFactory = _ => PrecisionChoice.Auto,
+        CompletionSources = { PrecisionChoice.Auto, PrecisionChoice.Sixteen, PrecisionChoice.Fp8 },
+    };
+
+    public static Option<string> AttentionPrecision() => new("--attention-precision")
+    {
+        Description = "Self-attention: bf16 (the type of --dtype), eight (int8 and fp8, Hopper, heads of 128 channels), or auto (bf16)",
+        HelpName = "NAME",
+        DefaultValueFactory = _ => PrecisionChoice.Auto,
+        CompletionSources = { PrecisionChoice.Auto, PrecisionChoice.Sixteen, PrecisionChoice.Eight },
+    };
+
+    public static Option<string> Weights() => new("--weights")
+    {
+        Description = "Weights that a file has in fp8 or GGUF's blocks: expanded (to --dtype, as they are read) or resident (in the GPU's memory as stored, expanded for each product)",
+        HelpName = "NAME",
+        DefaultValueFactory = _ => PrecisionChoice.Expanded,
+        CompletionSources = { PrecisionChoice.Expanded, PrecisionChoice.Resident },
     };
 
     public static Option<string?> Vram() => new("--vram")

@@ -30,7 +30,8 @@ internal abstract class RunReport
         LongJob.Current?.Done(result);
         if (result.FlatFrames is { Count: > 0 } flat)
         {
-            Console.Error.WriteLine($"nablagen: warning: of a single colour: frame{(flat.Count == 1 ? "" : "s")} {string.Join(", ", flat)}");
+            Console.Error.WriteLine($"nablagen: warning: of a single colour: frame{(flat.Count == 1 ? "" : "s")} {string.Join(", ", flat)}"
+                + (result.Recipe.Precision is null && result.Recipe.AttentionPrecision is null ? "" : "; in 16 bits it may not be: try --precision bf16 --attention-precision bf16"));
         }
 
         Show(result, [.. others.Where(other => other.Path is not null).Select(other => (other.Name, other.Path!))]);

@@ -6,8 +6,8 @@ namespace NablaGen.Cuda.Attention;
 
 /// <summary>
 /// Softmax attention over the key blocks that a mask keeps, in eight bits: Q Kᵀ in int8 with K's mean taken out and a scale a block, P V in fp8
-/// (E4M3) with V scaled by column. Compute capability 9.0 and head size 128. Holds a workspace of about 1.5 bytes for each element of Q, K and
-/// V, so keep one for a run; not for several threads at once. Contracts: attention_statistics.cu, attention_quantize.cu,
+/// (E4M3) with V scaled by column. Compute capability 9.0 and head size 128. Holds a workspace of about a byte for each element of Q, K and V,
+/// so keep one for a run; not for several threads at once. Contracts: attention_statistics.cu, attention_quantize.cu,
 /// block_attention8_sm90.cu.
 /// </summary>
 /// <remarks>On normal data the output is within 4% (‖y − exact‖ / ‖exact‖) of the exact one; <see cref="BlockAttention"/> is within 0.4%.</remarks>
@@ -15,6 +15,9 @@ public sealed class EightBitAttention : IDisposable
 {
     /// <summary>The one head size it has.</summary>
     public const int HeadSize = 128;
+
+    /// <summary>About how many bytes of workspace it takes for each element of Q.</summary>
+    public const int BytesAnElement = 3;
 
     private const int TileBytes = BlockOffsets.BlockSize * HeadSize;
     private const int Alignment = 256;

@@ -10,18 +10,22 @@ internal static class EightBitEntries
 {
     public static IReadOnlyList<KernelEntry> All { get; } =
     [
-        new("quantize_rows", Rows, needsHopper: true),
+        new("quantize_rows", Rows, NeedsHopper: true),
         new("fp8_linear", Products, NeedsHopper: true),
         new("attention_statistics", Statistics, needsHopper: true),
         new("attention_quantize", Tiles, needsHopper: true),
         new("block_attention8_sm90", Attention, NeedsHopper: true),
     ];
 
-    private static KernelLoad Rows(KernelData data)
+    private static IEnumerable<KernelLoad> Rows(KernelData data)
     {
         var (shape, rows) = (data.Shape, Quantised(data, "x", data.Q, data.Shape.Tokens));
-        return new KernelLoad($"{shape.Tokens} × {shape.Columns}", 3.0 * shape.Elements + 4.0 * shape.Tokens, KernelLoad.Bytes, () => new QuantizeRows(data.Device).Run(
-            data.Q.Pointer, rows.At, rows.Scales, ElementType.BFloat16, shape.Tokens, shape.Columns));
+        foreach (var gelu in new[] { false, true })
+        {
+            yield return new KernelLoad(
+                $"{shape.Tokens} × {shape.Columns}{(gelu ? " of GELU" : "")}", 3.0 * shape.Elements + 4.0 * shape.Tokens, KernelLoad.Bytes,
+                () => new QuantizeRows(data.Device).Run(data.Q.Pointer, rows.At, rows.Scales, ElementType.BFloat16, shape.Tokens, shape.Columns, gelu));
+        }
     }
 
     // A product as wide as the model, like q, k, v and o.

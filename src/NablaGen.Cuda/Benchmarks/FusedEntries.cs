@@ -11,25 +11,53 @@ internal static class FusedEntries
 
     public static IReadOnlyList<KernelEntry> All { get; } =
     [
-        new("layer_norm_modulate", data => Pass(data, 6, Width(data), () => new LayerNormModulate(data.Device).Run(
+        new("layer_norm_modulate", data => InBoth(data, 6, scales => new LayerNormModulate(data.Device).Run(
             data.Stream.Pointer, data.Output.Pointer, ElementType.BFloat16, data.Shape.Tokens, data.Shape.Columns, Epsilon,
-            scale: data.Vectors.Pointer, shift: data.Vectors.Pointer))),
+            scale: data.Vectors.Pointer, shift: data.Vectors.Pointer, rowScales: scales))),
         new("rms_norm_rope", RmsNormRope),
         new("gate_residual", data => Pass(data, 10, Width(data), () => new GateResidual(data.Device).Run(
             data.Stream.Pointer, data.Q.Pointer, ElementType.BFloat16, data.Shape.Tokens, data.Shape.Columns, data.Vectors.Pointer))),
-        new("gate_residual_norm", data => Pass(data, 12, Width(data), () => new GateResidualNorm(data.Device).Run(
+        new("gate_residual_norm", data => InBoth(data, 12, scales => new GateResidualNorm(data.Device).Run(
             data.Stream.Pointer, data.Q.Pointer, data.Output.Pointer, ElementType.BFloat16, data.Shape.Tokens, data.Shape.Columns, Epsilon,
-            data.Vectors.Pointer, scale: data.Vectors.Pointer, shift: data.Vectors.Pointer))),
+            data.Vectors.Pointer, scale: data.Vectors.Pointer, shift: data.Vectors.Pointer, rowScales: scales))),
         new("gelu_tanh", data => Pass(data, 4, Width(data), () => new GeluTanh(data.Device).Run(
             data.Q.Pointer, data.Output.Pointer, ElementType.BFloat16, data.Shape.Elements))),
         new("rms_norm_silu", RmsNormSilu),
+        new("expand_numbers", Expansions),
     ];
 
-    private static KernelLoad RmsNormRope(KernelData data)
+    // The result in 16 bits and, where the device has fp8, in fp8: a byte less an element.
+    private static IEnumerable<KernelLoad> InBoth(KernelData data, double bytesPerElement, Action<nint> work)
+    {
+        yield return Pass(data, bytesPerElement, Width(data), () => work(0));
+        if (data.Device.Capability.Number >= 89)
+        {
+            var scales = data.Room("scales of rows", 4L * data.Shape.Tokens);
+            yield return Pass(data, bytesPerElement - 1, Width(data) + " to fp8", () => work(scales.Pointer));
+        }
+    }
+
+    // Any bytes are blocks.
+    private static IEnumerable<KernelLoad> Expansions(KernelData data)
+    {
+        foreach (var format in new[] { "F8_E4M3", "Q8_0", "Q4_K", "Q6_K" })
+        {
+            var (count, expand) = (data.Shape.Elements / 256 * 256, new ExpandNumbers(data.Device));
+            yield return new KernelLoad($"{count} in {format}", 2.0 * count + ExpandNumbers.BytesOf(format, count), KernelLoad.Bytes, () => expand.Run(
+                format, data.Q.Pointer, 0, 0, data.Output.Pointer, ElementType.BFloat16, count));
+        }
+    }
+
+    private static IEnumerable<KernelLoad> RmsNormRope(KernelData data)
     {
         var shape = data.Shape;
-        var means = data.Room("means", 4L * shape.Blocks * shape.Columns);
-        return Pass(data, 4, $"Q or K, pooled, {Width(data)}", () => new RmsNormRope(data.Device).Run(
+        var means = data.Room("means", 8L * shape.Blocks * shape.Columns);
+        var joined = data.Room("joined", 6L * shape.Elements);
+        var next = means.Pointer + (nint)(means.Bytes / 2);
+        yield return Pass(data, 8, $"Q and K of one product, pooled, {Width(data)}", () => new RmsNormRope(data.Device).RunPair(
+            joined.Pointer, ElementType.BFloat16, 1, shape.Heads, shape.HeadSize, 3 * shape.Columns, data.Offsets,
+            (data.Vectors.Pointer, data.Vectors.Pointer), data.Vectors.Pointer, Epsilon, (means.Pointer, next)));
+        yield return Pass(data, 4, $"Q or K, pooled, {Width(data)}", () => new RmsNormRope(data.Device).Run(
             data.Q.Pointer, data.Output.Pointer, ElementType.BFloat16, 1, shape.Heads, shape.HeadSize, data.Offsets, data.Vectors.Pointer,
             false, data.Vectors.Pointer, Epsilon, means.Pointer));
     }

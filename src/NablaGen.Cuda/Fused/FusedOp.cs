@@ -38,6 +38,19 @@ internal static class FusedOp
         }
     }
 
+    /// <summary>Fails unless a device has fp8.</summary>
+    public static void RequireFp8(CudaDevice device)
+    {
+        if (device.Capability.Number < 89)
+        {
+            throw new CudaException($"{device.Name} has compute capability {device.Capability}; fp8 needs 8.9 or newer.");
+        }
+    }
+
+    /// <summary>The macros of a norm whose result may be in fp8.</summary>
+    public static string[] NormMacros(ElementType type, int columns, int threads, bool isFp8) =>
+        Macros(type, [$"COLUMNS={columns}", $"THREADS={threads}", .. isFp8 ? ["FP8_ROWS"] : Array.Empty<string>()]);
+
     /// <summary>Fails unless all addresses (0 means none) and the stride suit 16-byte accesses.</summary>
     public static void RequireAligned(ReadOnlySpan<nint> pointers, long floatStride = 0)
     {

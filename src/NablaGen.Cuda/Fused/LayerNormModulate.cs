@@ -26,13 +26,20 @@ public sealed class LayerNormModulate(CudaDevice device)
     /// <param name="rowsPerBatch">Rows that share a modulation; 0 for all.</param>
     /// <param name="modulationStride">Floats from one batch's modulation to the next.</param>
     /// <param name="statistics">float32 [rows, 2] for mean and 1 / √(variance + epsilon), which the gradient needs; or 0.</param>
+    /// <param name="rowScales">float32 [rows] for a scale a row: the result is then fp8 (E4M3), of compute capability 8.9 or newer; or 0.</param>
     /// <param name="stream">The stream.</param>
     public unsafe void Run(
         nint x, nint y, ElementType type, int rows, int columns, float epsilon, nint weight = 0, nint bias = 0, nint scale = 0,
-        nint shift = 0, int rowsPerBatch = 0, long modulationStride = 0, nint statistics = 0, nint stream = 0)
+        nint shift = 0, int rowsPerBatch = 0, long modulationStride = 0, nint statistics = 0, nint rowScales = 0,
+        nint stream = 0)
     {
         FusedOp.RequireRows(rows, columns);
-        FusedOp.RequireAligned([x, y, weight, bias, scale, shift, statistics], modulationStride);
+        FusedOp.RequireAligned([x, y, weight, bias, scale, shift, statistics, rowScales], modulationStride);
+        if (rowScales != 0)
+        {
+            FusedOp.RequireFp8(device);
+        }
+
         if ((weight == 0) != (bias == 0) || (scale == 0) != (shift == 0))
         {
             throw new ArgumentException("LayerNorm's weight and bias, and the modulation's scale and shift, come in pairs.");
@@ -44,10 +51,10 @@ public sealed class LayerNormModulate(CudaDevice device)
         }
 
         var threads = FusedOp.Threads(columns / 4, 320);
-        device.Kernel("layer_norm_modulate", FusedOp.Macros(type, $"COLUMNS={columns}", $"THREADS={threads}")).Launch(
+        device.Kernel("layer_norm_modulate", FusedOp.NormMacros(type, columns, threads, isFp8: rowScales != 0)).Launch(
             (rows, 1, 1), threads, 0, stream,
             [
-                (nint)(&x), (nint)(&y), (nint)(&weight), (nint)(&bias), (nint)(&scale), (nint)(&shift), (nint)(&statistics),
+                (nint)(&x), (nint)(&y), (nint)(&weight), (nint)(&bias), (nint)(&scale), (nint)(&shift), (nint)(&statistics), (nint)(&rowScales),
                 (nint)(&rowsPerBatch), (nint)(&modulationStride), (nint)(&epsilon),
             ]);
     }

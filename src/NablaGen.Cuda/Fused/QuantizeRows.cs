@@ -3,7 +3,7 @@ using NablaGen.Cuda.Device;
 
 namespace NablaGen.Cuda.Fused;
 
-/// <summary>Rows of 16-bit numbers to fp8 (E4M3) with a scale each. Contract: quantize_rows.cu.</summary>
+/// <summary>Rows of numbers to fp8 (E4M3) with a scale each. Contract: quantize_rows.cu.</summary>
 /// <param name="device">Where it runs.</param>
 public sealed class QuantizeRows(CudaDevice device)
 {
@@ -16,14 +16,17 @@ public sealed class QuantizeRows(CudaDevice device)
     /// <param name="type">Type of x.</param>
     /// <param name="rows">Tokens, or outputs of a weight.</param>
     /// <param name="columns">A multiple of 16.</param>
+    /// <param name="gelu">Whether the rows are those of GELU(x), tanh form.</param>
     /// <param name="stream">The stream.</param>
-    public unsafe void Run(nint x, nint y, nint scales, ElementType type, int rows, int columns, nint stream = 0)
-    {
-        if (device.Capability.Number < 89)
-        {
-            throw new CudaException($"{device.Name} has compute capability {device.Capability}; fp8 needs 8.9 or newer.");
-        }
+    public void Run(nint x, nint y, nint scales, ElementType type, int rows, int columns, bool gelu = false, nint stream = 0) =>
+        Run(x, y, scales, rows, columns, FusedOp.Macros(type, gelu ? ["GELU"] : []), stream);
 
+    /// <summary>The same for float32 [rows, columns].</summary>
+    public void RunFloat32(nint x, nint y, nint scales, int rows, int columns, nint stream = 0) => Run(x, y, scales, rows, columns, ["FLOAT32"], stream);
+
+    private unsafe void Run(nint x, nint y, nint scales, int rows, int columns, string[] macros, nint stream)
+    {
+        FusedOp.RequireFp8(device);
         FusedOp.RequireRows(rows, columns);
         FusedOp.RequireAligned([x, y, scales]);
         if (columns % 16 != 0)
@@ -32,7 +35,7 @@ public sealed class QuantizeRows(CudaDevice device)
         }
 
         var threads = FusedOp.Threads(columns / 16, MostThreads);
-        device.Kernel("quantize_rows", FusedOp.Macros(type, $"COLUMNS={columns}", $"THREADS={threads}")).Launch(
+        device.Kernel("quantize_rows", [.. macros, $"COLUMNS={columns}", $"THREADS={threads}"]).Launch(
             (rows, 1, 1), threads, 0, stream, [(nint)(&x), (nint)(&y), (nint)(&scales)]);
     }
 }

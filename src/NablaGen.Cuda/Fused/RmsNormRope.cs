@@ -24,27 +24,58 @@ public sealed class RmsNormRope(CudaDevice device)
     /// <param name="epsilon">Added to the mean square.</param>
     /// <param name="pooled">float32 [batch · heads, blocks, headSize] for the means of what was stored, or 0.</param>
     /// <param name="stream">The stream.</param>
-    public unsafe void Run(
+    public void Run(
         nint x, nint y, ElementType type, int batch, int heads, int headSize, BlockOffsets offsets, nint weight, bool roundProduct,
-        nint table, float epsilon, nint pooled = 0, nint stream = 0)
+        nint table, float epsilon, nint pooled = 0, nint stream = 0) => Launch(
+        x, y, type, (batch, heads, headSize, heads * headSize), offsets, (weight, 0), roundProduct, table, epsilon, (pooled, 0), isPair: false, stream);
+
+    /// <summary>Puts Q's and K's pass on the stream as one launch, in place, where both are parts of one product's rows.</summary>
+    /// <param name="x">16-bit [batch, tokens, rowStride]: each row begins with Q's columns, then K's.</param>
+    /// <param name="type">Type of x.</param>
+    /// <param name="batch">Sequences.</param>
+    /// <param name="heads">Heads.</param>
+    /// <param name="headSize">Columns a head: 64 or 128.</param>
+    /// <param name="rowStride">Elements from one token to the next, a multiple of 8; at least twice heads · headSize.</param>
+    /// <param name="offsets">The blocks of a sequence.</param>
+    /// <param name="weights">Q's and K's, float32 [heads · headSize] each.</param>
+    /// <param name="table">As for <see cref="Run"/>.</param>
+    /// <param name="epsilon">Added to the mean square.</param>
+    /// <param name="pooled">Q's and K's means, or 0 and 0.</param>
+    /// <param name="stream">The stream.</param>
+    public void RunPair(
+        nint x, ElementType type, int batch, int heads, int headSize, int rowStride, BlockOffsets offsets, (nint Q, nint K) weights, nint table,
+        float epsilon, (nint Q, nint K) pooled, nint stream = 0)
     {
-        var columns = heads * headSize;
-        FusedOp.RequireRows(batch, columns);
-        FusedOp.RequireAligned([x, y, weight, table, pooled]);
-        if (headSize is not (64 or 128))
+        if (rowStride < 2 * heads * headSize || rowStride % 8 != 0)
         {
-            throw new ArgumentException($"Head size {headSize}; the kernels have 64 and 128.");
+            throw new ArgumentException($"Rows of {rowStride} elements; expected a multiple of 8 that holds Q and K of {heads * headSize} columns.");
+        }
+
+        Launch(x, x, type, (batch, heads, headSize, rowStride), offsets, weights, roundProduct: false, table, epsilon, pooled, isPair: true, stream);
+    }
+
+    private unsafe void Launch(
+        nint x, nint y, ElementType type, (int Batch, int Heads, int HeadSize, int RowStride) shape, BlockOffsets offsets, (nint Q, nint K) weights,
+        bool roundProduct, nint table, float epsilon, (nint Q, nint K) means, bool isPair, nint stream)
+    {
+        var columns = shape.Heads * shape.HeadSize;
+        FusedOp.RequireRows(shape.Batch, columns);
+        FusedOp.RequireAligned([x, y, weights.Q, weights.K, table, means.Q, means.K]);
+        if (shape.HeadSize is not (64 or 128))
+        {
+            throw new ArgumentException($"Head size {shape.HeadSize}; the kernels have 64 and 128.");
         }
 
         var threads = FusedOp.Threads(columns / 8, 512);
         int tokens = offsets.Tokens, round = roundProduct ? 1 : 0;
-        var at = offsets.Pointer;
-        var macros = FusedOp.Macros(type, $"COLUMNS={columns}", $"HEAD_DIM={headSize}", $"THREADS={threads}");
+        long rowStride = shape.RowStride, next = columns;
+        nint at = offsets.Pointer, weight = weights.Q, nextWeight = weights.K, pooled = means.Q, nextPooled = means.K;
+        var macros = FusedOp.Macros(type, $"COLUMNS={columns}", $"HEAD_DIM={shape.HeadSize}", $"THREADS={threads}");
         device.Kernel("rms_norm_rope", macros).Launch(
-            (offsets.Blocks, batch, 1), threads, 0, stream,
+            (offsets.Blocks, shape.Batch, isPair ? 2 : 1), threads, 0, stream,
             [
                 (nint)(&x), (nint)(&y), (nint)(&weight), (nint)(&table), (nint)(&at), (nint)(&pooled), (nint)(&tokens),
-                (nint)(&epsilon), (nint)(&round),
+                (nint)(&epsilon), (nint)(&round), (nint)(&rowStride), (nint)(&next), (nint)(&nextWeight), (nint)(&nextPooled),
             ]);
     }
 }

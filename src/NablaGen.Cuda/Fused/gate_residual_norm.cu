@@ -2,19 +2,21 @@
 //
 //     sum = x + y · gate   ·   h = LayerNorm(sum), its optional affine step and modulation (layer_norm.cuh)
 //
-// x, sum        float32 [rows, COLUMNS], may be the same memory; y, h bf16 (or fp16) [rows, COLUMNS], may be too; all contiguous
+// x, sum        float32 [rows, COLUMNS], may be the same memory; y, h bf16 (or fp16) [rows, COLUMNS], may be too; all contiguous;
+//               with FP8_ROWS h is fp8, and memory of its own
 // gate          float32, row r uses the one at (r / rowsPerBatch) · modulationStride; null: sum = x + y
 // weight, bias  float32 [COLUMNS] or null, both or neither
 // scale, shift  float32, as gate; null, both or neither
 // statistics    float32 pairs [rows], what layer_norm.cuh says; or null
+// rowScales     float32 [rows], with FP8_ROWS; else null
 // All pointers 16-byte aligned. Grid (rows), THREADS threads: one row a thread block, held in registers.
 // It saves reading x a second time: 12 bytes an element in place of 16.
 #include "layer_norm.cuh"
 
 extern "C" __global__ void __launch_bounds__(THREADS) gate_residual_norm(
-    const float* x, float* sum, const u16* y, u16* h, const float* __restrict__ gate, const float* __restrict__ weight,
+    const float* x, float* sum, const u16* y, Normalized* h, const float* __restrict__ gate, const float* __restrict__ weight,
     const float* __restrict__ bias, const float* __restrict__ scale, const float* __restrict__ shift, float2* __restrict__ statistics,
-    int rowsPerBatch, i64 modulationStride, float eps) {
+    float* __restrict__ rowScales, int rowsPerBatch, i64 modulationStride, float eps) {
     __shared__ float partial[kWarps];
     const i64 row = blockIdx.x;
     const i64 batch = row / rowsPerBatch * modulationStride;
@@ -40,5 +42,6 @@ extern "C" __global__ void __launch_bounds__(THREADS) gate_residual_norm(
     }
 
     layer_norm_row(v, h + row * COLUMNS, weight, bias, scale == nullptr ? nullptr : scale + batch,
-                   shift == nullptr ? nullptr : shift + batch, statistics == nullptr ? nullptr : statistics + row, eps, partial);
+                   shift == nullptr ? nullptr : shift + batch, statistics == nullptr ? nullptr : statistics + row,
+                   rowScales == nullptr ? nullptr : rowScales + row, eps, partial);
 }

@@ -2,13 +2,7 @@
 //
 // x, y  bf16 (or fp16), contiguous, 16-byte aligned, may be the same memory; `vectors` is the number of elements / 8.
 // Grid: any number of thread blocks of kWalkThreads threads, 8 elements a thread and turn.
-#include "common.cuh"
-
-// ½ (1 + tanh u) = 1 / (1 + exp(−2u)).
-DEVICE float gelu(float x) {
-    const float u = 0.7978845608028654f * (x + 0.044715f * x * x * x);
-    return x / (1 + exp2_approx(-2 * kLog2e * u));
-}
+#include "gelu.cuh"
 
 DEVICE u32 gelu_pair(u32 x) { return pack_elements(gelu(low_element(x)), gelu(high_element(x))); }
 

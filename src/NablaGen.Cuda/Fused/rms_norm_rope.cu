@@ -4,12 +4,13 @@
 //     y[2i], y[2i + 1] = (n[2i] + j n[2i + 1]) · (cos + j sin)[token, i]    per head, in float32, rounded once
 //     pooled[h, block, d] = mean over the block of y as it is stored
 //
-// x, y    bf16 (or fp16) [batch, tokens, COLUMNS = heads · HEAD_DIM], contiguous, may be the same memory
+// x, y    bf16 (or fp16) [batch, tokens, COLUMNS = heads · HEAD_DIM], may be the same memory; rowStride elements from one token to the next
 // weight  float32 [COLUMNS]; roundProduct ≠ 0 rounds n · weight too, as a bf16 weight would have it
 // table   float32 [tokens, HEAD_DIM / 2, 2]: cosine and sine of each token's angles (computed in float64 once a run);
 //         null: no rotation
 // pooled  float32 [batch · heads, blocks, HEAD_DIM] or null; offsets i32 [blocks + 1], first token of each block (1 to 64 tokens)
-// All 16-byte aligned. Grid (blocks, batch), THREADS threads; each thread holds the same pieces of 8 columns of
+// Grid z = 1 does the same, with nextWeight and nextPooled, to what lies nextColumns elements on in x and y: Q and K of one product in one launch.
+// All 16-byte aligned. Grid (blocks, batch, 1 or 2), THREADS threads; each thread holds the same pieces of 8 columns of
 // ROWS tokens at a time, so that one reduction serves ROWS rows and the block's mean stays in registers.
 // Macros: COLUMNS, HEAD_DIM (64 or 128), THREADS (a multiple of 32), ROWS.
 #include "common.cuh"
@@ -47,11 +48,18 @@ DEVICE float2 scale_pair(u32 packed, float inverse, float2 weight, int roundProd
 
 extern "C" __global__ void __launch_bounds__(THREADS, THREADS <= 384 ? 2 : 1) rms_norm_rope(
     const u16* x, u16* y, const float* __restrict__ weight, const float* __restrict__ table, const int* __restrict__ offsets,
-    float* __restrict__ pooled, int tokens, float eps, int roundProduct) {
+    float* __restrict__ pooled, int tokens, float eps, int roundProduct, i64 rowStride, i64 nextColumns,
+    const float* __restrict__ nextWeight, float* __restrict__ nextPooled) {
+    if (blockIdx.z == 1) {
+        x += nextColumns;
+        y += nextColumns;
+        weight = nextWeight;
+        pooled = nextPooled;
+    }
     __shared__ float partial[2][ROWS][kWarps];
     const int block = blockIdx.x, batch = blockIdx.y, thread = threadIdx.x, lane = thread % kWarp, warp = thread / kWarp;
     const int start = offsets[block], rows = offsets[block + 1] - start;
-    const i64 base = ((i64)batch * tokens + start) * COLUMNS;
+    const i64 base = ((i64)batch * tokens + start) * rowStride;
 
     float2 w[kTurns][4];
     float mean[kTurns][8];
@@ -70,7 +78,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, THREADS <= 384 ? 2 : 1) rm
         uint4 v[ROWS][kTurns];
 #pragma unroll
         for (int r = 0; r < ROWS; ++r) {
-            const uint4* from = (const uint4*)(x + base + (i64)(first + r) * COLUMNS);
+            const uint4* from = (const uint4*)(x + base + (i64)(first + r) * rowStride);
 #pragma unroll
             for (int i = 0; i < kTurns; ++i) {
                 const int piece = thread + i * THREADS;
@@ -101,7 +109,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, THREADS <= 384 ? 2 : 1) rm
             for (int i = 0; i < kWarps; ++i) total += partial[turn][r][i];
             const float inverse = 1 / __fsqrt_rn(total / COLUMNS + eps);
             const float4* angles = (const float4*)(table + (i64)(start + first + r) * HEAD_DIM);
-            uint4* to = (uint4*)(y + base + (i64)(first + r) * COLUMNS);
+            uint4* to = (uint4*)(y + base + (i64)(first + r) * rowStride);
 #pragma unroll
             for (int i = 0; i < kTurns; ++i) {
                 const int piece = thread + i * THREADS;

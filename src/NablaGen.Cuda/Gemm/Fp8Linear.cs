@@ -13,10 +13,12 @@ public sealed unsafe class Fp8Linear : IDisposable
     // What NVIDIA advises for Hopper.
     private const long WorkspaceBytes = 32L << 20;
 
+    private const int Smallest = 16;
+
     private readonly CudaDevice _device;
     private readonly bool _fastSums;
     private readonly CudaBuffer _workspace;
-    private readonly Dictionary<(int, int, int, bool), Plan> _plans = [];
+    private readonly Dictionary<(int, int, int, bool), Plan?> _plans = [];
     private readonly nint _handle;
 
     /// <summary>A handle of cuBLASLt on a device.</summary>
@@ -47,7 +49,7 @@ public sealed unsafe class Fp8Linear : IDisposable
         }
     }
 
-    /// <summary>Puts the product on the stream. Addresses are device addresses of contiguous tensors, multiples of 16.</summary>
+    /// <summary>Puts the product on the stream; false where cuBLASLt has none of this size, and nothing is done. Addresses are device addresses of contiguous tensors, multiples of 16.</summary>
     /// <param name="x">fp8 [rows, inputs]</param>
     /// <param name="xScales">float32 [rows]</param>
     /// <param name="weight">fp8 [outputs, inputs]</param>
@@ -58,8 +60,7 @@ public sealed unsafe class Fp8Linear : IDisposable
     /// <param name="inputs">Columns of x, a multiple of 16.</param>
     /// <param name="outputs">Columns of y, a multiple of 16.</param>
     /// <param name="stream">The stream.</param>
-    /// <exception cref="CudaException">cuBLASLt has no such product: it is older than CUDA 12.9's.</exception>
-    public void Run(nint x, nint xScales, nint weight, nint weightScales, nint bias, nint y, int rows, int inputs, int outputs, nint stream = 0)
+    public bool TryRun(nint x, nint xScales, nint weight, nint weightScales, nint bias, nint y, int rows, int inputs, int outputs, nint stream = 0)
     {
         FusedOp.RequireRows(rows, inputs);
         FusedOp.RequireAligned([x, xScales, weight, weightScales, bias, y]);
@@ -71,10 +72,30 @@ public sealed unsafe class Fp8Linear : IDisposable
         _device.MakeCurrent();
         if (!_plans.TryGetValue((rows, inputs, outputs, bias != 0), out var plan))
         {
-            _plans[(rows, inputs, outputs, bias != 0)] = plan = Plan.Make(_handle, _fastSums, rows, inputs, outputs, (xScales, weightScales, bias));
+            _plans[(rows, inputs, outputs, bias != 0)] = plan = Find(rows, inputs, outputs, (xScales, weightScales, bias));
         }
 
-        plan.Run(_handle, (x, xScales), (weight, weightScales), bias, y, _workspace, stream);
+        plan?.Run(_handle, (x, xScales), (weight, weightScales), bias, y, _workspace, stream);
+        return plan is not null;
+    }
+
+    /// <summary>The same where there must be one.</summary>
+    /// <exception cref="CudaException">cuBLASLt has no such product: it is older than CUDA 12.9's, or has none of this size.</exception>
+    public void Run(nint x, nint xScales, nint weight, nint weightScales, nint bias, nint y, int rows, int inputs, int outputs, nint stream = 0)
+    {
+        if (!TryRun(x, xScales, weight, weightScales, bias, y, rows, inputs, outputs, stream))
+        {
+            throw None(rows, inputs, outputs);
+        }
+    }
+
+    /// <summary>Sees that cuBLASLt has such products, by looking for a small one.</summary>
+    /// <exception cref="CudaException">It has not.</exception>
+    public void RequireProducts()
+    {
+        _device.MakeCurrent();
+        var at = _workspace.Pointer;
+        (Find(Smallest, Smallest, Smallest, (at, at, at)) ?? throw None(Smallest, Smallest, Smallest)).Dispose();
     }
 
     /// <summary>Frees the handle and the workspace.</summary>
@@ -82,7 +103,7 @@ public sealed unsafe class Fp8Linear : IDisposable
     {
         foreach (var plan in _plans.Values)
         {
-            plan.Dispose();
+            plan?.Dispose();
         }
 
         _plans.Clear();
@@ -90,13 +111,21 @@ public sealed unsafe class Fp8Linear : IDisposable
         _ = CublasLt.cublasLtDestroy(_handle);
     }
 
+    private static CudaException None(int rows, int inputs, int outputs) =>
+        new($"cuBLASLt has no fp8 product with a scale a row for {rows} × {inputs} → {outputs}; CUDA 12.9's and newer have.");
+
+    // Some sizes have products with float32 sums alone.
+    private Plan? Find(int rows, int inputs, int outputs, (nint X, nint Weight, nint Bias) pointers) =>
+        (_fastSums ? Plan.Find(_handle, true, rows, inputs, outputs, pointers) : null) ?? Plan.Find(_handle, false, rows, inputs, outputs, pointers);
+
     // cuBLAS counts columns first: to it y is yᵀ [outputs, rows] = W xᵀ, with W given as its transpose. So W is its A and x its B.
     private sealed class Plan : IDisposable
     {
         private nint _desc, _weight, _x, _y;
         private CublasLt.Heuristic _choice;
 
-        public static Plan Make(nint handle, bool fastSums, int rows, int inputs, int outputs, (nint X, nint Weight, nint Bias) pointers)
+        /// <summary>A plan of a size; null where cuBLASLt has none.</summary>
+        public static Plan? Find(nint handle, bool fastSums, int rows, int inputs, int outputs, (nint X, nint Weight, nint Bias) pointers)
         {
             var plan = new Plan();
             try
@@ -115,16 +144,20 @@ public sealed unsafe class Fp8Linear : IDisposable
                 plan._weight = Layout(CublasLt.Float8E4M3, inputs, outputs);
                 plan._x = Layout(CublasLt.Float8E4M3, inputs, rows);
                 plan._y = Layout(CublasLt.BFloat16, outputs, rows);
-                plan._choice = CublasLt.Choose(handle, plan._desc, plan._weight, plan._x, plan._y, WorkspaceBytes)
-                    ?? throw new CudaException(
-                        $"cuBLASLt has no fp8 product with a scale a row for {rows} × {inputs} → {outputs}; CUDA 12.9's and newer have.");
-                return plan;
+                if (CublasLt.Choose(handle, plan._desc, plan._weight, plan._x, plan._y, WorkspaceBytes) is { } choice)
+                {
+                    plan._choice = choice;
+                    return plan;
+                }
             }
             catch
             {
                 plan.Dispose();
                 throw;
             }
+
+            plan.Dispose();
+            return null;
         }
 
         public void Run(nint handle, (nint At, nint Scales) x, (nint At, nint Scales) weight, nint bias, nint y, CudaBuffer workspace, nint stream)

@@ -30,6 +30,9 @@ internal static unsafe partial class CublasLt
     public const int PreferenceMaxWorkspaceBytes = 1;
     private const int NotSupported = 15;
 
+    // The one thought best may be one that cannot run, as its state says; then others are asked for.
+    private const int Others = 16;
+
     [LibraryImport(Library)] public static partial int cublasLtCreate(out nint handle);
     [LibraryImport(Library)] public static partial int cublasLtDestroy(nint handle);
     [LibraryImport(Library)] public static partial int cublasLtMatmulDescCreate(out nint desc, int computeType, int scaleType);
@@ -60,20 +63,33 @@ internal static unsafe partial class CublasLt
             Check(
                 cublasLtMatmulPreferenceSetAttribute(preference, PreferenceMaxWorkspaceBytes, &bytes, (nuint)sizeof(nuint)),
                 "cublasLtMatmulPreferenceSetAttribute");
-            Heuristic best;
-            var status = cublasLtMatmulAlgoGetHeuristic(handle, desc, a, b, d, d, preference, 1, &best, out var found);
-            if (status == NotSupported)
-            {
-                return null;
-            }
-
-            Check(status, "cublasLtMatmulAlgoGetHeuristic");
-            return found > 0 && best.State == 0 ? best : null;
+            return Choose(handle, desc, a, b, d, preference, 1) ?? Choose(handle, desc, a, b, d, preference, Others);
         }
         finally
         {
             _ = cublasLtMatmulPreferenceDestroy(preference);
         }
+    }
+
+    private static Heuristic? Choose(nint handle, nint desc, nint a, nint b, nint d, nint preference, int asked)
+    {
+        var best = stackalloc Heuristic[asked];
+        var status = cublasLtMatmulAlgoGetHeuristic(handle, desc, a, b, d, d, preference, asked, best, out var found);
+        if (status == NotSupported)
+        {
+            return null;
+        }
+
+        Check(status, "cublasLtMatmulAlgoGetHeuristic");
+        for (var i = 0; i < found; i++)
+        {
+            if (best[i].State == 0)
+            {
+                return best[i];
+            }
+        }
+
+        return null;
     }
 
     /// <summary>Turns a failed call into an exception.</summary>

@@ -16,18 +16,19 @@ public static class AttentionFactory
     /// <param name="observer">Is told what was kept.</param>
     /// <param name="thresholds">NABLA's threshold by step, instead of the expression's.</param>
     /// <param name="curve">Gets the queries and keys of sparse attentions while it is open.</param>
+    /// <param name="eightBits">Whether it may be computed in eight bits, where the device and the heads have kernels for that.</param>
     /// <exception cref="NablaGenException">The device has no block-sparse back end.</exception>
     public static IAttention Create(
         AttentionExpression expression, Device device, int? denseSteps = null, int denseLayers = 0, IAttentionObserver? observer = null,
-        Func<int, double>? thresholds = null, DensityCurve? curve = null)
+        Func<int, double>? thresholds = null, DensityCurve? curve = null, bool eightBits = false)
     {
-        var dense = device.type == DeviceType.CUDA ? CudaDenseAttention.Create(device, observer) : new DenseAttention(observer);
+        var dense = device.type == DeviceType.CUDA ? CudaDenseAttention.Create(device, observer, eightBits) : new DenseAttention(observer);
         if (expression.IsDense)
         {
             return dense;
         }
 
-        var sparse = new BlockSparseAttention(expression, Backend(device), observer, thresholds, curve);
+        var sparse = new BlockSparseAttention(expression, Backend(device, eightBits), observer, thresholds, curve);
         var steps = denseSteps ?? expression.DefaultDenseSteps;
         return steps == 0 && denseLayers == 0 ? sparse : new ScheduledAttention(dense, sparse, steps, denseLayers);
     }
@@ -43,10 +44,10 @@ public static class AttentionFactory
     }
 
     /// <summary>What computes block-sparse attention on a device.</summary>
-    internal static IBlockSparseBackend Backend(Device device) => device.type switch
+    internal static IBlockSparseBackend Backend(Device device, bool eightBits = false) => device.type switch
     {
         DeviceType.CPU => new CpuBlockSparseBackend(),
-        DeviceType.CUDA => new CudaBlockSparseBackend(device),
+        DeviceType.CUDA => new CudaBlockSparseBackend(device, eightBits),
         _ => throw new NablaGenException($"sparse attention has no kernels for {device.type.ToString().ToLowerInvariant()}: use --attention dense"),
     };
 }

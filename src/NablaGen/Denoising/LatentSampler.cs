@@ -64,7 +64,8 @@ public sealed class LatentSampler(IVideoTransformer model) : IDisposable
         observer = watched ?? observer;
         Func<int, double>? thresholds = settings.Thresholds is { } known ? step => known[step] : controller is null ? null : _ => controller.Threshold;
         using var attention = AttentionFactory.Create(
-            settings.Attention, model.Options.Device, settings.DenseSteps, settings.DenseLayers, observer, thresholds, controller?.Curve);
+            settings.Attention, model.Options.Device, settings.DenseSteps, settings.DenseLayers, observer, thresholds, controller?.Curve,
+            model.Options.EightBitAttention);
         using var denoiser = new Denoiser(
             model, noise.shape, attention, conditioning,
             new DenoiserOptions(settings.Guidance, batchGuidance, KeepsPrompt, settings.StepCache, settings.Steps, settings.GuidanceHigh), cancellation);

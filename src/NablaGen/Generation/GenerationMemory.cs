@@ -175,7 +175,7 @@ internal sealed class GenerationMemory(
             : needs.Runtime + new[] { needs.TextEncoderWeights + needs.TextEncoderWork, needs.LeastPictures, needs.AllDitWeights + needs.DitWork, needs.VaeWeights + needs.Vae.Min(choice => choice.Bytes) }.Max();
         if (IsCuda && least <= Budget.Device)
         {
-            return $"{Size(request)} needs up to {ByteSize.Text(needs.LayerWeights * needs.Layers)} of the machine's memory for layers that do not fit on {device}, and {ByteSize.Text(Budget.Host)} of it are free";
+            return $"{Size(request)} needs up to {ByteSize.Text(needs.SlotWeights * needs.Layers)} of the machine's memory for layers that do not fit on {device}, and {ByteSize.Text(Budget.Host)} of it are free";
         }
 
         var choices = Smaller(request, Budget);

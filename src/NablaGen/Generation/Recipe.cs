@@ -5,6 +5,8 @@ using System.Text.Json.Serialization;
 using NablaGen.Attention;
 using NablaGen.Files;
 using NablaGen.Generation.Fields;
+using NablaGen.Models;
+using NablaGen.Tensors.Matrices;
 
 namespace NablaGen.Generation;
 
@@ -90,17 +92,25 @@ public sealed record Recipe
     /// <summary>The type of the large matrix products.</summary>
     public required string Dtype { get; init; }
 
+    /// <summary>The number format of the products with the layers' matrices (<c>fp8</c>), where it is not <see cref="Dtype"/>; else null.</summary>
+    public string? Precision { get; init; }
+
+    /// <summary>The number format of self-attention (<c>eight</c>), where it is not <see cref="Dtype"/>; else null.</summary>
+    public string? AttentionPrecision { get; init; }
+
     /// <summary>NablaGen's version.</summary>
     public required string Version { get; init; }
 
     /// <summary>The recipe of a request.</summary>
-    public static Recipe Of(GenerationRequest request, string model, string modelHash, string device, string dtype) => new()
+    public static Recipe Of(GenerationRequest request, string model, string modelHash, string device, string dtype, TransformerFormats? formats = null) => new()
     {
         Values = FieldRules.ForRecipe(request.Values),
         Model = model,
         ModelHash = modelHash,
         Device = device,
         Dtype = dtype,
+        Precision = formats?.Matrices == MatrixFormats.Fp8 ? PrecisionChoice.Fp8 : null,
+        AttentionPrecision = formats?.EightBitAttention == true ? PrecisionChoice.Eight : null,
         Version = NablaGenVersion.Text,
     };
 
@@ -129,7 +139,7 @@ public sealed record Recipe
     public T? Get<T>(RequestField<T> field) => _values.Get(field);
 
     /// <summary>The recipe in words, on one line.</summary>
-    public override string ToString() => Line.Of($"{Values}, model {Model} ({ModelHash}), {Dtype} on {Device}, NablaGen {Version}");
+    public override string ToString() => Line.Of($"{Values}, model {Model} ({ModelHash}), {Dtype}{(Precision is null ? "" : $", products in {Precision}")}{(AttentionPrecision is null ? "" : ", attention in eight bits")} on {Device}, NablaGen {Version}");
 
     private void Set<T>(RequestField<T> field, T? value) => _values = _values.With(field, value);
 }

@@ -35,6 +35,16 @@ internal sealed class RecipeConverter : JsonConverter<Recipe>
         writer.WriteString("model_hash", value.ModelHash);
         writer.WriteString("device", value.Device);
         writer.WriteString("dtype", value.Dtype);
+        if (value.Precision is { } precision)
+        {
+            writer.WriteString("precision", precision);
+        }
+
+        if (value.AttentionPrecision is { } attention)
+        {
+            writer.WriteString("attention_precision", attention);
+        }
+
         writer.WriteString("version", value.Version);
         writer.WriteEndObject();
     }
@@ -60,6 +70,8 @@ internal sealed class RecipeConverter : JsonConverter<Recipe>
             ModelHash = Text("model_hash"),
             Device = Text("device"),
             Dtype = Text("dtype"),
+            Precision = json.TryGetProperty("precision", out _) ? Text("precision") : null,
+            AttentionPrecision = json.TryGetProperty("attention_precision", out _) ? Text("attention_precision") : null,
             Version = Text("version"),
         };
     }

@@ -197,7 +197,7 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
     /// <param name="request">The request.</param>
     /// <param name="cancellation">Stops the reading.</param>
     public Recipe RecipeOf(GenerationRequest request, CancellationToken cancellation = default) => Recipe.Of(
-        WithLoras(request, Identified(request.Loras.FoundNear(model.Path), cancellation)), model.Name, _hash ??= model.ComputeHash(cancellation), device.ToString(), DtypeName(dtype));
+        WithLoras(request, Identified(request.Loras.FoundNear(model.Path), cancellation)), model.Name, _hash ??= model.ComputeHash(cancellation), device.ToString(), DtypeName(dtype), model.Formats);
 
     /// <summary>Frees the models that are still in memory.</summary>
     public void Dispose() => _models.Dispose();
@@ -257,6 +257,11 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
         }
 
         CheckLoras(requests, clock);
+        foreach (var note in requests.Count == 0 ? [] : model.Formats.Notes)
+        {
+            Say(note, clock);
+        }
+
         foreach (var note in requests.SelectMany(request => TrainingNotes.Of(request, model)))
         {
             Say(note, clock);
@@ -348,7 +353,7 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
             return latents.isfinite().all().item<bool>()
                 ? latents
                 : throw new NablaGenException($"the latents contain NaN or infinity after sampling with {request.Solver}, {request.Steps} steps and guidance {request.Guidance} in "
-                    + $"{DtypeName(dtype)}, so no video was made: try {(dtype == ScalarType.Float32 ? "a lower --guidance or more --steps" : "--dtype float32")}");
+                    + $"{DtypeName(dtype)}{PrecisionChoice.Said(model.Formats)}, so no video was made: try {PrecisionChoice.Instead(model.Formats, dtype)}");
         }
         finally
         {

@@ -36,6 +36,7 @@ public static class MemoryEstimate
             Pictures = video.HasPictures ? PictureChoices(model, video.Latents, device, dtype) : [],
             DitWeights = sizes.Transformer,
             LayerWeights = sizes.Layer,
+            StreamedLayerWeights = sizes.StreamedLayer > 0 ? sizes.StreamedLayer : sizes.Layer,
             Layers = model.Transformer.Layers,
             Experts = model.Transformer.Boundary is null ? 1 : 2,
             DitWork = Held(model.TransformerWork(video.Latents, video.Attention, device.type, dtype, video.Batch), device.type),

@@ -24,6 +24,9 @@ public sealed record MemoryNeeds
     /// <summary>The weights of one layer.</summary>
     public long LayerWeights { get; init; }
 
+    /// <summary>The weights of one streamed layer, in its slot and in the host's memory; more where layers on the device stay as stored. 0 for the same.</summary>
+    public long StreamedLayerWeights { get; init; }
+
     /// <summary>The transformer's layers.</summary>
     public int Layers { get; init; }
 
@@ -44,6 +47,9 @@ public sealed record MemoryNeeds
 
     /// <summary>The ways to decode, the fastest first.</summary>
     public required IReadOnlyList<VaeChoice> Vae { get; init; }
+
+    /// <summary>The weights of a streamed layer.</summary>
+    public long SlotWeights => StreamedLayerWeights > 0 ? StreamedLayerWeights : LayerWeights;
 
     /// <summary>The transformer's weights.</summary>
     public long AllDitWeights => DitWeights + LayerWeights * Layers;

@@ -47,7 +47,7 @@ public static class MemoryPlanner
         var text = needs.TextEncoderWeights + needs.TextEncoderWork;
         var isTextOnDevice = text <= room;
         var keepsAll = keepsBoth && Math.Max(text, pictures?.Bytes ?? 0) + both <= room;
-        var streamed = (needs.Layers - resident) * needs.LayerWeights;
+        var streamed = (needs.Layers - resident) * needs.SlotWeights;
         var host = Math.Max(Math.Max(streamed, isTextOnDevice ? 0 : text), Math.Max(pictures?.HostBytes ?? 0, vae.HostBytes));
         if (host > hostRoom)
         {
@@ -55,7 +55,7 @@ public static class MemoryPlanner
         }
 
         var slots = isAllResident ? 0 : Slots;
-        var dit = needs.DitWeights + (resident + slots) * needs.LayerWeights;
+        var dit = needs.DitWeights + resident * needs.LayerWeights + slots * needs.SlotWeights;
         var peaks = new Dictionary<GenerationStage, long>();
         if (isTextOnDevice)
         {
@@ -93,7 +93,7 @@ public static class MemoryPlanner
     public static long LeastBudget(MemoryNeeds needs)
     {
         var slots = Math.Min(Slots, needs.Layers);
-        var sample = needs.DitWeights + slots * needs.LayerWeights + needs.DitWork;
+        var sample = needs.DitWeights + Math.Min(slots * needs.SlotWeights, needs.Layers * needs.LayerWeights) + needs.DitWork;
         var decode = needs.VaeWeights + needs.Vae.Min(choice => choice.Bytes);
         return (long)Math.Ceiling((needs.Runtime + Math.Max(needs.LeastPictures, Math.Max(sample, decode))) / (1 - Margin));
     }
@@ -109,7 +109,7 @@ public static class MemoryPlanner
             return needs.Layers;
         }
 
-        var resident = left < 0 ? -1 : left / Math.Max(needs.LayerWeights, 1) - Slots;
+        var resident = left < Slots * needs.SlotWeights ? -1 : (left - Slots * needs.SlotWeights) / Math.Max(needs.LayerWeights, 1);
         return (int)Math.Clamp(resident, -1, needs.Layers - 1);
     }
 }

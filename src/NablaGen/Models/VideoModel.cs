@@ -68,6 +68,15 @@ public abstract class VideoModel
     public virtual VideoModel WithLoras(IReadOnlyList<LoraChoice> loras) =>
         loras.Count == 0 ? this : throw new NablaGenException($"{Path}: LoRAs cannot be merged into this model");
 
+    /// <summary>The formats in which the transformer is loaded and counted.</summary>
+    public virtual TransformerFormats Formats => TransformerFormats.Plain;
+
+    /// <summary>This model with its transformer in other formats; headers at most are opened.</summary>
+    /// <param name="formats">The formats.</param>
+    /// <exception cref="NablaGenException">The model has plain numbers alone.</exception>
+    public virtual VideoModel WithFormats(TransformerFormats formats) =>
+        formats == TransformerFormats.Plain ? this : throw new NablaGenException($"{Path}: this model has no fp8 products and no attention in eight bits");
+
     /// <summary>Checks every key and shape of LoRAs against the transformer's; no weights are read.</summary>
     /// <param name="loras">The LoRAs.</param>
     /// <returns>A line for each that has keys for parts that this model does not have.</returns>
@@ -195,4 +204,8 @@ public abstract class VideoModel
 /// <param name="Transformer">The transformer outside its layers.</param>
 /// <param name="Layer">One layer of the transformer.</param>
 /// <param name="Vae">All of the VAE.</param>
-public sealed record WeightSizes(long TextEncoder, long Transformer, long Layer, long Vae);
+public sealed record WeightSizes(long TextEncoder, long Transformer, long Layer, long Vae)
+{
+    /// <summary>One layer of the transformer where layers are streamed; 0 for the same.</summary>
+    public long StreamedLayer { get; init; }
+}

@@ -11,6 +11,9 @@ namespace NablaGen.Tensors;
 /// <param name="device">The kernel's device.</param>
 internal readonly struct KernelAddress(Device device)
 {
+    /// <summary>The kernel's device.</summary>
+    public Device Device => device;
+
     /// <summary>The address of a contiguous tensor; 0 for none.</summary>
     /// <param name="tensor">The tensor.</param>
     /// <param name="type">The type that the kernel reads or writes.</param>

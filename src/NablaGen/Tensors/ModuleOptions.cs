@@ -22,6 +22,12 @@ public sealed record ModuleOptions(Device Device, ScalarType Dtype)
     /// <summary>The number format of the large matrices: see <see cref="MatrixFormats.Names"/>.</summary>
     public string MatrixFormat { get; init; } = MatrixFormats.Dense;
 
+    /// <summary>Whether self-attention may be computed in eight bits, where the device has kernels for it.</summary>
+    public bool EightBitAttention { get; init; }
+
+    /// <summary>The same place and type, with plain matrices: for what stays in <see cref="Dtype"/> whatever the large matrices are in.</summary>
+    public ModuleOptions Dense => this with { MatrixFormat = MatrixFormats.Dense };
+
     /// <summary>The same place, in float32.</summary>
     public ModuleOptions Float32 => this with { Dtype = ScalarType.Float32, MatrixFormat = MatrixFormats.Dense };
 
@@ -34,7 +40,7 @@ public sealed record ModuleOptions(Device Device, ScalarType Dtype)
     internal ParameterPool? Pool { get; init; }
 
     /// <summary>The type and the device, on one line; by its properties a record would print the same place in float32, and that again.</summary>
-    public override string ToString() => $"{Dtype} on {Device}{(MatrixFormat == MatrixFormats.Dense ? "" : $", matrices in {MatrixFormat}")}";
+    public override string ToString() => $"{Dtype} on {Device}{(MatrixFormat == MatrixFormats.Dense ? "" : $", matrices in {MatrixFormat}")}{(EightBitAttention ? ", attention in eight bits" : "")}";
 
     /// <summary>A parameter whose values are yet to be read from a checkpoint. It is its module's and outlives the scope it is made in.</summary>
     internal Parameter Parameter(params long[] shape)
@@ -42,6 +48,27 @@ public sealed record ModuleOptions(Device Device, ScalarType Dtype)
         var parameter = new Parameter(Pool?.Take(shape, Dtype) ?? empty(shape, Dtype, Device), requires_grad: false);
         parameter.DetachFromDisposeScope();
         return parameter;
+    }
+
+    /// <summary>
+    /// Parameters of one shape that lie one after another in memory: in a pool wherever their bytes need no padding, otherwise as parts of one tensor.
+    /// </summary>
+    internal Parameter[] Parameters(int count, params long[] shape)
+    {
+        if (Pool is not null)
+        {
+            return [.. Enumerable.Range(0, count).Select(_ => Parameter(shape))];
+        }
+
+        using var scope = NewDisposeScope();
+        var whole = empty([count * shape[0], .. shape[1..]], Dtype, Device);
+        return [.. Enumerable.Range(0, count).Select(part => new Parameter(whole.narrow(0, part * shape[0], shape[0]), requires_grad: false)).Select(Kept)];
+
+        static Parameter Kept(Parameter parameter)
+        {
+            parameter.DetachFromDisposeScope();
+            return parameter;
+        }
     }
 
     // Every model is made with options, so here libtorch gets its settings before any of them computes.

@@ -1,5 +1,6 @@
 using NablaGen.Files;
 using NablaGen.Tensors;
+using NablaGen.Tensors.Matrices;
 using static TorchSharp.torch;
 
 namespace NablaGen.Weights;
@@ -66,10 +67,24 @@ public static class CheckpointLoader
     /// <summary>As <see cref="Load"/>, for a part of a model whose checkpoint has been checked as a whole.</summary>
     internal static void Copy(ITensorSource source, nn.Module module)
     {
-        foreach (var (name, parameter) in module.named_parameters())
+        foreach (var (name, parameter) in module.PlainParameters())
         {
             source.CopyTo(name, parameter);
         }
+
+        foreach (var (name, matrix) in module.Matrices())
+        {
+            matrix.Load(new MatrixOf(source, name));
+        }
+    }
+
+    private sealed class MatrixOf(ITensorSource source, string name) : IMatrixValues
+    {
+        public string Name => $"{source.FileOf(name)}: tensor {Line.Key(name)}";
+
+        public StoredNumbers? Stored => source.FindStored(name);
+
+        public void CopyTo(Tensor target) => source.CopyTo(name, target);
     }
 
     private static string Shard(ITensorSource source, TensorEntry entry) =>

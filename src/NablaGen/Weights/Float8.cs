@@ -1,3 +1,5 @@
+using E4M3Codes = NablaGen.Tensors.Matrices.E4M3;
+
 namespace NablaGen.Weights;
 
 /// <summary>The values of the OCP 8-bit floats ("OCP 8-bit Floating Point Specification", 1.0), as bfloat16 and single.</summary>
@@ -15,26 +17,7 @@ internal static class Float8
     public static ReadOnlySpan<ushort> BFloat16Values(StoredType type) => type == StoredType.F8_E4M3 ? E4M3AsBFloat16 : E5M2AsBFloat16;
 
     /// <summary>The code of the nearest E4M3 value, of two equally near the one with an even code; beyond the largest, the largest.</summary>
-    public static byte ToE4M3(float value)
-    {
-        if (float.IsNaN(value))
-        {
-            return 0x7F;
-        }
-
-        var bits = BitConverter.SingleToUInt32Bits(value);
-        var sign = (byte)(bits >> 24 & 0x80);
-        bits &= 0x7FFF_FFFF;
-        if (bits < 0x3C80_0000) // Below 2^-6: subnormals, multiples of 2^-9.
-        {
-            return (byte)(sign | (byte)MathF.Round(BitConverter.UInt32BitsToSingle(bits) * 512, MidpointRounding.ToEven));
-        }
-
-        // Three bits of mantissa are left, and a carry goes into the exponent.
-        bits += 0x7_FFFF + (bits >> 20 & 1);
-        var code = (bits >> 20) - ((127u - 7) << 3);
-        return (byte)(sign | Math.Min(code, 0x7Eu));
-    }
+    public static byte ToE4M3(float value) => E4M3Codes.Encode(value);
 
     private static float[] Table(int exponentBits)
     {

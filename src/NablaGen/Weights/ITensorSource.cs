@@ -1,4 +1,5 @@
 using System.Collections.ObjectModel;
+using NablaGen.Tensors.Matrices;
 using static TorchSharp.torch;
 
 namespace NablaGen.Weights;
@@ -37,6 +38,10 @@ public interface ITensorSource : IDisposable
     /// </summary>
     /// <exception cref="NablaGenException">There is no such key, the shapes differ, or the file can't be read.</exception>
     void CopyTo(string name, Tensor target);
+
+    /// <summary>One tensor's numbers as they are stored, where that is a form in fewer bits that may be kept in memory; null where it is not.</summary>
+    /// <exception cref="NablaGenException">There is no such key.</exception>
+    StoredNumbers? FindStored(string name) => null;
 }
 
 /// <summary>Where and how one tensor is stored.</summary>

@@ -1,3 +1,4 @@
+using NablaGen.Tensors.Matrices;
 using static TorchSharp.torch;
 
 namespace NablaGen.Weights;
@@ -50,6 +51,9 @@ public sealed class MergedSource : ITensorSource
 
     /// <inheritdoc/>
     public void CopyTo(string name, Tensor target) => Owner(name).CopyTo(name, target);
+
+    /// <inheritdoc/>
+    public StoredNumbers? FindStored(string name) => Owner(name).FindStored(name);
 
     /// <inheritdoc/>
     public void Dispose()

@@ -1,4 +1,5 @@
 using NablaGen.Files;
+using NablaGen.Tensors.Matrices;
 using static TorchSharp.torch;
 
 namespace NablaGen.Weights;
@@ -59,6 +60,9 @@ public sealed class SafetensorsFile : ITensorSource
 
     /// <inheritdoc/>
     public void CopyTo(string name, Tensor target) => _reader.CopyTo(name, target);
+
+    /// <inheritdoc/>
+    public StoredNumbers? FindStored(string name) => _reader.FindStored(name);
 
     /// <summary>Closes the file.</summary>
     public void Dispose()

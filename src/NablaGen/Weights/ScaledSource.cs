@@ -1,4 +1,5 @@
 using NablaGen.Files;
+using NablaGen.Tensors.Matrices;
 using static TorchSharp.torch;
 
 namespace NablaGen.Weights;
@@ -96,6 +97,11 @@ internal sealed class ScaledSource : ITensorSource
             Multiply(target, key);
         }
     }
+
+    /// <inheritdoc/>
+    public StoredNumbers? FindStored(string name) => _source.FindStored(TensorReader.Find(this, name).Name) is { } stored
+        ? stored with { Scales = _scales.TryGetValue(name, out var key) ? () => _source.Read(key) : null }
+        : null;
 
     /// <inheritdoc/>
     public void Dispose() => _source.Dispose();

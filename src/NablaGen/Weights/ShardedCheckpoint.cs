@@ -1,5 +1,6 @@
 using System.Text.Json;
 using NablaGen.Files;
+using NablaGen.Tensors.Matrices;
 using static TorchSharp.torch;
 
 namespace NablaGen.Weights;
@@ -55,6 +56,9 @@ public sealed class ShardedCheckpoint : ITensorSource
 
     /// <inheritdoc/>
     public void CopyTo(string name, Tensor target) => Owner(name).CopyTo(name, target);
+
+    /// <inheritdoc/>
+    public StoredNumbers? FindStored(string name) => Owner(name).FindStored(name);
 
     /// <summary>Closes all shards.</summary>
     public void Dispose()

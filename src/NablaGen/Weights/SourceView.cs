@@ -1,3 +1,4 @@
+using NablaGen.Tensors.Matrices;
 using static TorchSharp.torch;
 
 namespace NablaGen.Weights;
@@ -62,6 +63,9 @@ public sealed class SourceView : ITensorSource
 
     /// <inheritdoc/>
     public void CopyTo(string name, Tensor target) => _source.CopyTo(Key(name), target);
+
+    /// <inheritdoc/>
+    public StoredNumbers? FindStored(string name) => _source.FindStored(Key(name));
 
     /// <inheritdoc/>
     public void Dispose()

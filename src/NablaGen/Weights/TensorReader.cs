@@ -1,5 +1,6 @@
 using NablaGen.Files;
 using NablaGen.Tensors;
+using NablaGen.Tensors.Matrices;
 using static TorchSharp.torch;
 
 namespace NablaGen.Weights;
@@ -13,6 +14,9 @@ internal sealed unsafe class TensorReader(ITensorSource source, TensorReader.Byt
 
     /// <summary>Brings the stored bytes of an entry in order: pieces of whole elements, at most <see cref="MappedFile.PieceBytes"/> each.</summary>
     public delegate void ByteSource(TensorEntry entry, MappedFile.PieceUser user);
+
+    /// <summary>Expands stored bytes into float32.</summary>
+    public delegate void BlockExpander(byte* start, long count, float* values);
 
     /// <summary>The entry of a key.</summary>
     /// <exception cref="NablaGenException">There is none.</exception>
@@ -69,6 +73,28 @@ internal sealed unsafe class TensorReader(ITensorSource source, TensorReader.Byt
         }
     }
 
+    /// <summary>As <see cref="ITensorSource.FindStored"/>: the 8-bit floats.</summary>
+    public StoredNumbers? FindStored(string name)
+    {
+        var entry = Find(source, name);
+        return entry.Type.IsFloat8() ? Stored(entry, entry.Type == StoredType.F8_E4M3 ? StoredNumbers.E4M3 : StoredNumbers.E5M2, bytes, Expand(entry.Type)) : null;
+    }
+
+    /// <summary>An entry's bytes as they are, and how they are expanded.</summary>
+    public static StoredNumbers Stored(TensorEntry entry, string format, ByteSource bytes, BlockExpander expand) => new(
+        format, entry.ByteCount, target => CopyBytes(entry, bytes, target),
+        (from, to) => TensorMemory.Use(from, (start, count) => expand(start, count, TensorMemory.Floats(to))));
+
+    // Numbers of a byte each.
+    private static BlockExpander Expand(StoredType type) => (start, count, values) =>
+    {
+        var table = Float8.Values(type);
+        for (long i = 0; i < count; i++)
+        {
+            values[i] = table[start[i]];
+        }
+    };
+
     /// <summary>Frees the memory that conversions go through.</summary>
     public void Dispose() => _scratch?.Dispose();
 
@@ -97,6 +123,31 @@ internal sealed unsafe class TensorReader(ITensorSource source, TensorReader.Byt
             var piece = _scratch.narrow(0, 0, length);
             TensorMemory.Use(piece, (memory, _) => Decode(entry.Type, start, count, memory));
             target.narrow(0, done / entry.Type.Size(), length).copy_(piece);
+        });
+    }
+
+    private static void CopyBytes(TensorEntry entry, ByteSource bytes, Tensor target)
+    {
+        if (target.dtype != ScalarType.Byte || target.NumberOfElements != entry.ByteCount)
+        {
+            throw new ArgumentException($"\"{entry.Name}\" has {entry.ByteCount} bytes, and the target {target.NumberOfElements} elements of {target.dtype}", nameof(target));
+        }
+
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        if (target.device_type == TorchSharp.DeviceType.CPU)
+        {
+            TensorMemory.Use(target, (memory, _) => bytes(entry, (start, count, done) => Buffer.MemoryCopy(start, memory + done, count, count)));
+            return;
+        }
+
+        var (flat, scratch) = (target.detach().view(-1), empty(MappedFile.PieceBytes, dtype: ScalarType.Byte, device: CPU));
+        bytes(entry, (start, count, done) =>
+        {
+            using var inner = NewDisposeScope();
+            var piece = scratch.narrow(0, 0, count);
+            TensorMemory.Use(piece, (memory, _) => Buffer.MemoryCopy(start, memory, count, count));
+            flat.narrow(0, done, count).copy_(piece);
         });
     }
 

@@ -32,6 +32,7 @@ public sealed class FaultTests(GoldenModelFixture model) : IClassFixture<GoldenM
     [InlineData("device 'tpu' is not known", "--device", "tpu")]
     [InlineData("dtype 'int8' is not known", "--dtype", "int8")]
     [InlineData("--vram has no effect on the CPU", "--device", "cpu", "--vram", "8GB")]
+    [InlineData("--precision fp8 needs an NVIDIA GPU, and this runs on the CPU: leave it out", "--device", "cpu", "--precision", "fp8")]
     [InlineData("--width: 'abc' is not a whole number", "--width", "abc")]
     [InlineData("--shift: '5,5' is not a number", "--shift", "5,5")]
     [InlineData("a.avi: the name of the output must end in .mp4", "--output", "a.avi")]

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using NablaGen.Attention;
+using NablaGen.Cuda.Fused;
 using NablaGen.Generation;
 using NablaGen.Jobs.Benchmarks;
 using NablaGen.Models;
@@ -36,6 +37,12 @@ internal sealed class BenchDitCommand
     private readonly Option<string?> _json = BenchOptions.Json();
     private readonly Option<string> _device = SharedOptions.Device();
     private readonly Option<string> _dtype = SharedOptions.Dtype();
+    private readonly PrecisionOptions _precision = new();
+    private readonly Option<string?> _stored = new("--stored")
+    {
+        Description = $"Keep matrices in this form of a file and expand them for each product, as --weights resident does: {string.Join(", ", ExpandNumbers.Formats)}",
+        HelpName = "FORMAT",
+    };
 
     public static Command Create()
     {
@@ -44,6 +51,8 @@ internal sealed class BenchDitCommand
         {
             self._preset, self._layers, self._latent, self._attention, self._repeats, self._batch, self._resident, self._train, self._profile, self._json, self._device, self._dtype,
         };
+        self._precision.AddTo(dit);
+        dit.Add(self._stored);
         dit.SetAction((parsed, cancellation) => Task.FromResult(self.Run(parsed, cancellation)));
         return dit;
     }
@@ -80,16 +89,34 @@ internal sealed class BenchDitCommand
             throw new InvalidRequestException("--resident has no effect with --train: training keeps every layer on the device");
         }
 
-        var model = WanVideoModel.InMemory(config, BenchOptions.Sizes(parsed.GetValue(_preset)!).Others with { Boundary = null }, tokenizer: null, RandomTensorSource.Normal);
+        var stored = parsed.GetValue(_stored);
+        if (stored is not null && (!ExpandNumbers.Formats.Contains(stored) || profile || device.type != DeviceType.CUDA))
+        {
+            throw new InvalidRequestException($"--stored '{stored}': expected one of {string.Join(", ", ExpandNumbers.Formats)}, on a CUDA device, without --profile");
+        }
+
+        var formats = _precision.Formats(parsed, config.Traits, device, options.Dtype, stored is not null);
+        if (training && formats != TransformerFormats.Plain)
+        {
+            throw new InvalidRequestException("--precision and --attention-precision have no effect with --train: training is in 16 or 32 bits");
+        }
+
+        var model = WanVideoModel.InMemory(config, BenchOptions.Sizes(parsed.GetValue(_preset)!).Others with { Boundary = null }, tokenizer: null, (part, shapes) => stored is null
+            ? RandomTensorSource.Normal(part, shapes) : new StoredNoise(RandomTensorSource.Normal(part, shapes), stored)).WithFormats(formats);
+        foreach (var note in formats.Notes)
+        {
+            report.Line($"note: {note}");
+        }
+
         if (profile)
         {
-            var title = $"{parsed.GetValue(_preset)}, {config.NumLayers} layers, latent {parsed.GetValue(_latent)}, {options.Dtype.ToString().ToLowerInvariant()} on {device}";
+            var title = $"{parsed.GetValue(_preset)}, {config.NumLayers} layers, latent {parsed.GetValue(_latent)}, {formats.Over(options)}";
             return Profile(report, title, model, latent, expressions, options, repeats, cancellation);
         }
 
         var timings = DitBenchmark.Run(
             model, latent, expressions, options, repeats, batch, resident, training ? DitTrainingOps.Pass : null, cancellation);
-        report.Line($"{parsed.GetValue(_preset)}, {config.NumLayers} layers, latent {parsed.GetValue(_latent)}, batch {batch}, {(resident is { } kept ? $"{kept} layers resident, " : "")}{options.Dtype.ToString().ToLowerInvariant()} on {device}{(training ? ", training step" : "")}");
+        report.Line($"{parsed.GetValue(_preset)}, {config.NumLayers} layers, latent {parsed.GetValue(_latent)}, batch {batch}, {(resident is { } kept ? $"{kept} layers resident, " : "")}{formats.Over(options)}{(training ? ", training step" : "")}");
         report.Line($"{"attention",-22}{"tokens",8}{"density",9}{"median ms",11}{"min",9}{"max",9}{"GiB",7}{"model",7}");
         var measured = new List<DitTiming>();
         foreach (var timing in timings)

@@ -28,6 +28,7 @@ internal sealed class BenchGenerateCommand
     private readonly Option<string?> _json = BenchOptions.Json();
     private readonly Option<string> _device = SharedOptions.Device();
     private readonly Option<string> _dtype = SharedOptions.Dtype();
+    private readonly PrecisionOptions _precision = new();
     private readonly Option<string?> _vram = SharedOptions.Vram();
 
     public static Command Create()
@@ -37,6 +38,7 @@ internal sealed class BenchGenerateCommand
         {
             self._preset, self._size, self._steps, self._guidance, self._attention, self._json, self._device, self._dtype, self._vram,
         };
+        self._precision.AddTo(generate);
         generate.SetAction((parsed, cancellation) => Task.FromResult(self.Run(parsed, cancellation)));
         return generate;
     }
@@ -76,9 +78,16 @@ internal sealed class BenchGenerateCommand
         TorchRuntime.Load();
         var device = DeviceChoice.Resolve(parsed.GetValue(_device)!);
         var dtype = DeviceChoice.ResolveDtype(parsed.GetValue(_dtype)!, device);
+        var model = _precision.Over(
+            parsed, WanVideoModel.InMemory(dit, others with { Name = "random weights" }, tokenizer, RandomTensorSource.Steady), device, dtype);
+        foreach (var note in model.Formats.Notes)
+        {
+            report.Line($"note: {note}");
+        }
+
         using var bench = new GenerationBenchmark(
-            WanVideoModel.InMemory(dit, others with { Name = "random weights" }, tokenizer, RandomTensorSource.Steady), device, dtype, DeviceChoice.ResolveVram(parsed.GetValue(_vram), device));
-        report.Line($"{parsed.GetValue(_preset)}, {frames} frames of {width}x{height}, {steps} steps, guidance {requests[0].Guidance}, {dtype.ToString().ToLowerInvariant()} on {device}");
+            model, device, dtype, DeviceChoice.ResolveVram(parsed.GetValue(_vram), device));
+        report.Line($"{parsed.GetValue(_preset)}, {frames} frames of {width}x{height}, {steps} steps, guidance {requests[0].Guidance}, {model.Formats.Over(new ModuleOptions(device, dtype))}");
         report.Line($"{"attention",-22}{"tokens",8}{"density",9}{"text s",9}{(picture is null ? "" : $"{"image s",9}")}{"load s",9}{"DiT s",9}{"VAE s",9}{"all s",9}{"step ms",10}{"min",9}{"max",9}{"CPU ms",9}{"ahead",9}{"GiB",7}{"+MiB",7}");
         var measured = new List<GenerationTiming>();
         foreach (var request in requests)

@@ -8,6 +8,7 @@
 #include "common.cuh"
 
 constexpr float kFp8Largest = 448;
+constexpr float kFp8Tiny = 1e-30f;                             // a row with nothing larger counts as zeros: its factor would be infinite
 constexpr int kTile8Bytes = 64 * 128;                          // a tile of Q, K or V
 
 // Two floats to fp8, to nearest even, the largest number where they are beyond it; `low` at the lower address.
@@ -27,6 +28,22 @@ DEVICE u32 to_int8(float x) {
 }
 
 DEVICE u32 pack_int8(float a, float b, float c, float d) { return to_int8(a) | to_int8(b) << 8 | to_int8(c) << 16 | to_int8(d) << 24; }
+
+// Like fmaxf, but NaN wins.
+DEVICE float larger(float a, float b) { return a > b || a != a ? a : b; }
+
+DEVICE float larger4(float a, float b, float c, float d) { return larger(larger(fabsf(a), fabsf(b)), larger(fabsf(c), fabsf(d))); }
+
+// What a row whose largest magnitude is `top` is multiplied by, and what brings it back: the scale of the row. NaN and infinity stay in the scale.
+DEVICE float fp8_factor(float top) { return top < kFp8Tiny ? 1 : kFp8Largest / top; }
+DEVICE float fp8_scale(float top) { return top < kFp8Tiny ? 1 : top / kFp8Largest; }
+
+// The largest over a warp.
+DEVICE float warp_larger(float top) {
+#pragma unroll
+    for (int offset = kWarp / 2; offset > 0; offset /= 2) top = larger(__shfl_xor_sync(kAllLanes, top, offset), top);
+    return top;
+}
 
 // Where the 8-byte piece p (of 16) of a row of a Q or K tile lies.
 DEVICE u32 tile8_piece(int row, int p) { return row * 128 + ((p / 2 ^ (row & 7)) << 4) + (p & 1) * 8; }

@@ -12,7 +12,7 @@ namespace NablaGen.Attention.Cuda;
 public sealed class CudaBlockSparseBackend : IBlockSparseBackend
 {
     private readonly CudaDevice _device;
-    private readonly BlockAttention _attention;
+    private readonly CudaAttentionKernels _attention;
     private readonly NablaMaskBuilder _nabla;
     private readonly CudaKeptLog _log;
     private readonly CudaHeadThresholds _thresholds;
@@ -22,11 +22,13 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
     private DeviceBlockMask? _window;
 
     /// <summary>The kernels of a device; they are compiled, or read from the cache, at first use.</summary>
+    /// <param name="device">A CUDA device.</param>
+    /// <param name="eightBits">Whether it may compute in eight bits, where the device and the heads have kernels for that.</param>
     /// <exception cref="NablaGenException">The device cannot be used.</exception>
-    public CudaBlockSparseBackend(Device device)
+    public CudaBlockSparseBackend(Device device, bool eightBits = false)
     {
         _device = CudaDevices.Open(device);
-        _attention = new BlockAttention(_device);
+        _attention = new CudaAttentionKernels(_device, eightBits);
         _nabla = new NablaMaskBuilder(_device);
         _log = new CudaKeptLog(_device);
         _thresholds = new CudaHeadThresholds(_device);

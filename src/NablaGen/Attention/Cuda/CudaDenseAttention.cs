@@ -17,29 +17,30 @@ public sealed class CudaDenseAttention : IAttention
 
     private readonly CudaDevice _device;
     private readonly DenseAttention _plain;
-    private readonly BlockAttention _attention;
+    private readonly CudaAttentionKernels _attention;
     private readonly IAttentionObserver? _observer;
     private BlockLayout? _layout;
     private BlockOffsets? _offsets;
     private DeviceBlockMask? _mask;
 
-    private CudaDenseAttention(CudaDevice device, IAttentionObserver? observer)
+    private CudaDenseAttention(CudaDevice device, IAttentionObserver? observer, bool eightBits)
     {
         (_device, _observer) = (device, observer);
         _plain = new DenseAttention(observer);
-        _attention = new BlockAttention(device);
+        _attention = new CudaAttentionKernels(device, eightBits);
     }
 
     /// <summary>The fastest dense attention of a device.</summary>
     /// <param name="device">Where.</param>
     /// <param name="observer">Is told of each.</param>
-    public static IAttention Create(Device device, IAttentionObserver? observer)
+    /// <param name="eightBits">Whether it may compute in eight bits, where the heads have kernels for that.</param>
+    public static IAttention Create(Device device, IAttentionObserver? observer, bool eightBits = false)
     {
         try
         {
             if (CudaDevices.Open(device) is { HasHopperKernels: true } cuda)
             {
-                return new CudaDenseAttention(cuda, observer);
+                return new CudaDenseAttention(cuda, observer, eightBits);
             }
         }
         catch (Exception error) when (error is CudaException or NablaGenException)

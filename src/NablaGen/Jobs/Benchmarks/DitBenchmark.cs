@@ -59,7 +59,8 @@ public static class DitBenchmark
         var (traits, device) = (model.Traits, model.Options.Device);
         var meter = new DensityMeter();
         IAttention Attention(IAttentionObserver? observer) =>
-            training?.Attention(expression, device, observer) ?? AttentionFactory.Create(expression, device, denseSteps: 0, observer: observer);
+            training?.Attention(expression, device, observer) ?? AttentionFactory.Create(
+                expression, device, denseSteps: 0, observer: observer, eightBits: model.Options.EightBitAttention);
         using var counted = Attention(meter);
         using var silent = Attention(null);
         long[] shape = [traits.Channels, latent.Frames, latent.Height, latent.Width];

@@ -7,6 +7,7 @@ using NablaGen.Models.Wan.Image;
 using NablaGen.Models.Wan.Text;
 using NablaGen.Models.Wan.Vae;
 using NablaGen.Tensors;
+using NablaGen.Tensors.Matrices;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -22,10 +23,11 @@ public static class WanMemory
     /// <param name="vae">The VAE.</param>
     /// <param name="dtype">The type of the large matrix products; what stays float32 is counted so.</param>
     /// <param name="vaeDtype">The VAE's type.</param>
-    public static WeightSizes Sizes(DitConfig dit, TextEncoderConfig text, VaeConfig vae, ScalarType dtype, ScalarType vaeDtype)
+    /// <param name="formats">The formats of the transformer's matrices; null for plain ones.</param>
+    public static WeightSizes Sizes(DitConfig dit, TextEncoderConfig text, VaeConfig vae, ScalarType dtype, ScalarType vaeDtype, TransformerFormats? formats = null)
     {
         var options = new ModuleOptions(META, dtype);
-        using var oneLayer = new WanModel(dit with { NumLayers = 1 }, options);
+        using var oneLayer = new WanModel(dit with { NumLayers = 1 }, (formats ?? TransformerFormats.Plain).Over(options));
         using var encoder = new T5Encoder(text, options);
         using var decoder = new WanVae(vae, options with { Dtype = vaeDtype });
         var parts = oneLayer.named_parameters().ToLookup(
@@ -40,8 +42,11 @@ public static class WanMemory
     /// <param name="device">Where.</param>
     /// <param name="dtype">The type of the large matrix products.</param>
     /// <param name="batch">Videos in one pass.</param>
-    public static long TransformerWork(DitConfig dit, long[] latents, AttentionExpression attention, DeviceType device, ScalarType dtype, int batch = 1)
+    /// <param name="formats">The formats of matrices and attention; null for plain ones.</param>
+    public static long TransformerWork(
+        DitConfig dit, long[] latents, AttentionExpression attention, DeviceType device, ScalarType dtype, int batch = 1, TransformerFormats? formats = null)
     {
+        formats ??= TransformerFormats.Plain;
         var tokens = dit.Traits.TokensOf(latents);
         long dim = dit.Dim, ffn = dit.FfnDim, size = dtype.ElementSize();
         long atToken;
@@ -49,7 +54,10 @@ public static class WanMemory
         {
             // The float32 residual stream and, in the feed-forward layer, its input, output and inner layer (GELU in place), or, in the
             // attention, its input, Q, K, V and output.
-            atToken = 4 * dim + size * Math.Max(3 * dim + ffn, 6 * dim);
+            // With products in fp8 GELU reads its input in 16 bits and writes it anew; attention in eight bits keeps Q, K and V as its tiles.
+            var inFeedForward = formats.Matrices == MatrixFormats.Fp8 ? Math.Max(dim + (size + 1) * ffn, dim + ffn + size * dim) : size * (3 * dim + ffn);
+            var inAttention = size * 6 * dim + (formats.EightBitAttention ? EightBitAttention.BytesAnElement * dim : 0);
+            atToken = 4 * dim + Math.Max(inFeedForward, inAttention);
         }
         else
         {
@@ -66,6 +74,8 @@ public static class WanMemory
         var masks = !attention.IsDense ? 8 * dit.NumHeads * blocks * blocks
             : device == DeviceType.CUDA && tokens >= CudaDenseAttention.FewestTokens ? BlockAttention.PlanBytes(dit.NumHeads, blocks)
             : 0;
+        // A matrix that stays as stored is expanded for its product.
+        once += formats.Matrices == MatrixFormats.Stored ? size * dim * Math.Max(dim, ffn) : 0;
         return batch * (tokens * atToken + masks) + once;
     }
 

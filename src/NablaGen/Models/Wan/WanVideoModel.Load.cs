@@ -4,6 +4,7 @@ using NablaGen.Models.Wan.Layouts;
 using NablaGen.Models.Wan.Text;
 using NablaGen.Models.Wan.Vae;
 using NablaGen.Tensors;
+using NablaGen.Tensors.Matrices;
 using NablaGen.Weights;
 using static TorchSharp.torch;
 
@@ -28,6 +29,7 @@ public sealed partial class WanVideoModel
 
     private WanModel LoadTransformer(WeightFile file, ModuleOptions options, LayerPlacement? placement)
     {
+        options = Formats.Over(options);
         if (placement is null || placement.Resident == DitConfig.NumLayers)
         {
             return Load(file, new WanModel(DitConfig, options));
@@ -50,6 +52,39 @@ public sealed partial class WanVideoModel
             layers.Dispose();
             throw;
         }
+    }
+
+    // Layers of one file may have matrices in different forms: each counts as their mean.
+    private WeightSizes StoredSizes(WeightSizes sizes, ScalarType dtype)
+    {
+        if (Formats.Matrices != MatrixFormats.Stored)
+        {
+            return sizes;
+        }
+
+        using var source = OpenTransformer();
+        using var layer = new WanLayer(DitConfig, ModuleOptions.Meta with { Dtype = dtype });
+        var matrices = layer.Matrices().ToList();
+        var plain = layer.parameters().Sum(parameter => parameter.NumberOfElements * parameter.element_size());
+        var smaller = Enumerable.Range(0, DitConfig.NumLayers).Sum(number => matrices.Sum(pair => pair.Matrix.Bytes
+            - StoredMatrix.BytesOf(source.FindStored(WanModel.LayerPrefix(number) + pair.Name), pair.Matrix.Outputs, pair.Matrix.Inputs, dtype)));
+        return sizes with { Layer = plain - smaller / DitConfig.NumLayers, StreamedLayer = plain };
+    }
+
+    // A flag without effect is an error.
+    private WanVideoModel CheckStored()
+    {
+        if (Formats.Matrices == MatrixFormats.Stored)
+        {
+            using var source = OpenTransformer();
+            using var model = new WanModel(DitConfig, ModuleOptions.Meta);
+            if (!model.Matrices().Any(pair => StoredMatrix.Keeps(source.Entries.ContainsKey(pair.Name) ? source.FindStored(pair.Name) : null, pair.Matrix.Inputs)))
+            {
+                throw new InvalidRequestException($"--weights resident has no effect: {DitPath} has no matrix in fp8 or in GGUF's blocks; leave it out");
+            }
+        }
+
+        return this;
     }
 
     private IReadOnlyList<string> FilesOfTransformer()

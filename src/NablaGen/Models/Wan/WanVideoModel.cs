@@ -86,9 +86,10 @@ public sealed partial class WanVideoModel : VideoModel
         CheckFit("others", "others");
     }
 
-    private WanVideoModel(WanVideoModel model, WanFiles files)
+    private WanVideoModel(WanVideoModel model, WanFiles files, TransformerFormats? formats = null)
     {
         (_files, _isOnDisk, _boundary, _json, _pictures, _text) = (files, model._isOnDisk, model._boundary, model._json, model._pictures, model._text);
+        Formats = formats ?? model.Formats;
         (Path, Name, DitConfig, TextEncoderConfig, VaeConfig, ImageEncoderConfig, Defaults, FewSteps, TrainedFor) =
             (model.Path, model.Name, model.DitConfig, model.TextEncoderConfig, model.VaeConfig, model.ImageEncoderConfig, model.Defaults, model.FewSteps, model.TrainedFor);
     }
@@ -101,6 +102,9 @@ public sealed partial class WanVideoModel : VideoModel
 
     /// <summary>The name that the model's nablagen.json says; null where it says none.</summary>
     internal string? SaidName { get; }
+
+    /// <inheritdoc/>
+    public override TransformerFormats Formats { get; } = TransformerFormats.Plain;
 
     /// <summary>The transformer's configuration file.</summary>
     public string ConfigPath => _files.Config;
@@ -209,6 +213,9 @@ public sealed partial class WanVideoModel : VideoModel
     }
 
     /// <inheritdoc/>
+    public override VideoModel WithFormats(TransformerFormats formats) => formats == Formats ? this : new WanVideoModel(this, _files, formats).CheckStored();
+
+    /// <inheritdoc/>
     public override ITensorSource OpenTransformer() => _files.Transformer.Open();
 
     /// <summary>What opens the transformer or, of two experts, the low-noise one and then the other.</summary>
@@ -224,11 +231,11 @@ public sealed partial class WanVideoModel : VideoModel
 
     /// <inheritdoc/>
     public override WeightSizes SizesIn(ScalarType dtype, ScalarType vaeDtype) =>
-        WanMemory.Sizes(DitConfig, TextEncoderConfig, VaeConfig, dtype, vaeDtype);
+        StoredSizes(WanMemory.Sizes(DitConfig, TextEncoderConfig, VaeConfig, dtype, vaeDtype, Formats), dtype);
 
     /// <inheritdoc/>
     public override long TransformerWork(long[] latents, AttentionExpression attention, DeviceType device, ScalarType dtype, int batch = 1) =>
-        WanMemory.TransformerWork(DitConfig, latents, attention, device, dtype, batch);
+        WanMemory.TransformerWork(DitConfig, latents, attention, device, dtype, batch, Formats);
 
     /// <inheritdoc/>
     public override long PromptMemory(ScalarType dtype) => WanMemory.PromptMemory(DitConfig, dtype);
@@ -241,7 +248,7 @@ public sealed partial class WanVideoModel : VideoModel
 
     /// <inheritdoc/>
     public override IEnumerable<LayerOperation> Operations(long[] latents, AttentionExpression attention, ModuleOptions options) =>
-        WanOperations.Of(DitConfig, latents, attention, options);
+        WanOperations.Of(DitConfig, latents, attention, Formats.Over(options));
 
     /// <inheritdoc/>
     public override string AttentionOutputKey(int layer) => WanModel.LayerPrefix(layer) + "self_attn.o.weight";

@@ -7,7 +7,12 @@ namespace NablaGen.Tensors.Matrices;
 public sealed class DenseMatrix : IMatrix
 {
     /// <summary>A matrix whose values are yet to be read from a checkpoint.</summary>
-    public DenseMatrix(long inputs, long outputs, ModuleOptions options) => Weight = options.Parameter(outputs, inputs);
+    public DenseMatrix(long inputs, long outputs, ModuleOptions options)
+        : this(options.Parameter(outputs, inputs))
+    {
+    }
+
+    private DenseMatrix(Parameter weight) => Weight = weight;
 
     /// <summary>The values. [outputs, inputs]</summary>
     public Parameter Weight { get; }
@@ -23,6 +28,20 @@ public sealed class DenseMatrix : IMatrix
 
     /// <inheritdoc/>
     public IReadOnlyList<(string Name, Parameter Parameter)> Parameters => [("weight", Weight)];
+
+    /// <inheritdoc/>
+    public void Load(IMatrixValues values) => values.CopyTo(Weight);
+
+    /// <summary>Matrices of one size that lie one after another in memory.</summary>
+    internal static IMatrix[] Adjacent(int count, long inputs, long outputs, ModuleOptions options) =>
+        [.. options.Parameters(count, outputs, inputs).Select(weight => new DenseMatrix(weight))];
+
+    /// <inheritdoc/>
+    public IMatrix? Join(ReadOnlySpan<IMatrix> others)
+    {
+        var dense = others.ToArray().OfType<DenseMatrix>().Select(other => other.Weight).ToArray();
+        return dense.Length == others.Length && AdjacentRows.Of(Weight, dense) is { } whole ? new DenseMatrix(new Parameter(whole, requires_grad: false)) : null;
+    }
 
     /// <inheritdoc/>
     public Tensor Multiply(Activation x, Tensor? bias)

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
 using NablaGen.Files;
+using NablaGen.Tensors.Matrices;
 using static TorchSharp.torch;
 
 namespace NablaGen.Weights.Gguf;
@@ -74,6 +75,11 @@ public sealed unsafe class GgufFile : ITensorSource
 
     /// <inheritdoc/>
     public void CopyTo(string name, Tensor target) => _reader.CopyTo(name, target);
+
+    /// <inheritdoc/>
+    public StoredNumbers? FindStored(string name) => _types[TensorReader.Find(this, name).Name] is { Expand: not null } type
+        ? TensorReader.Stored(_entries[name], type.Name, (entry, user) => _file.Map(entry.Offset, entry.ByteCount, user), (start, count, values) => Expand(type, type.Expand, start, count / type.Bytes, values))
+        : null;
 
     /// <summary>Closes the file.</summary>
     public void Dispose()
@@ -213,14 +219,13 @@ public sealed unsafe class GgufFile : ITensorSource
         for (long done = 0; done < blocks; done += most)
         {
             var count = Math.Min(most, blocks - done);
-            _file.Map(entry.Offset + done * type.Bytes, count * type.Bytes, (start, _, _) => Expand(type, expand, start, count));
+            _file.Map(entry.Offset + done * type.Bytes, count * type.Bytes, (start, _, _) => Expand(type, expand, start, count, _expanded));
             user((byte*)_expanded, count * type.Elements * sizeof(float), done * type.Elements * sizeof(float));
         }
     }
 
-    private void Expand(GgufType type, GgufExpand expand, byte* start, long count)
+    private static void Expand(GgufType type, GgufExpand expand, byte* start, long count, float* target)
     {
-        var target = _expanded;
         var share = (count + Workers - 1) / Workers;
         Parallel.For(0, Workers, worker =>
         {

@@ -1,3 +1,4 @@
+using NablaGen.Tensors.Matrices;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -117,6 +118,9 @@ public sealed class LoraSource : ITensorSource
         Merge(name, merged);
         target.copy_(merged);
     }
+
+    /// <inheritdoc/>
+    public StoredNumbers? FindStored(string name) => _deltas.ContainsKey(name) ? null : _source.FindStored(name);
 
     /// <inheritdoc/>
     public void Dispose()

@@ -1,4 +1,5 @@
 using NablaGen.Models.Wan.Dit.Ops;
+using NablaGen.Tensors.Matrices;
 using static TorchSharp.torch;
 
 namespace NablaGen.Models.Wan.Dit;
@@ -12,10 +13,10 @@ namespace NablaGen.Models.Wan.Dit;
 /// <param name="Gate">Its factor, float32. [B, F, C]</param>
 public readonly record struct ResidualStream(Tensor Sum, Tensor? Branch = null, Tensor? Gate = null) : IDisposable
 {
-    /// <summary>The stream with everything added, and its modulated norm; the tensors here may be overwritten.</summary>
-    public (Tensor X, Tensor Normalized) Normalize(IDitOps ops, WanLayerNorm norm, Tensor shift, Tensor scale) => Branch is null
-        ? (Sum, ops.Modulate(norm, Sum, shift, scale))
-        : ops.AddGatedAndNormalize(Sum, Branch, Gate, norm, shift, scale);
+    /// <summary>The stream with everything added, and its modulated norm, in fp8 where the next product takes that; the tensors here may be overwritten.</summary>
+    public (Tensor X, Activation Normalized) Normalize(IDitOps ops, WanLayerNorm norm, Tensor shift, Tensor scale, bool rowScales) => Branch is null
+        ? (Sum, ops.Modulate(norm, Sum, shift, scale, rowScales))
+        : ops.AddGatedAndNormalize(Sum, Branch, Gate, norm, rowScales, shift, scale);
 
     /// <summary>The stream with everything added; the tensors here may be overwritten. [B, L, C]</summary>
     public Tensor Add(IDitOps ops) => Branch is null ? Sum : ops.AddGated(Sum, Branch, Gate);

@@ -1,6 +1,7 @@
 using NablaGen.Models.Wan.Dit.Ops;
 using NablaGen.Tensors;
 using NablaGen.Tensors.Layers;
+using NablaGen.Tensors.Matrices;
 using TorchSharp.Utils;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
@@ -29,7 +30,7 @@ public sealed class WanCrossAttention(DitConfig config, ModuleOptions options)
     /// <param name="prompt">The prompt and the pictures, which keep this layer's keys and values.</param>
     /// <param name="ops">The ops between the products.</param>
     /// <param name="layer">The layer, from 0.</param>
-    public Tensor forward(Tensor x, WanPrompt prompt, IDitOps ops, int layer)
+    public Tensor forward(Activation x, WanPrompt prompt, IDitOps ops, int layer)
     {
         using var scope = NewDisposeScope();
         var q = ops.NormalizeHeads(NormQ, Q.forward(x), Heads, rope: null);

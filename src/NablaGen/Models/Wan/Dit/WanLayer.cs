@@ -1,4 +1,5 @@
 using NablaGen.Tensors;
+using NablaGen.Tensors.Matrices;
 using TorchSharp.Modules;
 using TorchSharp.Utils;
 using static TorchSharp.torch;
@@ -61,21 +62,21 @@ public sealed class WanLayer : Module<ResidualStream, Tensor, WanPrompt, DitRun,
         var ops = run.Ops;
 
         // Tensors are freed as soon as they are read, not with the scope: two branches fewer at the feed-forward's peak.
-        var (x, normalized) = stream.Normalize(ops, _norm1, shift: m[0], scale: m[1]);
+        var (x, normalized) = stream.Normalize(ops, _norm1, shift: m[0], scale: m[1], _selfAttention.TakesRowScales);
         stream.Branch?.Dispose();
         var y = _selfAttention.forward(normalized, run, layer);
         normalized.Dispose();
 
-        (x, normalized) = _norm3 is null ? Twice(ops.AddGated(x, y, m[2])) : ops.AddGatedAndNormalize(x, y, m[2], _norm3);
+        (x, normalized) = _norm3 is null ? Twice(ops.AddGated(x, y, m[2])) : ops.AddGatedAndNormalize(x, y, m[2], _norm3, _crossAttention.TakesRowScales);
         y.Dispose();
         y = _crossAttention.forward(normalized, prompt, ops, layer);
         normalized.Dispose();
 
-        (x, normalized) = ops.AddGatedAndNormalize(x, y, null, _norm2, shift: m[3], scale: m[4]);
+        (x, normalized) = ops.AddGatedAndNormalize(x, y, null, _norm2, _ffn.TakesRowScales, shift: m[3], scale: m[4]);
         y.Dispose();
         y = _ffn.forward(normalized, ops);
         return new ResidualStream(x, y, m[5]).MoveToOuterDisposeScope();
     }
 
-    private static (Tensor, Tensor) Twice(Tensor x) => (x, x.alias());
+    private static (Tensor, Activation) Twice(Tensor x) => (x, x.alias());
 }

@@ -51,16 +51,16 @@ public sealed class WanModel : Module<Tensor, Tensor, Tensor, DitRun, Tensor>, I
     {
         Config = config;
         Options = options;
-        _patchEmbedding = new PatchEmbedding(config, options);
-        _textEmbedding = Sequential(new AutocastLinear(config.TextDim, config.Dim, options), new Gelu(), new AutocastLinear(config.Dim, config.Dim, options));
-        _imageEmbedding = config.ImageDim > 0 ? new WanImageEmbedding(config, options) : null;
+        _patchEmbedding = new PatchEmbedding(config, options.Dense);
+        _textEmbedding = Sequential(new AutocastLinear(config.TextDim, config.Dim, options.Dense), new Gelu(), new AutocastLinear(config.Dim, config.Dim, options.Dense));
+        _imageEmbedding = config.ImageDim > 0 ? new WanImageEmbedding(config, options.Dense) : null;
         _timeEmbedding = Sequential(
             new AutocastLinear(config.FreqDim, config.Dim, options.Float32), new Silu(), new AutocastLinear(config.Dim, config.Dim, options.Float32));
         _timeProjection = Sequential(new Silu(), new AutocastLinear(config.Dim, config.Dim * 6, options.Float32));
         _blocks = layers is not null ? null : new ModuleList<WanLayer>(
             Enumerable.Range(0, config.NumLayers).Select(_ => new WanLayer(config, options)).ToArray());
         _source = layers ?? new ResidentLayers<WanLayer>(_blocks!);
-        _head = new WanHead(config, options);
+        _head = new WanHead(config, options.Dense);
         RegisterComponents();
     }
 

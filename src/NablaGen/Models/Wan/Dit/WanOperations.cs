@@ -1,6 +1,7 @@
 using NablaGen.Attention;
 using NablaGen.Tensors;
 using NablaGen.Tensors.Layers;
+using NablaGen.Tensors.Matrices;
 using static NablaGen.Models.LayerOperation;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
@@ -18,7 +19,7 @@ internal static class WanOperations
     public static IEnumerable<LayerOperation> Of(DitConfig config, long[] latents, AttentionExpression expression, ModuleOptions options)
     {
         using var scope = NewDisposeScope();
-        using var attention = AttentionFactory.Create(expression, options.Device, denseSteps: 0);
+        using var attention = AttentionFactory.Create(expression, options.Device, denseSteps: 0, eightBits: options.EightBitAttention);
         using var run = new DitRun(config, (int)latents[1], (int)latents[2], (int)latents[3], attention, options);
         int layers = config.NumLayers, tokens = run.Layout.Tokens, dim = config.Dim, wide = config.FfnDim, text = config.TextLen;
         var ops = run.Ops;
@@ -36,18 +37,48 @@ internal static class WanOperations
         using var headNorm = Filled(new WanRmsNorm(dim, config.Eps, options));
         double element = options.Dtype == ScalarType.Float32 ? 4 : 2, pixels = (double)tokens * dim;
 
-        yield return Product("q, k, v, o", 4 * layers, 2.0 * tokens * dim * dim, () => square.forward(x));
-        yield return Product("q, o of the cross-attention", 2 * layers, 2.0 * tokens * dim * dim, () => square.forward(x));
+        // Products in fp8 get rows that the op before has quantised; an attention's output has a pass of its own.
+        Activation For(AutocastLinear layer, Tensor input) => layer.Matrix.TakesRowScales ? Fp8Rows.Quantize(input) : input;
+        var isFp8 = square.Matrix.TakesRowScales;
+        var (ready, readyToNarrow) = (For(square, x), narrow.Matrix.TakesRowScales);
+        var joined = AutocastLinear.Adjacent(3, dim, dim, options);
+        if (ops.TakesJoinedHeads && AutocastLinear.ForwardJoined(ready, [.. joined.Select(Filled)]) is { } three)
+        {
+            three.Dispose();
+            yield return Product("q, k, v at once", layers, 6.0 * tokens * dim * dim, () => AutocastLinear.ForwardJoined(ready, joined)!);
+            yield return Product("o", layers, 2.0 * tokens * dim * dim, () => square.forward(ready));
+        }
+        else
+        {
+            yield return Product("q, k, v, o", 4 * layers, 2.0 * tokens * dim * dim, () => square.forward(ready));
+        }
+
+        yield return Product("q, o of the cross-attention", 2 * layers, 2.0 * tokens * dim * dim, () => square.forward(ready));
+        if (isFp8)
+        {
+            yield return Pass("rows of an attention's output to fp8", 2 * layers, 3 * pixels, () => Fp8Rows.Quantize(x).Values);
+        }
+
         yield return Product("k, v of the prompt", 2 * layers, 2.0 * text * dim * dim, () => square.forward(prompt));
-        yield return Product("feed-forward in, GELU", layers, 2.0 * tokens * dim * wide, () => ops.LinearGelu(widen, x));
-        var hidden = Random(options.Dtype, 1, tokens, wide);
+        yield return Product("feed-forward in, GELU", layers, 2.0 * tokens * dim * wide, () => ops.LinearGelu(widen, ready, readyToNarrow).Values);
+        var hidden = For(narrow, Random(options.Dtype, 1, tokens, wide));
         yield return Product("feed-forward out", layers, 2.0 * tokens * dim * wide, () => narrow.forward(hidden));
 
-        yield return Pass("norm, modulation", 1, (4 + element) * pixels, () => ops.Modulate(norm, stream, m[0], m[1]));
+        yield return Pass("norm, modulation", 1, (4 + element) * pixels, () => ops.Modulate(norm, stream, m[0], m[1], isFp8).Values);
         yield return Pass("residual, next norm", 3 * layers - 1, (8 + 2 * element) * pixels,
-            () => ops.AddGatedAndNormalize(stream, y, m[2], norm, m[3], m[4]).Normalized);
+            () => ops.AddGatedAndNormalize(stream, y, m[2], norm, isFp8, m[3], m[4]).Normalized.Values);
         yield return Pass("residual", 1, (8 + element) * pixels, () => ops.AddGated(stream, y, m[5]));
-        yield return Pass("RMSNorm, RoPE of q and k", 2 * layers, 2 * element * pixels, () => ops.NormalizeHeads(headNorm, x, config.NumHeads, run.Rope));
+        if (ops.TakesJoinedHeads)
+        {
+            var all = Random(options.Dtype, 1, tokens, 3 * dim);
+            yield return Pass("RMSNorm, RoPE of q and k", layers, 4 * element * pixels,
+                () => ops.NormalizeJoinedHeads(headNorm, headNorm, all, config.NumHeads, run.Rope, attention.TakesBlockMeans).Q);
+        }
+        else
+        {
+            yield return Pass("RMSNorm, RoPE of q and k", 2 * layers, 2 * element * pixels, () => ops.NormalizeHeads(headNorm, x, config.NumHeads, run.Rope));
+        }
+
         yield return Pass("RMSNorm of the cross-attention's q", layers, 2 * element * pixels, () => ops.NormalizeHeads(headNorm, x, config.NumHeads, null));
 
         var (q, k) = (Heads(Random(options.Dtype, 1, tokens, dim)), Heads(Random(options.Dtype, 1, tokens, dim)));
@@ -63,7 +94,7 @@ internal static class WanOperations
     private static double Density(AttentionExpression expression, ModuleOptions options, BlockLayout layout, Tensor q, Tensor k, Tensor v)
     {
         var meter = new DensityMeter();
-        using var attention = AttentionFactory.Create(expression, options.Device, denseSteps: 0, observer: meter);
+        using var attention = AttentionFactory.Create(expression, options.Device, denseSteps: 0, observer: meter, eightBits: options.EightBitAttention);
         attention.Forward(q, k, v, layout, new AttentionSite(0, 0)).Dispose();
         return meter.Mean!.Value;
     }
@@ -71,11 +102,25 @@ internal static class WanOperations
     private static T Filled<T>(T module)
         where T : Module
     {
-        foreach (var parameter in module.parameters())
+        foreach (var (_, parameter) in module.PlainParameters())
         {
             parameter.normal_(0, 0.02);
         }
 
+        foreach (var (_, matrix) in module.Matrices())
+        {
+            matrix.Load(new RandomNumbers());
+        }
+
         return module;
+    }
+
+    private sealed class RandomNumbers : IMatrixValues
+    {
+        public string Name => "random numbers";
+
+        public StoredNumbers? Stored => null;
+
+        public void CopyTo(Tensor target) => target.normal_(0, 0.02);
     }
 }

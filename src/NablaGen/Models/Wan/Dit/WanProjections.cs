@@ -31,14 +31,16 @@ public abstract class WanProjections : Module
         : base(name)
     {
         Heads = config.NumHeads;
-        Q = new AutocastLinear(config.Dim, config.Dim, options);
-        K = new AutocastLinear(config.Dim, config.Dim, options);
-        V = new AutocastLinear(config.Dim, config.Dim, options);
+        var projections = AutocastLinear.Adjacent(3, config.Dim, config.Dim, options);
+        (Q, K, V) = (projections[0], projections[1], projections[2]);
         O = new AutocastLinear(config.Dim, config.Dim, options);
         NormQ = config.QkNorm ? new WanRmsNorm(config.Dim, config.Eps, options) : null;
         NormK = config.QkNorm ? new WanRmsNorm(config.Dim, config.Eps, options) : null;
         RegisterComponents();
     }
+
+    /// <summary>Whether the tokens may come in fp8 with row-wise scales.</summary>
+    public bool TakesRowScales => Q.Matrix.TakesRowScales;
 
     /// <summary>H.</summary>
     protected int Heads { get; }

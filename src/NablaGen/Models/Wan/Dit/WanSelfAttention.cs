@@ -1,5 +1,7 @@
 using NablaGen.Attention;
 using NablaGen.Tensors;
+using NablaGen.Tensors.Layers;
+using NablaGen.Tensors.Matrices;
 using static TorchSharp.torch;
 
 namespace NablaGen.Models.Wan.Dit;
@@ -12,21 +14,38 @@ public sealed class WanSelfAttention(DitConfig config, ModuleOptions options)
     /// <param name="x">Tokens in the run's order.</param>
     /// <param name="run">Layout, angles, attention and step.</param>
     /// <param name="layer">This layer's number.</param>
-    public Tensor forward(Tensor x, DitRun run, int layer)
+    public Tensor forward(Activation x, DitRun run, int layer)
     {
         using var scope = NewDisposeScope();
         Tensor y;
         // Queries, keys and values are freed before the last product allocates more memory.
         using (NewDisposeScope())
         {
-            var pools = run.Attention.TakesBlockMeans;
-            var (q, meansQ) = run.Ops.NormalizeHeads(NormQ, Q.forward(x), Heads, run.Rope, pools);
-            var (k, meansK) = run.Ops.NormalizeHeads(NormK, K.forward(x), Heads, run.Rope, pools);
-            var v = Split(V.forward(x));
-            var means = meansQ is null || meansK is null ? null : new BlockMeans(meansQ, meansK);
+            var (q, k, v, means) = Joined(x, run) ?? Apart(x, run);
             y = run.Attention.Forward(q, k, v, run.Layout, new AttentionSite(run.Step, layer), means).MoveToOuterDisposeScope();
         }
 
         return O.forward(Join(y)).MoveToOuterDisposeScope();
+    }
+
+    // Three products, as the reference has them.
+    private (Tensor Q, Tensor K, Tensor V, BlockMeans? Means) Apart(Activation x, DitRun run)
+    {
+        var pools = run.Attention.TakesBlockMeans;
+        var (q, meansQ) = run.Ops.NormalizeHeads(NormQ, Q.forward(x), Heads, run.Rope, pools);
+        var (k, meansK) = run.Ops.NormalizeHeads(NormK, K.forward(x), Heads, run.Rope, pools);
+        return (q, k, Split(V.forward(x)), meansQ is null || meansK is null ? null : new BlockMeans(meansQ, meansK));
+    }
+
+    // One product, and one op for the norm and the rotation of both queries and keys; null where the ops or the memory do not suit.
+    private (Tensor Q, Tensor K, Tensor V, BlockMeans? Means)? Joined(Activation x, DitRun run)
+    {
+        if (!run.Ops.TakesJoinedHeads || NormQ is null || NormK is null || AutocastLinear.ForwardJoined(x, Q, K, V) is not { } all)
+        {
+            return null;
+        }
+
+        var (q, k, means) = run.Ops.NormalizeJoinedHeads(NormQ, NormK, all, Heads, run.Rope, run.Attention.TakesBlockMeans);
+        return (q, k, Split(all.narrow(2, 2 * all.shape[2] / 3, all.shape[2] / 3)), means);
     }
 }

@@ -58,6 +58,21 @@ public sealed class CudaDitOps : IDitOps
     }
 
     /// <inheritdoc/>
+    public Activation Modulate(WanLayerNorm norm, Tensor x, Tensor shift, Tensor scale, bool rowScales)
+    {
+        if (!rowScales)
+        {
+            return Modulate(norm, x, shift, scale);
+        }
+
+        var (y, stride) = (EmptyRows(x.shape), Stride(scale));
+        _layerNorm.Run(
+            Stream(x), Codes(y), _type, Rows(x), Columns(x), (float)norm.Eps, scale: Modulation(scale, stride), shift: Modulation(shift, stride),
+            rowsPerBatch: Group(x, scale), modulationStride: stride, rowScales: Weight(y.RowScales));
+        return y;
+    }
+
+    /// <inheritdoc/>
     public Tensor Normalize(WanLayerNorm norm, Tensor x)
     {
         var y = empty(x.shape, _dtype, x.device);
@@ -73,6 +88,24 @@ public sealed class CudaDitOps : IDitOps
     {
         var means = wantsMeans ? empty([x.shape[0] * heads, _offsets.Blocks, Columns(x) / heads], ScalarType.Float32, x.device) : null;
         return (NormalizeHeads(norm, x, heads, rope, means), means);
+    }
+
+    /// <inheritdoc/>
+    public bool TakesJoinedHeads => true;
+
+    /// <inheritdoc/>
+    public (Tensor Q, Tensor K, BlockMeans? Means) NormalizeJoinedHeads(WanRmsNorm normQ, WanRmsNorm normK, Tensor joined, int heads, RopeTable rope, bool wantsMeans)
+    {
+        using var scope = NewDisposeScope();
+        var columns = Columns(joined) / 3;
+        Tensor? Means() => wantsMeans ? empty([joined.shape[0] * heads, _offsets.Blocks, columns / heads], ScalarType.Float32, joined.device) : null;
+        Tensor Heads(int part) => joined.narrow(2, part * columns, columns).unflatten(2, [heads, -1]).transpose(1, 2).MoveToOuterDisposeScope();
+        var (meansQ, meansK) = (Means(), Means());
+        _rmsNorm.RunPair(
+            Branch(joined), _type, (int)joined.shape[0], heads, columns / heads, Columns(joined), _offsets, (Weight(normQ.Weight), Weight(normK.Weight)),
+            _at.Of(rope.Table, ScalarType.Float32, "the angles"), (float)normQ.Eps,
+            (_at.Of(meansQ, ScalarType.Float32, "Q's means"), _at.Of(meansK, ScalarType.Float32, "K's means")));
+        return (Heads(0), Heads(1), meansQ is null || meansK is null ? null : new BlockMeans(meansQ.MoveToOuterDisposeScope(), meansK.MoveToOuterDisposeScope()));
     }
 
     private Tensor NormalizeHeads(WanRmsNorm? norm, Tensor x, int heads, RopeTable? rope, Tensor? means)
@@ -110,13 +143,31 @@ public sealed class CudaDitOps : IDitOps
     }
 
     /// <inheritdoc/>
+    public (Tensor X, Activation Normalized) AddGatedAndNormalize(
+        Tensor x, Tensor y, Tensor? gate, WanLayerNorm norm, bool rowScales, Tensor? shift = null, Tensor? scale = null)
+    {
+        if (!rowScales)
+        {
+            return AddGatedAndNormalize(x, y, gate, norm, shift, scale);
+        }
+
+        var (h, stride) = (EmptyRows(x.shape), Stride(gate ?? scale));
+        _gateNorm.Run(
+            Stream(x), Branch(y), Codes(h), _type, Rows(x), Columns(x), (float)norm.Eps, Modulation(gate, stride), Weight(norm.Weight), Weight(norm.Bias),
+            Modulation(scale, stride), Modulation(shift, stride), Group(x, gate ?? scale), stride, rowScales: Weight(h.RowScales));
+        return (x.alias(), h);
+    }
+
+    /// <inheritdoc/>
     public Tensor LinearGelu(AutocastLinear layer, Tensor x)
     {
         using var scope = NewDisposeScope();
         var y = empty([x.shape[0], x.shape[1], layer.Matrix.Outputs], _dtype, x.device);
-        var isDone = _linearGelu is not null && layer is { Matrix: DenseMatrix matrix, Bias: not null }
+        // A matrix that is expanded for its products is so once for both ways.
+        var expanded = layer.Matrix is StoredMatrix stored ? stored.Expand() : null;
+        var isDone = _linearGelu is not null && (expanded ?? (layer.Matrix as DenseMatrix)?.Weight) is { } weight && layer.Bias is not null
             && _linearGelu.TryRun(
-                Branch(x), Matrix(matrix.Weight, "the matrix"), Matrix(layer.Bias, "the bias"), Branch(y), _type, Rows(x), Columns(x), Columns(y));
+                Branch(x), Matrix(weight, "the matrix"), Matrix(layer.Bias, "the bias"), Branch(y), _type, Rows(x), Columns(x), Columns(y));
         if (!isDone)
         {
             var sums = layer.forward(x);
@@ -124,6 +175,27 @@ public sealed class CudaDitOps : IDitOps
         }
 
         return y.MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    public Activation LinearGelu(AutocastLinear layer, Activation x, bool rowScales)
+    {
+        if (layer.Matrix is not Fp8Matrix && x.RowScales is null)
+        {
+            return LinearGelu(layer, x.Values);
+        }
+
+        using var scope = NewDisposeScope();
+        var sums = layer.forward(x);
+        if (!rowScales)
+        {
+            _gelu.Run(Branch(sums), Branch(sums), _type, sums.NumberOfElements);
+            return sums.MoveToOuterDisposeScope();
+        }
+
+        var y = EmptyRows(sums.shape);
+        Fp8Kernels.Of(sums.device).Quantize(sums, y.Values, y.RowScales!, gelu: true);
+        return new Activation(y.Values.MoveToOuterDisposeScope(), y.RowScales!.MoveToOuterDisposeScope());
     }
 
     /// <inheritdoc/>
@@ -141,6 +213,10 @@ public sealed class CudaDitOps : IDitOps
     private BlockOffsets ContextOffsets(long tokens) => _contextOffsets.TryGetValue(tokens, out var known)
         ? known
         : _contextOffsets[tokens] = BlockOffsets.Even(_device, (int)tokens);
+
+    private Activation EmptyRows(long[] shape) => new(empty(shape, ScalarType.Byte, _at.Device), empty(shape[..^1], ScalarType.Float32, _at.Device));
+
+    private nint Codes(Activation x) => _at.Of(x.Values, ScalarType.Byte, "a branch in fp8");
 
     // Rows that share a shift, a scale and a gate.
     private static int Group(Tensor x, Tensor? factors) => (int)(x.shape[1] / (factors?.shape[1] ?? 1));

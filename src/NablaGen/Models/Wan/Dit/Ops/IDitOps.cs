@@ -1,4 +1,6 @@
+using NablaGen.Attention;
 using NablaGen.Tensors.Layers;
+using NablaGen.Tensors.Matrices;
 using static TorchSharp.torch;
 
 namespace NablaGen.Models.Wan.Dit.Ops;
@@ -17,6 +19,9 @@ public interface IDitOps : IDisposable
     /// <param name="scale">float32. [B, F, C]</param>
     Tensor Modulate(WanLayerNorm norm, Tensor x, Tensor shift, Tensor scale);
 
+    /// <summary>The same; in fp8 with row-wise scales where the product takes that and these ops have such a pass. Otherwise the matrix quantises.</summary>
+    Activation Modulate(WanLayerNorm norm, Tensor x, Tensor shift, Tensor scale, bool rowScales) => Modulate(norm, x, shift, scale);
+
     /// <summary>LayerNorm(x) with the norm's own weight and bias. [B, L, C] → [B, L, C], for the next product.</summary>
     Tensor Normalize(WanLayerNorm norm, Tensor x);
 
@@ -32,13 +37,27 @@ public interface IDitOps : IDisposable
     (Tensor Heads, Tensor? BlockMeans) NormalizeHeads(WanRmsNorm? norm, Tensor x, int heads, RopeTable rope, bool wantsMeans) =>
         (NormalizeHeads(norm, x, heads, rope), null);
 
+    /// <summary>Whether <see cref="NormalizeJoinedHeads"/> is worth a product of queries, keys and values at once.</summary>
+    bool TakesJoinedHeads => false;
+
+    /// <summary>RMSNorm and rotation of queries and keys that one product gave, and, if wanted and if these ops can, the means over each block.</summary>
+    /// <param name="normQ">The queries' norm.</param>
+    /// <param name="normK">The keys' norm.</param>
+    /// <param name="joined">Queries, keys and values side by side; queries and keys may be overwritten. [B, L, 3 C]</param>
+    /// <param name="heads">H.</param>
+    /// <param name="rope">The angles.</param>
+    /// <param name="wantsMeans">Whether means are wanted.</param>
+    /// <returns>[B, H, L, D] each, and null or the means.</returns>
+    (Tensor Q, Tensor K, BlockMeans? Means) NormalizeJoinedHeads(WanRmsNorm normQ, WanRmsNorm normK, Tensor joined, int heads, RopeTable rope, bool wantsMeans) =>
+        throw new NotSupportedException("these ops take queries and keys one by one");
+
     /// <summary>x + y · gate, the residual stream's next value. x may be overwritten. [B, L, C] in float32</summary>
     /// <param name="x">Residual stream, float32. [B, L, C]</param>
     /// <param name="y">A branch's output. [B, L, C]</param>
     /// <param name="gate">float32; null for 1. [B, F, C]</param>
     Tensor AddGated(Tensor x, Tensor y, Tensor? gate);
 
-    /// <summary>x + y · gate, and its LayerNorm for the next branch: <see cref="AddGated"/>, then <see cref="Modulate"/> or <see cref="Normalize"/>.</summary>
+    /// <summary>x + y · gate, and its LayerNorm for the next branch: <c>AddGated</c>, then <c>Modulate</c> or <c>Normalize</c>.</summary>
     /// <param name="x">Residual stream, float32; may be overwritten. [B, L, C]</param>
     /// <param name="y">A branch's output; may be overwritten. [B, L, C]</param>
     /// <param name="gate">float32; null for 1. [B, F, C]</param>
@@ -48,6 +67,15 @@ public interface IDitOps : IDisposable
     /// <returns>The residual stream's next value, and its norm.</returns>
     (Tensor X, Tensor Normalized) AddGatedAndNormalize(Tensor x, Tensor y, Tensor? gate, WanLayerNorm norm, Tensor? shift = null, Tensor? scale = null);
 
+    /// <summary>The same; the norm in fp8 with row-wise scales where the product takes that and these ops have such a pass.</summary>
+    (Tensor X, Activation Normalized) AddGatedAndNormalize(
+        Tensor x, Tensor y, Tensor? gate, WanLayerNorm norm, bool rowScales, Tensor? shift = null, Tensor? scale = null) =>
+        AddGatedAndNormalize(x, y, gate, norm, shift, scale);
+
     /// <summary>GELU(x Wᵀ + b), tanh form. [B, L, inputs] → [B, L, outputs]</summary>
     Tensor LinearGelu(AutocastLinear layer, Tensor x);
+
+    /// <summary>The same of an activation that may be in fp8; the result too where the next product takes that and these ops have such a pass.</summary>
+    Activation LinearGelu(AutocastLinear layer, Activation x, bool rowScales) =>
+        x.RowScales is null ? LinearGelu(layer, x.Values) : throw new NotSupportedException("these ops have no GELU after a product in fp8");
 }
