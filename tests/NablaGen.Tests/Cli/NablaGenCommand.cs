@@ -26,7 +26,7 @@ internal static class NablaGenCommand
                 Environment.CurrentDirectory = folder ?? Path.GetTempPath();
                 Terminal.Captured = (output, error);
                 var code = typeof(Terminal).Assembly.EntryPoint!.Invoke(null, BindingFlags.DoNotWrapExceptions, null, [arguments.ToArray()], null);
-                return new NablaGenProcess((int)code!, output.ToString(), error.ToString());
+                return NablaGenProcess.Of((int)code!, output.ToString(), error.ToString());
             }
             finally
             {

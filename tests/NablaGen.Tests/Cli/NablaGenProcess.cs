@@ -58,7 +58,7 @@ internal sealed partial record NablaGenProcess(int ExitCode, string Output, stri
         var error = process.StandardError.ReadToEndAsync();
         process.StandardInput.Close();
         process.WaitForExit();
-        return new NablaGenProcess(process.ExitCode, output.Result, ErrorOf(error.Result), ProgressOf(error.Result));
+        return Of(process.ExitCode, output.Result, error.Result);
     }
 
     public static NablaGenProcess Run(IEnumerable<string> arguments, string? folder = null, IReadOnlyDictionary<string, string?>? environment = null)
@@ -67,8 +67,11 @@ internal sealed partial record NablaGenProcess(int ExitCode, string Output, stri
         var output = process.StandardOutput.ReadToEndAsync();
         var error = process.StandardError.ReadToEndAsync();
         process.WaitForExit();
-        return new NablaGenProcess(process.ExitCode, output.Result, ErrorOf(error.Result), ProgressOf(error.Result));
+        return Of(process.ExitCode, output.Result, error.Result);
     }
+
+    /// <summary>A run with what it wrote to its streams.</summary>
+    public static NablaGenProcess Of(int exitCode, string output, string error) => new(exitCode, output, ErrorOf(error), ProgressOf(error));
 
     /// <summary>An error stream's lines without those of progress.</summary>
     public static string ErrorOf(string stream) => string.Concat(Lines(stream).Where(line => !ProgressLine().IsMatch(line)));
