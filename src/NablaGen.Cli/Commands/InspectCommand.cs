@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using NablaGen.Cli.Output;
+using NablaGen.Generation;
 using NablaGen.Models;
 using NablaGen.Tensors;
 
@@ -33,7 +34,7 @@ internal static class InspectCommand
         command.SetAction((parsed, _) =>
         {
             TorchRuntime.Load();
-            var found = ModelInspector.Inspect(parsed.GetValue(path)!);
+            var found = WithMemory(ModelInspector.Inspect(parsed.GetValue(path)!));
             if (parsed.GetValue(json))
             {
                 Console.WriteLine(JsonSerializer.Serialize(found, Json));
@@ -46,6 +47,24 @@ internal static class InspectCommand
             return Task.FromResult(ExitCode.Done);
         });
         return command;
+    }
+
+    // Of a transformer's file only where the other parts are found around it.
+    private static PathInspection WithMemory(PathInspection found)
+    {
+        if (found.Name is null && !(found.Layout is null && found.Files is [{ Kind: "transformer", Problem: null }]))
+        {
+            return found;
+        }
+
+        try
+        {
+            return found with { Memory = InspectedMemory.Of(VideoModel.Open(found.Path)) };
+        }
+        catch (NablaGenException) when (found.Name is null)
+        {
+            return found;
+        }
     }
 
     private static void Write(PathInspection found)
@@ -69,6 +88,13 @@ internal static class InspectCommand
             }
 
             Write(file);
+        }
+
+        if (found.Memory is { } memory)
+        {
+            Console.WriteLine();
+            Line("memory", $"in bf16: text encoder {OutputSpace.Text(memory.TextEncoder)}, transformer {OutputSpace.Text(memory.Transformer)}, VAE {OutputSpace.Text(memory.Vae)}");
+            Line("plan", $"{memory.Video} on a GPU: {OutputSpace.Text(memory.WithAllLayers)} with all layers in memory, {OutputSpace.Text(memory.Least)} with layers streamed");
         }
     }
 

@@ -7,7 +7,7 @@ namespace NablaGen.Cli.Commands;
 /// <summary>The options that name files in place of a model's own, for a command that makes no new videos.</summary>
 internal sealed class PieceOptions
 {
-    private static readonly RequestField<string?>[] Fields = [RequestFields.TextEncoder, RequestFields.Vae, RequestFields.Tokenizer];
+    private static readonly RequestField<string?>[] Fields = [RequestFields.TextEncoder, RequestFields.Vae, RequestFields.Tokenizer, RequestFields.ImageEncoder];
 
     private readonly Dictionary<RequestField, Option<string?>> _options = Fields.ToDictionary(field => (RequestField)field, field => (Option<string?>)GenerationOptions.Option(field));
 
@@ -25,5 +25,6 @@ internal sealed class PieceOptions
 
     /// <summary>What the fields' options say.</summary>
     public static ModelPieces Read(ParseResult parsed, Func<RequestField, Option<string?>> option) =>
-        new(parsed.GetValue(option(RequestFields.TextEncoder)), parsed.GetValue(option(RequestFields.Vae)), parsed.GetValue(option(RequestFields.Tokenizer)));
+        new(parsed.GetValue(option(RequestFields.TextEncoder)), parsed.GetValue(option(RequestFields.Vae)), parsed.GetValue(option(RequestFields.Tokenizer)),
+            parsed.GetValue(option(RequestFields.ImageEncoder)));
 }

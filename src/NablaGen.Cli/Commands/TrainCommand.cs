@@ -175,7 +175,8 @@ internal sealed class TrainCommand
 
         return Train(parsed, plan, files, sizes, (source, model) =>
         {
-            var vae = ModelFiles.LoadVae(folder, sizes.Others.Vae, model.Float32);
+            // Encoding the clips is a large part of the time on a GPU; on the CPU bfloat16 is slower.
+            var vae = ModelFiles.LoadVae(folder, sizes.Others.Vae, model.Device.type == TorchSharp.DeviceType.CUDA ? model : model.Float32);
             return new DitTrainer(sizes, DitTrainingOptions.Of(plan) with { From = start }, source, vae, tokenizer, model);
         }, cancellation);
     }

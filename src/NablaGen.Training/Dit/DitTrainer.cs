@@ -41,7 +41,7 @@ public sealed class DitTrainer : OptimizedTrainer
     /// <param name="sizes">The model, its vocabulary that of the tokenizer.</param>
     /// <param name="options">How it is trained.</param>
     /// <param name="source">The clips to learn from.</param>
-    /// <param name="vae">The VAE, in float32 on the same device; the trainer's from now on.</param>
+    /// <param name="vae">The VAE on the same device; the trainer's from now on.</param>
     /// <param name="tokenizer">The tokenizer.</param>
     /// <param name="model">Where the model is trained and in which type.</param>
     public DitTrainer(

@@ -55,4 +55,17 @@ public sealed record FileInspection
 /// <param name="Name">The model's name; null where there is no whole model.</param>
 /// <param name="Files">Its files.</param>
 /// <param name="Problem">Why it is no whole model; null where it is one, or a single file was asked for.</param>
-public sealed record PathInspection(string Path, string? Layout, string? Name, IReadOnlyList<FileInspection> Files, string? Problem);
+public sealed record PathInspection(string Path, string? Layout, string? Name, IReadOnlyList<FileInspection> Files, string? Problem)
+{
+    /// <summary>The memory that a video of the model's default size takes on a GPU; null where there is no whole model.</summary>
+    public MemoryInspection? Memory { get; init; }
+}
+
+/// <summary>What the plan of a video of a model's default size says, in bfloat16 on a GPU. All in bytes.</summary>
+/// <param name="Video">The size: width × height × frames.</param>
+/// <param name="TextEncoder">Weights of the text encoder in memory.</param>
+/// <param name="Transformer">Those of the transformer, or of one of two experts.</param>
+/// <param name="Vae">Those of the VAE.</param>
+/// <param name="WithAllLayers">Of the GPU's memory, with all layers in it.</param>
+/// <param name="Least">Of the GPU's memory, with layers streamed from the host's.</param>
+public sealed record MemoryInspection(string Video, long TextEncoder, long Transformer, long Vae, long WithAllLayers, long Least);

@@ -22,4 +22,11 @@ public abstract class ModelFamily
     /// <summary>What a folder is: a model's parts, or the files in it.</summary>
     /// <exception cref="NablaGenException">A file can't be read.</exception>
     public abstract PathInspection InspectFolder(string path);
+
+    /// <summary>Its models on a hub that have short names.</summary>
+    public abstract IReadOnlyList<ModelDownload> Downloads { get; }
+
+    /// <summary>Which of a repository's files one of its models needs; null where it is in no layout that is known.</summary>
+    /// <param name="paths">All paths in the repository.</param>
+    public abstract IReadOnlyList<string>? NeededFiles(IReadOnlyList<string> paths);
 }

@@ -7,7 +7,8 @@ namespace NablaGen.Models;
 /// <param name="TextEncoder">The text encoder's weights; null for the model's own.</param>
 /// <param name="Vae">The VAE's weights; null for the model's own.</param>
 /// <param name="Tokenizer">The tokenizer: a SentencePiece model, a tokenizer.json, or a file that has one inside; null for the model's own.</param>
-public sealed record ModelPieces(string? TextEncoder = null, string? Vae = null, string? Tokenizer = null)
+/// <param name="ImageEncoder">The image encoder's weights, of models that have one; null for the model's own.</param>
+public sealed record ModelPieces(string? TextEncoder = null, string? Vae = null, string? Tokenizer = null, string? ImageEncoder = null)
 {
     /// <summary>The name of the text encoder among a request's fields and a model's defaults.</summary>
     public const string TextEncoderKey = "text_encoder";
@@ -17,6 +18,9 @@ public sealed record ModelPieces(string? TextEncoder = null, string? Vae = null,
 
     /// <summary>The name of the tokenizer.</summary>
     public const string TokenizerKey = "tokenizer";
+
+    /// <summary>The name of the image encoder.</summary>
+    public const string ImageEncoderKey = "image_encoder";
 
     /// <summary>None: all are the model's own.</summary>
     public static ModelPieces None { get; } = new();
@@ -29,6 +33,6 @@ public sealed record ModelPieces(string? TextEncoder = null, string? Vae = null,
             ? Path.Combine(Path.GetDirectoryName(defaults.Path) ?? "", value.GetString()!)
             : null;
 
-        return new ModelPieces(TextEncoder ?? Named(TextEncoderKey), Vae ?? Named(VaeKey), Tokenizer ?? Named(TokenizerKey));
+        return new ModelPieces(TextEncoder ?? Named(TextEncoderKey), Vae ?? Named(VaeKey), Tokenizer ?? Named(TokenizerKey), ImageEncoder ?? Named(ImageEncoderKey));
     }
 }

@@ -37,9 +37,9 @@ public static unsafe class SafetensorsWriter
 
     /// <summary>Writes tensors that are made one at a time; 8-bit floats as bytes of their codes.</summary>
     /// <param name="path">The file; an existing one is replaced once the new one is whole.</param>
-    /// <param name="tensors">Keys, stored types, shapes, and what makes each tensor, which the writer disposes of.</param>
+    /// <param name="tensors">The tensors; the writer disposes of each.</param>
     /// <exception cref="NablaGenException">A key comes twice, a tensor can't be made, or the file can't be written.</exception>
-    internal static void Write(string path, IEnumerable<(string Name, StoredType Type, long[] Shape, Func<Tensor> Make)> tensors) =>
+    internal static void Write(string path, IEnumerable<ConvertedTensor> tensors) =>
         WriteItems(path, tensors.Select(item => new Item(item.Name, item.Type, item.Shape, item.Make, true)), new Dictionary<string, string> { ["format"] = "pt" });
 
     private static void WriteItems(string path, IEnumerable<Item> items, IReadOnlyDictionary<string, string>? metadata)

@@ -16,6 +16,7 @@ public class DependencyTests
     {
         [Root] = [],
         ["Files"] = [],
+        ["Hub"] = ["Files"],
         ["Tensors"] = ["Files", Cuda],
         ["Weights"] = ["Tensors", "Files"],
         ["Attention"] = ["Tensors", Cuda],

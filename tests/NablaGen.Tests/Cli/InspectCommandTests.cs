@@ -19,6 +19,21 @@ public sealed class InspectCommandTests
     }
 
     [Fact]
+    public void A_models_memory_is_told()
+    {
+        using var folder = new TempFolder();
+        GoldenModelFolder.Assemble(folder["model"]);
+        var run = NablaGenProcess.Run(["inspect", folder["model"], "--json"]);
+        Assert.Equal((0, ""), (run.ExitCode, run.Error));
+        using var json = JsonDocument.Parse(run.Output);
+        var memory = json.RootElement.GetProperty("memory");
+        Assert.Equal("64x64x5", memory.GetProperty("video").GetString());
+        var transformer = json.RootElement.GetProperty("files")[0].GetProperty("parameters").GetInt64();
+        Assert.InRange(memory.GetProperty("transformer").GetInt64(), 2 * transformer, 4 * transformer);
+        Assert.InRange(memory.GetProperty("least").GetInt64(), 1, memory.GetProperty("with_all_layers").GetInt64());
+    }
+
+    [Fact]
     public void A_file_that_is_none_is_an_error_of_one_line()
     {
         using var folder = new TempFolder();

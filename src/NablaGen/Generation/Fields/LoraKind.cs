@@ -6,12 +6,14 @@ using NablaGen.Weights.Lora;
 namespace NablaGen.Generation.Fields;
 
 /// <summary>
-/// LoRAs: <c>FILE</c> or <c>FILE:strength</c>, several between semicolons in a row, a list in JSON. In a recipe each has its file's name,
-/// folder, strength and SHA-256.
+/// LoRAs: <c>FILE</c> or <c>FILE:strength</c>, behind <c>high:</c> or <c>low:</c> for one of two experts, several between semicolons in a row, a list
+/// in JSON. In a recipe each has its file's name, folder, strength, expert and SHA-256.
 /// </summary>
 internal sealed class LoraKind : FieldKind<LoraList?>
 {
     private const string None = "none";
+
+    private static readonly LoraExpert[] Experts = [LoraExpert.High, LoraExpert.Low];
 
     internal override string Expected => "a LoRA such as \"file.safetensors:0.8\", or a list of them";
 
@@ -53,6 +55,11 @@ internal sealed class LoraKind : FieldKind<LoraList?>
             }
 
             writer.WriteNumber("strength", lora.Strength);
+            if (lora.Expert != LoraExpert.All)
+            {
+                writer.WriteString("expert", LoraChoice.NameOf(lora.Expert));
+            }
+
             if (lora.Sha256 is not null)
             {
                 writer.WriteString("sha256", lora.Sha256);
@@ -71,6 +78,8 @@ internal sealed class LoraKind : FieldKind<LoraList?>
     // The last colon starts the strength, unless it is that of a Windows drive or of something else that is no number.
     private static LoraChoice One(RequestField field, string text, FieldSource source)
     {
+        var expert = Experts.FirstOrDefault(one => text.StartsWith(LoraChoice.NameOf(one) + ":", StringComparison.OrdinalIgnoreCase));
+        text = expert == LoraExpert.All ? text : text[(LoraChoice.NameOf(expert).Length + 1)..];
         var colon = text.LastIndexOf(':');
         var (path, strength) = (text, 1.0);
         if (colon > 1)
@@ -86,7 +95,7 @@ internal sealed class LoraKind : FieldKind<LoraList?>
             }
         }
 
-        return path.Length > 0 ? new LoraChoice(Placed(path, source), strength) : throw source.Malformed(field, "a file of a LoRA", text);
+        return path.Length > 0 ? new LoraChoice(Placed(path, source), strength) { Expert = expert } : throw source.Malformed(field, "a file of a LoRA", text);
     }
 
     private static LoraChoice One(RequestField field, JsonElement json, FieldSource source)
@@ -103,13 +112,15 @@ internal sealed class LoraKind : FieldKind<LoraList?>
         }
 
         // A recipe of a newer version may say more.
-        if (source.Place != FieldPlaces.Recipe && json.EnumerateObject().Select(key => key.Name).FirstOrDefault(key => key is not ("file" or "folder" or "strength")) is { } other)
+        if (source.Place != FieldPlaces.Recipe && json.EnumerateObject().Select(key => key.Name).FirstOrDefault(key => key is not ("file" or "folder" or "strength" or "expert")) is { } other)
         {
-            throw source.Fault(field.Key, $"unknown key {Line.Key(other)} of a LoRA: expected file, folder or strength");
+            throw source.Fault(field.Key, $"unknown key {Line.Key(other)} of a LoRA: expected file, folder, strength or expert");
         }
 
         var file = Text("file") is { Length: > 0 } name ? name : throw source.Unexpected(field, "a \"file\" for each LoRA", json);
-        return new LoraChoice(Placed(Path.Combine(Text("folder") ?? "", file), source), strength) { Sha256 = Text("sha256") };
+        var expert = Text("expert") is not { } named ? LoraExpert.All : Experts.FirstOrDefault(one => LoraChoice.NameOf(one) == named) is not LoraExpert.All and var one ? one
+            : throw source.Unexpected(field, "\"high\" or \"low\" as \"expert\" of a LoRA", json.GetProperty("expert"));
+        return new LoraChoice(Placed(Path.Combine(Text("folder") ?? "", file), source), strength) { Sha256 = Text("sha256"), Expert = expert };
     }
 
     private static string Placed(string path, FieldSource source) => source.Folder is { } folder ? Path.Combine(folder, path) : path;

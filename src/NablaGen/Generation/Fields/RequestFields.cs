@@ -186,7 +186,7 @@ public static class RequestFields
         Label = "LoRA",
         HelpName = "FILE[:X]",
         Help = "Merge a LoRA into the transformer, at strength X; may be given more than once",
-        Details = "strength 1 where there is none; `none` for none of the model's own; several in a batch's row stand between semicolons",
+        Details = "strength 1 where there is none; `high:FILE` or `low:FILE` for one of Wan2.2's two experts; `none` for none of the model's own; several in a batch's row stand between semicolons",
         DefaultValue = LoraList.Empty,
         IsRepeatable = true,
     };
@@ -213,11 +213,15 @@ public static class RequestFields
     public static RequestField<string?> Tokenizer { get; } = Piece(
         ModelPieces.TokenizerKey, "Tokenizer in place of the model's own: spiece.model, tokenizer.json, or a file with one inside", null);
 
+    /// <summary>The image encoder's file in place of the model's own.</summary>
+    public static RequestField<string?> ImageEncoder { get; } = Piece(
+        ModelPieces.ImageEncoderKey, "Image encoder in place of the model's own, for Wan2.1's models of pictures", "the authors' file or `clip_vision_h`");
+
     /// <summary>All of them, in the help's order.</summary>
     public static RequestFieldTable Table { get; } = new(
     [
         Prompt, NegativePrompt, Attention, Threshold, TargetDensity, Thresholds, DenseSteps, DenseLayers, Width, Height, Frames, Fps, Steps, Timesteps, Solver, Shift,
-        Guidance, PictureFields.GuidanceHigh, Seed, Lora, StepCache, TextEncoder, Vae, Tokenizer, .. PictureFields.All,
+        Guidance, PictureFields.GuidanceHigh, Seed, Lora, StepCache, TextEncoder, Vae, Tokenizer, ImageEncoder, .. PictureFields.All,
     ]);
 
     // The model is opened with them before there is a request; a recipe names what was used in its model's name, and opens nothing.

@@ -9,6 +9,10 @@ internal sealed class RowValues(string where, RequestFieldTable table)
     // Options of generate that cannot differ from row to row.
     private static readonly string[] SharedKeys = ["model", "device", "dtype", "output", "latents"];
 
+    // The model's parts: it is read once for all rows.
+    private static bool IsShared(string key, RequestFieldTable table) =>
+        SharedKeys.Contains(key.Trim().ToLowerInvariant()) || table.Find(key, FieldPlaces.CommandLine) is not null;
+
     private readonly Dictionary<RequestField, string> _values = [];
 
     /// <summary>The field of a key in any spelling: <c>Negative_Prompt</c> is <c>negative-prompt</c>.</summary>
@@ -20,14 +24,14 @@ internal sealed class RowValues(string where, RequestFieldTable table)
             return field;
         }
 
-        throw new InvalidRequestException(SharedKeys.Contains(key.Trim().ToLowerInvariant())
+        throw new InvalidRequestException(IsShared(key, table)
             ? $"{where}: {Line.Key(key)} is the same for all rows, and belongs to the command line"
             : $"{where}: unknown key {Line.Key(key)}: use {string.Join(", ", table.In(FieldPlaces.Row))}");
     }
 
     /// <summary>Whether a word is such a key, of a row or of the command line.</summary>
     public static bool IsKey(string word, RequestFieldTable table) =>
-        table.Find(word, FieldPlaces.Row) is not null || SharedKeys.Contains(word.Trim().ToLowerInvariant());
+        table.Find(word, FieldPlaces.Row) is not null || IsShared(word, table);
 
     /// <summary>Takes a value.</summary>
     /// <exception cref="InvalidRequestException">The key is unknown, or comes twice.</exception>

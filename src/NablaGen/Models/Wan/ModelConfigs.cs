@@ -193,10 +193,10 @@ public static class ModelConfigs
     }
 
     // Another program may call the first level's channels otherwise.
-    internal static VaeConfig Vae(JsonFields fields, string widthKey = "dim")
+    internal static VaeConfig Vae(JsonFields fields, string widthKey = "dim", string decoderKey = "dec_dim")
     {
         // Only Wan2.2's has a decoder of another width.
-        var decoderDim = fields.Int("dec_dim", 0, min: 0);
+        var decoderDim = fields.IsNull(decoderKey) ? 0 : fields.Int(decoderKey, 0, min: 0);
         var wan = decoderDim > 0 ? VaeConfig.Wan22 : VaeConfig.Wan21;
         var config = new VaeConfig
         {

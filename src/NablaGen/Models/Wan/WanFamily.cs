@@ -19,4 +19,10 @@ public sealed class WanFamily : ModelFamily
 
     /// <inheritdoc/>
     public override PathInspection InspectFolder(string path) => WanInspector.InspectFolder(path);
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<ModelDownload> Downloads => WanDownloads.All;
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<string>? NeededFiles(IReadOnlyList<string> paths) => WanDownloads.Needed(paths);
 }

@@ -50,6 +50,9 @@ public sealed partial class WanVideoModel
             : (Conditioning.FirstFrame, vae.Encode(first.unsqueeze(2)).MoveToOuterDisposeScope());
     }
 
+    /// <summary>Opens all of the image encoder's file that is of its tower, under the authors' names; only where the layers attend to pictures.</summary>
+    internal ITensorSource OpenImageTower() => ImageEncoderKeys.TowerOf(_files.ImageEncoder!.Open(), owns: true);
+
     // The image encoder's weights under its own names; null where the layers attend to no pictures.
     private ITensorSource? OpenImageEncoder() => DitConfig.ImageDim > 0 ? ImageEncoderKeys.Of(_files.ImageEncoder!.Open(), ImageEncoderConfig) : null;
 
@@ -58,7 +61,7 @@ public sealed partial class WanVideoModel
         if (_files.ImageEncoder is null)
         {
             throw new NablaGenException($"{Path}: the model folder is incomplete: it lacks the image encoder (expected {OfficialLayout.ImageEncoderFile}, "
-                + "the same as .pth, or clip_vision_h.safetensors).");
+                + "the same as .pth, or clip_vision_h.safetensors): name one with --image-encoder.");
         }
 
         var pictures = DitConfig.HasImagePositions ? 2 : 1;

@@ -10,7 +10,6 @@ using NablaGen.Models.Wan.Text.Tokenizer;
 using NablaGen.Models.Wan.Vae;
 using NablaGen.Tensors;
 using NablaGen.Weights;
-using NablaGen.Weights.Lora;
 using TorchSharp;
 using static TorchSharp.torch;
 using IOPath = System.IO.Path;
@@ -45,12 +44,13 @@ public sealed partial class WanVideoModel : VideoModel
         // A recipe says by the name what was used; file names alone, no folders of the user's.
         Name = (json?.Name ?? name) + string.Concat(files.Others.Select(file => " + " + IOPath.GetFileName(file)));
         var said = json ?? new NablaGenJson();
+        SaidName = json?.Name;
         var others = json is null ? "Wan's own sizes (there is no nablagen.json)" : own;
         TextEncoderConfig = files.TextEncoderSizes ?? said.TextEncoder;
         // Shapes don't tell the statistics of a VAE's latents: what a nablagen.json says of it comes first.
         var isVaeSaid = !ReferenceEquals(said.Vae, VaeConfig.Wan21);
         VaeConfig = isVaeSaid ? said.Vae : files.VaeSizes ?? said.Vae;
-        ImageEncoderConfig = said.ImageEncoder;
+        ImageEncoderConfig = ReferenceEquals(said.ImageEncoder, ImageEncoderConfig.VitH14) ? files.ImageEncoderSizes ?? said.ImageEncoder : said.ImageEncoder;
         if (DitConfig.GuideChannels > 0)
         {
             using var weights = files.Transformer.Open();
@@ -59,7 +59,7 @@ public sealed partial class WanVideoModel : VideoModel
 
         if (files.HighNoise is not null)
         {
-            _boundary = said.Boundary ?? (DitConfig.GuideChannels > 0 ? WanDefaults.PictureBoundary : WanDefaults.TextBoundary);
+            _boundary = said.Boundary ?? files.Boundary ?? (DitConfig.GuideChannels > 0 ? WanDefaults.PictureBoundary : WanDefaults.TextBoundary);
         }
         else if (said.Boundary is not null)
         {
@@ -99,6 +99,9 @@ public sealed partial class WanVideoModel : VideoModel
     /// <inheritdoc/>
     public override TransformerFormats Formats { get; } = TransformerFormats.Plain;
 
+    /// <summary>The name that the model's nablagen.json says; null where it says none.</summary>
+    internal string? SaidName { get; }
+
     /// <summary>The transformer's configuration file.</summary>
     public string ConfigPath => _files.Config;
 
@@ -110,6 +113,10 @@ public sealed partial class WanVideoModel : VideoModel
 
     /// <summary>The VAE's weights.</summary>
     public string VaePath => _files.Vae.Path;
+
+    /// <summary>The weights of all parts: the transformer's or its experts', the text encoder's, the VAE's and, where there is one, the image encoder's.</summary>
+    internal IReadOnlyList<string> WeightPaths =>
+        [.. Transformers.Select(file => file.Path), TextEncoderPath, VaePath, .. DitConfig.ImageDim > 0 ? [_files.ImageEncoder!.Path] : Array.Empty<string>()];
 
     /// <summary>The tokenizer's file, which may be the text encoder's.</summary>
     public string TokenizerPath => _files.Tokenizer.Path;
@@ -168,7 +175,10 @@ public sealed partial class WanVideoModel : VideoModel
     {
         var own = IOPath.Combine(File.Exists(path) ? IOPath.GetDirectoryName(IOPath.GetFullPath(path))! : path, NablaGenJson.FileName);
         var json = File.Exists(own) ? NablaGenJson.Open(own) : null;
-        return new WanVideoModel(path, WanLayouts.Find(path, (pieces ?? ModelPieces.None).Over(json?.Defaults ?? WanDefaults.Values)), own, json);
+        var named = (pieces ?? ModelPieces.None).Over(json?.Defaults ?? WanDefaults.Values);
+        var model = new WanVideoModel(path, WanLayouts.Find(path, named), own, json);
+        return named.ImageEncoder is null || model.DitConfig.ImageDim > 0 ? model : throw new NablaGenException(
+            $"{named.ImageEncoder}: --image-encoder has no effect: {path} attends to no pictures.");
     }
 
     /// <summary>A model whose weights are not on disk, for measurements.</summary>
@@ -197,30 +207,10 @@ public sealed partial class WanVideoModel : VideoModel
     }
 
     /// <inheritdoc/>
-    public override VideoModel WithLoras(IReadOnlyList<LoraChoice> loras)
-    {
-        return loras.Count == 0 ? this : new WanVideoModel(this, _files with
-        {
-            Transformer = Merged(_files.Transformer),
-            // A LoRA goes to both experts: a request cannot name one of them yet.
-            HighNoise = _files.HighNoise is { } high ? Merged(high) : null,
-        });
-
-        WeightFile Merged(WeightFile file) => file with
-        {
-            Open = () =>
-            {
-                var source = file.Open();
-                return LoraSource.Over(source, loras, WanLoraNames.Of(source));
-            },
-        };
-    }
-
-    /// <inheritdoc/>
-    public override VideoModel WithFormats(TransformerFormats formats) => formats == Formats ? this : new WanVideoModel(this, _files, formats).CheckStored();
-
-    /// <inheritdoc/>
     public override ITensorSource OpenTransformer() => _files.Transformer.Open();
+
+    /// <summary>What opens the transformer or, of two experts, the low-noise one and then the other.</summary>
+    internal IReadOnlyList<Func<ITensorSource>> OpenTransformers() => [.. Transformers.Select(file => file.Open)];
 
     /// <summary>Opens the text encoder's weights and verifies their header.</summary>
     /// <exception cref="NablaGenException">They are incomplete or malformed.</exception>

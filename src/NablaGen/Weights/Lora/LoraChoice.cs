@@ -24,6 +24,9 @@ public sealed record LoraChoice(string Path, double Strength = 1)
     /// <summary>The SHA-256 of the weights' file, followed by peft's settings where there are some, 64 lower-case hexadecimal digits; null where nobody has read it.</summary>
     public string? Sha256 { get; init; }
 
+    /// <summary>Which of two experts it is for.</summary>
+    public LoraExpert Expert { get; init; }
+
     /// <summary>The name without the folder.</summary>
     public string Name => System.IO.Path.GetFileName(System.IO.Path.TrimEndingDirectorySeparator(Path.Replace('\\', '/')));
 
@@ -86,12 +89,19 @@ public sealed record LoraChoice(string Path, double Strength = 1)
     }
 
     /// <inheritdoc/>
-    public bool Equals(LoraChoice? other) => other is not null && Strength == other.Strength && Sha256 == other.Sha256
+    public bool Equals(LoraChoice? other) => other is not null && Strength == other.Strength && Expert == other.Expert && Sha256 == other.Sha256
         && (Sha256 is null ? Path == other.Path : Name == other.Name);
 
     /// <inheritdoc/>
-    public override int GetHashCode() => HashCode.Combine(Strength, Sha256);
+    public override int GetHashCode() => HashCode.Combine(Strength, Expert, Sha256);
 
     /// <summary>As <c>--lora</c> takes it.</summary>
-    public override string ToString() => Strength == 1 ? Line.Of(Path) : Line.Of(string.Create(CultureInfo.InvariantCulture, $"{Path}:{Strength}"));
+    public override string ToString()
+    {
+        var expert = Expert == LoraExpert.All ? "" : NameOf(Expert) + ":";
+        return Line.Of(Strength == 1 ? expert + Path : string.Create(CultureInfo.InvariantCulture, $"{expert}{Path}:{Strength}"));
+    }
+
+    /// <summary>An expert as it is written before a file.</summary>
+    internal static string NameOf(LoraExpert expert) => expert == LoraExpert.High ? "high" : "low";
 }

@@ -28,6 +28,21 @@ public sealed class LoraKindTests
     }
 
     [Theory]
+    [InlineData("high:a.safetensors", "a.safetensors", 1, LoraExpert.High)]
+    [InlineData("LOW:a.safetensors:0.5", "a.safetensors", 0.5, LoraExpert.Low)]
+    [InlineData("""low:C:\loras\x.safetensors:2""", """C:\loras\x.safetensors""", 2, LoraExpert.Low)]
+    [InlineData("highlights.safetensors", "highlights.safetensors", 1, LoraExpert.All)]
+    [InlineData("./high:0.5", "./high", 0.5, LoraExpert.All)]
+    public void An_expert_stands_before_the_file(string text, string path, double strength, LoraExpert expert)
+    {
+        var lora = Assert.Single(Read(FieldSource.CommandLine, text));
+        Assert.Equal((path, strength, expert), (lora.Path, lora.Strength, lora.Expert));
+        Assert.Equal(lora, Assert.Single(Read(FieldSource.CommandLine, $"{lora}")));
+        Assert.NotEqual(lora, lora with { Expert = expert == LoraExpert.High ? LoraExpert.Low : LoraExpert.High });
+    }
+
+    [Theory]
+    [InlineData("high:")]
     [InlineData("a.safetensors:much")]
     [InlineData("a.safetensors:NaN")]
     [InlineData("a.safetensors:1,5")]
@@ -55,7 +70,7 @@ public sealed class LoraKindTests
             [Path.Combine("models", "x", "own.safetensors") + ":0.5", Path.Combine("models", "x", "second.safetensors") + ":2"],
             request.ToRequest(defaults).Loras.Select(lora => $"{lora}"));
         Assert.Empty(request.With(RequestFields.Lora, LoraList.Empty).ToRequest(defaults).Loras);
-        foreach (var bad in new object[] { new { name = "a" }, new { file = "a", sha256 = "0" }, 5, new { file = "a", strength = "x" } })
+        foreach (var bad in new object[] { new { name = "a" }, new { file = "a", sha256 = "0" }, 5, new { file = "a", strength = "x" }, new { file = "a", expert = "middle" } })
         {
             var wrong = new ModelDefaults([KeyValuePair.Create("lora", JsonSerializer.SerializeToElement(new[] { bad }))], "nablagen.json");
             Assert.StartsWith("nablagen.json: \"defaults.lora\": ", Assert.Throws<NablaGenException>(() => GenerationDefaults.Of(wrong.Over(WanDefaults.Values))).Message);

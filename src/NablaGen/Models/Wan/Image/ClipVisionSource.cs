@@ -55,6 +55,45 @@ internal sealed class ClipVisionSource : ITensorSource
         }
     }
 
+    /// <summary>
+    /// The layout's names of a tower's tensors, the other way round: name, the authors' name, which part of its rows, of how many, and the shape. What
+    /// the layout does not have, the head, is left out.
+    /// </summary>
+    /// <param name="tower">The tower, under the authors' names.</param>
+    public static IEnumerable<(string Name, string Key, int Part, int Parts, long[] Shape)> NamesOf(ITensorSource tower)
+    {
+        foreach (var (key, entry) in tower.Entries)
+        {
+            var shape = entry.Shape;
+            var parts = key.Split('.');
+            switch (parts)
+            {
+                case ["cls_embedding"]:
+                    yield return (Prefix + "embeddings.class_embedding", key, 0, 1, shape[2..]);
+                    break;
+                case ["pos_embedding"]:
+                    yield return (Prefix + "embeddings.position_embedding.weight", key, 0, 1, shape[1..]);
+                    break;
+                case ["patch_embedding", ..]:
+                    yield return (Prefix + "embeddings." + key, key, 0, 1, shape);
+                    break;
+                case ["pre_norm", var kind]:
+                    yield return (Prefix + "pre_layrnorm." + kind, key, 0, 1, shape);
+                    break;
+                case ["post_norm", var kind]:
+                    yield return (Prefix + "post_layernorm." + kind, key, 0, 1, shape);
+                    break;
+                case ["transformer", var layer, .. var name, var kind] when LayerParts.FirstOrDefault(row => row.Name == string.Join('.', name)).Parts is { } names:
+                    for (var i = 0; i < names.Length; i++)
+                    {
+                        yield return ($"{LayerPrefix}{layer}.{names[i]}.{kind}", key, i, names.Length, [shape[0] / names.Length, .. shape[1..]]);
+                    }
+
+                    break;
+            }
+        }
+    }
+
     /// <inheritdoc/>
     public string Path => _source.Path;
 

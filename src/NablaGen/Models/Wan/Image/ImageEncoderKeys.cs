@@ -10,6 +10,18 @@ internal static class ImageEncoderKeys
 {
     private const string Visual = "visual.";
 
+    /// <summary>All of the visual tower's tensors under the encoder's own names.</summary>
+    /// <param name="source">The file.</param>
+    /// <param name="owns">Whether closing the view closes the file.</param>
+    public static ITensorSource TowerOf(ITensorSource source, bool owns = false)
+    {
+        ITensorSource kept = owns ? source : SourceView.Under(source, "");
+        var named = source.Entries.Keys.Any(key => key.StartsWith(ClipVisionSource.Prefix, StringComparison.Ordinal)) ? new ClipVisionSource(kept) : kept;
+        return named.Entries.Keys.Any(key => key.StartsWith(Visual, StringComparison.Ordinal))
+            ? SourceView.Renamed(named, key => key.StartsWith(Visual, StringComparison.Ordinal) ? key[Visual.Length..] : null)
+            : named;
+    }
+
     /// <summary>The tensors under the encoder's own names.</summary>
     /// <param name="source">The file, the result's own from now on.</param>
     /// <param name="config">The sizes.</param>

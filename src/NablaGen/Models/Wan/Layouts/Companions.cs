@@ -21,6 +21,7 @@ internal sealed class Companions(string transformer)
     {
         [WanPiece.TextEncoder] = ["text_encoders", "clip", "text_encoder"],
         [WanPiece.Vae] = ["vae", "VAE"],
+        [WanPiece.ImageEncoder] = ["clip_vision", "clip_visions"],
     };
 
     /// <summary>The files with tensors in folders, in the order of their names.</summary>
@@ -77,8 +78,7 @@ internal sealed class Companions(string transformer)
 
         if (fitting.Count == 0)
         {
-            var option = piece == WanPiece.Vae ? "--vae" : "--text-encoder";
-            throw new NablaGenException($"{transformer}: no {WanDialects.Title(piece)} for it was found in {string.Join(" or ", places.Append(OwnFolder))}: name one with {option}"
+            throw new NablaGenException($"{transformer}: no {WanDialects.Title(piece)} for it was found in {string.Join(" or ", places.Append(OwnFolder))}: name one with {WanDialects.Option(piece)}"
                 + (faults.Count == 0 ? "." : $" ({string.Join("; ", faults.Take(3))})."));
         }
 

@@ -36,11 +36,32 @@ internal static class DiffusersConfigs
         };
     }
 
+    /// <summary>The share of the timesteps from which on the high-noise expert works, as a pipeline's index says it; null where it does not.</summary>
+    /// <param name="path">The index; it need not be there.</param>
+    /// <exception cref="NablaGenException">The value is wrong.</exception>
+    public static double? Boundary(string path)
+    {
+        const string Key = "boundary_ratio";
+        if (!File.Exists(path))
+        {
+            return null;
+        }
+
+        using var document = JsonFile.Read(path);
+        var fields = new JsonFields(document.RootElement, path);
+        return fields.IsNull(Key) ? null : fields.Double(Key, double.NaN) switch
+        {
+            double.NaN => null,
+            > 0 and < 1 and var share => share,
+            var other => throw fields.Error(Key, "a number between 0 and 1", $"{other}"),
+        };
+    }
+
     /// <summary>A VAE's.</summary>
     /// <exception cref="NablaGenException">A value is wrong.</exception>
     public static VaeConfig Vae(string path)
     {
         using var document = JsonFile.Read(path);
-        return ModelConfigs.Vae(new JsonFields(document.RootElement, path), widthKey: "base_dim");
+        return ModelConfigs.Vae(new JsonFields(document.RootElement, path), widthKey: "base_dim", decoderKey: "decoder_base_dim");
     }
 }

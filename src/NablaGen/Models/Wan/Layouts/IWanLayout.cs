@@ -1,4 +1,5 @@
 using NablaGen.Models.Wan.Dit;
+using NablaGen.Models.Wan.Image;
 using NablaGen.Models.Wan.Layouts.Keys;
 using NablaGen.Models.Wan.Text;
 using NablaGen.Models.Wan.Vae;
@@ -60,6 +61,12 @@ internal sealed record WanFiles
 
     /// <summary>The image encoder's weights, as they are stored; null where there is no such file.</summary>
     public WeightFile? ImageEncoder { get; init; }
+
+    /// <summary>The image encoder's sizes where they were read; null for ViT-H/14's.</summary>
+    public ImageEncoderConfig? ImageEncoderSizes { get; init; }
+
+    /// <summary>The share of the timesteps from which on the high-noise expert works, where the layout says it; null where it does not.</summary>
+    public double? Boundary { get; init; }
 }
 
 /// <summary>Weights on disk that are opened when they are needed.</summary>

@@ -1,6 +1,5 @@
 using NablaGen.Models.Wan.Layouts.Keys;
 using NablaGen.Models.Wan.Vae;
-using NablaGen.Weights;
 
 namespace NablaGen.Models.Wan.Layouts;
 
@@ -44,6 +43,14 @@ internal sealed class OfficialLayout : IWanLayout
 
     private static readonly string[] ImageEncoders = [ImageEncoderFile, Pth(ImageEncoderFile), "clip_vision_h.safetensors"];
 
+    /// <summary>What a download of such a model takes: of each piece its forms, the best first. What isn't there is not needed.</summary>
+    public static IEnumerable<string[]> Needs =>
+    [
+        [NablaGenJson.FileName], ["LICENSE.txt"], ["LICENSE"],
+        .. new[] { "", HighNoiseFolder + "/", LowNoiseFolder + "/" }.SelectMany(folder => Transformer.Select(piece => Array.ConvertAll(piece.Files, file => folder + file))),
+        .. Others.Select(piece => piece.Files), ImageEncoders,
+    ];
+
     /// <inheritdoc/>
     public string Name => "official";
 
@@ -78,7 +85,7 @@ internal sealed class OfficialLayout : IWanLayout
             VaeSizes = found[3] is { } vae && Path.GetFileNameWithoutExtension(vae) == Path.GetFileNameWithoutExtension(Vae22File) ? VaeConfig.Wan22 : null,
             Tokenizer = new TokenizerFile(found[4] ?? ""),
             HighNoise = found.Length > Others.Length + 2 ? new WeightFile(found[^1]!, WanPiece.Transformer) : null,
-            ImageEncoder = image is null ? null : new WeightFile(image, () => TensorSources.Open(image)),
+            ImageEncoder = image is null ? null : new WeightFile(image, WanPiece.ImageEncoder),
         };
     }
 

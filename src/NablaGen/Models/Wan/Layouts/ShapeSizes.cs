@@ -1,6 +1,7 @@
 using System.Globalization;
 using NablaGen.Files;
 using NablaGen.Models.Wan.Dit;
+using NablaGen.Models.Wan.Image;
 using NablaGen.Models.Wan.Text;
 using NablaGen.Models.Wan.Vae;
 using NablaGen.Weights;
@@ -44,8 +45,49 @@ internal static class ShapeSizes
             throw new NablaGenException($"{source.Path}: width {dim} with {sizes.NumHeads} heads, a time embedding of {sizes.FreqDim} and {sizes.OutDim} channels are not a Wan model's sizes.");
         }
 
-        return sizes.InDim == sizes.OutDim ? sizes : throw new NablaGenException(
-            $"{source.Path}: takes {sizes.InDim} channels and gives {sizes.OutDim}, as a model that is told a picture does: such models are read from their authors' folder alone (docs/pictures.md).");
+        if (sizes.GuideChannels != 0 && sizes.GuideChannels != ModelConfigs.MaskChannels + sizes.OutDim)
+        {
+            throw new NablaGenException($"{source.Path}: takes {sizes.InDim} channels and gives {sizes.OutDim}: expected as many, or {ModelConfigs.MaskChannels + (2 * sizes.OutDim)} of a model "
+                + "that is told a picture; other kinds (control, camera, inpainting) are not known.");
+        }
+
+        return sizes with
+        {
+            ModelType = sizes.GuideChannels == 0 ? sizes.OutDim == VaeConfig.Wan22.ZDim ? "ti2v" : "t2v" : source.Entries.ContainsKey(DitVariant.Positions) ? "flf2v" : "i2v",
+        };
+    }
+
+    /// <summary>The width of an image encoder's tokens.</summary>
+    /// <param name="source">The file, its tensors as they are stored.</param>
+    /// <exception cref="NablaGenException">The tensor that tells it is missing.</exception>
+    public static int ImageWidth(ITensorSource source)
+    {
+        using var tower = ImageEncoderKeys.TowerOf(source);
+        return Side(tower, "patch_embedding.weight", 0);
+    }
+
+    /// <summary>An image encoder's. Shapes don't tell how many heads there are: they are as wide as ViT-H/14's; null where such heads don't make its width.</summary>
+    /// <param name="source">The file, its tensors as they are stored.</param>
+    /// <exception cref="NablaGenException">A tensor that tells a size is missing.</exception>
+    public static ImageEncoderConfig? TryImageEncoder(ITensorSource source)
+    {
+        var clip = ImageEncoderConfig.VitH14;
+        using var tower = ImageEncoderKeys.TowerOf(source);
+        var patch = Shape(tower, "patch_embedding.weight", 4);
+        var positions = Shape(tower, "pos_embedding", 3);
+        var (dim, headDim) = ((int)patch[0], clip.Dim / clip.NumHeads);
+        var side = (int)Math.Sqrt(positions[1] - 1);
+        return dim % headDim == 0 && (side * side) + 1 == positions[1] && positions[2] == dim
+            ? new ImageEncoderConfig
+            {
+                Dim = dim,
+                NumHeads = dim / headDim,
+                PatchSize = (int)patch[2],
+                ImageSize = side * (int)patch[2],
+                MlpRatio = Math.Max(1, Side(tower, "transformer.0.mlp.0.weight", 0) / dim),
+                NumLayers = Layers(tower, "transformer."),
+            }
+            : null;
     }
 
     /// <summary>A text encoder's.</summary>
@@ -74,11 +116,11 @@ internal static class ShapeSizes
     /// <exception cref="NablaGenException">The tensor that tells them is missing.</exception>
     public static int LatentChannels(ITensorSource source) => Side(source, "conv2.weight", 0);
 
-    /// <summary>A VAE's, with the statistics of Wan2.1's latents, which shapes don't tell; null where the latents have other channels.</summary>
+    /// <summary>A VAE's, with the statistics of the latents of Wan's own, which shapes don't tell; null where the latents have other channels.</summary>
     /// <exception cref="NablaGenException">A tensor that tells a size is missing.</exception>
     public static VaeConfig? TryVae(ITensorSource source) => VaeOf(source) is var config && config.LatentsMean.Count == config.ZDim ? config : null;
 
-    /// <summary>A VAE's sizes; the statistics are Wan2.1's, whether the latents have its channels or not.</summary>
+    /// <summary>A VAE's sizes; the statistics are Wan's own, whether the latents have their channels or not.</summary>
     /// <exception cref="NablaGenException">A tensor that tells a size is missing.</exception>
     public static VaeConfig VaeOf(ITensorSource source)
     {
@@ -86,9 +128,9 @@ internal static class ShapeSizes
         var dim = Side(source, "encoder.conv1.weight", 0);
         var (widths, time, blocks) = (new List<int>(), new List<bool>(), 0);
         var width = dim;
-        for (var place = 0; ; place++)
+        var isNested = source.Entries.ContainsKey("encoder.downsamples.0.downsamples.0.residual.6.weight");
+        foreach (var name in Places(source, isNested))
         {
-            var name = $"encoder.downsamples.{place.ToString(CultureInfo.InvariantCulture)}.";
             if (source.Entries.ContainsKey(name + "residual.6.weight"))
             {
                 width = Side(source, name + "residual.6.weight", 0);
@@ -99,10 +141,6 @@ internal static class ShapeSizes
                 widths.Add(width);
                 time.Add(source.Entries.ContainsKey(name + "time_conv.weight"));
             }
-            else
-            {
-                break;
-            }
         }
 
         widths.Add(width);
@@ -111,14 +149,38 @@ internal static class ShapeSizes
             throw new NablaGenException($"{source.Path}: levels of {Line.Shape(widths.Select(width => (long)width))} channels with {blocks} residual blocks are not a Wan VAE's sizes.");
         }
 
+        var wan = isNested && latents == VaeConfig.Wan22.ZDim ? VaeConfig.Wan22 : VaeConfig.Wan21;
         return new VaeConfig
         {
             Dim = dim,
+            DecoderDim = isNested ? Side(source, "decoder.head.2.weight", 1) : null,
             ZDim = latents,
             DimMult = [.. widths.Select(side => side / dim)],
             NumResBlocks = blocks,
             TemporalDownsample = time,
+            LatentsMean = wan.LatentsMean,
+            LatentsStd = wan.LatentsStd,
         };
+    }
+
+    // What the encoder's levels consist of: one list in Wan2.1's VAE, a list a level in Wan2.2's.
+    private static IEnumerable<string> Places(ITensorSource source, bool isNested)
+    {
+        for (var level = 0; level < (isNested ? MostLevels + 1 : 1); level++)
+        {
+            for (var place = 0; ; place++)
+            {
+                var name = isNested
+                    ? string.Create(CultureInfo.InvariantCulture, $"encoder.downsamples.{level}.downsamples.{place}.")
+                    : string.Create(CultureInfo.InvariantCulture, $"encoder.downsamples.{place}.");
+                if (!source.Entries.ContainsKey(name + "residual.6.weight") && !source.Entries.ContainsKey(name + "resample.1.weight"))
+                {
+                    break;
+                }
+
+                yield return name;
+            }
+        }
     }
 
     private static int Layers(ITensorSource source, string prefix) => 1 + source.Entries.Keys

@@ -29,20 +29,29 @@ internal sealed class SingleFileLayout : IWanLayout
             ?? throw new NablaGenException($"{file}: is not a Wan model by its keys: expected a transformer with keys such as \"head.modulation\".");
         if (transformer.Dialect.Piece != WanPiece.Transformer)
         {
-            var option = transformer.Dialect.Piece == WanPiece.Vae ? "--vae" : "--text-encoder";
-            throw new NablaGenException($"{file}: is a {WanDialects.Title(transformer.Dialect.Piece)} by its keys: name the transformer with --model, and this file with {option}.");
+            throw new NablaGenException($"{file}: is {WanDialects.WithArticle(transformer.Dialect.Piece)} by its keys: name the transformer with --model, and this file with {WanDialects.Option(transformer.Dialect.Piece)}.");
         }
 
         var folder = Path.GetDirectoryName(Path.GetFullPath(file))!;
         var (config, dit) = Sizes(file, folder, transformer.Source);
+        var experts = Experts(file, dit);
         var near = new Companions(file);
         var choices = new List<string>();
+        if (experts is not null)
+        {
+            choices.Add(experts.Low == file ? $"high-noise expert {experts.High}" : $"low-noise expert {experts.Low}");
+        }
+
         var text = pieces.TextEncoder is null ? near.Find(WanPiece.TextEncoder, source => ShapeSizes.TextEncoder(source).Dim is var dim && dim != dit.TextDim
             ? $"its width is {dim}, and the transformer reads {dit.TextDim}"
             : null) : null;
         var vae = pieces.Vae is null ? near.Find(WanPiece.Vae, source => ShapeSizes.LatentChannels(source) is var channels && channels != dit.OutDim
             ? $"its latents have {channels} channels, and the transformer's {dit.OutDim}"
             : null) : null;
+        var image = pieces.ImageEncoder is null && transformer.Source.Entries.TryGetValue(DitVariant.Projection, out var projection)
+            ? near.Find(WanPiece.ImageEncoder, source => ShapeSizes.ImageWidth(source) is var dim && dim != projection.Shape[0]
+                ? $"its width is {dim}, and the transformer attends to {projection.Shape[0]}"
+                : null) : null;
         TokenizerFile? tokenizer = null;
         if (pieces.Tokenizer is null && text is not null)
         {
@@ -61,17 +70,25 @@ internal sealed class SingleFileLayout : IWanLayout
             choices.Add($"VAE {vae.Description}");
         }
 
+        if (image is not null)
+        {
+            choices.Add($"image encoder {image.Description}");
+        }
+
         return new WanFiles
         {
             Config = config,
             Dit = dit,
             TextEncoderSizes = text is null ? null : Read(text.Path, WanPiece.TextEncoder, ShapeSizes.TextEncoder),
             VaeSizes = vae is null ? null : Read(vae.Path, WanPiece.Vae, ShapeSizes.TryVae),
-            Transformer = new WeightFile(file, WanPiece.Transformer),
+            Transformer = new WeightFile(experts?.Low ?? file, WanPiece.Transformer),
+            HighNoise = experts is null ? null : new WeightFile(experts.High, WanPiece.Transformer),
             TextEncoder = new WeightFile(text?.Path ?? pieces.TextEncoder!, WanPiece.TextEncoder),
             Vae = new WeightFile(vae?.Path ?? pieces.Vae!, WanPiece.Vae),
             Tokenizer = tokenizer ?? new TokenizerFile(""),
-            Others = [.. new[] { text?.Path, vae?.Path }.OfType<string>()],
+            ImageEncoder = image is null ? null : new WeightFile(image.Path, WanPiece.ImageEncoder),
+            ImageEncoderSizes = image is null ? null : Read(image.Path, WanPiece.ImageEncoder, ShapeSizes.TryImageEncoder),
+            Others = [.. new[] { experts is null ? null : experts.Low == file ? experts.High : experts.Low, text?.Path, vae?.Path, image?.Path }.OfType<string>()],
             Choices = choices,
         };
     }
@@ -95,6 +112,20 @@ internal sealed class SingleFileLayout : IWanLayout
         return document.RootElement.TryGetProperty("num_heads", out _) ? (beside, ModelConfigs.Dit(fields)) : (file, ShapeSizes.Dit(source));
     }
 
+    // The other expert must be another one of the same sizes.
+    private static ExpertPair? Experts(string file, DitConfig dit)
+    {
+        if (ExpertPair.Find(file) is not { } pair)
+        {
+            return null;
+        }
+
+        var other = pair.Low == file ? pair.High : pair.Low;
+        using var source = PieceFile.Open(other, WanPiece.Transformer);
+        return Sizes(other, Path.GetDirectoryName(Path.GetFullPath(other))!, source).Config == dit ? pair : throw new NablaGenException(
+            $"{other}: has other sizes than {file}: expected the two experts of one model.");
+    }
+
     private static T Read<T>(string path, WanPiece piece, Func<ITensorSource, T> read)
     {
         using var source = PieceFile.Open(path, piece);
@@ -108,6 +139,7 @@ internal sealed class SingleFileLayout : IWanLayout
         return found switch
         {
             [var only] => only,
+            [var one, var other] when ExpertPair.Find(one) is { } pair && Path.GetFullPath(other) == Path.GetFullPath(pair.High == one ? pair.Low : pair.High) => pair.Low,
             [] => throw new NablaGenException($"{folder}: holds no transformer of a Wan model: name its file with --model."),
             _ => throw new NablaGenException($"{folder}: holds {found.Count} transformers: name one of them with --model, such as {found[0]}."),
         };

@@ -1,4 +1,5 @@
 using NablaGen.Models.Wan.Dit;
+using NablaGen.Models.Wan.Image;
 using NablaGen.Models.Wan.Layouts.Keys;
 using NablaGen.Models.Wan.Text;
 using NablaGen.Models.Wan.Vae;
@@ -68,7 +69,7 @@ internal static class WanInspector
         }
 
         return new PathInspection(
-            path, WanLayouts.Of(path).Name, model.Name, [.. new[] { model.DitPath, model.TextEncoderPath, model.VaePath }.Select(ModelInspector.InspectFile)], null);
+            path, WanLayouts.Of(path).Name, model.Name, [.. model.WeightPaths.Select(ModelInspector.InspectFile)], null);
     }
 
     private static (string Words, IReadOnlyDictionary<string, long[]> Shapes) Sizes(PieceFile piece, string path)
@@ -77,10 +78,16 @@ internal static class WanInspector
         {
             case WanPiece.Transformer:
                 var dit = SingleFileLayout.Sizes(path, Path.GetDirectoryName(Path.GetFullPath(path))!, piece.Source).Config;
+                dit = dit.GuideChannels > 0 ? DitVariant.Detect(dit, piece.Source, ImageEncoderConfig.VitH14.Tokens) : dit;
                 return ($"{dit.NumLayers} layers, width {dit.Dim}, {dit.NumHeads} heads, feed-forward {dit.FfnDim}, {dit.InDim} latent channels", Shapes(new WanModel(dit, ModuleOptions.Meta)));
             case WanPiece.TextEncoder:
                 var text = ShapeSizes.TextEncoder(piece.Source);
                 return ($"{text.NumLayers} layers, width {text.Dim}, {text.NumHeads} heads, vocabulary {text.Vocab}", Shapes(new T5Encoder(text, ModuleOptions.Meta)));
+            case WanPiece.ImageEncoder:
+                var image = ShapeSizes.TryImageEncoder(piece.Source) ?? throw new NablaGenException(
+                    $"{path}: its width of {ShapeSizes.ImageWidth(piece.Source)} is not made of heads as wide as CLIP's: a nablagen.json must say the \"image_encoder\"'s sizes.");
+                // Only what the encoder reads of the file counts: a tower of texts, the head and the last layer are of no use to it.
+                return ($"{image.NumLayers} layers, width {image.Dim}, {image.NumHeads} heads, {image.ImageSize} pixels in patches of {image.PatchSize}", piece.Source.Entries.ToDictionary(entry => entry.Key, entry => entry.Value.Shape));
             default:
                 // Whose statistics they are does not matter to the shapes.
                 var channels = ShapeSizes.LatentChannels(piece.Source);
@@ -104,6 +111,11 @@ internal static class WanInspector
         if (piece.Dialect.Piece == WanPiece.TextEncoder)
         {
             return "Wan (umT5)";
+        }
+
+        if (piece.Dialect.Piece == WanPiece.ImageEncoder)
+        {
+            return "Wan 2.1 (CLIP)";
         }
 
         if (piece.Dialect.Piece == WanPiece.Vae)

@@ -50,7 +50,13 @@ internal static class WanLayouts
             files = files with { Vae = new WeightFile(vae, WanPiece.Vae), VaeSizes = ShapeSizes.TryVae(source) };
         }
 
-        files = files with { Others = [.. files.Others, .. new[] { pieces.TextEncoder, pieces.Vae, pieces.Tokenizer }.OfType<string>()] };
+        if (pieces.ImageEncoder is { } image)
+        {
+            using var source = PieceFile.Open(image, WanPiece.ImageEncoder);
+            files = files with { ImageEncoder = new WeightFile(image, WanPiece.ImageEncoder), ImageEncoderSizes = ShapeSizes.TryImageEncoder(source) };
+        }
+
+        files = files with { Others = [.. files.Others, .. new[] { pieces.TextEncoder, pieces.Vae, pieces.Tokenizer, pieces.ImageEncoder }.OfType<string>()] };
         return pieces.Tokenizer is { } tokenizer ? files with { Tokenizer = TokenizerFile.At(tokenizer) } : files;
     }
 }

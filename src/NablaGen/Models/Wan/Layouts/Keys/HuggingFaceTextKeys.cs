@@ -12,7 +12,8 @@ internal static class HuggingFaceTextKeys
     private const string TiedEmbedding = "encoder.embed_tokens.weight";
     private const string Embedding = "shared.weight";
 
-    private static readonly KeyTable Table = new(
+    private static readonly (string Theirs, string Ours)[] Rows =
+    [
         ("shared", "token_embedding"),
         ("encoder.embed_tokens", "token_embedding"),
         ("encoder.block.N.layer.0.layer_norm", "blocks.N.norm1"),
@@ -25,7 +26,15 @@ internal static class HuggingFaceTextKeys
         ("encoder.block.N.layer.1.DenseReluDense.wi_0", "blocks.N.ffn.gate.0"),
         ("encoder.block.N.layer.1.DenseReluDense.wi_1", "blocks.N.ffn.fc1"),
         ("encoder.block.N.layer.1.DenseReluDense.wo", "blocks.N.ffn.fc2"),
-        ("encoder.final_layer_norm", "norm"));
+        ("encoder.final_layer_norm", "norm"),
+    ];
+
+    private static readonly KeyTable Table = new(Rows);
+
+    private static readonly KeyTable FromWan = new KeyTable([.. Rows.Where(row => row.Theirs != "encoder.embed_tokens")]).Inverse;
+
+    /// <summary>Hugging Face's name of a tensor of Wan's; null where no row has it.</summary>
+    public static string? Of(string key) => FromWan.Translate(key);
 
     /// <summary>Wan's own names; a key that no row has keeps its own, for the check to complain about.</summary>
     public static Func<string, string?> Names(IReadOnlySet<string> keys) => key =>

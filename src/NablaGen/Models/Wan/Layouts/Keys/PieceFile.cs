@@ -60,7 +60,7 @@ internal sealed class PieceFile : IDisposable
             var piece = Recognise(source);
             if (piece is not null && piece.Dialect.Piece != expected)
             {
-                throw new NablaGenException($"{path}: is a {WanDialects.Title(piece.Dialect.Piece)} by its keys, expected a {WanDialects.Title(expected)}.");
+                throw new NablaGenException($"{path}: is {WanDialects.WithArticle(piece.Dialect.Piece)} by its keys, expected {WanDialects.WithArticle(expected)}.");
             }
 
             return piece?.Source ?? source;

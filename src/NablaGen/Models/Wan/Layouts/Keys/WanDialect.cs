@@ -1,3 +1,5 @@
+using NablaGen.Models.Wan.Image;
+
 namespace NablaGen.Models.Wan.Layouts.Keys;
 
 /// <summary>The parts of a Wan model that have weights of their own.</summary>
@@ -11,6 +13,9 @@ internal enum WanPiece
 
     /// <summary>The causal video VAE.</summary>
     Vae,
+
+    /// <summary>The visual tower of CLIP that Wan2.1's models of pictures have.</summary>
+    ImageEncoder,
 }
 
 /// <summary>The names that some program gives to a part's tensors.</summary>
@@ -35,6 +40,10 @@ internal static class WanDialects
         new(WanPiece.TextEncoder, "llama.cpp", "enc.output_norm.weight", LlamaTextKeys.Names),
         new(WanPiece.Vae, "Wan", "decoder.head.2.weight", Own),
         new(WanPiece.Vae, "Diffusers", "decoder.conv_out.weight", DiffusersVaeKeys.Names),
+        // Their tensors are put together where they are read (ImageEncoderKeys): names alone don't do it.
+        new(WanPiece.ImageEncoder, "Wan", "visual.cls_embedding", Own),
+        new(WanPiece.ImageEncoder, "Wan", "cls_embedding", Own),
+        new(WanPiece.ImageEncoder, "Hugging Face", ClipVisionSource.Prefix + "embeddings.class_embedding", Own),
     ];
 
     /// <summary>What a part is called in messages.</summary>
@@ -43,6 +52,20 @@ internal static class WanDialects
         WanPiece.Transformer => "transformer",
         WanPiece.TextEncoder => "text encoder",
         WanPiece.Vae => "VAE",
+        WanPiece.ImageEncoder => "image encoder",
+        _ => throw new ArgumentOutOfRangeException(nameof(piece), piece, null),
+    };
+
+    /// <summary>The same with its article.</summary>
+    public static string WithArticle(WanPiece piece) => $"{(piece == WanPiece.ImageEncoder ? "an" : "a")} {Title(piece)}";
+
+    /// <summary>The option that names a part.</summary>
+    public static string Option(WanPiece piece) => piece switch
+    {
+        WanPiece.Transformer => "--model",
+        WanPiece.TextEncoder => "--text-encoder",
+        WanPiece.Vae => "--vae",
+        WanPiece.ImageEncoder => "--image-encoder",
         _ => throw new ArgumentOutOfRangeException(nameof(piece), piece, null),
     };
 
