@@ -2,6 +2,8 @@ using NablaGen.Denoising;
 using NablaGen.Memory;
 using NablaGen.Models;
 using NablaGen.Tensors;
+using NablaGen.Tensors.Matrices;
+using NablaGen.Weights.Lora;
 using static TorchSharp.torch;
 
 namespace NablaGen.Generation;
@@ -27,6 +29,7 @@ internal sealed class GenerationMemory(
     // An encoding is kept in float32 at most.
     private const int EncodingBytes = 4;
 
+    private readonly Dictionary<LoraList, WeightSizes> _sizesWithLoras = [];
     private WeightSizes? _sizes;
     private MemoryBudget? _budget;
     private bool _hasRun;
@@ -53,7 +56,7 @@ internal sealed class GenerationMemory(
     public MemoryPlan Plan(IReadOnlyList<GenerationRequest> requests)
     {
         // Rows of one size and kind need the same memory, and a batch has thousands of them.
-        var kinds = requests.DistinctBy(one => (one.Width, one.Height, one.Frames, $"{one.Attention}", one.IsGuided, one.StepCache, one.Image is not null));
+        var kinds = requests.DistinctBy(one => (one.Width, one.Height, one.Frames, $"{one.Attention}", one.IsGuided, one.StepCache, one.Image is not null, ChangesSizes(one) ? one.Loras : null));
         var needs = kinds.Select(Needs).Aggregate((a, b) => a.Max(b)) with { Encodings = Encodings(requests) };
         var plan = Plan(needs, Budget) ?? TriedPlan(needs, Refusal(requests.FirstOrDefault(request => !Fits(request, Budget)) ?? requests[0]));
         return plan with { SamplingTime = Time(requests), BatchesGuidance = requests.All(IsBatched) };
@@ -121,6 +124,24 @@ internal sealed class GenerationMemory(
 
     private WeightSizes Sizes => _sizes ??= model.SizesIn(dtype, VideoModel.DefaultVaeDtype(device));
 
+    // A matrix that a LoRA changes does not stay as its file has it.
+    private bool ChangesSizes(GenerationRequest request) => model.Formats.Matrices == MatrixFormats.Stored && request.Loras.Count > 0;
+
+    private WeightSizes SizesOf(GenerationRequest request)
+    {
+        if (!ChangesSizes(request))
+        {
+            return Sizes;
+        }
+
+        if (!_sizesWithLoras.TryGetValue(request.Loras, out var sizes))
+        {
+            _sizesWithLoras.Add(request.Loras, sizes = model.WithLoras(request.Loras.FoundNear(model.Path)).SizesIn(dtype, VideoModel.DefaultVaeDtype(device)));
+        }
+
+        return sizes;
+    }
+
     private MemoryBudget Budget => _budget ??= FindBudget();
 
     private MemoryBudget FindBudget()
@@ -145,7 +166,7 @@ internal sealed class GenerationMemory(
     private MemoryNeeds Needs(GenerationRequest request)
     {
         var workload = new VideoWorkload(request.LatentShape(model.Latents), request.Attention, request.IsGuided ? 2 : 1, IsBatched(request) ? 2 : 1, request.Image is not null);
-        var needs = MemoryEstimate.Of(model, Sizes, workload, device, dtype);
+        var needs = MemoryEstimate.Of(model, SizesOf(request), workload, device, dtype);
         var kept = StepCaches.Memory(request.StepCache, model.Transformer, Tokens(request), request.IsGuided ? 2 : 1);
         return needs with { DitWork = needs.DitWork + MemoryEstimate.Held(kept, device.type) };
     }

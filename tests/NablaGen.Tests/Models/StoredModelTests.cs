@@ -8,7 +8,10 @@ using NablaGen.Models.Wan.Layouts.Keys;
 using NablaGen.Tensors;
 using NablaGen.Tensors.Matrices;
 using NablaGen.Tests.Models.Streaming;
+using NablaGen.Tests.Weights;
+using NablaGen.Tests.Weights.Lora;
 using NablaGen.Weights;
+using NablaGen.Weights.Lora;
 using static TorchSharp.torch;
 
 namespace NablaGen.Tests.Models;
@@ -80,6 +83,48 @@ public class StoredModelTests
             TestContext.Current.TestOutputHelper!.WriteLine($"{gib} GiB: {plan.ResidentLayers} of {plan.Layers} layers stay, {plan.HostBytes >> 20} MiB of the host's memory");
             Assert.True(plan.Peak <= plan.Budget && plan.ResidentLayers > 0);
         }
+    }
+
+    [Fact]
+    public void Matrices_that_a_lora_changes_are_plain_and_counted_so()
+    {
+        using var scope = NewDisposeScope();
+        using var folder = new TempFolder();
+        GoldenModelFolder.Assemble(folder["model"]);
+        using var golden = Golden.Open("dit");
+        new LoraWriter(golden.Source.Under("weights."), 1).Write(folder["style.safetensors"], "kohya");
+        // The same weights with their matrices in fp8.
+        var file = Path.Combine(folder["model"], GoldenModelFolder.DitFile);
+        using (var source = SafetensorsFile.Open(file))
+        {
+            var (header, data) = (new List<string>(), new MemoryStream());
+            foreach (var (key, entry) in source.Entries)
+            {
+                var isMatrix = entry.Shape.Length == 2;
+                byte[] bytes = isMatrix ? Codes(source.Read(key)) : source.Read(key).to_type(ScalarType.Float32).bytes.ToArray();
+                header.Add($"\"{key}\":{{\"dtype\":\"{(isMatrix ? "F8_E4M3" : "F32")}\",\"shape\":[{string.Join(',', entry.Shape)}],\"data_offsets\":[{data.Length},{data.Length + bytes.Length}]}}");
+                data.Write(bytes);
+            }
+
+            File.WriteAllBytes(file + ".8", RawFile.Bytes($"{{{string.Join(',', header)}}}", data.ToArray()));
+        }
+
+        File.Move(file + ".8", file, overwrite: true);
+        var model = WanVideoModel.Open(folder["model"]).WithFormats(Resident);
+        var changed = model.WithLoras([new LoraChoice(folder["style.safetensors"], 1)]);
+        using var plain = (WanModel)model.LoadTransformer(ModuleOptions.Cpu);
+        using var merged = (WanModel)changed.LoadTransformer(ModuleOptions.Cpu);
+        Assert.Equal(Kept(plain), Layers(plain));
+        Assert.True(Kept(merged) < Layers(merged));
+        Assert.Equal(LayerBytes(plain), model.SizesIn(ScalarType.Float32, ScalarType.Float32).Layer);
+        Assert.Equal(LayerBytes(merged), changed.SizesIn(ScalarType.Float32, ScalarType.Float32).Layer);
+
+        static byte[] Codes(Tensor matrix) => [.. matrix.to_type(ScalarType.Float32).data<float>().ToArray().Select(E4M3.Encode)];
+        static int Kept(WanModel model) => model.Matrices().Count(pair => pair.Matrix is StoredMatrix { Format: not null });
+        static int Layers(WanModel model) => model.Matrices().Count(pair => pair.Matrix is StoredMatrix);
+        static long LayerBytes(WanModel model) => (model.Matrices().Where(pair => pair.Matrix is StoredMatrix).Sum(pair => pair.Matrix.Bytes)
+            + model.named_parameters().Where(pair => pair.name.StartsWith("blocks.", StringComparison.Ordinal)).Sum(pair => pair.parameter.NumberOfElements * pair.parameter.element_size()))
+            / model.Config.NumLayers;
     }
 
     [Fact]

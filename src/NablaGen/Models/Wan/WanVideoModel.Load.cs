@@ -27,6 +27,9 @@ public sealed partial class WanVideoModel
         ? new WanExperts(Transformer, options, isHigh => LoadTransformer(isHigh ? high : _files.Transformer, options, placement), FilesOfTransformer)
         : LoadTransformer(_files.Transformer, options, placement);
 
+    /// <inheritdoc/>
+    public override VideoModel WithFormats(TransformerFormats formats) => formats == Formats ? this : new WanVideoModel(this, _files, formats).CheckStored();
+
     private WanModel LoadTransformer(WeightFile file, ModuleOptions options, LayerPlacement? placement)
     {
         options = Formats.Over(options);

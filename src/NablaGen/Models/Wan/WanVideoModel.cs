@@ -100,11 +100,11 @@ public sealed partial class WanVideoModel : VideoModel
     /// <inheritdoc/>
     public override string Name { get; }
 
-    /// <summary>The name that the model's nablagen.json says; null where it says none.</summary>
-    internal string? SaidName { get; }
-
     /// <inheritdoc/>
     public override TransformerFormats Formats { get; } = TransformerFormats.Plain;
+
+    /// <summary>The name that the model's nablagen.json says; null where it says none.</summary>
+    internal string? SaidName { get; }
 
     /// <summary>The transformer's configuration file.</summary>
     public string ConfigPath => _files.Config;
@@ -211,9 +211,6 @@ public sealed partial class WanVideoModel : VideoModel
             Tokenizer = new TokenizerFile(tokenizer ?? ""),
         });
     }
-
-    /// <inheritdoc/>
-    public override VideoModel WithFormats(TransformerFormats formats) => formats == Formats ? this : new WanVideoModel(this, _files, formats).CheckStored();
 
     /// <inheritdoc/>
     public override ITensorSource OpenTransformer() => _files.Transformer.Open();
