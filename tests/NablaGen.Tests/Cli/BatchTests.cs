@@ -48,7 +48,7 @@ public sealed class BatchTests(GoldenModelFixture model) : IClassFixture<GoldenM
         Assert.EndsWith($";{Out}", File.ReadAllText(_folder["told"]).TrimEnd());
 
         var log = File.ReadAllText(_folder["run.log"]);
-        string[] kinds = ["start", "command", "batch", "stage", "stage", "row", "error", "row", "stage", "stage", "step", "stage", "recipe", "video", "batch", "end"];
+        string[] kinds = ["start", "command", "batch", "stage", "stage", "row", "error", "row", "stage", "stage", "estimate", "step", "stage", "recipe", "video", "batch", "end"];
         Assert.Equal(kinds, log.Split('\n').Where(line => line.StartsWith("20", StringComparison.Ordinal)).Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1]));
         Assert.Contains("row      0001-one-s5, a.txt:1: one\n", log);
         Assert.Contains("error    0001-one-s5: NablaGen.NablaGenException: ", log);

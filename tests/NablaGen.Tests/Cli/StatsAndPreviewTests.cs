@@ -61,7 +61,7 @@ public sealed class StatsAndPreviewTests(GoldenModelFixture model) : IClassFixtu
     [InlineData("give one of them", "--target-density", "0.2", "--threshold", "0.5")]
     [InlineData("adapts NABLA's threshold, and attention 'dense' has none", "--target-density", "0.2", "--attention", "dense")]
     [InlineData("adapts NABLA's threshold, and attention 'sta-1-1-1' has none", "--target-density", "0.2", "--attention", "sta-1-1-1", "--dense-steps", "0")]
-    [InlineData("target density must be below 1 and above 1.000", "--target-density", "0.2", "--attention", "nabla-0.5_sta-3-3-3")]
+    [InlineData("target density must be above 1.000 and below 1, found 0.2: attention", "--target-density", "0.2", "--attention", "nabla-0.5_sta-3-3-3")]
     [InlineData("target density must be above 0 and below", "--target-density", "1.2", "--attention", "nabla-0.5")]
     [InlineData("found -1", "--target-density", "-1", "--attention", "nabla-0.5")]
     public void Wrong_usage_is_one_line(string expected, params string[] flags)

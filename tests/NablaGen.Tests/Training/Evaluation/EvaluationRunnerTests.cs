@@ -50,9 +50,9 @@ public sealed class EvaluationRunnerTests : IDisposable
         Assert.Equal(bad.All.Attributes[ClipAttribute.Motion], third.GetProperty("all").GetProperty("attributes").GetProperty("motion").GetDouble());
         Assert.Equal("Infinity", json.RootElement.GetProperty("expressions")[1].GetProperty("psnr").GetString());
         var table = File.ReadAllText(_folder["out/results.md"]);
-        Assert.Contains("| dense | 1.000 | 100.0% | 100.0% | – | – | – | – | 3.500 | 0.500 |\n", table);
-        Assert.Contains("| nabla-0.6 | 0.600 | 100.0% | 100.0% | equal | 1.000 | 0 | 0 | 3.500 | 0.500 |\n", table);
-        Assert.Contains($"| nabla-0.2 | 0.200 | 25.0% | 50.0% | {bad.Psnr:0.0} | {bad.Ssim:0.000} | 8 | 0 |", table);
+        Assert.Contains("| dense | 1.000 | 100.0% (67.6–100.0, n 8) | 100.0% (51.0–100.0, n 4) | – | – | – | – | 3.500 | 0.500 |\n", table);
+        Assert.Contains("| nabla-0.6 | 0.600 | 100.0% (67.6–100.0, n 8) | 100.0% (51.0–100.0, n 4) | equal | 1.000 | 0 | 0 | 3.500 | 0.500 |\n", table);
+        Assert.Contains($"| nabla-0.2 | 0.200 | 25.0% (7.1–59.1, n 8) | 50.0% (15.0–85.0, n 4) | {bad.Psnr:0.0} | {bad.Ssim:0.000} | 8 | 0 |", table);
         Assert.Contains("| sta-3-3-3 (first 4 steps dense) |", table);
         using var plot = SKBitmap.Decode(_folder["out/quality-against-density.png"]);
         Assert.Equal((960, 760), (plot.Width, plot.Height));
