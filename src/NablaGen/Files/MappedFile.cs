@@ -1,4 +1,5 @@
 using System.IO.MemoryMappedFiles;
+using Microsoft.Win32.SafeHandles;
 
 namespace NablaGen.Files;
 
@@ -23,6 +24,9 @@ internal sealed unsafe class MappedFile : IDisposable
 
     /// <summary>The file's path, as given.</summary>
     public string Path { get; }
+
+    /// <summary>The open file.</summary>
+    public SafeFileHandle Handle => _stream.SafeFileHandle;
 
     /// <summary>Bytes of the file when it was opened.</summary>
     public long Length { get; }

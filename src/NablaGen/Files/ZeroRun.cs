@@ -13,9 +13,9 @@ internal static class ZeroRun
     // Longer than the padding rows of a vocabulary (umT5's 84 are 0.7 MB); in small files than a layer that training has not changed yet.
     private const int MostLeast = 1 << 20, LeastLeast = 1 << 18;
 
-    /// <summary>Looks at 64 places of each file, at equal distances, and at its end.</summary>
+    /// <summary>Looks for holes anywhere in each file, and at 64 places at equal distances and its end.</summary>
     /// <param name="files">The files.</param>
-    /// <exception cref="NablaGenException">One of them has a megabyte of zeros (a small one an eighth, from 256 KiB) around such a place.</exception>
+    /// <exception cref="NablaGenException">One of them has a megabyte (a small one an eighth, from 256 KiB) without data, or of zeros around such a place.</exception>
     public static void Check(IEnumerable<string> files)
     {
         var sample = new byte[SampleBytes];
@@ -23,6 +23,11 @@ internal static class ZeroRun
         {
             using var file = MappedFile.Open(path);
             var least = Math.Clamp(file.Length / 8, LeastLeast, MostLeast);
+            if (FileHoles.Find(file.Handle, file.Length, least) is { } hole)
+            {
+                throw Fault(path, hole, least);
+            }
+
             for (var i = 0; i <= Samples && file.Length >= least; i++)
             {
                 // Divided first, so that no length overflows.
@@ -30,12 +35,15 @@ internal static class ZeroRun
                 file.Read(at, sample);
                 if (IsZero(sample) && IsLong(file, at, least))
                 {
-                    throw new NablaGenException($"{path}: has {least >> 10} KiB or more of zeros around byte {at}, where weights have numbers: "
-                        + "a download that took its place on the disk and was not finished; download it again.");
+                    throw Fault(path, at, least);
                 }
             }
         }
     }
+
+    private static NablaGenException Fault(string path, long at, long least) => new(
+        $"{path}: has {least >> 10} KiB or more of zeros around byte {at}, where weights have numbers: "
+            + "a download that took its place on the disk and was not finished; download it again.");
 
     private static bool IsLong(MappedFile file, long at, long least)
     {

@@ -83,6 +83,40 @@ public sealed class FileKindTests : IDisposable
     [InlineData(0, 0, 0)]
     public void Padding_and_untrained_layers_of_small_models_pass(int bytes, double from, double to) => ZeroRun.Check([Noise(bytes, from, to)]);
 
+    // Places are 1.25 MiB apart.
+    [Theory]
+    [InlineData(1 << 20, true)]
+    [InlineData(1 << 19, false)]
+    public void A_hole_between_the_places_that_are_looked_at_is_found(int hole, bool isFound)
+    {
+        const int Length = 80 << 20, At = (10 << 20) + (1 << 16);
+        var path = _raw.At("hole.safetensors");
+        using (var file = File.Create(path))
+        {
+            file.SetLength(Length);
+            Assert.SkipWhen(FileHoles.Find(file.SafeFileHandle, Length, Length) is null, "this file system tells no holes");
+            var noise = new byte[1 << 20];
+            new Random(1).NextBytes(noise);
+            foreach (var (from, to) in new[] { (0, At), (At + hole, Length) })
+            {
+                file.Position = from;
+                for (var left = to - from; left > 0; left -= noise.Length)
+                {
+                    file.Write(noise, 0, Math.Min(left, noise.Length));
+                }
+            }
+        }
+
+        if (isFound)
+        {
+            RawFile.Fault(() => ZeroRun.Check([path]), path, $"of zeros around byte {At}", "download it again");
+        }
+        else
+        {
+            ZeroRun.Check([path]);
+        }
+    }
+
     public void Dispose() => _raw.Dispose();
 
     private string Noise(int length, double from, double to)

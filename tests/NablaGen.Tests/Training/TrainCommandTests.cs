@@ -50,7 +50,13 @@ public sealed class TrainCommandTests(TrainCommandTests.Begun begun) : IClassFix
         }
 
         var annealed = _folder["annealed"];
-        Run(["train", "vae", "--from", first, "--output", annealed, "--anneal", "--minutes", "0.05", .. Few]);
+        string[] anneal = ["train", "vae", "--from", first, "--output", annealed, "--anneal", .. Few];
+        // On a busy machine three seconds are over before the first step.
+        if (NablaGenProcess.Run([.. anneal, "--minutes", "0.05"]).ExitCode != 0)
+        {
+            Run([.. anneal, "--minutes", "0.5"]);
+        }
+
         var last = JsonDocument.Parse(File.ReadAllLines(Path.Combine(annealed, "training", "vae.loss.jsonl"))[^1]).RootElement.GetProperty("step").GetInt32();
         Assert.InRange(last, 1, NablaGen.Training.Runs.TrainingPlan.ForVae(Toys.Sizes()).Steps - 1);
     }
