@@ -55,7 +55,7 @@ public sealed class EvaluationRunnerTests : IDisposable
         Assert.Contains($"| nabla-0.2 | 0.200 | 25.0% (7.1–59.1, n 8) | 50.0% (15.0–85.0, n 4) | {bad.Psnr:0.0} | {bad.Ssim:0.000} | 8 | 0 |", table);
         Assert.Contains("| sta-3-3-3 (first 4 steps dense) |", table);
         using var plot = SKBitmap.Decode(_folder["out/quality-against-density.png"]);
-        Assert.Equal((960, 760), (plot.Width, plot.Height));
+        Assert.Equal((960, 860), (plot.Width, plot.Height));
         // Two panels: NABLA's best at the top of the upper one, its worst in the lower one.
         Assert.Contains(plot.Pixels[..(200 * 960)], pixel => pixel == new SKColor(30, 90, 170));
         Assert.Contains(plot.Pixels[(400 * 960)..], pixel => pixel == new SKColor(30, 90, 170));
