@@ -1,4 +1,5 @@
 using NablaGen.Tensors;
+using TorchSharp;
 using TorchSharp.Modules;
 using TorchSharp.Utils;
 using static TorchSharp.torch;
@@ -32,6 +33,13 @@ public sealed class PatchEmbedding : Module<Tensor, Tensor>
     public override Tensor forward(Tensor input)
     {
         using var scope = NewDisposeScope();
+        if (input.device_type == DeviceType.CPU)
+        {
+            // oneDNN's convolution reads memory that nobody wrote where channels are no multiple of 16, such as 36, and gives NaN now and then.
+            var patches = input.to_type(_weight.dtype).unflatten(4, [-1, _stride[2]]).unflatten(3, [-1, _stride[1]]).unflatten(2, [-1, _stride[0]]);
+            return functional.linear(patches.permute(0, 2, 4, 6, 1, 3, 5, 7).flatten(4).flatten(1, 3), _weight.flatten(1), _bias).MoveToOuterDisposeScope();
+        }
+
         var grid = functional.conv3d(input.to_type(_weight.dtype), _weight, _bias, _stride);
         return grid.flatten(2).transpose(1, 2).MoveToOuterDisposeScope();
     }
