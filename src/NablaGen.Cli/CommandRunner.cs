@@ -51,7 +51,7 @@ internal static partial class CommandRunner
         string? line = null;
         LongJob? job = null;
         var names = Names(parsed.CommandResult).ToArray();
-        using var interruption = new Interruption(() => job, isPatient: names.Contains("train"));
+        using var interruption = new Interruption(() => job, Piece(names), isPatient: names.Contains("train"));
         try
         {
             OutputNames.Check(parsed);
@@ -109,6 +109,14 @@ internal static partial class CommandRunner
         NablaGenException or CudaException => (ExitCode.Failed, error.Message),
         OutOfMemoryException => (ExitCode.Failed, "out of memory: use a smaller --width, --height or --frames"),
         _ => (ExitCode.Failed, $"unexpected {error.GetType().Name}: {error.Message.Split('\n')[0].Trim()} (run again with --verbose for more)"),
+    };
+
+    // What a command finishes before it stops, in its user's words.
+    private static string? Piece(IReadOnlyList<string> names) => names.Skip(1).FirstOrDefault() switch
+    {
+        "train" => "step",
+        "generate" or "batch" or "compare" or "evaluate" or "calibrate" or "bench" => "layer",
+        _ => null,
     };
 
     private static bool HasCurrentFolder()

@@ -17,15 +17,17 @@ internal sealed partial class Interruption : IDisposable
     private readonly CancellationTokenSource _cancellation = new();
     private readonly List<PosixSignalRegistration> _registrations = [];
     private readonly Func<LongJob?> _job;
+    private readonly string? _piece;
     private readonly bool _isPatient;
     private Timer? _timer;
     private int _ended;
 
     /// <param name="job">That of the command, once it has begun.</param>
+    /// <param name="piece">What is finished first, such as a layer; null where it is nothing that a user knows.</param>
     /// <param name="isPatient">Never ends work by force at the first signal: a training saves its state, however long that takes.</param>
-    public Interruption(Func<LongJob?> job, bool isPatient)
+    public Interruption(Func<LongJob?> job, string? piece, bool isPatient)
     {
-        (_job, _isPatient) = (job, isPatient);
+        (_job, _piece, _isPatient) = (job, piece, isPatient);
         _registrations.Add(PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop));
         _registrations.Add(PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop));
         if (!IsHangUpIgnored())
@@ -61,7 +63,7 @@ internal sealed partial class Interruption : IDisposable
             return;
         }
 
-        Console.Error.WriteLine($"nablagen: stopping after this {(_isPatient ? "step" : "layer")}; Ctrl-C again ends now");
+        Console.Error.WriteLine($"nablagen: stopping{(_piece is null ? "" : $" after this {_piece}")}; Ctrl-C again ends now");
         if (!_isPatient)
         {
             _timer = new Timer(_ => End(), null, Patience, Timeout.InfiniteTimeSpan);

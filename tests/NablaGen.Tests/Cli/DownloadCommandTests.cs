@@ -21,7 +21,7 @@ public sealed class DownloadCommandTests : IDisposable
         var run = NablaGenProcess.Shell(
             "$N download own/model --log run.log & p=$!; until grep -q 503 run.log 2> none && [ -s model/lora.safetensors.download ]; do sleep 0.1; done; sleep 0.5; kill -INT $p; wait $p",
             _folder.Path, environment);
-        Assert.Equal((130, "nablagen: stopping; a second signal ends it at once\nnablagen: cancelled\n"), (run.ExitCode, run.Error));
+        Assert.Equal((130, "nablagen: stopping; Ctrl-C again ends now\nnablagen: cancelled\n"), (run.ExitCode, run.Error));
         Assert.Contains("licence apache-2.0", run.Output);
         Assert.Contains("19.1 MiB in 1 file", run.Output);
         Assert.False(File.Exists(_folder["model/lora.safetensors"]));
