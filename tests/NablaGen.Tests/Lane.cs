@@ -8,7 +8,7 @@ internal static class Lane
 {
     public const string Name = "lane";
 
-    /// <summary>Tests of the command, many of which start it: beside the others, for a process that starts uses one core.</summary>
+    /// <summary>Tests of the command and others that start programs: beside the rest, for a program that starts uses one core.</summary>
     public const string Commands = "commands";
 
     /// <summary>Tests that measure time or memory: after all others, with nothing beside them.</summary>

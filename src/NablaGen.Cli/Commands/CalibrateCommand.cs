@@ -60,6 +60,7 @@ internal sealed class CalibrateCommand
         ]);
         command.Add(self._model.Device);
         command.Add(self._model.Dtype);
+        self._model.Precision.AddTo(command);
         command.Add(self._model.Vram);
         command.Add(self._json);
         LongJob.AddTo(command);

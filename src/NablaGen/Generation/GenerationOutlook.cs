@@ -8,4 +8,10 @@ namespace NablaGen.Generation;
 /// <param name="IsMost">Whether that is an upper bound, because the attention is sparse by as much as only sampling shows.</param>
 /// <param name="VideoBytes">The videos' bytes, at least.</param>
 /// <param name="LatentBytes">Their latents' bytes.</param>
-public sealed record GenerationOutlook(MemoryPlan Memory, TimeSpan? Sampling, bool IsMost, long VideoBytes, long LatentBytes);
+public sealed record GenerationOutlook(MemoryPlan Memory, TimeSpan? Sampling, bool IsMost, long VideoBytes, long LatentBytes)
+{
+    /// <inheritdoc/>
+    public override string ToString() => $"{ByteSize.Text(Memory.Peaks.Values.DefaultIfEmpty().Max())} of memory, "
+        + $"{(Sampling is { } time ? $"{(IsMost ? "at most" : "about")} {time.TotalSeconds:0} s of sampling" : "no guess of the time")}, "
+        + $"videos {ByteSize.Text(VideoBytes)}, latents {ByteSize.Text(LatentBytes)}";
+}

@@ -1,9 +1,9 @@
 using System.Diagnostics;
+using NablaGen.Attention;
 using NablaGen.Denoising;
 using NablaGen.Generation.Conditioning;
 using NablaGen.Memory;
 using NablaGen.Tensors;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace NablaGen.Generation;

@@ -6,6 +6,7 @@ using System.Text.Json.Nodes;
 namespace NablaGen.Tests.Build;
 
 /// <summary>The packages as a stranger uses them: a fresh console project outside the repository, with the README's lines as its program.</summary>
+[Trait(Lane.Name, Lane.Commands)]
 public class PackageTests
 {
     [Fact]

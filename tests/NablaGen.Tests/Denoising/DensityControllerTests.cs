@@ -11,6 +11,8 @@ namespace NablaGen.Tests.Denoising;
 
 public class DensityControllerTests
 {
+    private const int Steps = 6;
+
     [Theory]
     [InlineData("nabla-0.5", 0.2, "unipc", 0, 0)]
     [InlineData("nabla-0.05_sta-1-1-1", 0.35, "unipc", 0, 0)]
@@ -19,7 +21,7 @@ public class DensityControllerTests
     public void The_mean_over_the_run_is_the_target_and_the_first_step_is_not_below(string attention, double target, string solver, int denseLayers, int denseSteps)
     {
         using var scope = NewDisposeScope();
-        var request = GoldenSampling.Request(attention, steps: 6) with
+        var request = GoldenSampling.Request(attention, steps: Steps) with
         {
             Width = 512,
             Height = 384,
@@ -36,9 +38,9 @@ public class DensityControllerTests
 
         Assert.InRange(statistics.Mean!.Value, target - 0.01, target + 0.01);
         // Of those that are left beside dense steps.
-        var sparse = ((target * 8) - denseSteps) / (8 - denseSteps);
+        var sparse = ((target * Steps) - denseSteps) / (Steps - denseSteps);
         Assert.InRange(statistics.Steps[denseSteps].Density, sparse, 1.25 * sparse);
-        Assert.Equal(8, statistics.Steps.Count);
+        Assert.Equal(Steps, statistics.Steps.Count);
     }
 
     // What the curve says is what the back end keeps, a window and a floor included, also on blocks of odd sizes.

@@ -5,6 +5,7 @@ using NablaGen.Video.Metrics;
 namespace NablaGen.Tests.Video;
 
 /// <summary>An ffmpeg or ffprobe that hangs, does not load or does not encode.</summary>
+[Trait(Lane.Name, Lane.Commands)]
 public sealed class FfmpegFaultTests : IDisposable
 {
     private const string Hang = "exec sleep 300";

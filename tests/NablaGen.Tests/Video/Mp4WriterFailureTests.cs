@@ -4,6 +4,7 @@ using NablaGen.Video;
 namespace NablaGen.Tests.Video;
 
 /// <summary>Videos that are not finished: nothing may be left of them, neither files nor processes.</summary>
+[Trait(Lane.Name, Lane.Commands)]
 public class Mp4WriterFailureTests
 {
     private const int Width = 256, Height = 256;

@@ -1,6 +1,6 @@
 using static TorchSharp.torch;
 
-namespace NablaGen.Tensors.Matrices;
+namespace NablaGen.Tensors;
 
 /// <summary>Tensors that lie one after another in one piece of memory, as one.</summary>
 internal static class AdjacentRows
