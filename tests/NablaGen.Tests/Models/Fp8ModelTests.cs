@@ -1,4 +1,5 @@
 using NablaGen.Attention;
+using NablaGen.Cli;
 using NablaGen.Denoising;
 using NablaGen.Generation;
 using NablaGen.Models;
@@ -9,11 +10,10 @@ using NablaGen.Models.Wan.Dit.Ops;
 using NablaGen.Tensors;
 using NablaGen.Tensors.Layers;
 using NablaGen.Tensors.Matrices;
-using NablaGen.Weights;
-using NablaGen.Weights.Lora;
-using NablaGen.Cli;
 using NablaGen.Tests.Models.Streaming;
 using NablaGen.Tests.Weights.Lora;
+using NablaGen.Weights;
+using NablaGen.Weights.Lora;
 using static TorchSharp.torch;
 
 namespace NablaGen.Tests.Models;
