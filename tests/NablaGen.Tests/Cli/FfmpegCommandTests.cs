@@ -35,7 +35,9 @@ public sealed class FfmpegCommandTests(GoldenModelFixture model) : IClassFixture
 
         Assert.Equal(130, process.ExitCode);
         Assert.InRange(clock.Elapsed.TotalSeconds, 0, 10);
-        Assert.Equal("nablagen: stopping after this layer; Ctrl-C again ends now\nnablagen: cancelled\n", NablaGenProcess.ErrorOf(process.StandardError.ReadToEnd()));
+        // Doctor has no layers to finish.
+        var first = command == "doctor" ? "" : " after this layer";
+        Assert.Equal($"nablagen: stopping{first}; Ctrl-C again ends now\nnablagen: cancelled\n", NablaGenProcess.ErrorOf(process.StandardError.ReadToEnd()));
         Assert.DoesNotContain(_folder.Files, file => file.EndsWith(".partial"));
     }
 
