@@ -6,6 +6,7 @@ using NablaGen.Weights;
 
 namespace NablaGen.Tests.Training;
 
+[Trait(Lane.Name, Lane.Commands)]
 public sealed class TrainCommandTests(TrainCommandTests.Begun begun) : IClassFixture<TrainCommandTests.Begun>, IDisposable
 {
     private static readonly string[] Few = ["--batch", "2", "--pool", "8", "--pictures", "0", "--device", "cpu"];
