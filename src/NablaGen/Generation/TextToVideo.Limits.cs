@@ -10,7 +10,7 @@ public sealed partial class TextToVideo
     private const double FewOperations = 24 * 3600 * 1e9;
 
     // How far a guess may be off.
-    private const double Doubt = 3;
+    private const double Doubt = 1.5;
 
     /// <summary>Is asked before a job of more than a day or of more memory than is free. Null refuses what does not fit, and takes any time.</summary>
     public JobLimit? Limit
