@@ -63,7 +63,7 @@ internal sealed class GenerationOptions
         _ => [],
     };
 
-    // One that comes over a pipe ends in a new line that is no part of it.
+    // Text from a pipe ends in a line break that is no part of it.
     private static string ReadPrompt()
     {
         using var reader = new StreamReader(Console.OpenStandardInput());

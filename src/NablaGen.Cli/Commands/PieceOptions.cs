@@ -7,7 +7,7 @@ namespace NablaGen.Cli.Commands;
 /// <summary>The options that name files in place of a model's own, for a command that makes no new videos.</summary>
 internal sealed class PieceOptions
 {
-    private static readonly RequestField<string?>[] Fields = [RequestFields.TextEncoder, RequestFields.Vae, RequestFields.Tokenizer, RequestFields.ImageEncoder];
+    private static readonly TypedField<string?>[] Fields = [RequestFields.TextEncoder, RequestFields.Vae, RequestFields.Tokenizer, RequestFields.ImageEncoder];
 
     private readonly Dictionary<RequestField, Option<string?>> _options = Fields.ToDictionary(field => (RequestField)field, field => (Option<string?>)GenerationOptions.Option(field));
 

@@ -37,7 +37,7 @@ internal static class FusedEntries
         }
     }
 
-    // Any bytes are blocks.
+    // Random bytes are valid blocks, so none need be made with care.
     private static IEnumerable<KernelLoad> Expansions(KernelData data)
     {
         foreach (var format in new[] { "F8_E4M3", "Q8_0", "Q4_K", "Q6_K" })

@@ -131,7 +131,7 @@ public sealed class DitTrainer : OptimizedTrainer
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         using var averaged = Parameters.Lend(Optimizer.Average);
-        // A clip of one frame shows its middle, and one of two begins with what is told.
+        // A rendered clip of one frame shows the middle of the motion. Of two frames the first is the beginning, which the transformer is told.
         var frames = _sizes.Dit.GuideChannels > 0 ? 2 : 1;
         using var clips = _source.Next(StepRandom.FirstUnseen, PicturePrompts, _options.Clips[0] with { Frames = frames }, _model.Device);
         var rows = clips.Captions.Select((caption, i) => Decode(Sample(caption, i, clips.Frames.narrow(0, i, 1).select(2, 0)))).ToList();

@@ -86,9 +86,9 @@ public sealed class GenerationDefaults
     public LoraFewSteps? FewStepsOf(LoraList loras) => _fewSteps.GetOrAdd(loras, found => LoraFewSteps.Find(found, Table));
 
     /// <summary>The default of a field; null for none.</summary>
-    public T? Get<T>(RequestField<T> field) => (T?)Find(field);
+    public T? Get<T>(TypedField<T> field) => (T?)Find(field);
 
-    /// <inheritdoc cref="Get{T}(RequestField{T})"/>
+    /// <inheritdoc cref="Get{T}(TypedField{T})"/>
     public object? Find(RequestField field) => !field.OpensFile ? _values.Find(field)
         : field.IsIn(FieldPlaces.Defaults) && _model.Find(field.Key) is { } value ? field.Read(value, _source)
         : null;

@@ -97,10 +97,10 @@ public sealed record GenerationRequest
     public bool IsGuided => Guidance != 1 || Get(PictureFields.GuidanceHigh) is not (null or 1);
 
     /// <summary>The value of a field; null where it has none.</summary>
-    public T? Get<T>(RequestField<T> field) => _values.Get(field);
+    public T? Get<T>(TypedField<T> field) => _values.Get(field);
 
     /// <summary>The same request with another value of a field.</summary>
-    public GenerationRequest With<T>(RequestField<T> field, T? value) => new(_values.With(field, value));
+    public GenerationRequest With<T>(TypedField<T> field, T? value) => new(_values.With(field, value));
 
     /// <summary>The size of the latents. [C, T', h, w]</summary>
     public long[] LatentShape(LatentTraits latents) => latents.ShapeOf(Frames, Height, Width);
@@ -173,7 +173,7 @@ public sealed record GenerationRequest
     /// <summary>The values, on one line.</summary>
     public override string ToString() => $"{Values}";
 
-    private void Set<T>(RequestField<T> field, T? value) => _values = _values.With(field, value);
+    private void Set<T>(TypedField<T> field, T? value) => _values = _values.With(field, value);
 
     private static void Multiple(string name, int value, int of)
     {

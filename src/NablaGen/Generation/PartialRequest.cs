@@ -66,10 +66,10 @@ public sealed record PartialRequest
         new() { Values = FieldRules.FromRecipe(recipe.Values, table ?? RequestFields.Table) };
 
     /// <summary>The value of a field; null where nothing is said.</summary>
-    public T? Get<T>(RequestField<T> field) => Values.Get(field);
+    public T? Get<T>(TypedField<T> field) => Values.Get(field);
 
     /// <summary>The same with another value of a field; null says nothing.</summary>
-    public PartialRequest With<T>(RequestField<T> field, T? value) => this with { Values = Values.With(field, value) };
+    public PartialRequest With<T>(TypedField<T> field, T? value) => this with { Values = Values.With(field, value) };
 
     /// <summary>
     /// This, and where it says nothing, another: a row of a list over the command line, flags over a recipe. What the other says and
@@ -88,5 +88,5 @@ public sealed record PartialRequest
     /// <summary>What is said, on one line.</summary>
     public override string ToString() => $"{Values}";
 
-    private void Set<T>(RequestField<T> field, T? value) => _values = _values.With(field, value);
+    private void Set<T>(TypedField<T> field, T? value) => _values = _values.With(field, value);
 }

@@ -136,10 +136,10 @@ public sealed record Recipe
     }
 
     /// <summary>The value of a field; null where it has none.</summary>
-    public T? Get<T>(RequestField<T> field) => _values.Get(field);
+    public T? Get<T>(TypedField<T> field) => _values.Get(field);
 
     /// <summary>The recipe in words, on one line.</summary>
     public override string ToString() => Line.Of($"{Values}, model {Model} ({ModelHash}), {Dtype}{(Precision is null ? "" : $", products in {Precision}")}{(AttentionPrecision is null ? "" : ", attention in eight bits")} on {Device}, NablaGen {Version}");
 
-    private void Set<T>(RequestField<T> field, T? value) => _values = _values.With(field, value);
+    private void Set<T>(TypedField<T> field, T? value) => _values = _values.With(field, value);
 }

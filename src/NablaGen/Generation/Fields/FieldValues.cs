@@ -16,13 +16,13 @@ public sealed class FieldValues : IEquatable<FieldValues>
     public IEnumerable<RequestField> Fields => _values.Keys;
 
     /// <summary>The value of a field; null where it says nothing.</summary>
-    public T? Get<T>(RequestField<T> field) => _values.TryGetValue(field, out var value) ? (T)value : default;
+    public T? Get<T>(TypedField<T> field) => _values.TryGetValue(field, out var value) ? (T)value : default;
 
-    /// <inheritdoc cref="Get{T}(RequestField{T})"/>
+    /// <inheritdoc cref="Get{T}(TypedField{T})"/>
     public object? Find(RequestField field) => _values.GetValueOrDefault(field);
 
     /// <summary>The same with another value of one field; null says nothing.</summary>
-    public FieldValues With<T>(RequestField<T> field, T? value) => Set(field, value);
+    public FieldValues With<T>(TypedField<T> field, T? value) => Set(field, value);
 
     // Removed first: an equal value would stay as it was, such as a picture that only a recipe names.
     /// <summary>These, and where they say nothing, others.</summary>

@@ -12,7 +12,7 @@ public static class PictureFields
     private const FieldPlaces Named = FieldPlaces.CommandLine | FieldPlaces.Row | FieldPlaces.Recipe;
 
     /// <summary>The first frame.</summary>
-    public static RequestField<SourcePicture?> Image { get; } = new("image", FieldKinds.Picture)
+    public static TypedField<SourcePicture?> Image { get; } = new("image", FieldKinds.Picture)
     {
         Aliases = ["-i"],
         HelpName = "FILE",
@@ -24,7 +24,7 @@ public static class PictureFields
     };
 
     /// <summary>The last frame.</summary>
-    public static RequestField<SourcePicture?> LastImage { get; } = new("last-image", FieldKinds.Picture)
+    public static TypedField<SourcePicture?> LastImage { get; } = new("last-image", FieldKinds.Picture)
     {
         HelpName = "FILE",
         Help = "The picture that the video ends with, where the model takes two",
@@ -34,7 +34,7 @@ public static class PictureFields
     };
 
     /// <summary>Where the size comes from.</summary>
-    public static RequestField<string?> SizeFrom { get; } = new("size-from", FieldKinds.OneOf([SizeOfImage, SizeOfModel]))
+    public static TypedField<string?> SizeFrom { get; } = new("size-from", FieldKinds.OneOf([SizeOfImage, SizeOfModel]))
     {
         HelpName = "NAME",
         Help = "image: the picture's aspect at the area of the model's size; model: the model's size",
@@ -44,7 +44,7 @@ public static class PictureFields
     };
 
     /// <summary>What is done with a picture of another aspect.</summary>
-    public static RequestField<string?> Fit { get; } = new("fit", FieldKinds.OneOf(PictureFits.Names))
+    public static TypedField<string?> Fit { get; } = new("fit", FieldKinds.OneOf(PictureFits.Names))
     {
         HelpName = "NAME",
         Help = "A picture of another aspect: crop its sides, pad it with black, or stretch it",
@@ -55,7 +55,7 @@ public static class PictureFields
     };
 
     /// <summary>Scale of guidance of the expert of noisy latents.</summary>
-    public static RequestField<double?> GuidanceHigh { get; } = new("guidance-high", FieldKinds.Number(NumberRange.AtLeast(0)))
+    public static TypedField<double?> GuidanceHigh { get; } = new("guidance-high", FieldKinds.Number(NumberRange.AtLeast(0)))
     {
         Group = FieldGroup.HowMuch,
         HelpName = "X",

@@ -14,7 +14,7 @@ public static class RequestFields
     private const FieldPlaces Words = FieldPlaces.CommandLine | FieldPlaces.Row | FieldPlaces.Preset;
 
     /// <summary>What to show.</summary>
-    public static RequestField<string?> Prompt { get; } = new("prompt", FieldKinds.Text)
+    public static TypedField<string?> Prompt { get; } = new("prompt", FieldKinds.Text)
     {
         Aliases = ["-p"],
         HelpName = "TEXT",
@@ -26,7 +26,7 @@ public static class RequestFields
     };
 
     /// <summary>What not to show.</summary>
-    public static RequestField<string?> NegativePrompt { get; } = new("negative-prompt", FieldKinds.Text)
+    public static TypedField<string?> NegativePrompt { get; } = new("negative-prompt", FieldKinds.Text)
     {
         HelpName = "TEXT",
         Help = "What not to show",
@@ -35,7 +35,7 @@ public static class RequestFields
     };
 
     /// <summary>The self-attention.</summary>
-    public static RequestField<AttentionExpression?> Attention { get; } = new("attention", FieldKinds.Attention)
+    public static TypedField<AttentionExpression?> Attention { get; } = new("attention", FieldKinds.Attention)
     {
         Group = FieldGroup.Attention,
         HelpName = "EXPR",
@@ -48,7 +48,7 @@ public static class RequestFields
     };
 
     /// <summary>A short form of the attention.</summary>
-    public static RequestField<double?> Threshold { get; } = new("threshold", FieldKinds.Number(NumberRange.AboveTo(0, 1)))
+    public static TypedField<double?> Threshold { get; } = new("threshold", FieldKinds.Number(NumberRange.AboveTo(0, 1)))
     {
         Group = FieldGroup.Attention,
         Label = "NABLA's threshold",
@@ -59,7 +59,7 @@ public static class RequestFields
     };
 
     /// <summary>The mean density to hold.</summary>
-    public static RequestField<double?> TargetDensity { get; } = new("target-density", FieldKinds.Number(NumberRange.Between(0, 1)))
+    public static TypedField<double?> TargetDensity { get; } = new("target-density", FieldKinds.Number(NumberRange.Between(0, 1)))
     {
         Group = FieldGroup.Attention,
         HelpName = "0-1",
@@ -70,7 +70,7 @@ public static class RequestFields
     };
 
     /// <summary>The threshold of each step that held the target density; a recipe says what sampling found. [steps]</summary>
-    public static RequestField<IReadOnlyList<double>?> Thresholds { get; } = new("thresholds", FieldKinds.Numbers(NumberRange.AboveTo(0, 1)))
+    public static TypedField<IReadOnlyList<double>?> Thresholds { get; } = new("thresholds", FieldKinds.Numbers(NumberRange.AboveTo(0, 1)))
     {
         Group = FieldGroup.Attention,
         HelpName = "LIST",
@@ -80,7 +80,7 @@ public static class RequestFields
     };
 
     /// <summary>First steps to keep dense.</summary>
-    public static RequestField<int?> DenseSteps { get; } = new("dense-steps", FieldKinds.Whole(NumberRange.FromTo(0, FlowSchedule.TrainTimesteps)))
+    public static TypedField<int?> DenseSteps { get; } = new("dense-steps", FieldKinds.Whole(NumberRange.FromTo(0, FlowSchedule.TrainTimesteps)))
     {
         Group = FieldGroup.Attention,
         HelpName = "N",
@@ -92,7 +92,7 @@ public static class RequestFields
     };
 
     /// <summary>First layers to keep dense.</summary>
-    public static RequestField<int?> DenseLayers { get; } = new("dense-layers", FieldKinds.Whole(NumberRange.FromTo(0, 10_000)))
+    public static TypedField<int?> DenseLayers { get; } = new("dense-layers", FieldKinds.Whole(NumberRange.FromTo(0, 10_000)))
     {
         Group = FieldGroup.Attention,
         HelpName = "N",
@@ -104,13 +104,13 @@ public static class RequestFields
     };
 
     /// <summary>Width of the video in pixels.</summary>
-    public static RequestField<int?> Width { get; } = Side("width", 12);
+    public static TypedField<int?> Width { get; } = Side("width", 12);
 
     /// <summary>Height of the video in pixels.</summary>
-    public static RequestField<int?> Height { get; } = Side("height", 13);
+    public static TypedField<int?> Height { get; } = Side("height", 13);
 
     /// <summary>Frames, 4n + 1.</summary>
-    public static RequestField<int?> Frames { get; } = new("frames", FieldKinds.Whole(NumberRange.FromTo(1, 4097)))
+    public static TypedField<int?> Frames { get; } = new("frames", FieldKinds.Whole(NumberRange.FromTo(1, 4097)))
     {
         Group = FieldGroup.HowMuch,
         Aliases = ["-f"],
@@ -121,7 +121,7 @@ public static class RequestFields
     };
 
     /// <summary>Frames a second.</summary>
-    public static RequestField<int?> Fps { get; } = new("fps", FieldKinds.Whole(NumberRange.FromTo(1, 240)))
+    public static TypedField<int?> Fps { get; } = new("fps", FieldKinds.Whole(NumberRange.FromTo(1, 240)))
     {
         Group = FieldGroup.HowMuch,
         HelpName = "N",
@@ -132,7 +132,7 @@ public static class RequestFields
     };
 
     /// <summary>Solver steps.</summary>
-    public static RequestField<int?> Steps { get; } = new("steps", FieldKinds.Whole(NumberRange.FromTo(1, FlowSchedule.TrainTimesteps)))
+    public static TypedField<int?> Steps { get; } = new("steps", FieldKinds.Whole(NumberRange.FromTo(1, FlowSchedule.TrainTimesteps)))
     {
         Group = FieldGroup.HowMuch,
         Aliases = ["-s"],
@@ -143,7 +143,7 @@ public static class RequestFields
     };
 
     /// <summary>The timesteps of the steps, before the shift.</summary>
-    public static RequestField<IReadOnlyList<double>?> Timesteps { get; } = new("timesteps", FieldKinds.Numbers(NumberRange.AboveTo(0, FlowSchedule.TrainTimesteps)))
+    public static TypedField<IReadOnlyList<double>?> Timesteps { get; } = new("timesteps", FieldKinds.Numbers(NumberRange.AboveTo(0, FlowSchedule.TrainTimesteps)))
     {
         Group = FieldGroup.HowMuch,
         HelpName = "LIST",
@@ -152,7 +152,7 @@ public static class RequestFields
     };
 
     /// <summary>The solver's name.</summary>
-    public static RequestField<string?> Solver { get; } = new("solver", FieldKinds.OneOf(Solvers.Names))
+    public static TypedField<string?> Solver { get; } = new("solver", FieldKinds.OneOf(Solvers.Names))
     {
         Group = FieldGroup.HowMuch,
         HelpName = "NAME",
@@ -163,7 +163,7 @@ public static class RequestFields
     };
 
     /// <summary>The schedule's shift.</summary>
-    public static RequestField<double?> Shift { get; } = new("shift", FieldKinds.Number(NumberRange.Above(0)))
+    public static TypedField<double?> Shift { get; } = new("shift", FieldKinds.Number(NumberRange.Above(0)))
     {
         Group = FieldGroup.HowMuch,
         HelpName = "X",
@@ -173,7 +173,7 @@ public static class RequestFields
     };
 
     /// <summary>Scale of classifier-free guidance.</summary>
-    public static RequestField<double?> Guidance { get; } = new("guidance", FieldKinds.Number(NumberRange.AtLeast(0)))
+    public static TypedField<double?> Guidance { get; } = new("guidance", FieldKinds.Number(NumberRange.AtLeast(0)))
     {
         Group = FieldGroup.HowMuch,
         Aliases = ["-g"],
@@ -184,7 +184,7 @@ public static class RequestFields
     };
 
     /// <summary>Seed of the noise.</summary>
-    public static RequestField<long?> Seed { get; } = new("seed", FieldKinds.Long(NumberRange.FromTo(0, long.MaxValue)))
+    public static TypedField<long?> Seed { get; } = new("seed", FieldKinds.Long(NumberRange.FromTo(0, long.MaxValue)))
     {
         HelpName = "N",
         Help = "Seed of the noise",
@@ -196,7 +196,7 @@ public static class RequestFields
     };
 
     /// <summary>LoRAs to merge into the transformer.</summary>
-    public static RequestField<LoraList?> Lora { get; } = new("lora", FieldKinds.Loras)
+    public static TypedField<LoraList?> Lora { get; } = new("lora", FieldKinds.Loras)
     {
         Group = FieldGroup.Model,
         Label = "LoRA",
@@ -208,7 +208,7 @@ public static class RequestFields
     };
 
     /// <summary>How steps are answered from memory.</summary>
-    public static RequestField<string?> StepCache { get; } = new("step-cache", FieldKinds.StepCache)
+    public static TypedField<string?> StepCache { get; } = new("step-cache", FieldKinds.StepCache)
     {
         Group = FieldGroup.HowMuch,
         HelpName = "NAME[:X]",
@@ -220,18 +220,18 @@ public static class RequestFields
     };
 
     /// <summary>The text encoder's file in place of the model's own.</summary>
-    public static RequestField<string?> TextEncoder { get; } = Piece(
+    public static TypedField<string?> TextEncoder { get; } = Piece(
         ModelPieces.TextEncoderKey, "Text encoder in place of the model's own: umT5 in one file", "any layout of docs/models.md; one with a tokenizer inside brings it along");
 
     /// <summary>The VAE's file in place of the model's own.</summary>
-    public static RequestField<string?> Vae { get; } = Piece(ModelPieces.VaeKey, "VAE in place of the model's own", "any layout of docs/models.md");
+    public static TypedField<string?> Vae { get; } = Piece(ModelPieces.VaeKey, "VAE in place of the model's own", "any layout of docs/models.md");
 
     /// <summary>The tokenizer's file in place of the model's own.</summary>
-    public static RequestField<string?> Tokenizer { get; } = Piece(
+    public static TypedField<string?> Tokenizer { get; } = Piece(
         ModelPieces.TokenizerKey, "Tokenizer in place of the model's own: spiece.model, tokenizer.json, or a file with one inside", null);
 
     /// <summary>The image encoder's file in place of the model's own.</summary>
-    public static RequestField<string?> ImageEncoder { get; } = Piece(
+    public static TypedField<string?> ImageEncoder { get; } = Piece(
         ModelPieces.ImageEncoderKey, "Image encoder in place of the model's own, for Wan2.1's models of pictures", "the authors' file or `clip_vision_h`");
 
     /// <summary>All of them, in the help's order.</summary>
@@ -242,7 +242,7 @@ public static class RequestFields
     ]);
 
     // The model is opened with them before there is a request; a recipe names what was used in its model's name, and opens nothing.
-    private static RequestField<string?> Piece(string key, string help, string? details) => new(key.Replace('_', '-'), FieldKinds.Text)
+    private static TypedField<string?> Piece(string key, string help, string? details) => new(key.Replace('_', '-'), FieldKinds.Text)
     {
         Group = FieldGroup.Model,
         HelpName = "FILE",
@@ -253,7 +253,7 @@ public static class RequestFields
         ChangesLatents = key != ModelPieces.VaeKey,
     };
 
-    private static RequestField<int?> Side(string name, int order) => new(name, FieldKinds.Whole(NumberRange.FromTo(1, 16384, "the most that H.264 takes")))
+    private static TypedField<int?> Side(string name, int order) => new(name, FieldKinds.Whole(NumberRange.FromTo(1, 16384, "the most that H.264 takes")))
     {
         Group = FieldGroup.HowMuch,
         HelpName = "N",

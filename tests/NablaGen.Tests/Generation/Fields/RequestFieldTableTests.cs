@@ -10,7 +10,7 @@ namespace NablaGen.Tests.Generation.Fields;
 /// <summary>A field that is in the table is everywhere: shown with one that no other code knows.</summary>
 public sealed class RequestFieldTableTests : IDisposable
 {
-    private static readonly RequestField<double?> Reuse = new("reuse-limit", FieldKinds.Number(NumberRange.FromTo(0, 1)))
+    private static readonly TypedField<double?> Reuse = new("reuse-limit", FieldKinds.Number(NumberRange.FromTo(0, 1)))
     {
         Aliases = ["-r"],
         HelpName = "0-1",

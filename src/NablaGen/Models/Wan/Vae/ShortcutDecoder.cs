@@ -133,15 +133,7 @@ public sealed class ShortcutDecoder : Module<Tensor, FeatureCache?, Tensor>, IVa
         public Tensor Blocks(Tensor input, FeatureCache? cache)
         {
             using var scope = NewDisposeScope();
-            var x = input.alias();
-            for (var i = 0; i < _blocks; i++)
-            {
-                var before = x;
-                x = _layers[i].forward(before, cache);
-                before.Dispose();
-            }
-
-            return x.MoveToOuterDisposeScope();
+            return VaeLayers.Through(_layers.Take(_blocks), input.alias(), cache).MoveToOuterDisposeScope();
         }
 
         // The level's input [B, inputs, T, H, W] and what its blocks made of it → [B, outputs, T or 2 T, 2 H, 2 W]

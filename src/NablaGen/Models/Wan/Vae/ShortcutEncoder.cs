@@ -59,27 +59,14 @@ public sealed class ShortcutEncoder : Module<Tensor, FeatureCache?, Tensor>, IVa
     private Tensor Descend(Tensor frames, FeatureCache? cache, int framesAtOnce)
     {
         using var scope = NewDisposeScope();
-        var top = VaeChunks.Each(frames, cache is null ? int.MaxValue : framesAtOnce, part => Levels(0, _topLevels, _conv1.forward(part, cache), cache));
-        return Levels(_topLevels, _downsamples.Count, top, cache).MoveToOuterDisposeScope();
+        var top = VaeChunks.Each(frames, cache is null ? int.MaxValue : framesAtOnce, part => VaeLayers.Through(_downsamples.Take(_topLevels), _conv1.forward(part, cache), cache));
+        return VaeLayers.Through(_downsamples.Skip(_topLevels), top, cache).MoveToOuterDisposeScope();
     }
 
     private Tensor Finish(Tensor deep, FeatureCache? cache)
     {
         using var scope = NewDisposeScope();
         return _head.forward(_middle.forward(deep, cache), cache).MoveToOuterDisposeScope();
-    }
-
-    // Disposes of x.
-    private Tensor Levels(int from, int to, Tensor x, FeatureCache? cache)
-    {
-        for (var i = from; i < to; i++)
-        {
-            var before = x;
-            x = _downsamples[i].forward(before, cache);
-            before.Dispose();
-        }
-
-        return x;
     }
 
     /// <summary>Residual blocks and, but for the last level, a down-sampling, beside the level's shortcut. Port of Down_ResidualBlock.</summary>
@@ -113,15 +100,7 @@ public sealed class ShortcutEncoder : Module<Tensor, FeatureCache?, Tensor>, IVa
         public override Tensor forward(Tensor input, FeatureCache? cache)
         {
             using var scope = NewDisposeScope();
-            var x = input.alias();
-            foreach (var layer in _layers)
-            {
-                var before = x;
-                x = layer.forward(before, cache);
-                before.Dispose();
-            }
-
-            return x.Plus(LevelShortcut.Average(input, _outputs, _factors.Time, _factors.Space)).MoveToOuterDisposeScope();
+            return VaeLayers.Through(_layers, input.alias(), cache).Plus(LevelShortcut.Average(input, _outputs, _factors.Time, _factors.Space)).MoveToOuterDisposeScope();
         }
     }
 }

@@ -115,15 +115,6 @@ public sealed class VaeDecoder : Module<Tensor, FeatureCache?, Tensor>, IVaeDeco
     }
 
     // The residual blocks of a level, the deepest being 0. Disposes of x.
-    private Tensor Blocks(int level, Tensor x, FeatureCache? cache)
-    {
-        for (var i = 0; i < _blocksALevel; i++)
-        {
-            var before = x;
-            x = _upsamples[level * (_blocksALevel + 1) + i].forward(before, cache);
-            before.Dispose();
-        }
-
-        return x;
-    }
+    private Tensor Blocks(int level, Tensor x, FeatureCache? cache) =>
+        VaeLayers.Through(_upsamples.Skip(level * (_blocksALevel + 1)).Take(_blocksALevel), x, cache);
 }

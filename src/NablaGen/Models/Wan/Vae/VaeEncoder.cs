@@ -66,26 +66,13 @@ public sealed class VaeEncoder : Module<Tensor, FeatureCache?, Tensor>, IVaeEnco
     private Tensor Descend(Tensor frames, FeatureCache? cache, int framesAtOnce)
     {
         using var scope = NewDisposeScope();
-        var top = VaeChunks.Each(frames, cache is null ? int.MaxValue : framesAtOnce, part => Layers(0, _topLayers, _conv1.forward(part, cache), cache));
-        return Layers(_topLayers, _downsamples.Count, top, cache).MoveToOuterDisposeScope();
+        var top = VaeChunks.Each(frames, cache is null ? int.MaxValue : framesAtOnce, part => VaeLayers.Through(_downsamples.Take(_topLayers), _conv1.forward(part, cache), cache));
+        return VaeLayers.Through(_downsamples.Skip(_topLayers), top, cache).MoveToOuterDisposeScope();
     }
 
     private Tensor Finish(Tensor deep, FeatureCache? cache)
     {
         using var scope = NewDisposeScope();
         return _head.forward(_middle.forward(deep, cache), cache).MoveToOuterDisposeScope();
-    }
-
-    // Disposes of x.
-    private Tensor Layers(int from, int to, Tensor x, FeatureCache? cache)
-    {
-        for (var i = from; i < to; i++)
-        {
-            var before = x;
-            x = _downsamples[i].forward(before, cache);
-            before.Dispose();
-        }
-
-        return x;
     }
 }

@@ -163,7 +163,7 @@ public sealed class CudaDitOps : IDitOps
     {
         using var scope = NewDisposeScope();
         var y = empty([x.shape[0], x.shape[1], layer.Matrix.Outputs], _dtype, x.device);
-        // A matrix that is expanded for its products is so once for both ways.
+        // A stored matrix is expanded once: for the product with GELU in it or, where there is none, for the plain one.
         var expanded = layer.Matrix is StoredMatrix stored ? stored.Expand() : null;
         var isDone = _linearGelu is not null && (expanded ?? (layer.Matrix as DenseMatrix)?.Weight) is { } weight && layer.Bias is not null
             && _linearGelu.TryRun(
