@@ -163,8 +163,8 @@ public sealed class CudaDitOps : IDitOps
     {
         using var scope = NewDisposeScope();
         var y = empty([x.shape[0], x.shape[1], layer.Matrix.Outputs], _dtype, x.device);
-        // A stored matrix is expanded once: for the product with GELU in it or, where there is none, for the plain one.
-        var expanded = layer.Matrix is StoredMatrix stored ? stored.Expand() : null;
+        // The product with GELU in it reads 16 bits; the plain one expands a stored matrix by itself.
+        var expanded = _linearGelu is not null && layer.Matrix is StoredMatrix stored ? stored.Expand() : null;
         var isDone = _linearGelu is not null && (expanded ?? (layer.Matrix as DenseMatrix)?.Weight) is { } weight && layer.Bias is not null
             && _linearGelu.TryRun(
                 Branch(x), Matrix(weight, "the matrix"), Matrix(layer.Bias, "the bias"), Branch(y), _type, Rows(x), Columns(x), Columns(y));
