@@ -79,6 +79,12 @@ internal sealed class TrainCommand
         AllowMultipleArgumentsPerToken = true,
     };
 
+    private readonly Option<int?> _gpus = new("--gpus")
+    {
+        Description = "Train on the first N GPUs of this machine at once, each with a part of the batch [default: on the one of --device]",
+        HelpName = "N",
+    };
+
     // Not an enumeration's option: it would take numbers too.
     private readonly Option<string?> _task = new Option<string?>("--task")
     {
@@ -104,7 +110,7 @@ internal sealed class TrainCommand
         var dit = new TrainCommand();
         dit._from.Description = "Begin with the weights of this model folder instead of drawn ones; with --preset they may have fewer latent channels";
         dit._freeze.Description = "Train the transformer alone, with the text encoder of --from as it is";
-        var ditCommand = new Command("dit", "Train the transformer and the text encoder, on the latents of the output's VAE.") { dit._task, dit._attention, dit._tokenizer, dit._freeze };
+        var ditCommand = new Command("dit", "Train the transformer and the text encoder, on the latents of the output's VAE.") { dit._task, dit._attention, dit._tokenizer, dit._freeze, dit._gpus };
         Add(ditCommand, dit.Shared, dit.OfClips);
         ditCommand.SetAction((parsed, cancellation) => Task.FromResult(dit.RunDit(parsed, cancellation)));
         return new Command("train", "Train a model on rendered, captioned clips, in runs of any length.") { vaeCommand, textCommand, ditCommand };
@@ -169,6 +175,7 @@ internal sealed class TrainCommand
         var plan = Plan(parsed, files, TrainingPlan.ForDit(sizes));
         plan = plan with { FrozenEncoder = plan.FrozenEncoder || (sizes.Dit.GuideChannels > 0 && parsed.GetValue(_from) is not null) };
         plan.Check(sizes);
+        TrainingDevices.Check(parsed.GetValue(_gpus), parsed.GetValue(_device)!, plan.Batch);
         if (parsed.GetValue(_from) is null && !parsed.GetValue(_resume) && File.Exists(new TrainingFolder(folder, "text").State))
         {
             throw new InvalidRequestException($"{folder} has a text encoder that train text trained, and this would start it from random weights: use train dit --from {folder} --output ANOTHER");
@@ -182,12 +189,11 @@ internal sealed class TrainCommand
             ModelFiles.CopyVae(latents, folder);
         }
 
-        return Train(parsed, plan, files, sizes, (source, model) =>
-        {
+        return Train(parsed, plan, files, sizes, (source, model) => new DitTrainer(
+            sizes, DitTrainingOptions.Of(plan) with { From = start }, source,
             // Encoding the clips is a large part of the time on a GPU; on the CPU bfloat16 is slower.
-            var vae = ModelFiles.LoadVae(folder, sizes.Others.Vae, model.Device.type == TorchSharp.DeviceType.CUDA ? model : model.Float32);
-            return new DitTrainer(sizes, DitTrainingOptions.Of(plan) with { From = start }, source, vae, tokenizer, model);
-        }, cancellation);
+            device => ModelFiles.LoadVae(folder, sizes.Others.Vae, device.Device.type == TorchSharp.DeviceType.CUDA ? device : device.Float32),
+            tokenizer, TrainingDevices.Resolve(model, parsed.GetValue(_gpus))), cancellation);
     }
 
     // The folder with the weights to begin with. A training that leaves an encoder as it is has no more than the rest in its state.

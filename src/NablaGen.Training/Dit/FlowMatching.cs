@@ -10,14 +10,20 @@ namespace NablaGen.Training.Dit;
 /// </summary>
 public static class FlowMatching
 {
-    /// <summary>Noise levels: the logistic function of a normal number, bent toward noise by <paramref name="shift"/> as sampling bends them. [count]</summary>
+    /// <summary>
+    /// Noise levels: the logistic function of a normal number, bent toward noise by <paramref name="shift"/> as sampling bends them. Of as many
+    /// equal parts of the distribution as there are levels, each gives one, so that a batch's loss depends less on chance. [count]
+    /// </summary>
     /// <param name="count">How many.</param>
     /// <param name="shift">Above 1 for more noise; 1 for none.</param>
     /// <param name="device">Where; the device's own generator draws.</param>
     public static Tensor Sigmas(long count, double shift, Device device)
     {
         using var scope = NewDisposeScope();
-        var even = sigmoid(randn([count], device: device));
+        // Each below its part's upper end, and never 0 or 1, which would be infinitely far out.
+        var below = rand([count], device: device).Times_(0.998).Plus_(0.001);
+        var place = (ones([count], ScalarType.Float32, device).cumsum(0) - below).Over(count);
+        var even = sigmoid(special.erfinv(place.Times(2).Plus(-1)).Times(Math.Sqrt(2)));
         return (even.Times(shift) / even.Times(shift - 1).Plus(1)).MoveToOuterDisposeScope();
     }
 

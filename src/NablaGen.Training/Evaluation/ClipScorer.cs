@@ -26,7 +26,7 @@ public static class ClipScorer
     private static readonly double[] Spreads = [.. Enum.GetValues<ShapeKind>().Select(SpreadOf)];
 
     /// <summary>The rules' number: what is measured by other rules is not to be compared.</summary>
-    public const int Rules = 2;
+    public const int Rules = 3;
 
     /// <summary>Measures a clip.</summary>
     /// <param name="frames">[3, T, H, W], a floating type, on any device; red, green, blue in [−1, 1]. Unchanged.</param>

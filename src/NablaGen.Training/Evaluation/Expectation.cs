@@ -13,8 +13,8 @@ public sealed record Expectation(
     /// <summary>The most flicker that passes: about the least that one sees.</summary>
     public const double MostFlicker = 0.02;
 
-    /// <summary>The least part of the frames whose outline must fit.</summary>
-    public const double LeastFitting = 0.97;
+    /// <summary>The least part of the frames whose outline must fit: one of 33 may be off, by as little as is said below.</summary>
+    public const double LeastFitting = 0.96;
 
     /// <summary>The most of a shape's area that may be wrong in any frame.</summary>
     public const double MostMisfit = 0.08;

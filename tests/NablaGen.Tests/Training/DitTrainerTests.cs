@@ -4,6 +4,7 @@ using NablaGen.Models.Wan.Dit.Ops;
 using NablaGen.Tensors;
 using NablaGen.Training.Dit;
 using NablaGen.Training.Models;
+using NablaGen.Training.Runs;
 using NablaGen.Training.World;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -44,6 +45,46 @@ public class DitTrainerTests
             var own = gradient.narrow(0, start, shape.Aggregate(1L, (product, side) => product * side));
             Assert.True(own.abs().max().item<float>() > 0, name);
         }
+    }
+
+    [Fact]
+    public void On_two_devices_a_step_follows_the_mean_of_their_gradients()
+    {
+        using var scope = NewDisposeScope();
+        using var trainer = Toys.Dit(new SlidingSquares(), batch: 8, devices: 2);
+        using var apart = Toys.Dit(new SlidingSquares(), batch: 8, devices: 2);
+        apart.Prepare(null, default);
+        StepRandom.Seed(1, 0);
+        var (firstLoss, first) = apart.Replicas[0].Differentiate(0);
+        var (secondLoss, second) = apart.Replicas[1].Differentiate(0);
+        Assert.Equal(4, trainer.ClipsOf(0));
+        Assert.NotEqual(firstLoss.item<float>(), secondLoss.item<float>());
+
+        trainer.Prepare(null, default);
+        var measures = trainer.Advance();
+        Assert.Equal((firstLoss.item<float>() + secondLoss.item<float>()) / 2, measures[0].item<float>(), 5);
+        Assert.Equal((first + second).norm().item<float>() / 2, measures[1].item<float>(), 5);
+
+        trainer.Prepare(null, default);
+        trainer.Advance();
+        // The second had the weights after the first step: the second step's loss there was theirs.
+        Assert.NotEqual(0, (trainer.Parameters.Master - apart.Parameters.Master).abs().max().item<float>());
+        trainer.Replicas[1].Parameters.CopyFrom(trainer.Parameters);
+        Assert.Equal(0, (trainer.Parameters.Master - trainer.Replicas[1].Parameters.Master).abs().max().item<float>());
+    }
+
+    [Fact]
+    public void Noise_levels_of_a_batch_are_spread_evenly()
+    {
+        using var scope = NewDisposeScope();
+        manual_seed(3);
+        var sigmas = FlowMatching.Sigmas(64, 1, CPU).data<float>().ToArray();
+        // One in each 64th of the distribution: half of them on each side of its middle, a quarter below the quarter.
+        Assert.Equal(32, sigmas.Count(sigma => sigma < 0.5));
+        Assert.Equal(16, sigmas.Count(sigma => sigma < 0.33749));
+        Assert.Equal(64, sigmas.Distinct().Count());
+        Assert.All(sigmas, sigma => Assert.InRange(sigma, 0.001, 0.999));
+        Assert.True(FlowMatching.Sigmas(64, 3, CPU).mean().item<float>() > 0.6);
     }
 
     [Fact]
