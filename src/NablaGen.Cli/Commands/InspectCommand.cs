@@ -4,6 +4,7 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using NablaGen.Cli.Output;
 using NablaGen.Generation;
+using NablaGen.Memory;
 using NablaGen.Models;
 using NablaGen.Tensors;
 
@@ -95,7 +96,19 @@ internal static class InspectCommand
             Console.WriteLine();
             Line("memory", $"in bf16: text encoder {OutputSpace.Text(memory.TextEncoder)}, transformer {OutputSpace.Text(memory.Transformer)}, VAE {OutputSpace.Text(memory.Vae)}");
             Line("plan", $"{memory.Video} on a GPU: {OutputSpace.Text(memory.WithAllLayers)} with all layers in memory, {OutputSpace.Text(memory.Least)} with layers streamed");
+            foreach (var card in memory.Cards)
+            {
+                Line(OutputSpace.Text(card.Memory), Text(card));
+            }
         }
+    }
+
+    private static string Text(CardInspection card)
+    {
+        var layers = card.StreamedLayers == 0 ? $"all {card.Layers} layers" : $"{card.Layers - card.StreamedLayers} of {card.Layers} layers, the others streamed";
+        var decoding = card.Decoding == VaeChoice.WholeFrames ? "" : $"; decoding in {card.Decoding}";
+        var host = card.Host == 0 ? "" : $"; {OutputSpace.Text(card.Host)} of the machine's";
+        return $"{layers}; text encoder on the {(card.IsTextEncoderOnDevice ? "GPU" : "CPU")}{decoding}{host}";
     }
 
     private static void Write(FileInspection file)

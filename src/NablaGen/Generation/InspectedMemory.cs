@@ -11,6 +11,9 @@ internal static class InspectedMemory
     // As if the card had no end.
     private const long Endless = 1L << 50;
 
+    // What cards have, in GiB.
+    private static readonly int[] Cards = [8, 12, 16, 24, 32, 48, 80];
+
     /// <summary>What the plan of one video says, at the model's default size, attention and guidance.</summary>
     /// <param name="model">The model; its weights are not opened.</param>
     /// <exception cref="NablaGenException">Its defaults make no request.</exception>
@@ -25,6 +28,25 @@ internal static class InspectedMemory
         // The planner leaves a margin free.
         var budget = (long)(whole.Peak / (1 - MemoryPlanner.Margin));
         return new MemoryInspection(
-            $"{request.Width}x{request.Height}x{request.Frames}", sizes.TextEncoder, needs.AllDitWeights, sizes.Vae, budget, Math.Min(budget, MemoryPlanner.LeastBudget(needs)));
+            $"{request.Width}x{request.Height}x{request.Frames}", sizes.TextEncoder, needs.AllDitWeights, sizes.Vae, budget, Math.Min(budget, MemoryPlanner.LeastBudget(needs)),
+            [.. OnCards(needs)]);
+    }
+
+    // From the smallest card for which there is a plan to the first that streams nothing and has room for the text encoder.
+    private static IEnumerable<CardInspection> OnCards(MemoryNeeds needs)
+    {
+        foreach (var memory in Cards.Select(card => (long)card << 30))
+        {
+            if (MemoryPlanner.Plan(needs, new MemoryBudget(memory, Endless), keepLoaded: false) is not { } plan)
+            {
+                continue;
+            }
+
+            yield return new CardInspection(memory, plan.IsTextEncoderOnDevice, plan.Layers, plan.StreamedLayers, plan.Vae.Name, plan.HostBytes);
+            if (plan is { StreamedLayers: 0, IsTextEncoderOnDevice: true })
+            {
+                yield break;
+            }
+        }
     }
 }

@@ -77,6 +77,9 @@ public sealed record MemoryNeeds
 /// <param name="HostBytes">Of these and beside them, the host's memory: for a device's tiles, which are put together there, or the video to encode.</param>
 public sealed record VaeChoice(VaeTiling Tiling, long Bytes, long HostBytes = 0)
 {
+    /// <summary>The name of a decoding without tiles.</summary>
+    public const string WholeFrames = "whole frames";
+
     /// <summary>Its name for the user, after "in".</summary>
-    public string Name => Tiling.Height == 0 && Tiling.Width == 0 ? "whole frames" : $"tiles of {Tiling.Width}x{Tiling.Height}";
+    public string Name => Tiling.Height == 0 && Tiling.Width == 0 ? WholeFrames : $"tiles of {Tiling.Width}x{Tiling.Height}";
 }

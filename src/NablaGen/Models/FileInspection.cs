@@ -68,4 +68,15 @@ public sealed record PathInspection(string Path, string? Layout, string? Name, I
 /// <param name="Vae">Those of the VAE.</param>
 /// <param name="WithAllLayers">Of the GPU's memory, with all layers in it.</param>
 /// <param name="Least">Of the GPU's memory, with layers streamed from the host's.</param>
-public sealed record MemoryInspection(string Video, long TextEncoder, long Transformer, long Vae, long WithAllLayers, long Least);
+/// <param name="Cards">The plan by a card's memory.</param>
+public sealed record MemoryInspection(
+    string Video, long TextEncoder, long Transformer, long Vae, long WithAllLayers, long Least, IReadOnlyList<CardInspection> Cards);
+
+/// <summary>The plan for a card of so much memory.</summary>
+/// <param name="Memory">Bytes of the card's memory, all of it free.</param>
+/// <param name="IsTextEncoderOnDevice">Whether the text encoder runs on the card; otherwise on the CPU.</param>
+/// <param name="Layers">The transformer's layers.</param>
+/// <param name="StreamedLayers">Those of them that are streamed from the host's memory.</param>
+/// <param name="Decoding">How the VAE decodes: "whole frames", or in which tiles.</param>
+/// <param name="Host">Bytes of the host's memory that the plan takes.</param>
+public sealed record CardInspection(long Memory, bool IsTextEncoderOnDevice, int Layers, int StreamedLayers, string Decoding, long Host);

@@ -5,7 +5,7 @@ using System.Text.Json.Nodes;
 
 namespace NablaGen.Tests.Build;
 
-/// <summary>The packages as a stranger uses them: a fresh console project outside the repository, with the README's lines as its program.</summary>
+/// <summary>The packages as a stranger uses them: samples/FirstVideo, whose program is the README's lines, outside the repository.</summary>
 [Trait(Lane.Name, Lane.Commands)]
 public class PackageTests
 {
@@ -41,6 +41,8 @@ public class PackageTests
 
     private static string Model => Repository("models/tiny");
 
+    private static string Sample => Repository("samples/FirstVideo");
+
     private static string Configuration => new DirectoryInfo(AppContext.BaseDirectory).Parent!.Name;
 
     private static void CheckPackage(string feed)
@@ -74,23 +76,11 @@ public class PackageTests
             </configuration>
             """);
         Directory.CreateDirectory(folder["app"]);
-        File.WriteAllText(Path.Combine(folder["app"], "app.csproj"), """
-            <Project Sdk="Microsoft.NET.Sdk">
-              <PropertyGroup>
-                <OutputType>Exe</OutputType>
-                <TargetFramework>net10.0</TargetFramework>
-                <ImplicitUsings>enable</ImplicitUsings>
-                <Nullable>enable</Nullable>
-                <TreatWarningsAsErrors>true</TreatWarningsAsErrors>
-              </PropertyGroup>
-              <ItemGroup>
-                <PackageReference Include="NablaGen" Version="*-*" />
-              </ItemGroup>
-            </Project>
-            """);
+        File.Copy(Path.Combine(Sample, "FirstVideo.csproj"), Path.Combine(folder["app"], "app.csproj"));
         var lines = ReadmeLines("README.md");
         Assert.InRange(lines.Length, 5, 12);
         Assert.Equal(lines, ReadmeLines("src/NablaGen/PACKAGE.md"));
+        Assert.Equal(lines, File.ReadAllLines(Path.Combine(Sample, "Program.cs")));
         var small = string.Join('\n', lines).Replace("Frames = 17", "Frames = 5").Replace("Steps = 20", "Steps = 2, Seed = 1");
         Assert.Contains("Frames = 5, Steps = 2, Seed = 1", small);
         File.WriteAllText(Path.Combine(folder["app"], "Program.cs"), small + "\nConsole.WriteLine($\"half is {0.5}\");\n");

@@ -31,6 +31,10 @@ public sealed class InspectCommandTests
         var transformer = json.RootElement.GetProperty("files")[0].GetProperty("parameters").GetInt64();
         Assert.InRange(memory.GetProperty("transformer").GetInt64(), 2 * transformer, 4 * transformer);
         Assert.InRange(memory.GetProperty("least").GetInt64(), 1, memory.GetProperty("with_all_layers").GetInt64());
+        var card = memory.GetProperty("cards")[0];
+        Assert.Equal((8L << 30, 0, true), (card.GetProperty("memory").GetInt64(), card.GetProperty("streamed_layers").GetInt32(), card.GetProperty("is_text_encoder_on_device").GetBoolean()));
+        // What has all on the smallest card needs no larger one.
+        Assert.Equal(1, memory.GetProperty("cards").GetArrayLength());
     }
 
     [Fact]
