@@ -59,7 +59,8 @@ public static class TrainingState
             var count = shape.Aggregate(1L, (product, side) => product * side);
             var weights = parameters.Master.narrow(0, start, count);
             file.CopyTo("weights." + name, weights.view(shape));
-            file.CopyTo("variance." + name, optimizer.Variance.narrow(0, start, count).view(shape));
+            // Read, not copied as weights are: what was never trained has a variance of zeros.
+            optimizer.Variance.narrow(0, start, count).view(shape).copy_(file.Read("variance." + name));
             optimizer.Momentum.narrow(0, start, count).copy_(Unpack(file, "momentum." + name, weights.device));
             optimizer.Average.narrow(0, start, count).copy_(weights.Plus(Unpack(file, "average." + name, weights.device)));
         }

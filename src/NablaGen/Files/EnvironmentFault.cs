@@ -12,14 +12,15 @@ internal static class EnvironmentFault
     // ERROR_WRITE_PROTECT, NOT_READY, CRC, WRITE_FAULT, DEV_NOT_EXIST, NETNAME_DELETED, DISK_FULL, DISK_QUOTA_EXCEEDED, IO_DEVICE, HANDLE_DISK_FULL.
     private static readonly int[] WindowsCodes = [19, 21, 23, 29, 55, 64, 112, 1295, 1117, 39];
 
-    /// <summary>Whether an error, or what caused it, is the file system's being full, read-only, gone or broken.</summary>
-    public static bool IsOfDisk(Exception error)
+    /// <summary>
+    /// Whether an error, or what caused it, is of the surroundings: a file system that is full, read-only, gone or broken, a file that
+    /// somebody took away, a program that somebody ended.
+    /// </summary>
+    public static bool Is(Exception error)
     {
         for (Exception? one = error; one is not null; one = one.InnerException)
         {
-            if (one is IOException && (OperatingSystem.IsWindows()
-                ? (one.HResult & 0xFFFF0000) == 0x80070000 && WindowsCodes.Contains(one.HResult & 0xFFFF)
-                : Numbers.Contains(one.HResult)))
+            if (one is EnvironmentException or FileNotFoundException or DirectoryNotFoundException || (one is IOException && IsOfDisk(one.HResult)))
             {
                 return true;
             }
@@ -27,4 +28,8 @@ internal static class EnvironmentFault
 
         return false;
     }
+
+    private static bool IsOfDisk(int code) => OperatingSystem.IsWindows()
+        ? (code & 0xFFFF0000) == 0x80070000 && WindowsCodes.Contains(code & 0xFFFF)
+        : Numbers.Contains(code);
 }

@@ -25,7 +25,7 @@ internal sealed class FileClaims : IDisposable
     private readonly Dictionary<string, (DateTime Touched, long Since)> _seen = [];
     private readonly ConcurrentDictionary<string, int> _mine = new();
 
-    /// <param name="folder">The folder whose names are claimed; the claims are in one inside.</param>
+    /// <param name="folder">The folder whose names are claimed, which is there before the first claim; the claims are in one inside.</param>
     /// <param name="patience">How long a claim may go untouched whose owner cannot be seen or was stopped; null for three minutes.</param>
     public FileClaims(string folder, TimeSpan? patience = null)
     {
@@ -46,19 +46,35 @@ internal sealed class FileClaims : IDisposable
 
     /// <summary>Claims a name, until <see cref="Release"/>; false where another process has it.</summary>
     /// <remarks>Whether there is still something to do is to be looked up after this: only then can nobody have it in work.</remarks>
-    /// <exception cref="NablaGenException">No claim can be written.</exception>
+    /// <exception cref="NablaGenException">No claim can be written, or the folder is not there.</exception>
     public bool TryClaim(string name)
     {
-        var last = Files(name).DefaultIfEmpty(0).Max();
+        int last;
+        try
+        {
+            last = Files(name).DefaultIfEmpty(0).Max();
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw Unreadable(error);
+        }
+
         return (last == 0 || IsAbandoned(PathOf(name, last))) && TryCreate(name, last + 1);
     }
 
     /// <summary>Looks at another's claim without taking it: how long it goes untouched counts from the first look.</summary>
     public void Look(string name)
     {
-        if (Files(name).DefaultIfEmpty(0).Max() is > 0 and var last)
+        try
         {
-            IsAbandoned(PathOf(name, last));
+            if (Files(name).DefaultIfEmpty(0).Max() is > 0 and var last)
+            {
+                IsAbandoned(PathOf(name, last));
+            }
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw Unreadable(error);
         }
     }
 
@@ -81,7 +97,8 @@ internal sealed class FileClaims : IDisposable
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or NablaGenException)
         {
-            // The file system is away for a moment; what is to be written will say so.
+            // The file system is away for a moment, or the folder for good; what is to be written will say so.
+            _mine[name] = number;
             return true;
         }
     }
@@ -94,10 +111,17 @@ internal sealed class FileClaims : IDisposable
             return;
         }
 
-        // The first goes first: while a later one is there, nobody takes an abandoned one for the last.
-        foreach (var number in Files(name).Where(number => number <= mine).Order())
+        try
         {
-            Delete(PathOf(name, number));
+            // The first goes first: while a later one is there, nobody takes an abandoned one for the last.
+            foreach (var number in Files(name).Where(number => number <= mine).Order())
+            {
+                Delete(PathOf(name, number));
+            }
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            // The folder cannot be looked into any more: the claim is stale when this process has ended.
         }
     }
 
@@ -126,13 +150,14 @@ internal sealed class FileClaims : IDisposable
         var path = PathOf(name, number);
         try
         {
-            Directory.CreateDirectory(_folder);
+            MakeFolder();
             using var file = new FileStream(path, FileMode.CreateNew, FileAccess.Write, FileShare.ReadWrite, bufferSize: 0);
             _mine[name] = number;
             file.Write(JsonSerializer.SerializeToUtf8Bytes(ProcessIdentity.Current));
             return true;
         }
-        catch (IOException error) when (error is DirectoryNotFoundException || error.HResult is UnixFileExists or WindowsFileExists)
+        catch (IOException error) when ((error is DirectoryNotFoundException && Directory.Exists(Path.GetDirectoryName(_folder)))
+            || error.HResult is UnixFileExists or WindowsFileExists)
         {
             // Another was faster, perhaps even with all the work and the folder's removal.
             return false;
@@ -143,6 +168,19 @@ internal sealed class FileClaims : IDisposable
             throw new NablaGenException(Line.Of($"{path}: cannot be written: {error.Message}"), error);
         }
     }
+
+    // Only its own: where somebody has deleted the folder that it is in, nothing is claimed, and no new one comes to be.
+    private void MakeFolder()
+    {
+        if (!Directory.Exists(Path.GetDirectoryName(_folder)))
+        {
+            throw new DirectoryNotFoundException($"the folder {Path.GetDirectoryName(_folder)} is not there");
+        }
+
+        Directory.CreateDirectory(_folder);
+    }
+
+    private NablaGenException Unreadable(Exception error) => new(Line.Of($"{_folder}: cannot be read: {error.Message}"), error);
 
     private static void Delete(string path)
     {

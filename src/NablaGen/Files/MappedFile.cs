@@ -68,7 +68,7 @@ internal sealed unsafe class MappedFile : IDisposable
                 var count = RandomAccess.Read(_stream.SafeFileHandle, target, offset);
                 if (count == 0)
                 {
-                    throw new NablaGenException($"{Path}: was truncated while in use: expected {Length} bytes, found {offset}.");
+                    throw new EnvironmentException($"{Path}: was truncated while in use: expected {Length} bytes, found {offset}.");
                 }
 
                 target = target[count..];
@@ -90,7 +90,7 @@ internal sealed unsafe class MappedFile : IDisposable
         var length = RandomAccess.GetLength(_stream.SafeFileHandle);
         if (length < offset + count)
         {
-            throw new NablaGenException($"{Path}: was truncated while in use: expected {Length} bytes, found {length}.");
+            throw new EnvironmentException($"{Path}: was truncated while in use: expected {Length} bytes, found {length}.");
         }
 
         try

@@ -32,10 +32,12 @@ internal sealed class KeptLatents(string? path, Tensor latents, Recipe recipe, S
         }
     }
 
-    /// <summary>The video could not be made: puts latents that could not be saved into the temporary folder.</summary>
+    /// <summary>
+    /// The video could not be made: puts latents that could not be saved, or that somebody has deleted since, into the temporary folder.
+    /// </summary>
     public void SaveElsewhere()
     {
-        if (path is null || Path is not null)
+        if (path is null || File.Exists(Path))
         {
             return;
         }

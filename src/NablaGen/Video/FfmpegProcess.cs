@@ -90,11 +90,17 @@ internal sealed class FfmpegProcess : IDisposable
     /// <summary>Its exit code, once it has ended.</summary>
     public int ExitCode => _process.ExitCode;
 
+    /// <summary>Whether somebody has ended it by a signal; after those that can be caught it tidies up and ends with 255.</summary>
+    public bool WasEnded => HasEnded && (IsSignal || (!OperatingSystem.IsWindows() && ExitCode == 255));
+
+    // .NET adds 128 to the signal's number. ffmpeg's own codes are the system's numbers of errors taken from 256: above 160, but for rare ones.
+    private bool IsSignal => !OperatingSystem.IsWindows() && ExitCode is > 128 and < 160;
+
     /// <summary>Why it ended as it did, in one line: what it said itself, else its exit code. After its end.</summary>
     public string Reason => Errors.Line
         ?? (!HasEnded ? "it does not end"
-        : OperatingSystem.IsWindows() || ExitCode <= 128 ? $"it ended with exit code {ExitCode} and said nothing"
-        : $"it was ended by signal {ExitCode - 128} and said nothing");
+        : IsSignal ? $"it was ended by signal {ExitCode - 128} and said nothing"
+        : $"it ended with exit code {ExitCode} and said nothing");
 
     /// <summary>Waits for its end.</summary>
     /// <returns>False: it has not ended within the limit.</returns>

@@ -30,6 +30,7 @@ public sealed class Mp4Writer : IDisposable
     private readonly FramePipe _frames;
     private readonly TagsFile _tags;
     private readonly CancellationToken _cancellation;
+    private bool _hasPartial;
     private bool _completed;
     private bool _disposed;
 
@@ -157,10 +158,11 @@ public sealed class Mp4Writer : IDisposable
         catch (TimeoutException e)
         {
             _ffmpeg.Kill();
-            throw new NablaGenException($"{_target}: ffmpeg has taken no frame for {_limit.TotalSeconds:0} s and was ended", e);
+            throw new EnvironmentException($"{_target}: ffmpeg has taken no frame for {_limit.TotalSeconds:0} s and was ended", e);
         }
 
         FramesWritten++;
+        _hasPartial = _hasPartial || File.Exists(_partial);
     }
 
     /// <summary>Waits until ffmpeg has written everything and gives the file its name. No frame can follow.</summary>
@@ -241,7 +243,7 @@ public sealed class Mp4Writer : IDisposable
         _frames.Close();
         if (!_ffmpeg.Wait(_limit))
         {
-            throw new NablaGenException($"{_target}: ffmpeg has not finished the file {_limit.TotalSeconds:0} s after the last frame and was ended");
+            throw new EnvironmentException($"{_target}: ffmpeg has not finished the file {_limit.TotalSeconds:0} s after the last frame and was ended");
         }
 
         if (_ffmpeg.ExitCode != 0 || _frames.IsBroken)
@@ -264,8 +266,13 @@ public sealed class Mp4Writer : IDisposable
             _ffmpeg.Wait(Grace);
         }
 
-        return _cancellation.CanBeCanceled && _cancellation.WaitHandle.WaitOne(InterruptGrace)
-            ? new OperationCanceledException(_cancellation)
-            : new NablaGenException($"{_target}: ffmpeg failed: {_ffmpeg.Reason}");
+        if (_cancellation.CanBeCanceled && _cancellation.WaitHandle.WaitOne(InterruptGrace))
+        {
+            return new OperationCanceledException(_cancellation);
+        }
+
+        // What a video shows neither ends ffmpeg by a signal nor takes its file away.
+        var line = $"{_target}: ffmpeg failed: {_ffmpeg.Reason}";
+        return _ffmpeg.WasEnded || (_hasPartial && !File.Exists(_partial)) ? new EnvironmentException(line) : new NablaGenException(line);
     }
 }

@@ -65,7 +65,7 @@ internal sealed unsafe class TensorReader(ITensorSource source, TensorReader.Byt
         }
         else if (target.dtype == entry.Type.ToScalarType() && target.device_type == TorchSharp.DeviceType.CPU)
         {
-            Fill(entry, target);
+            Fill(entry, target, isWeight: true);
         }
         else
         {
@@ -99,10 +99,11 @@ internal sealed unsafe class TensorReader(ITensorSource source, TensorReader.Byt
     public void Dispose() => _scratch?.Dispose();
 
     // Straight into the tensor's memory.
-    private void Fill(TensorEntry entry, Tensor tensor) => TensorMemory.Use(tensor, (target, _) =>
+    private void Fill(TensorEntry entry, Tensor tensor, bool isWeight = false) => TensorMemory.Use(tensor, (target, _) =>
     {
         var width = tensor.element_size() / entry.Type.Size();
-        bytes(entry, (start, count, done) => Decode(entry.Type, start, count, target + (done * width)));
+        MappedFile.PieceUser fill = (start, count, done) => Decode(entry.Type, start, count, target + (done * width));
+        bytes(entry, isWeight ? ZeroGap.Watch(source, entry, fill) : fill);
     });
 
     // A piece at a time through one scratch tensor, kept for the next call: a temporary a call, freed, is memory that glibc
@@ -116,14 +117,14 @@ internal sealed unsafe class TensorReader(ITensorSource source, TensorReader.Byt
             _scratch = empty(MappedFile.PieceBytes / entry.Type.Size(), dtype: type, device: CPU).DetachFromDisposeScope();
         }
 
-        bytes(entry, (start, count, done) =>
+        bytes(entry, ZeroGap.Watch(source, entry, (start, count, done) =>
         {
             using var scope = NewDisposeScope();
             var length = count / entry.Type.Size();
             var piece = _scratch.narrow(0, 0, length);
             TensorMemory.Use(piece, (memory, _) => Decode(entry.Type, start, count, memory));
             target.narrow(0, done / entry.Type.Size(), length).copy_(piece);
-        });
+        }));
     }
 
     private static void CopyBytes(TensorEntry entry, ByteSource bytes, Tensor target)

@@ -50,8 +50,8 @@ public sealed class OutputFileTests : IDisposable
     public void A_full_or_broken_disk_is_the_machines_fault(int number, bool expected)
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Linux's numbers");
-        Assert.Equal(expected, EnvironmentFault.IsOfDisk(new NablaGenException("cannot be written", new IOException("x", number))));
-        Assert.False(EnvironmentFault.IsOfDisk(new NablaGenException("x")));
+        Assert.Equal(expected, EnvironmentFault.Is(new NablaGenException("cannot be written", new IOException("x", number))));
+        Assert.False(EnvironmentFault.Is(new NablaGenException("x")));
     }
 
     public void Dispose() => _folder.Dispose();

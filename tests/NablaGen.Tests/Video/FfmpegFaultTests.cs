@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using NablaGen.Files;
 using NablaGen.Video;
 using NablaGen.Video.Metrics;
 
@@ -38,7 +39,7 @@ public sealed class FfmpegFaultTests : IDisposable
         var action = Hanging(call, out var tools);
         (tools.AnswerLimit, tools.StallLimit) = (TimeSpan.FromSeconds(0.5), TimeSpan.FromSeconds(0.5));
 
-        var error = Assert.Throws<NablaGenException>(() => action(TestContext.Current.CancellationToken));
+        var error = Assert.ThrowsAny<NablaGenException>(() => action(TestContext.Current.CancellationToken));
 
         Assert.Matches("^[^\n]*(gave no answer within|has given no frame for|has not finished the file)[^\n]* s[^\n]* ended[^\n]*$", error.Message);
         AssertNothingLeft();
@@ -51,7 +52,7 @@ public sealed class FfmpegFaultTests : IDisposable
         tools.StallLimit = TimeSpan.FromSeconds(1);
         using (var writer = Mp4Writer.Open(_folder["a.mp4"], 256, 256, 16, null, tools, TestContext.Current.CancellationToken))
         {
-            var error = Assert.Throws<NablaGenException>(() =>
+            var error = Assert.Throws<EnvironmentException>(() =>
             {
                 for (var t = 0; t < 100; t++)
                 {

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using NablaGen.Files;
 using NablaGen.Video;
 
 namespace NablaGen.Tests.Video;
@@ -122,10 +123,24 @@ public class Mp4WriterFailureTests
         {
             Feed(writer, 5);
             Signal(ProcessOf(folder), signal);
-            AssertOneLine(folder, Assert.Throws<NablaGenException>(() => Feed(writer, 1000)));
+            // Not for what the video shows.
+            AssertOneLine(folder, Assert.Throws<EnvironmentException>(() => Feed(writer, 1000)));
         }
 
         Assert.Empty(folder.Files);
+    }
+
+    [Fact]
+    public void A_half_file_that_somebody_deletes_is_the_surroundings_fault()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "Windows does not delete a file that is open");
+        using var folder = new TempFolder();
+        using var writer = Mp4Writer.Open(folder["video.mp4"], Width, Height, 16, cancellation: TestContext.Current.CancellationToken);
+        Feed(writer, 5);
+        SpinWait.SpinUntil(() => folder.Files.Any(file => file.EndsWith(".partial")), TimeSpan.FromSeconds(10));
+        Feed(writer, 1);
+        folder.Files.ToList().ForEach(File.Delete);
+        Assert.True(EnvironmentFault.Is(Assert.ThrowsAny<NablaGenException>(writer.Complete)));
     }
 
     [Theory]

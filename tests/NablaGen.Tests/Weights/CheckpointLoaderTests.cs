@@ -107,6 +107,35 @@ public sealed class CheckpointLoaderTests : IDisposable
         Assert.False(module.weight!.IsInvalid);
     }
 
+    [Theory]
+    [InlineData(ScalarType.Float32)]
+    [InlineData(ScalarType.BFloat16)]
+    public void Zeros_in_the_middle_of_a_row_are_a_download_that_was_not_finished(ScalarType type)
+    {
+        const int Rows = 1024, Columns = 4096;
+        using var module = nn.Linear(Columns, Rows, hasBias: false, dtype: type);
+
+        void Load(int from, int count)
+        {
+            var weight = ones(Rows, Columns);
+            weight.view(-1).narrow(0, from, count).zero_();
+            using var source = Save(("weight", weight));
+            CheckpointLoader.Load(source, module);
+        }
+
+        // 36 KiB that begin, end, or do both inside a row; wherever they lie to the pieces that are read (8 MiB).
+        foreach (var from in new[] { 100, (16 * Columns) - (5 * 1024), (800 * Columns) - 3000, (512 * Columns) - 12_000, (Rows * Columns) - 9216 - 100 })
+        {
+            RawFile.Fault(() => Load(from, 9216), "\"weight\"", "KiB of zeros", "in the middle of a row", "not finished");
+        }
+
+        // Whole rows, a whole matrix, and what is too short to tell.
+        Load(100 * Columns, 20 * Columns);
+        Load(510 * Columns, 4 * Columns);
+        Load(0, Rows * Columns);
+        Load(100, 4000);
+    }
+
     [Fact]
     public void The_goldens_can_be_read()
     {

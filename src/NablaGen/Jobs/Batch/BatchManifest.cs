@@ -61,7 +61,7 @@ public sealed class BatchManifest
     /// <exception cref="NablaGenException">It cannot be read.</exception>
     public void Refresh()
     {
-        foreach (var path in Directory.EnumerateFiles(_folder, "manifest*.jsonl").Order(StringComparer.Ordinal))
+        foreach (var path in Files())
         {
             try
             {
@@ -75,6 +75,18 @@ public sealed class BatchManifest
             {
                 throw new NablaGenException(Line.Of($"{path}: cannot be read: {error.Message}"), error);
             }
+        }
+    }
+
+    private List<string> Files()
+    {
+        try
+        {
+            return [.. Directory.EnumerateFiles(_folder, "manifest*.jsonl").Order(StringComparer.Ordinal)];
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new NablaGenException(Line.Of($"{_folder}: cannot be read: {error.Message}"), error);
         }
     }
 

@@ -20,7 +20,9 @@ public sealed class BatchRunner(TextToVideo pipeline, string folder, BatchOption
 
     private readonly SteadyBatch _progress = new(progress);
     private readonly RowMaker _maker = new(pipeline, folder, options.DiscardLatents);
-    private readonly RowFault _faults = new(folder, pipeline.Device);
+
+    // From the start of the run on.
+    private RowFault _faults = null!;
 
     // What the manifest said of each row when this run began.
     private readonly Dictionary<int, ManifestEntry?> _before = [];
@@ -48,6 +50,8 @@ public sealed class BatchRunner(TextToVideo pipeline, string folder, BatchOption
     public BatchSummary Run(IReadOnlyList<BatchRow> rows, CancellationToken cancellation = default)
     {
         CheckFolder(folder);
+        using var home = new KnownFolder(folder);
+        _faults = new RowFault(home, pipeline.Device);
         pipeline.CheckModel(cancellation);
         OutputFile.RemoveAbandoned(folder);
         var manifest = new BatchManifest(folder, options.Shard);
@@ -182,6 +186,7 @@ public sealed class BatchRunner(TextToVideo pipeline, string folder, BatchOption
             return true;
         }
 
+        _faults.CheckFolder(row);
         var recipe = places.ClaimOf(row);
         if (!claims.TryClaim(recipe))
         {
@@ -242,6 +247,7 @@ public sealed class BatchRunner(TextToVideo pipeline, string folder, BatchOption
             return;
         }
 
+        _faults.CheckFolder(row);
         // From here the row is done, whatever happens to what is said of it.
         claim.Record(entry);
         Summary = Summary with { Made = Summary.Made + 1 };
@@ -256,7 +262,7 @@ public sealed class BatchRunner(TextToVideo pipeline, string folder, BatchOption
             throw new OperationCanceledException(cancellation);
         }
 
-        if (!claim.Holds())
+        if (_faults.HasFolder && !claim.Holds())
         {
             throw new ClaimLostException();
         }
@@ -264,8 +270,7 @@ public sealed class BatchRunner(TextToVideo pipeline, string folder, BatchOption
         _progress.OnRowError(row, error);
         if (_faults.IsOfMachine(error, row.Request, stage))
         {
-            throw new NablaGenException($"{RowMaker.Reason(error)}; this is not the row's fault, so the batch stops and {row.Name} is not recorded as failed: "
-                + "mend it, and the same command goes on", error);
+            throw _faults.Stop(row, error);
         }
 
         var entry = _maker.Failed(row, error);

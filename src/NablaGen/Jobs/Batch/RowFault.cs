@@ -9,9 +9,9 @@ using static TorchSharp.torch;
 namespace NablaGen.Jobs.Batch;
 
 /// <summary>Tells whether a row failed for what it asks for or for what the machine has come to: then every other row would fail, too.</summary>
-/// <param name="folder">Where the videos go.</param>
+/// <param name="home">Where the videos go.</param>
 /// <param name="device">Where the model runs.</param>
-internal sealed class RowFault(string folder, Device device)
+internal sealed class RowFault(KnownFolder home, Device device)
 {
     private const int MostTrialFrames = 17;
     private const int ProbeBytes = 1 << 12;
@@ -20,15 +20,42 @@ internal sealed class RowFault(string folder, Device device)
     public static bool IsPossible(Exception error) =>
         error is NablaGenException or ExternalException or OutOfMemoryException or IOException or UnauthorizedAccessException;
 
-    /// <summary>Whether the machine is at fault: its disk, its ffmpeg or its GPU.</summary>
+    /// <summary>Whether the machine is at fault: its disk, the folder, its ffmpeg or its GPU.</summary>
     /// <param name="error">What the row failed with.</param>
     /// <param name="request">What the row asks for.</param>
     /// <param name="stage">Where it failed.</param>
     public bool IsOfMachine(Exception error, GenerationRequest request, GenerationStage stage) =>
-        EnvironmentFault.IsOfDisk(error)
+        EnvironmentFault.Is(error)
         || IsDeviceBroken(error)
+        || !HasFolder
         || !CanWrite()
         || (stage == GenerationStage.Decode && request.Frames > 1 && !CanEncode(request));
+
+    /// <summary>Whether the folder is still the one that the run began with. With another, what the claims and the manifest say is gone, too.</summary>
+    public bool HasFolder => home.IsThere();
+
+    /// <summary>Sees that it is, before a row is begun and before anything is recorded of it.</summary>
+    /// <exception cref="NablaGenException">It is not.</exception>
+    public void CheckFolder(BatchRow row)
+    {
+        try
+        {
+            home.Check();
+        }
+        catch (NablaGenException gone)
+        {
+            throw Stop(row, gone);
+        }
+    }
+
+    /// <summary>What ends the batch: the machine's fault, at whichever row it showed.</summary>
+    public NablaGenException Stop(BatchRow row, Exception error)
+    {
+        // Where the folder is gone, what could not be written there says less.
+        var why = HasFolder ? RowMaker.Reason(error) : home.Missing;
+        return new NablaGenException($"{why}; this is not the row's fault, so the batch stops and {row.Name} is not recorded as failed: "
+            + "mend it, and the same command goes on", error);
+    }
 
     // Out of memory is for the row's size; any other failure stays with a CUDA context until the process ends.
     private bool IsDeviceBroken(Exception error)
@@ -57,7 +84,7 @@ internal sealed class RowFault(string folder, Device device)
 
     private bool CanWrite()
     {
-        var probe = OutputFile.Aside(Path.Combine(folder, "probe"));
+        var probe = OutputFile.Aside(Path.Combine(home.Path, "probe"));
         try
         {
             using var file = new FileStream(probe, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1, FileOptions.DeleteOnClose);
@@ -78,7 +105,7 @@ internal sealed class RowFault(string folder, Device device)
     // A black video of the row's size: where that fails, it is not for what the row shows.
     private bool CanEncode(GenerationRequest request)
     {
-        var trial = Path.Combine(folder, $"check-{ProcessIdentity.Token}.mp4");
+        var trial = Path.Combine(home.Path, $"check-{ProcessIdentity.Token}.mp4");
         try
         {
             using (var writer = Mp4Writer.Open(trial, request.Width, request.Height, request.Fps))

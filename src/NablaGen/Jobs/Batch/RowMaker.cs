@@ -25,7 +25,6 @@ internal sealed class RowMaker(TextToVideo pipeline, string folder, bool discard
     {
         _watch.Restart();
         _recipe = pipeline.RecipeOf(row.Request, cancellation);
-        Directory.CreateDirectory(folder);
         // What a killed process has left of this row; its claim is ours now.
         foreach (var partial in Directory.GetFiles(folder, $"{row.Name}.*.partial"))
         {

@@ -64,47 +64,8 @@ public sealed partial class BatchClockTests : IClassFixture<GoldenModelFixture>,
         SeedPlan.Once, _model);
 
     private BatchSummary Run(int steps, bool retryFailed = false) => new BatchRunner(
-        _pipeline, _folder.Path, new BatchOptions { RetryFailed = retryFailed }, new Silent()).Run(Rows(steps), TestContext.Current.CancellationToken);
+        _pipeline, _folder.Path, new BatchOptions { RetryFailed = retryFailed }, new SilentBatch()).Run(Rows(steps), TestContext.Current.CancellationToken);
 
     [GeneratedRegex("(?<=\"time\":\")[^\"]+")]
     private static partial Regex Time();
-
-    private sealed class Silent : IBatchProgress
-    {
-        public void OnStart(IReadOnlyList<BatchRow> pending, BatchSummary soFar)
-        {
-        }
-
-        public void OnRowStart(BatchRow row)
-        {
-        }
-
-        public void OnRowDone(BatchRow row, ManifestEntry entry, BatchSummary soFar)
-        {
-        }
-
-        public void OnRowError(BatchRow row, Exception error)
-        {
-        }
-
-        public void OnRowFailed(BatchRow row, ManifestEntry entry, BatchSummary soFar)
-        {
-        }
-
-        public void OnRowSkipped(BatchRow row, ManifestEntry entry, BatchSummary soFar)
-        {
-        }
-
-        public void OnWait(int rows)
-        {
-        }
-
-        public void OnStage(GenerationStage stage, int units)
-        {
-        }
-
-        public void OnProgress(int done, double? density)
-        {
-        }
-    }
 }
