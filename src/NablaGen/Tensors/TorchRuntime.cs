@@ -137,9 +137,10 @@ public static class TorchRuntime
         {
             LoadFrom(named, $"{Variable} names");
         }
-        else if (!OperatingSystem.IsWindows() && OwnLibTorch is null)
+        else if (OwnLibTorch is null)
         {
-            LoadFrom(bundled, "the build puts it in");
+            // On Windows it lies beside the program, if at all.
+            LoadFrom(OperatingSystem.IsWindows() ? AppContext.BaseDirectory : bundled, "the build puts it");
         }
 
         _librariesAreLoaded = true;
@@ -158,7 +159,9 @@ public static class TorchRuntime
 
         if (!File.Exists(FileOf(folder, "torch_cpu")))
         {
-            throw new NablaGenException($"libtorch is not in {folder}, which is where {why}: expected {Path.GetFileName(FileOf(folder, "torch_cpu"))} there");
+            var remedy = folder == Environment.GetEnvironmentVariable(Variable) ? ""
+                : $"; let {Variable} name a folder with libtorch 2.10 or 2.11, such as a PyTorch's torch/lib";
+            throw new NablaGenException($"libtorch is not in {folder}, which is where {why}: expected {Path.GetFileName(FileOf(folder, "torch_cpu"))} there{remedy}");
         }
 
         foreach (var path in Libraries.Select(library => FileOf(folder, library)).Where(File.Exists))
