@@ -1,5 +1,5 @@
 "use strict";
-// What the pages of comparisons and calibrations share: elements, charts, heat maps. Every chart answers to a pointer and to the arrow keys.
+// What the pages share: elements, charts, heat maps. Every chart answers to a pointer and to the arrow keys.
 const data = JSON.parse(document.getElementById("data").textContent);
 const $ = id => document.getElementById(id);
 const colour = i => `var(--s${i % 6})`;
