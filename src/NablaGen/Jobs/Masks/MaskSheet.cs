@@ -23,9 +23,9 @@ internal static class MaskSheet
     private const double Veil = 0.75;
 
     // How much of a heat map's colour is laid over the frame.
-    private const double Heat = 0.62;
+    private const double Heat = 0.55;
 
-    private static readonly Rgb24 Frame = new(0xff, 0xff, 0xff), Dark = new(8, 10, 20);
+    private static readonly Rgb24 Outline = new(0xff, 0xff, 0xff), Dark = new(8, 10, 20);
 
     // The page's own: dark is little.
     private static readonly Rgb24[] Ramp = [new(28, 20, 68), new(59, 61, 148), new(36, 124, 156), new(46, 178, 130), new(164, 214, 74), new(253, 236, 120)];
@@ -75,6 +75,13 @@ internal static class MaskSheet
         PictureFile.SavePng(path, sheet.Width, sheet.Height, sheet.ToRgb24(), new Dictionary<string, string> { ["Title"] = recipe.Prompt, ["Comment"] = recipe.ToJson() });
     }
 
+    /// <summary>What the colours of densities reach from and to, in steps of 0.05, as on the page.</summary>
+    internal static (double Least, double Most) Range(IReadOnlyList<double> densities)
+    {
+        var least = Math.Floor(densities.Min() * 20) / 20;
+        return (least, Math.Max(least + 0.05, Math.Ceiling(densities.Max() * 20) / 20));
+    }
+
     /// <summary>The colour of a share, from 0 to 1.</summary>
     internal static Rgb24 ColourOf(double share)
     {
@@ -83,10 +90,12 @@ internal static class MaskSheet
         return Mix(Ramp[below], Ramp[below + 1], at - below);
     }
 
-    private static IEnumerable<(string Name, string Detail, Func<int, (Rgb24 Colour, double Amount)> Of)> Rows(RecordedMasks masks, int centre)
+    private static IEnumerable<(string Name, string Detail, Func<int, (Rgb24 Colour, double Amount, bool IsKept)> Of)> Rows(RecordedMasks masks, int centre)
     {
         var plan = masks.Plan;
-        yield return ("density of the run", Density(masks.Density), block => (ColourOf(masks.BlockDensity[block]), Heat));
+        var (least, most) = Range(masks.BlockDensity);
+        yield return ("density of the run", Density(masks.Density) + string.Create(CultureInfo.InvariantCulture, $", colours {least:0.00}\u2013{most:0.00}"),
+            block => (ColourOf((masks.BlockDensity[block] - least) / (most - least)), Heat, false));
         foreach (var step in plan.Steps)
         {
             foreach (var layer in plan.Layers.Where(layer => masks.Found.ContainsKey((step, layer))))
@@ -97,7 +106,7 @@ internal static class MaskSheet
                     bool Keeps(int block) => bits is null || (bits[centre * plan.RowBytes + block / 8] >> block % 8 & 1) != 0;
                     var share = (double)Enumerable.Range(0, plan.Layout.Blocks).Count(Keeps) / plan.Layout.Blocks;
                     yield return ($"step {step}, layer {layer}, head {head}", bits is null ? "dense" : $"{Density(share)} of the block",
-                        block => (Dark, Keeps(block) ? 0 : Veil));
+                        block => (Dark, Keeps(block) ? 0 : Veil, Keeps(block)));
                 }
             }
         }
@@ -123,22 +132,23 @@ internal static class MaskSheet
         return spread;
     }
 
-    private static void Paint(byte[] rgb24, BlockGeometry geometry, int firstBlock, Func<int, (Rgb24 Colour, double Amount)> of, int? outlined)
+    private static void Paint(byte[] rgb24, BlockGeometry geometry, int firstBlock, Func<int, (Rgb24 Colour, double Amount, bool IsKept)> of, int? outlined)
     {
         foreach (var (row, (top, height)) in geometry.Rows.Index())
         {
             foreach (var (column, (left, width)) in geometry.Columns.Index())
             {
                 var block = firstBlock + row * geometry.Columns.Count + column;
-                var (colour, amount) = of(block);
-                var line = block == outlined ? Math.Max(2, geometry.Width / 80) : 0;
+                var (colour, amount, isKept) = of(block);
+                // In a dark video brightness alone does not tell what is looked at.
+                var (line, edge) = block == outlined ? (Math.Max(2, geometry.Width / 80), Outline) : (isKept ? Math.Max(1, geometry.Width / 160) : 0, Ramp[^1]);
                 for (var y = 0; y < height; y++)
                 {
                     for (var x = 0; x < width; x++)
                     {
                         var isEdge = Math.Min(Math.Min(x, width - 1 - x), Math.Min(y, height - 1 - y)) < line;
                         var pixel = rgb24.AsSpan(((top + y) * geometry.Width + left + x) * 3, 3);
-                        var mixed = isEdge ? Frame : Mix(new Rgb24(pixel[0], pixel[1], pixel[2]), colour, amount);
+                        var mixed = isEdge ? edge : Mix(new Rgb24(pixel[0], pixel[1], pixel[2]), colour, amount);
                         (pixel[0], pixel[1], pixel[2]) = (mixed.R, mixed.G, mixed.B);
                     }
                 }

@@ -6,8 +6,8 @@ const bits = new Uint8Array(packed.length);
 for (let i = 0; i < bits.length; i++) bits[i] = packed.charCodeAt(i);
 
 const middle = list => Math.floor(list.length / 2);
-const at = { step: middle(steps), layer: middle(layers), head: 0, time: middle(frames) };
-let block = at.time * perFrame + middle(rows) * columns.length + middle(columns);
+const at = { step: middle(steps), layer: middle(layers), head: 0, moment: middle(frames) };
+let block = at.moment * perFrame + middle(rows) * columns.length + middle(columns);
 const mode = () => document.querySelector("input[name=mode]:checked").value;
 
 // Below 0 where the layer was dense or the step was skipped.
@@ -35,26 +35,31 @@ function look() {
 }
 
 const isHeat = () => mode() === "mask" || mode() === "run";
-// Heat maps reach from nothing to the most that there is, so that differences are seen.
-const most = () => Math.max(0.05, Math.ceil(Math.max(...shown) * 20) / 20);
+// Heat maps reach from the least to the most that there is, in steps of 0.05, so that differences are seen.
+function range() {
+  const least = Math.floor(Math.min(...shown) * 20) / 20;
+  return [least, Math.max(least + 0.05, Math.ceil(Math.max(...shown) * 20) / 20)];
+}
 
 function paint(canvas, time) {
   const context = canvas.getContext("2d"), { width, height } = canvas;
   const [sx, sy] = [width / data.width, height / data.height];
   context.clearRect(0, 0, width, height);
   if (pictures[time].complete && pictures[time].naturalWidth) context.drawImage(pictures[time], 0, 0, width, height);
-  const top = isHeat() ? most() : 1;
+  const [least, most] = isHeat() ? range() : [0, 1];
   rows.forEach(([y, high], row) => columns.forEach(([x, wide], column) => {
     const i = time * perFrame + row * columns.length + column;
     // Whole pixels, so that no seams show.
     const [left, upper, right, lower] = [Math.round(x * sx), Math.round(y * sy), Math.round((x + wide) * sx), Math.round((y + high) * sy)];
-    if (isHeat()) context.fillStyle = `rgb(${heatColour(shown[i] / top)} / 62%)`.replaceAll(",", " ");
+    if (isHeat()) context.fillStyle = `rgb(${heatColour((shown[i] - least) / (most - least))} / 55%)`.replaceAll(",", " ");
     else if (shown[i]) context.fillStyle = "transparent";
     else context.fillStyle = "rgb(8 10 20 / 78%)";
     context.fillRect(left, upper, right - left, lower - upper);
-    context.strokeStyle = "rgb(255 255 255 / 22%)";
-    context.lineWidth = 1;
-    context.strokeRect(left + 0.5, upper + 0.5, right - left - 1, lower - upper - 1);
+    // In a dark video brightness alone does not tell.
+    const edge = !isHeat() && shown[i] ? Math.max(1, width / 400) : 1;
+    context.strokeStyle = !isHeat() && shown[i] ? `rgb(${ramp.at(-1)})` : "rgb(255 255 255 / 22%)";
+    context.lineWidth = edge;
+    context.strokeRect(left + edge / 2, upper + edge / 2, right - left - edge, lower - upper - edge);
     if (i === block) {
       const line = Math.max(2, width / 160);
       context.lineWidth = line * 2;
@@ -111,9 +116,9 @@ function blockUnder(event, canvas, time) {
 
 let playing = null;
 function draw() {
-  paint(picture, at.time);
+  paint(picture, at.moment);
   thumbs.forEach(({ figure, canvas }, time) => {
-    figure.classList.toggle("now", time === at.time);
+    figure.classList.toggle("now", time === at.moment);
     paint(canvas, time);
   });
 }
@@ -125,15 +130,15 @@ function update() {
     $(name).setAttribute("aria-valuetext", `${list[at[name]]}`);
     $(`${name}-text`).textContent = list[at[name]];
   }
-  $("time").value = at.time;
-  $("time").setAttribute("aria-valuetext", framesText(frames[at.time]));
-  $("time-text").textContent = framesText(frames[at.time]);
+  $("moment").value = at.moment;
+  $("moment").setAttribute("aria-valuetext", framesText(frames[at.moment]));
+  $("moment-text").textContent = framesText(frames[at.moment]);
   const text = words();
   if ($("read").textContent !== text) $("read").textContent = text;
   $("legend").hidden = !isHeat();
   if (isHeat()) {
     $("legend").replaceChildren();
-    heatLegend($("legend"), 0, most(), "density");
+    heatLegend($("legend"), ...range(), "density", 2);
   }
   draw();
 }
@@ -145,22 +150,22 @@ function move(name, list, by) {
 
 function choose(next) {
   block = next;
-  at.time = Math.floor(block / perFrame);
+  at.moment = Math.floor(block / perFrame);
   update();
 }
 
 function play(on) {
   clearInterval(playing);
-  playing = on ? setInterval(() => { at.time = (at.time + 1) % frames.length; update(); }, 1000 * (frames.at(-1)[1] + 1) / data.fps / frames.length) : null;
+  playing = on ? setInterval(() => { at.moment = (at.moment + 1) % frames.length; update(); }, 1000 * (frames.at(-1)[1] + 1) / data.fps / frames.length) : null;
   $("play").setAttribute("aria-label", on ? "Pause" : "Play");
   $("play-icon").setAttribute("d", on ? "M5 4h4v12H5zM11 4h4v12h-4z" : "M6 4l10 6-10 6z");
 }
 
-for (const [name, list] of [["step", steps], ["layer", layers], ["head", heads], ["time", frames]]) {
+for (const [name, list] of [["step", steps], ["layer", layers], ["head", heads], ["moment", frames]]) {
   $(name).max = list.length - 1;
   $(name).disabled = list.length === 1;
   $(name).addEventListener("input", event => {
-    if (name === "time") play(false);
+    if (name === "moment") play(false);
     at[name] = Number(event.target.value);
     update();
   });
@@ -168,7 +173,7 @@ for (const [name, list] of [["step", steps], ["layer", layers], ["head", heads],
 $("play").disabled = frames.length === 1;
 $("play").addEventListener("click", () => play(playing === null));
 for (const one of document.querySelectorAll("input[name=mode]")) one.addEventListener("change", update);
-picture.addEventListener("click", event => { play(false); choose(blockUnder(event, picture, at.time)); });
+picture.addEventListener("click", event => { play(false); choose(blockUnder(event, picture, at.moment)); });
 picture.addEventListener("keydown", event => {
   if (event.altKey || event.ctrlKey || event.metaKey) return;
   const row = Math.floor(block % perFrame / columns.length), column = block % columns.length, back = event.shiftKey ? -1 : 1;
