@@ -16,7 +16,8 @@ internal static partial class HelpGroups
         ("How much:", FieldGroup.HowMuch, ["--measured-steps"]),
         ("Attention:", FieldGroup.Attention, ["--attention", "--target-density", "--target-error"]),
         ("Model and device:", FieldGroup.Model, ["--model", "--device", "--dtype", "--vram", "--batch"]),
-        ("Files:", null, ["--output", "--output-dir", "--latents", "--discard-latents", "--stats", "--preview", "--preview-every", "--keep-videos", "--keep-strips", "--log", "--shard",
+        ("Files:", null, ["--output", "--output-dir", "--latents", "--discard-latents", "--stats", "--preview", "--preview-every", "--masks",
+            "--masks-steps", "--masks-layers", "--masks-heads", "--keep-videos", "--keep-strips", "--log", "--shard",
             "--retry-failed", "--fail-fast", "--verify"]),
         ("The run:", null, ["--json", "--quiet", "--dry-run", "--yes", "--notify-command", "--verbose", "--help"]),
     ];

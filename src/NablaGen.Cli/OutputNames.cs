@@ -7,7 +7,7 @@ namespace NablaGen.Cli;
 /// <summary>Sees before the work that a run writes no file twice, and none that it reads.</summary>
 internal static class OutputNames
 {
-    private static readonly string[] Written = ["--output", "--latents", "--stats", "--preview", "--log", "--json"];
+    private static readonly string[] Written = ["--output", "--latents", "--stats", "--preview", "--masks", "--log", "--json"];
     private static readonly string[] Read = ["FILE", "LATENTS", "--prompts", "--from", "--tokenizer"];
 
     /// <summary>Checks what the command line names, before the first of the files is opened.</summary>

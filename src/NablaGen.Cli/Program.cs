@@ -46,5 +46,6 @@ ExampleHelp.AddTo(root, new Dictionary<string, string>
     ["train vae"] = TrainCommand.VaeExample,
     ["train text"] = TrainCommand.TextExample,
     ["train dit"] = TrainCommand.DitExample,
+    ["train preview"] = TrainPreviewCommand.Example,
 });
 return CommandRunner.Run(root, args);

@@ -43,6 +43,7 @@ internal sealed class CompareCommand
         HelpName = "DIR",
     };
 
+    private readonly Option<bool> _masks = new("--masks") { Description = "Write beside each sparse video which blocks each block looks at, as a page that the report links to" };
     private readonly Option<bool> _discardLatents = SharedOptions.DiscardLatents();
     private readonly ReportOptions _report = new();
 
@@ -62,6 +63,7 @@ internal sealed class CompareCommand
         command.Add(self._model.Vram);
         command.Add(self._outputDir);
         command.Add(self._options.PresetName);
+        command.Add(self._masks);
         command.Add(self._discardLatents);
         self._report.AddTo(command);
         LongJob.AddTo(command);
@@ -126,7 +128,11 @@ internal sealed class CompareCommand
             }
 
             using var prompt = prepared[i];
-            using var comparison = new Comparison(pipeline, prompt, Path.Combine(folder, name)) { DiscardsLatents = parsed.GetValue(_discardLatents) };
+            using var comparison = new Comparison(pipeline, prompt, Path.Combine(folder, name))
+            {
+                DiscardsLatents = parsed.GetValue(_discardLatents),
+                RecordsMasks = parsed.GetValue(_masks),
+            };
             reports.Add((name, Compare(comparison, requests[i], report, cancellation)));
         }
 

@@ -3,8 +3,10 @@ using NablaGen.Cli.Output;
 using NablaGen.Denoising;
 using NablaGen.Generation;
 using NablaGen.Generation.Fields;
+using NablaGen.Jobs.Masks;
 using NablaGen.Jobs.Previews;
 using NablaGen.Jobs.Statistics;
+using NablaGen.Models;
 
 namespace NablaGen.Cli.Commands;
 
@@ -39,6 +41,7 @@ internal sealed class GenerateCommand
         Arity = ArgumentArity.ZeroOrOne,
     };
 
+    private readonly MaskOptions _masks = new();
     private readonly Option<bool> _discardLatents = SharedOptions.DiscardLatents();
     private readonly ReportOptions _report = new();
     private readonly Option<int?> _previewEvery = new("--preview-every")
@@ -56,7 +59,7 @@ internal sealed class GenerateCommand
         Option[] others =
         [
             self._from, self._model.Device, self._model.Dtype, .. self._model.Precision.All, self._model.Vram, self._output, self._latents, self._discardLatents,
-            self._stats, self._preview, self._previewEvery,
+            self._stats, self._preview, self._previewEvery, .. self._masks.All,
         ];
         foreach (var option in others)
         {
@@ -97,9 +100,11 @@ internal sealed class GenerateCommand
             StatisticsFile.Check(stats);
         }
 
+        var masks = _masks.Read(parsed, output, isDryRun);
         OutputNames.Check(
         [
             ("the video", output), .. OutputNames.Beside(output, withLatents: false), ("the latents", latents), ("--preview", preview), ("--stats", stats),
+            ("--masks", masks?.Path),
         ]);
         var hasPicture = (flags.Get(PictureFields.Image) ?? from?.Recipe.Get(PictureFields.Image)) is not null;
         var folder = _model.Open(parsed, _options).For(hasPicture);
@@ -107,6 +112,7 @@ internal sealed class GenerateCommand
         flags = preset is null ? flags : flags.Over(preset.Values, defaults);
         var request = from?.Request(flags, defaults) ?? flags.ToRequest(defaults);
         request.Check(folder);
+        var plan = masks is null ? null : MaskOptions.Plan(masks.Value, request, folder);
 
         using var pipeline = _model.Pipeline(parsed, folder, from: from?.Recipe, limit: _report.Limit(parsed));
         if (from is not null)
@@ -123,6 +129,7 @@ internal sealed class GenerateCommand
             [
                 ("video", output, outlook.VideoBytes), ("recipe", ResultFile.PathBeside(output), null),
                 .. Named("latents", parsed.GetValue(_discardLatents) ? null : latents, outlook.LatentBytes), .. Named("preview", preview), .. Named("stats", stats),
+                .. Named("masks", masks?.Path),
             ]));
             return ExitCode.Done;
         }
@@ -131,19 +138,39 @@ internal sealed class GenerateCommand
         var statistics = stats is null
             ? null
             : new StatisticsWriter(stats, new DensityStatistics(transformer.Layers, transformer.Heads), () => pipeline.RecipeOf(request));
+        var seen = plan is null ? null : new MaskObserver(plan, transformer.Heads);
         var observers = new SamplingObservers(
-            statistics,
+            statistics, seen,
             preview is null ? null : new PreviewWriter(preview, every, fps, LatentColors.Of(folder, pipeline.Device), CommandRunner.Warn));
         LongJob.Current?.Log?.Write("request", $"{request}, {folder.Path}, {pipeline.Device}");
         var result = Generate(report, progress => pipeline.Generate(request, output, latents, progress, observers, cancellation), latents);
+        var unseen = seen is null ? null : SaveMasks(masks!.Value.Path, seen, folder, result, cancellation);
         report.Made(
             parsed.GetValue(_discardLatents) ? ResultFile.DiscardLatents(result) : result,
-            ("preview", File.Exists(preview) ? preview : null), ("stats", statistics?.Failure is null ? stats : null));
-        return statistics?.Failure is { } failure ? throw failure : ExitCode.Done;
+            ("preview", File.Exists(preview) ? preview : null), ("stats", statistics?.Failure is null ? stats : null), ("masks", unseen is null ? masks?.Path : null));
+        return (statistics?.Failure ?? unseen) is { } failure ? throw failure : ExitCode.Done;
     }
 
     private static IEnumerable<(string Name, string Path, long? Bytes)> Named(string name, string? path, long? bytes = null) =>
         path is null ? [] : [(name, path, bytes)];
+
+    // The video is made, whatever happens to its masks. Gives why they are missing.
+    private static NablaGenException? SaveMasks(string path, MaskObserver seen, VideoModel model, GenerationResult result, CancellationToken cancellation)
+    {
+        try
+        {
+            if (seen.Failure is null)
+            {
+                MaskFile.Save(path, seen.Masks, model, result.Path, result.Recipe, cancellation);
+            }
+
+            return seen.Failure;
+        }
+        catch (NablaGenException error)
+        {
+            return error;
+        }
+    }
 
     // Sampling is the dear part: who loses the video after it is told that it can be had without.
     private static GenerationResult Generate(RunReport report, Func<IGenerationProgress, GenerationResult> work, string latents)

@@ -113,7 +113,7 @@ internal sealed class TrainCommand
         var ditCommand = new Command("dit", "Train the transformer and the text encoder, on the latents of the output's VAE.") { dit._task, dit._attention, dit._tokenizer, dit._freeze, dit._gpus };
         Add(ditCommand, dit.Shared, dit.OfClips);
         ditCommand.SetAction((parsed, cancellation) => Task.FromResult(dit.RunDit(parsed, cancellation)));
-        return new Command("train", "Train a model on rendered, captioned clips, in runs of any length.") { vaeCommand, textCommand, ditCommand };
+        return new Command("train", "Train a model on rendered, captioned clips, in runs of any length.") { vaeCommand, textCommand, ditCommand, TrainPreviewCommand.Create() };
     }
 
     private IEnumerable<Option> Shared => [_output, _resume, _from, _preset, _minutes, _anneal, _steps, _batch, _rate, _optimizer, _seed, _device, _dtype];

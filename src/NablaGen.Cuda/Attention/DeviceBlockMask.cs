@@ -136,6 +136,14 @@ public sealed class DeviceBlockMask : IDisposable
         return mask;
     }
 
+    /// <summary>The bits of one head on the host, [blocks, words]. Waits for the device.</summary>
+    /// <param name="head">The head, below <see cref="Heads"/>.</param>
+    public uint[] BitsToHost(int head) => _bits.ToArray<uint>(Blocks * Words, (long)head * Blocks * Words);
+
+    /// <summary>How many key blocks each row of one head keeps, on the host. [blocks] Waits for the device.</summary>
+    /// <param name="head">The head, below <see cref="Heads"/>.</param>
+    public int[] CountsToHost(int head) => _counts.ToArray<int>(Blocks, (long)head * Blocks);
+
     /// <summary>The lists on the host, one array a (head, query block); empty if the mask has none. Waits for the device.</summary>
     public ushort[][] ListsToHost()
     {

@@ -54,16 +54,19 @@ public sealed unsafe class CudaBuffer : IDisposable
         }
     }
 
-    /// <summary>Copies the first <paramref name="count"/> values to the host, after all earlier work of the default stream.</summary>
-    public T[] ToArray<T>(int count)
+    /// <summary>Copies <paramref name="count"/> values to the host, after all earlier work of the default stream.</summary>
+    /// <param name="count">How many.</param>
+    /// <param name="first">The first of them.</param>
+    public T[] ToArray<T>(int count, long first = 0)
         where T : unmanaged
     {
-        RequireRoom<T>(count);
+        ArgumentOutOfRangeException.ThrowIfNegative(first);
+        RequireRoom<T>(first + count);
         var values = new T[count];
         _device.MakeCurrent();
         fixed (T* at = values)
         {
-            Driver.Check(Driver.cuMemcpyDtoH_v2(at, Pointer, (nuint)((long)count * sizeof(T))), "cuMemcpyDtoH");
+            Driver.Check(Driver.cuMemcpyDtoH_v2(at, Pointer + (nint)(first * sizeof(T)), (nuint)((long)count * sizeof(T))), "cuMemcpyDtoH");
         }
 
         return values;

@@ -1,9 +1,11 @@
+using NablaGen.Models;
 using NablaGen.Models.Wan.Vae;
 using NablaGen.Tensors;
 using NablaGen.Training.Models;
 using NablaGen.Training.Optimization;
 using NablaGen.Training.Runs;
 using NablaGen.Training.World;
+using NablaGen.Weights;
 using static TorchSharp.torch;
 
 namespace NablaGen.Training.Vae;
@@ -142,7 +144,8 @@ public sealed class VaeTrainer : OptimizedTrainer
         var psnr = stack(errors).log10().Times(-10).Plus(10 * Math.Log10(4)).mean().item<float>();
         // A transformer has learnt the latents as they were normalised: so they stay.
         var vae = _options.FrozenEncoder ? _sizes.Others.Vae : _sizes.Others.Vae with { LatentsMean = Rounded(mean), LatentsStd = Rounded(std) };
-        (_sizes with { Others = _sizes.Others with { Vae = vae } }).Save(folder);
+        var map = PreviewColors(folder, vae);
+        (_sizes with { Others = _sizes.Others with { Vae = vae, Preview = map } }).Save(folder);
         return $"PSNR {psnr:0.0} dB over {_options.MeasuredClips} clips that it has not seen";
     }
 
@@ -170,6 +173,21 @@ public sealed class VaeTrainer : OptimizedTrainer
         var kl = (mean.Squared().Plus(logVariance.exp()).Minus(1) - logVariance).mean().Times(0.5);
         var latents = _options.FrozenEncoder ? mean : mean.Plus(randn_like(mean) * logVariance.Times(0.5).exp());
         return (latents.MoveToOuterDisposeScope(), kl.MoveToOuterDisposeScope());
+    }
+
+    // The colours of previews, from the normalised latents of clips that it has not seen; of a single latent frame there are no later ones.
+    private LatentColorMap? PreviewColors(string folder, VaeConfig config)
+    {
+        if (_options.Clips.All(size => size.Frames == 1))
+        {
+            return null;
+        }
+
+        using var vae = ModelFiles.LoadVae(folder, config, new ModuleOptions(_device, ScalarType.Float32));
+        var sizes = _options.Clips.Where(size => size.Frames > 1).ToArray();
+        var first = PictureClips + _options.MeasuredClips;
+        return LatentColorFit.Fit(vae, ModelHash.Compute([ModelFiles.Vae(folder)]),
+            Enumerable.Range(0, Math.Min(LatentColorFit.DefaultClips, _options.MeasuredClips)).Select(i => Unseen(first + i, sizes[i % sizes.Length])));
     }
 
     private ScalarType Dtype => Parameters.HalfLength > 0 ? ScalarType.BFloat16 : ScalarType.Float32;

@@ -46,6 +46,29 @@ public sealed class BlockMask : IKeptBlocks
     /// <summary>The share of the block pairs of one head that are kept.</summary>
     public double HeadDensity(int head) => _keyBlocks[head].Length / ((double)Layout.Blocks * Layout.Blocks);
 
+    /// <inheritdoc/>
+    public int[] ReadCounts(int head)
+    {
+        var starts = _rowStarts[head];
+        return [.. Enumerable.Range(0, Layout.Blocks).Select(row => starts[row + 1] - starts[row])];
+    }
+
+    /// <inheritdoc/>
+    public uint[] ReadBits(int head)
+    {
+        var words = (Layout.Blocks + 31) / 32;
+        var bits = new uint[Layout.Blocks * words];
+        for (var row = 0; row < Layout.Blocks; row++)
+        {
+            foreach (var key in Row(head, row))
+            {
+                bits[row * words + key / 32] |= 1u << key % 32;
+            }
+        }
+
+        return bits;
+    }
+
     /// <summary>Whether two heads' lists are the same objects, as those of a sliding window are.</summary>
     internal bool SharesLists(int head, int other) => _keyBlocks[head] == _keyBlocks[other];
 }

@@ -8,4 +8,14 @@ public interface IKeptBlocks
     /// the device and brings all others asked for so far along, so that layers never wait.
     /// </summary>
     Lazy<KeptStatistics> Statistics { get; }
+
+    /// <summary>How many key blocks each query block of a head attends to. On CUDA it waits for the device.</summary>
+    /// <param name="head">The head; a batch's heads follow one another.</param>
+    /// <returns>[Blocks]</returns>
+    int[] ReadCounts(int head);
+
+    /// <summary>Which key blocks each query block of a head attends to, as bits. On CUDA it waits for the device.</summary>
+    /// <param name="head">The head; a batch's heads follow one another.</param>
+    /// <returns>Rows of ⌈Blocks / 32⌉ words; bit j % 32 of word j / 32 is key block j. [Blocks, words]</returns>
+    uint[] ReadBits(int head);
 }

@@ -39,6 +39,9 @@ public abstract class VideoModel
     /// <summary>What it was trained for; null where that is not known.</summary>
     public virtual TrainedFor? TrainedFor => null;
 
+    /// <summary>The colours of previews, fitted to a VAE that may not be the one in use; null where none are known.</summary>
+    public virtual LatentColorMap? PreviewColors => null;
+
     /// <summary>Each of the models that are in memory one after another: its file, for messages, and how many numbers it has.</summary>
     public abstract IReadOnlyList<(string File, long Parameters)> Parts { get; }
 

@@ -15,13 +15,13 @@ public sealed partial class CompareTests(GoldenModelFixture model) : IClassFixtu
     public void A_comparison_has_every_file_and_a_page_that_needs_none()
     {
         var run = Compare("--prompt", Prompt, "--attention", "dense", "nabla-0.5", "nabla-1", "--seed", "7", "--width", "144", "--height", "128",
-            "--frames", "5", "--steps", "2", "--output-dir", _folder["out"]);
+            "--frames", "5", "--steps", "2", "--masks", "--output-dir", _folder["out"]);
         Assert.Equal("", run.Error);
         Assert.Equal(0, run.ExitCode);
         string[] names = ["dense", "nabla-0.5", "nabla-1"];
         Assert.Equal(
             [.. names.SelectMany(name => (string[])[$"{name}.json", $"{name}.latents.safetensors", $"{name}.mp4"]).Concat(
-                ["compare.json", "contact-sheet.png", "report.html", "side-by-side.mp4"]).Order(StringComparer.Ordinal)],
+                ["compare.json", "contact-sheet.png", "nabla-0.5.masks.html", "nabla-1.masks.html", "report.html", "side-by-side.mp4"]).Order(StringComparer.Ordinal)],
             Names("out"));
 
         var json = JsonDocument.Parse(File.ReadAllText(_folder["out/compare.json"])).RootElement;
@@ -152,7 +152,7 @@ public sealed partial class CompareTests(GoldenModelFixture model) : IClassFixtu
         Assert.DoesNotContain("http", text);
         Assert.DoesNotContain("@import", text);
         Assert.DoesNotContain("url(", text);
-        Assert.Equal(["data:,"], Link().Matches(text).Select(match => match.Groups[1].Value));
+        Assert.Equal(["data:,", "nabla-0.5.masks.html", "nabla-1.masks.html"], Link().Matches(text).Select(match => match.Groups[1].Value));
         Assert.Empty(Source().Matches(text));
 
         Assert.Contains("<h1>A cat &lt;/script&gt;&lt;script&gt;alert(1)&lt;/script&gt; &amp; &quot;{{js}}&quot; ", text);

@@ -16,7 +16,7 @@ public sealed class StatsAndPreviewTests(GoldenModelFixture model) : IClassFixtu
     public void Statistics_and_previews_are_written()
     {
         string[] flags = ["--width", "160", "--height", "144", "--seed", "1", "--target-density", "0.35"];
-        var csv = Generate("a.mp4", [.. flags, "--stats", _folder["a.csv"], "--preview", "--preview-every", "2"]);
+        var csv = Generate("a.mp4", [.. flags, "--stats", _folder["a.csv"], "--preview", "--preview-every", "2", "--masks", _folder["a.html"], "--masks-layers", "0"]);
         Assert.Equal((0, ""), (csv.ExitCode, csv.Error));
         var rows = File.ReadAllLines(_folder["a.csv"]).Select(line => line.Split(',')).ToArray();
         Assert.Equal(["step", "layer", "head", "density", "threshold", "layer_mask_share", "step_mask_share", "step_seconds"], rows[0]);
@@ -29,6 +29,11 @@ public sealed class StatsAndPreviewTests(GoldenModelFixture model) : IClassFixtu
 
         var gif = VideoProbe.Read(_folder["a.preview.gif"]);
         Assert.Equal((80, 72, 2, "gif"), (gif.Width, gif.Height, gif.FrameCount, gif.Codec));
+
+        var page = File.ReadAllText(_folder["a.html"]);
+        Assert.Contains($"4 of 4 steps, 1 of {layers} layers and {heads} of {heads} heads", page);
+        Assert.Equal(2, page.Split("data:image/jpeg;base64,").Length - 1);
+        Assert.DoesNotContain("http", page);
 
         // What is only looked at changes nothing.
         var json = Generate("b.mp4", [.. flags, "--stats", _folder["b.stats.json"]]);
@@ -57,6 +62,8 @@ public sealed class StatsAndPreviewTests(GoldenModelFixture model) : IClassFixtu
     [InlineData("must end in .csv or .json", "--stats", "a.txt")]
     [InlineData("--preview-every has no effect without --preview", "--preview-every", "2")]
     [InlineData("--preview-every must be 1 or more, found 0", "--preview", "--preview-every", "0")]
+    [InlineData("--masks-heads has no effect without --masks", "--masks-heads", "0")]
+    [InlineData("--masks has nothing to show: attention 'dense' looks at every block", "--masks", "a.html", "--attention", "dense")]
     [InlineData("the name of the preview must end in .gif", "--preview", "a.webp")]
     [InlineData("give one of them", "--target-density", "0.2", "--threshold", "0.5")]
     [InlineData("adapts NABLA's threshold, and attention 'dense' has none", "--target-density", "0.2", "--attention", "dense")]

@@ -152,5 +152,12 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
         private Lazy<KeptStatistics>? _statistics;
 
         public Lazy<KeptStatistics> Statistics => _statistics ??= log.Take(mask, heads);
+
+        public int[] ReadCounts(int head) => mask.CountsToHost(Row(head));
+
+        public uint[] ReadBits(int head) => mask.BitsToHost(Row(head));
+
+        // One mask may serve all heads.
+        private int Row(int head) => mask.Heads == 1 ? 0 : head;
     }
 }

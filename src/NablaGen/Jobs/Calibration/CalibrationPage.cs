@@ -1,6 +1,6 @@
 using System.Globalization;
 using NablaGen.Files;
-using NablaGen.Jobs.Compare;
+using NablaGen.Jobs.Pages;
 
 namespace NablaGen.Jobs.Calibration;
 
@@ -21,26 +21,30 @@ public static class CalibrationPage
     /// <exception cref="NablaGenException">It cannot be written.</exception>
     public static void Save(string path, string thresholds, CalibratedThresholds found)
     {
-        ComparisonPage.Save(path, "calibration.html", new Dictionary<string, string>
+        new HtmlPage
         {
-            ["model"] = ComparisonPage.Text(found.Model),
-            ["facts"] = string.Concat(new[]
-            {
+            Name = "calibration",
+            Title = $"Thresholds of {found.Model} \u2013 NablaGen calibration",
+            Kind = "calibration",
+            Heading = $"A threshold for each layer and head of {found.Model}",
+            Facts =
+            [
                 found.Target.Density is { } density ? string.Create(CultureInfo.InvariantCulture, $"for density {density}") : string.Create(CultureInfo.InvariantCulture, $"for error {found.Target.Error}"),
                 found.Size, string.Create(CultureInfo.InvariantCulture, $"{found.Steps} steps, {found.Solver}"), $"{found.Layers} layers of {found.Heads} heads",
-            }.Select(fact => $"<li>{ComparisonPage.Text(fact)}</li>")),
-            ["table"] = Table(found),
-            ["use"] = Number(found.DensityInUse, "0.000"),
-            ["recipe"] = string.Concat(new (string Name, string Value)[]
+            ],
+            Data = HtmlPage.ToJson(found),
+            Places = new Dictionary<string, string>
             {
-                ("Prompts", string.Join(" · ", found.Prompts)), ("Seeds", List(found.Seeds)), ("Steps", List(found.MeasuredSteps.Select(step => step + 1L))),
-                ("Guidance", Number(found.Guidance, "0.##")), ("Model", $"{found.Model}, weights {found.ModelHash}"), ("Device", found.Device),
-            }.Select(entry => $"<dt>{entry.Name}</dt><dd>{ComparisonPage.Text(entry.Value)}</dd>")),
-            ["file"] = ComparisonPage.Text(Path.GetFileName(thresholds)),
-            ["version"] = ComparisonPage.Text(found.Version),
-            ["data"] = ComparisonReport.ToPageJson(found),
-            ["js"] = ComparisonPage.Script("calibration.js"),
-        });
+                ["table"] = Table(found),
+                ["use"] = Number(found.DensityInUse, "0.000"),
+                ["recipe"] = HtmlPage.List(
+                [
+                    ("Prompts", string.Join(" \u00b7 ", found.Prompts)), ("Seeds", List(found.Seeds)), ("Steps", List(found.MeasuredSteps.Select(step => step + 1L))),
+                    ("Guidance", Number(found.Guidance, "0.##")), ("Model", $"{found.Model}, weights {found.ModelHash}"), ("Device", found.Device),
+                ]),
+                ["file"] = HtmlPage.Text(Path.GetFileName(thresholds)),
+            },
+        }.Save(path);
     }
 
     private static string Table(CalibratedThresholds found)

@@ -18,6 +18,9 @@ public sealed record ComparedExpression
     /// <summary>Its latents' file name; null where they were discarded.</summary>
     public string? Latents { get; init; }
 
+    /// <summary>The file name of the page of its masks; null where none was asked for, and for dense attention.</summary>
+    public string? Masks { get; init; }
+
     /// <summary>Mean density over layers, heads and steps, 0 to 1.</summary>
     public required double Density { get; init; }
 

@@ -2,6 +2,7 @@ using System.Text.Json;
 using NablaGen.Attention;
 using NablaGen.Denoising;
 using NablaGen.Generation;
+using NablaGen.Jobs.Masks;
 using NablaGen.Jobs.Statistics;
 using NablaGen.Video;
 using NablaGen.Video.Labels;
@@ -27,6 +28,9 @@ public sealed class Comparison : IDisposable
 
     /// <summary>Whether the latents of each video are removed once it is made.</summary>
     public bool DiscardsLatents { get; init; }
+
+    /// <summary>Whether each sparse video gets a page of its masks.</summary>
+    public bool RecordsMasks { get; init; }
 
     /// <summary>A comparison without videos yet.</summary>
     /// <param name="pipeline">The model; one that keeps it loaded saves reading it for each expression.</param>
@@ -84,14 +88,22 @@ public sealed class Comparison : IDisposable
         var dit = _pipeline.Model.Transformer;
         var density = new DensityStatistics(dit.Layers, dit.Heads);
         var cosine = _expressions.Count == 0 ? null : new LatentCosine(_trajectory);
+        var masks = RecordsMasks && !request.Attention.IsDense
+            ? new MaskObserver(MaskPlan.Of(new MaskChoice(), request, _pipeline.Model, MaskPlan.MostOnPage), dit.Heads)
+            : null;
         using var prepared = _prompt.With(request, _pipeline.RecipeOf(request, cancellation));
         var result = _pipeline.Generate(
             prepared, Path.Combine(_folder, VideoName(request.Attention)), progress: progress,
-            observer: new SamplingObservers(density, cosine ?? (ISamplingObserver)_trajectory), cancellation: cancellation);
+            observer: new SamplingObservers(density, masks, cosine ?? (ISamplingObserver)_trajectory), cancellation: cancellation);
 
         if (DiscardsLatents)
         {
             result = ResultFile.DiscardLatents(result);
+        }
+
+        if (masks is not null)
+        {
+            MaskFile.Save(MaskFile.PathBeside(result.Path), masks.Failure is null ? masks.Masks : throw masks.Failure, _pipeline.Model, result.Path, result.Recipe, cancellation);
         }
 
         _recipe ??= result.Recipe;
@@ -104,6 +116,7 @@ public sealed class Comparison : IDisposable
             DenseLayers = request.DenseLayers,
             Video = Path.GetFileName(result.Path),
             Latents = Path.GetFileName(result.LatentsPath),
+            Masks = masks is null ? null : Path.GetFileName(MaskFile.PathBeside(result.Path)),
             Density = Rounded(density.Mean!.Value),
             SamplingSeconds = Rounded(seconds),
             SpeedUp = Rounded(_expressions.Count == 0 ? 1 : _expressions[0].SamplingSeconds / seconds),

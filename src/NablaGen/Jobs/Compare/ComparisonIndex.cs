@@ -1,3 +1,5 @@
+using NablaGen.Jobs.Pages;
+
 namespace NablaGen.Jobs.Compare;
 
 /// <summary>The page over several prompts' comparisons: <c>index.html</c>, with a link to each one's own page.</summary>
@@ -16,17 +18,22 @@ public static class ComparisonIndex
     {
         var means = ComparisonMeans.Of(comparisons);
         means.Save(folder);
-        ComparisonPage.Save(Path.Combine(folder, FileName), "index.html", new Dictionary<string, string>
+        new HtmlPage
         {
-            ["table"] = MetricsTable.Html(means.Expressions),
-            ["baseline"] = ComparisonPage.Text(means.Expressions[0].Attention),
-            ["data"] = ComparisonReport.ToPageJson(means),
-            ["js"] = ComparisonPage.Script("index.js"),
-            ["count"] = $"{comparisons.Count}",
-            ["expressions"] = ComparisonPage.Text(string.Join(", ", comparisons[0].Report.Expressions.Select(one => one.Attention))),
-            ["items"] = string.Concat(comparisons.Select(comparison => Item(folder, comparison.Folder, comparison.Report, cancellation))),
-            ["version"] = ComparisonPage.Text(NablaGenVersion.Text),
-        });
+            Name = "index",
+            Title = $"{comparisons.Count} prompts \u2013 NablaGen comparison",
+            Kind = "comparison",
+            Heading = $"{comparisons.Count} prompts",
+            Facts = [string.Join(", ", comparisons[0].Report.Expressions.Select(one => one.Attention))],
+            Data = HtmlPage.ToJson(means),
+            Places = new Dictionary<string, string>
+            {
+                ["table"] = MetricsTable.Html(means.Expressions),
+                ["baseline"] = HtmlPage.Text(means.Expressions[0].Attention),
+                ["count"] = $"{comparisons.Count}",
+                ["items"] = string.Concat(comparisons.Select(comparison => Item(folder, comparison.Folder, comparison.Report, cancellation))),
+            },
+        }.Save(Path.Combine(folder, FileName));
     }
 
     private static string Item(string folder, string name, ComparisonReport report, CancellationToken cancellation)
@@ -34,7 +41,7 @@ public static class ComparisonIndex
         var poster = ComparisonPage.Poster(Path.Combine(folder, name, report.SideBySide), cancellation);
         var details = report.Expressions.Skip(1).Select(one => $"{one.Attention}: density {one.Density:0.000}, {one.SpeedUp:0.00}\u00d7, SSIM {one.Ssim:0.000}");
         return $"<li class=\"card\"><a href=\"{Uri.EscapeDataString(name)}/{ComparisonPage.FileName}\"><img src=\"{poster}\" alt=\"\">"
-            + $"<h2>{ComparisonPage.Text(ComparisonPage.Shortened(report.Recipe.Prompt, 160))}</h2>"
-            + string.Concat(details.Select(detail => $"<p>{ComparisonPage.Text(detail)}</p>")) + "</a></li>\n";
+            + $"<h2>{HtmlPage.Text(HtmlPage.Shortened(report.Recipe.Prompt, 160))}</h2>"
+            + string.Concat(details.Select(detail => $"<p>{HtmlPage.Text(detail)}</p>")) + "</a></li>\n";
     }
 }

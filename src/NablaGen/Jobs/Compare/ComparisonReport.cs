@@ -1,5 +1,4 @@
 using System.Text;
-using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using NablaGen.Files;
@@ -20,9 +19,6 @@ public sealed record ComparisonReport
         NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
     };
 
-    // Inside a page's script element: < and & are escaped.
-    private static readonly JsonSerializerOptions InPage = new(Json) { WriteIndented = false, Encoder = JavaScriptEncoder.Default };
-
     /// <summary>What all expressions share, with the first one's attention.</summary>
     public required Recipe Recipe { get; init; }
 
@@ -41,10 +37,4 @@ public sealed record ComparisonReport
     /// <summary>Writes <see cref="FileName"/> into a folder, aside first.</summary>
     public void Save(string folder) => OutputFile.Write(
         Path.Combine(folder, FileName), file => file.Write(Encoding.UTF8.GetBytes(JsonSerializer.Serialize(this, Json) + "\n")));
-
-    /// <summary>The same JSON on one line, safe between <c>&lt;script&gt;</c> and <c>&lt;/script&gt;</c>.</summary>
-    internal string ToPageJson() => ToPageJson(this);
-
-    /// <inheritdoc cref="ToPageJson()"/>
-    internal static string ToPageJson<T>(T value) => JsonSerializer.Serialize(value, InPage);
 }

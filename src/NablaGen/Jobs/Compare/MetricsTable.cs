@@ -1,4 +1,5 @@
 using System.Globalization;
+using NablaGen.Jobs.Pages;
 
 namespace NablaGen.Jobs.Compare;
 
@@ -32,7 +33,7 @@ internal static class MetricsTable
         : string.Create(CultureInfo.InvariantCulture, $"{(int)seconds / 60}:{(int)seconds % 60:00} min");
 
     private static string Row(MeanExpression one, int index) =>
-        $"<tr><th scope=\"row\"><span class=\"dot\" style=\"--c: var(--s{index % 6})\"></span>{ComparisonPage.Text(one.Attention)}</th>"
+        $"<tr><th scope=\"row\"><span class=\"dot\" style=\"--c: var(--s{index % 6})\"></span>{HtmlPage.Text(one.Attention)}</th>"
         + string.Concat(Columns.Select(column => $"<td data-label=\"{column.Name} {column.Better}\">{column.Text(one)}</td>")) + "</tr>";
 
     private static string Number(double? value, string format) => value switch

@@ -8,7 +8,8 @@ using static TorchSharp.torch;
 namespace NablaGen.Jobs.Previews;
 
 /// <summary>
-/// A linear map from latents to colours, a latent pixel a pixel: what the VAE would decode, roughly, at no cost. It is fitted to the VAE
+/// A linear map from latents to colours, a latent pixel a pixel: what the VAE would decode, roughly, at no cost. A model may bring its own, fitted
+/// to clips, with another for the latent frames after the first (<see cref="LatentColorMap"/>). Else it is fitted to the VAE
 /// at hand by least squares, on flat colours and soft random pictures that its encoder turns into latents.
 /// </summary>
 public sealed class LatentColors
@@ -18,18 +19,27 @@ public sealed class LatentColors
     private const int Soft = 128;
 
     // By colour: a factor for each latent channel, then the constant.
-    private readonly double[][] _factors;
+    private readonly double[][] _factors, _later;
 
-    private LatentColors(double[][] factors) => _factors = factors;
+    private LatentColors(double[][] factors, double[][]? later = null) => (_factors, _later) = (factors, later ?? factors);
 
-    /// <summary>The map of a model's VAE: from the user's cache, or fitted now (seconds) and put there.</summary>
+    /// <summary>The colours that a model brings.</summary>
+    public static LatentColors Of(LatentColorMap map) => new(Rows(map.First), Rows(map.Later));
+
+    /// <summary>The map of a model's VAE: the model's own, or from the user's cache, or fitted now (seconds) and put there.</summary>
     /// <param name="model">The model.</param>
     /// <param name="device">Where to fit it.</param>
     /// <param name="cache">The folder of maps fitted before; null for the user's.</param>
     /// <exception cref="NablaGenException">The VAE cannot be read.</exception>
     public static LatentColors Of(VideoModel model, Device device, string? cache = null)
     {
-        var cached = Path.Combine(cache ?? UserCache.Folder("previews"), model.ComputeVaeHash() + ".json");
+        var hash = model.ComputeVaeHash();
+        if (model.PreviewColors is { } own && own.Vae == hash)
+        {
+            return Of(own);
+        }
+
+        var cached = Path.Combine(cache ?? UserCache.Folder("previews"), hash + ".json");
         if (Read(cached, model.Latents.Channels) is { } known)
         {
             return known;
@@ -80,11 +90,21 @@ public sealed class LatentColors
     public Tensor ToRgb(Tensor latents)
     {
         using var scope = NewDisposeScope();
-        var factors = stack(_factors.Select(row => tensor(row))).to(ScalarType.Float32).to(latents.device);
+        var later = latents.shape[1] - 1;
+        return cat([ToRgb(_factors, latents.narrow(1, 0, 1)), ToRgb(_later, latents.narrow(1, 1, later))], 1).MoveToOuterDisposeScope();
+    }
+
+    private static Tensor ToRgb(double[][] rows, Tensor latents)
+    {
+        using var scope = NewDisposeScope();
+        var factors = stack(rows.Select(row => tensor(row))).to(ScalarType.Float32).to(latents.device);
         var channels = latents.shape[0];
-        var rgb = factors.narrow(1, 0, channels).matmul(latents.to(ScalarType.Float32).reshape(channels, -1)).Plus(factors.narrow(1, channels, 1));
+        var rgb = factors.narrow(1, 0, channels).matmul(latents.to(ScalarType.Float32).flatten(1)).Plus(factors.narrow(1, channels, 1));
         return rgb.reshape([3, .. latents.shape[1..]]).MoveToOuterDisposeScope();
     }
+
+    private static double[][] Rows(IReadOnlyList<float> factors) =>
+        [.. factors.Select(factor => (double)factor).Chunk(factors.Count / 3)];
 
     // Latent pixels with a 1 behind them [n, ZDim + 1], and the colours they came from [n, 3], in float64 on the CPU.
     private static (Tensor Latents, Tensor Colors) Samples(Func<Tensor, Tensor> encode, Tensor video, LatentTraits traits)

@@ -47,6 +47,15 @@ public sealed class PreviewWriter : ISamplingObserver
         OutputFile.Prepare(path, ".gif");
     }
 
+    /// <summary>The frames of a preview, one a latent frame. [C, T', h, w] → [3, T', 4 h, 4 w], about in [−1, 1], on the same device.</summary>
+    internal static Tensor Frames(LatentColors colors, Tensor latents)
+    {
+        using var scope = NewDisposeScope();
+        var rgb = colors.ToRgb(latents).permute(1, 0, 2, 3);
+        return nn.functional.interpolate(rgb, [rgb.shape[2] * Zoom, rgb.shape[3] * Zoom], mode: InterpolationMode.Bilinear, align_corners: false)
+            .permute(1, 0, 2, 3).MoveToOuterDisposeScope();
+    }
+
     /// <inheritdoc/>
     public void OnDense(AttentionSite site)
     {
@@ -85,11 +94,9 @@ public sealed class PreviewWriter : ISamplingObserver
     private void Write(Tensor clean)
     {
         using var scope = NewDisposeScope();
-        var rgb = _colors.ToRgb(clean.squeeze(0)).permute(1, 0, 2, 3);
-        var (height, width) = (rgb.shape[2] * Zoom, rgb.shape[3] * Zoom);
-        var large = nn.functional.interpolate(rgb, [height, width], mode: InterpolationMode.Bilinear, align_corners: false);
+        var large = Frames(_colors, clean.squeeze(0));
         var frames = new List<byte[]>();
-        FrameConversion.ForEachFrame(large.permute(1, 0, 2, 3), frame => frames.Add(frame.ToArray()));
-        GifWriter.Save(_path, (int)width, (int)height, _fps, frames);
+        FrameConversion.ForEachFrame(large, frame => frames.Add(frame.ToArray()));
+        GifWriter.Save(_path, (int)large.shape[3], (int)large.shape[2], _fps, frames);
     }
 }

@@ -39,6 +39,9 @@ public sealed record NablaGenJson
     /// <summary>What the model was trained for (<c>trained_for</c>); null where nothing is said.</summary>
     public TrainedFor? TrainedFor { get; init; }
 
+    /// <summary>The colours of previews (<c>preview</c>); null where nothing is said.</summary>
+    public LatentColorMap? Preview { get; init; }
+
     // What the file itself says under defaults; no part of what the record is.
     private ModelDefaults? SaidDefaults { get; init; }
 
@@ -85,6 +88,11 @@ public sealed record NablaGenJson
         if (fields.Object("trained_for") is { } trained)
         {
             json = json with { TrainedFor = TrainedForJson.Read(trained) };
+        }
+
+        if (fields.Object("preview") is { } preview)
+        {
+            json = json with { Preview = LatentColorMapJson.Read(preview, json.Vae.ZDim) };
         }
 
         if (fields.Object("defaults") is { } defaults)
@@ -154,6 +162,11 @@ public sealed record NablaGenJson
         if (TrainedFor is not null)
         {
             json["trained_for"] = TrainedForJson.Write(TrainedFor);
+        }
+
+        if (Preview is not null)
+        {
+            json["preview"] = LatentColorMapJson.Write(Preview);
         }
 
         json["defaults"] = new JsonObject(Defaults.Values.Select(value => KeyValuePair.Create(value.Key, JsonSerializer.SerializeToNode(value.Value))));

@@ -144,6 +144,9 @@ public sealed partial class WanVideoModel : VideoModel
     public override TrainedFor? TrainedFor { get; }
 
     /// <inheritdoc/>
+    public override LatentColorMap? PreviewColors => _json?.Preview;
+
+    /// <inheritdoc/>
     public override FewStepRecipe? FewSteps { get; }
 
     /// <inheritdoc/>

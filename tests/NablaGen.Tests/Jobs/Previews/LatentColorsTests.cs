@@ -1,5 +1,6 @@
 using NablaGen.Denoising;
 using NablaGen.Jobs.Previews;
+using NablaGen.Models;
 using NablaGen.Models.Wan;
 using NablaGen.Models.Wan.Vae;
 using NablaGen.Video;
@@ -83,11 +84,10 @@ public class LatentColorsTests
     {
         using var scope = NewDisposeScope();
         using var folder = new TempFolder();
-        using var golden = Golden.Open("vae");
-        using var vae = golden.Vae();
         var warnings = new List<string>();
-        var latents = randn([1, vae.Config.ZDim, 2, 4, 6]);
-        ISamplingObserver writer = new PreviewWriter(folder["a.gif"], 2, 4, LatentColors.Fit(vae, vae.Config.Traits, CPU), warnings.Add);
+        var latents = randn([1, 2, 2, 4, 6]);
+        var colors = LatentColors.Of(new LatentColorMap("0", [1, 0, 0, 0, 1, 0, 1, 1, 0], [0, 1, 0, 1, 0, 0, 1, 1, 0]));
+        ISamplingObserver writer = new PreviewWriter(folder["a.gif"], 2, 4, colors, warnings.Add);
         writer.OnPrediction(0, latents);
         Assert.Empty(folder.Files);
         writer.OnPrediction(1, latents);

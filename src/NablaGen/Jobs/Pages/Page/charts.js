@@ -1,5 +1,5 @@
 "use strict";
-// What the pages of comparisons and calibrations share: elements, charts, heat maps. Every chart answers to a pointer and to the arrow keys.
+// What the pages share: elements, charts, heat maps. Every chart answers to a pointer and to the arrow keys.
 const data = JSON.parse(document.getElementById("data").textContent);
 const $ = id => document.getElementById(id);
 const colour = i => `var(--s${i % 6})`;
@@ -265,8 +265,8 @@ function heatMap(parent, title, small, rows, rowName, columnName, least, most) {
   });
 }
 
-function heatLegend(legend, least, most, name) {
-  make(legend, "span", {}, least.toFixed(1));
-  make(legend, "div", { style: `background: linear-gradient(90deg, ${ramp.map(stop => `rgb(${stop})`).join(", ")})`, role: "img", "aria-label": `Colours from ${name} ${least.toFixed(1)}, dark, to ${most.toFixed(1)}, light` });
-  make(legend, "span", {}, `${most.toFixed(1)} ${name}`);
+function heatLegend(legend, least, most, name, digits = 1) {
+  make(legend, "span", {}, least.toFixed(digits));
+  make(legend, "div", { style: `background: linear-gradient(90deg, ${ramp.map(stop => `rgb(${stop})`).join(", ")})`, role: "img", "aria-label": `Colours from ${name} ${least.toFixed(digits)}, dark, to ${most.toFixed(digits)}, light` });
+  make(legend, "span", {}, `${most.toFixed(digits)} ${name}`);
 }
