@@ -15,6 +15,7 @@ public sealed class NablaMaskBuilder : IDisposable
     private readonly NablaSelect _select;
     private readonly Workspace _pooled;
     private readonly Workspace _logits;
+    private BlockOffsets? _full;
 
     /// <summary>The mask kernels on a device; they are compiled at first use.</summary>
     public NablaMaskBuilder(CudaDevice device)
@@ -46,10 +47,7 @@ public sealed class NablaMaskBuilder : IDisposable
         AttentionTensor q, AttentionTensor k, BlockOffsets offsets, NablaThreshold threshold, SlidingWindow? window, DeviceBlockMask mask,
         nint stream = 0)
     {
-        var bytes = 4L * q.Rows * offsets.Blocks * q.HeadSize;
-        var pooledQ = _pooled.Take(2 * bytes);
-        var pooledK = pooledQ + (nint)bytes;
-        _pooling.Run(q, k, offsets, pooledQ, pooledK, stream);
+        var (pooledQ, pooledK) = Pool(q, k, offsets, stream);
         Run(pooledQ, pooledK, q.HeadSize, offsets, threshold, window, mask, stream);
     }
 
@@ -64,7 +62,31 @@ public sealed class NablaMaskBuilder : IDisposable
     /// <param name="stream">The stream.</param>
     public void Run(
         nint pooledQ, nint pooledK, int headSize, BlockOffsets offsets, NablaThreshold threshold, SlidingWindow? window, DeviceBlockMask mask,
-        nint stream = 0)
+        nint stream = 0) => ByHeads(pooledQ, pooledK, headSize, offsets, mask, (logits, head, heads) => _select.Run(logits, head, heads, threshold.From(head), window, mask, stream), stream);
+
+    /// <summary>Puts RoLa's mask on the stream: of each row the key blocks with the highest scores between means, which no block's size changes.</summary>
+    /// <param name="q">Q.</param>
+    /// <param name="k">K, of the same shape and type.</param>
+    /// <param name="offsets">The blocks.</param>
+    /// <param name="pooled">Device addresses of Q's and K's means, float32 [mask.Heads, blocks, headSize]; null where they are still to be made.</param>
+    /// <param name="count">How many key blocks a row keeps.</param>
+    /// <param name="mask">Gets the result; batch · heads heads.</param>
+    /// <param name="stream">The stream.</param>
+    public void RunTop(AttentionTensor q, AttentionTensor k, BlockOffsets offsets, (nint Q, nint K)? pooled, int count, DeviceBlockMask mask, nint stream = 0)
+    {
+        var (pooledQ, pooledK) = pooled ?? Pool(q, k, offsets, stream);
+        if (_full?.Blocks != offsets.Blocks)
+        {
+            _full?.Dispose();
+            _full = null;
+            _full = new BlockOffsets(_device, [.. Enumerable.Repeat(BlockOffsets.BlockSize, offsets.Blocks)]);
+        }
+
+        ByHeads(pooledQ, pooledK, q.HeadSize, _full, mask, (logits, head, heads) => _select.RunTop(logits, head, heads, count, mask, stream), stream);
+    }
+
+    // Scores of as many heads at a time as there is room for, and what is selected from them.
+    private void ByHeads(nint pooledQ, nint pooledK, int headSize, BlockOffsets offsets, DeviceBlockMask mask, Action<nint, int, int> select, nint stream)
     {
         var blocks = offsets.Blocks;
         if (mask.Blocks != blocks || mask.Device != _device)
@@ -81,13 +103,23 @@ public sealed class NablaMaskBuilder : IDisposable
             var heads = Math.Min(atOnce, mask.Heads - head);
             var offset = (nint)(4L * head * blocks * headSize);
             _scores.Run(pooledQ + offset, pooledK + offset, heads, headSize, offsets, logits, stream);
-            _select.Run(logits, head, heads, threshold.From(head), window, mask, stream);
+            select(logits, head, heads);
         }
+    }
+
+    private (nint Q, nint K) Pool(AttentionTensor q, AttentionTensor k, BlockOffsets offsets, nint stream)
+    {
+        var bytes = 4L * q.Rows * offsets.Blocks * q.HeadSize;
+        var pooledQ = _pooled.Take(2 * bytes);
+        var pooledK = pooledQ + (nint)bytes;
+        _pooling.Run(q, k, offsets, pooledQ, pooledK, stream);
+        return (pooledQ, pooledK);
     }
 
     /// <summary>Frees the workspace.</summary>
     public void Dispose()
     {
+        _full?.Dispose();
         _pooled.Dispose();
         _logits.Dispose();
     }

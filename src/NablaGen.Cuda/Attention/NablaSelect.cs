@@ -16,8 +16,29 @@ public sealed class NablaSelect(CudaDevice device)
     /// <param name="window">A sliding window that is kept too.</param>
     /// <param name="mask">Gets the result.</param>
     /// <param name="stream">The stream.</param>
-    public unsafe void Run(
-        nint scores, int firstHead, int heads, NablaThreshold threshold, SlidingWindow? window, DeviceBlockMask mask, nint stream = 0)
+    public void Run(
+        nint scores, int firstHead, int heads, NablaThreshold threshold, SlidingWindow? window, DeviceBlockMask mask, nint stream = 0) =>
+        Launch(scores, firstHead, heads, (float)(1 - threshold.Value), threshold.Dropped, window, mask, [], stream);
+
+    /// <summary>Puts the selection of a number of blocks for some heads of a mask on the stream; equal scores at the border are all kept.</summary>
+    /// <param name="scores">As above.</param>
+    /// <param name="firstHead">As above.</param>
+    /// <param name="heads">As above.</param>
+    /// <param name="count">How many key blocks each row keeps: those with the highest scores.</param>
+    /// <param name="mask">Gets the result.</param>
+    /// <param name="stream">The stream.</param>
+    public void RunTop(nint scores, int firstHead, int heads, int count, DeviceBlockMask mask, nint stream = 0)
+    {
+        if (count < 1 || count > mask.Blocks)
+        {
+            throw new ArgumentException($"{count} of {mask.Blocks} blocks are to be kept.");
+        }
+
+        Launch(scores, firstHead, heads, mask.Blocks - count + 0.5f, 0, null, mask, ["BY_COUNT"], stream);
+    }
+
+    private unsafe void Launch(
+        nint scores, int firstHead, int heads, float dropped, nint byHead, SlidingWindow? window, DeviceBlockMask mask, string[] macros, nint stream)
     {
         if (firstHead < 0 || heads < 1 || firstHead + heads > mask.Heads)
         {
@@ -38,9 +59,8 @@ public sealed class NablaSelect(CudaDevice device)
         var bits = mask.Bits + (nint)(firstRow * mask.Words * 4);
         var lists = mask.Lists == 0 ? 0 : mask.Lists + (nint)(firstRow * blocks * 2);
         var counts = mask.Counts + (nint)(firstRow * 4);
-        var (dropped, byHead) = ((float)(1 - threshold.Value), threshold.Dropped);
         var (reachT, reachH, reachW, gridHeight, gridWidth) = window ?? new SlidingWindow(-1, 0, 0, 1, 1);
-        device.Kernel("nabla_select", $"WARPS={warps}").Launch(
+        device.Kernel("nabla_select", [$"WARPS={warps}", .. macros]).Launch(
             ((blocks + warps - 1) / warps, heads, 1), 32 * warps, warps * rowStride * 4, stream,
             [
                 (nint)(&scores), (nint)(&bits), (nint)(&lists), (nint)(&counts), (nint)(&blocks), (nint)(&scoreStride),

@@ -13,13 +13,24 @@
 // dropped  1 − thr: the mass that may be left out; 0 or less keeps all
 // byHead   f32 [heads] or null: the same for each head, in dropped's stead
 // windowT  −1: no window. gridHeight, gridWidth: the frame in blocks (block = (t · gridHeight + h) · gridWidth + w).
+// With BY_COUNT the largest are kept by their number instead (RoLa): dropped is then blocks − count + ½, each block weighs 1, and in place of the
+// softmax stands the score as a share of the way from the row's least to its largest, so that far differences do not end in equal zeros. Equal
+// scores at the border are all kept.
 // Grid (⌈blocks / WARPS⌉, heads), 32 · WARPS threads, one warp a row, dynamic shared memory WARPS · rowStride floats with
-// rowStride = blocks rounded up to 4, at least 32. Macro: WARPS.
+// rowStride = blocks rounded up to 4, at least 32. Macros: WARPS, BY_COUNT.
 #include "common.cuh"
 
 #ifndef WARPS
 #define WARPS 8
 #endif
+#ifdef BY_COUNT
+constexpr bool kByCount = true;
+#else
+constexpr bool kByCount = false;
+#endif
+
+// What a block weighs, by its value.
+DEVICE float weight(float value) { return kByCount ? 1 : value; }
 
 extern "C" __global__ void __launch_bounds__(WARPS * kWarp) nabla_select(
     const float* __restrict__ scores, u32* __restrict__ mask, u16* __restrict__ lists, int* __restrict__ counts, int blocks,
@@ -45,7 +56,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * kWarp) nabla_select(
     float total = 0;
 #pragma unroll 4
     for (int j = lane; j < blocks; j += kWarp) {
-        const float value = exp2_approx((e[j] - top) * kLog2e);
+        const float value = !kByCount ? exp2_approx((e[j] - top) * kLog2e) : e[j] == top ? 1 : fminf((e[j] - bottom) / (top - bottom), 0.99999994f);
         e[j] = value;
         total += value;
     }
@@ -54,12 +65,12 @@ extern "C" __global__ void __launch_bounds__(WARPS * kWarp) nabla_select(
     __syncwarp();
 
     // Kept are the values whose bits are above `low`.
-    const float target = (byHead != nullptr ? byHead[blockIdx.y] : dropped) * total;
+    const float target = (byHead != nullptr ? byHead[blockIdx.y] : dropped) * (kByCount ? 1 : total);
     int low = -1;
     if (target > 0) {
         int high = __float_as_int(1.0f), atLow = 0, atHigh = blocks;
         float sumAtLow = 0;
-        low = __float_as_int(exp2_approx((bottom - top) * kLog2e)) - 1;
+        low = kByCount ? -1 : __float_as_int(exp2_approx((bottom - top) * kLog2e)) - 1;
         while (high - low > 1 && atHigh - atLow > kWarp) {
             const int middle = low + (high - low) / 2;
             float sum = 0;
@@ -67,10 +78,10 @@ extern "C" __global__ void __launch_bounds__(WARPS * kWarp) nabla_select(
 #pragma unroll 4
             for (int j = lane; j < rowStride / 4; j += kWarp) {
                 const float4 four = ((const float4*)e)[j];
-                if (__float_as_int(four.x) <= middle) sum += four.x, ++at;
-                if (__float_as_int(four.y) <= middle) sum += four.y, ++at;
-                if (__float_as_int(four.z) <= middle) sum += four.z, ++at;
-                if (__float_as_int(four.w) <= middle) sum += four.w, ++at;
+                if (__float_as_int(four.x) <= middle) sum += weight(four.x), ++at;
+                if (__float_as_int(four.y) <= middle) sum += weight(four.y), ++at;
+                if (__float_as_int(four.z) <= middle) sum += weight(four.z), ++at;
+                if (__float_as_int(four.w) <= middle) sum += weight(four.w), ++at;
             }
             sum = warp_sum(sum);
             at = __reduce_add_sync(kAllLanes, at);
@@ -101,7 +112,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * kWarp) nabla_select(
             float sum = sumAtLow;
             for (int i = 0; i < found; ++i) {
                 const float other = __shfl_sync(kAllLanes, mine, i);
-                if (other <= mine) sum += other;
+                if (other <= mine) sum += weight(other);
             }
             // The largest candidate that is still dropped, if any, is the bound; the largest of all is never dropped.
             const bool drop = lane < found && sum < target && __float_as_int(mine) < __float_as_int(1.0f);

@@ -23,6 +23,10 @@ internal static class FusedEntries
         new("gelu_tanh", data => Pass(data, 4, Width(data), () => new GeluTanh(data.Device).Run(
             data.Q.Pointer, data.Output.Pointer, ElementType.BFloat16, data.Shape.Elements))),
         new("rms_norm_silu", RmsNormSilu),
+        new("low_rank_sum", data => LowRank(data, 4, (passes, k, v, table, sums) => passes.Sum(k, v, table, table, table, sums))),
+        new("low_rank_add", data => LowRank(data, 8, (passes, q, x, table, sums) => passes.Add(
+            AttentionTensor.TokensFirst(data.Output.Pointer, ElementType.BFloat16, 1, data.Shape.Heads, data.Shape.Tokens, data.Shape.HeadSize), q, x, table, table, table, sums, table, table,
+            Epsilon, Epsilon))),
         new("expand_numbers", Expansions),
     ];
 
@@ -35,6 +39,17 @@ internal static class FusedEntries
             var scales = data.Room("scales of rows", 4L * data.Shape.Tokens);
             yield return Pass(data, bytesPerElement - 1, Width(data) + " to fp8", () => work(scales.Pointer));
         }
+    }
+
+    // Angles and weights are whatever lies there: no number's size changes the time.
+    private static IEnumerable<KernelLoad> LowRank(
+        KernelData data, double bytesPerElement, Action<LowRankPasses, AttentionTensor, AttentionTensor, nint, nint> work)
+    {
+        var (shape, passes) = (data.Shape, new LowRankPasses(data.Device));
+        var table = data.Room("the low-rank branch's angles", 4L * shape.Tokens * shape.HeadSize);
+        var sums = data.Room("the low-rank branch's sums", 4L * passes.Chunks(shape.Heads, shape.Tokens) * shape.Heads * LowRankPasses.Rank * shape.HeadSize);
+        AttentionTensor Of(nint pointer) => AttentionTensor.TokensFirst(pointer, ElementType.BFloat16, 1, shape.Heads, shape.Tokens, shape.HeadSize);
+        yield return Pass(data, bytesPerElement, $"{shape.Heads} heads, {shape.Tokens} tokens", () => work(passes, Of(data.Q.Pointer), Of(data.V.Pointer), table.Pointer, sums.Pointer));
     }
 
     // Random bytes are valid blocks, so none need be made with care.

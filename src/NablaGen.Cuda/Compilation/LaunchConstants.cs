@@ -65,6 +65,12 @@ internal static class LaunchConstants
     /// <summary>Threads of block_attention_sm80.</summary>
     public const int AmpereThreads = 64;
 
+    /// <summary>Channels of the low-rank branch that its kernels have.</summary>
+    public const int LowRank = 64;
+
+    /// <summary>Threads of the low-rank branch's kernels.</summary>
+    public const int LowRankThreads = 128;
+
     /// <summary>Threads of the gradients' kernels of attention.</summary>
     public const int GradientThreads = 128;
 

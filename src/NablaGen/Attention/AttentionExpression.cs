@@ -6,7 +6,8 @@ namespace NablaGen.Attention;
 /// <summary>
 /// Which attention a run uses, in the reference's own syntax: <c>dense</c>, <c>nabla-0.7</c>, <c>sta-11-3-3</c> or their union
 /// <c>nabla-0.6_sta-11-3-3</c>; and one more form, <c>nabla-NAME</c>, for a threshold for each layer and head, as <c>nablagen calibrate</c>
-/// finds them. <c>nabla-0.7+top8</c> keeps at least 8 key blocks for each query block, the largest. What a name stands for is told by whoever parses the expression: nothing here opens a file.
+/// finds them; <c>rola-0.1</c> is the sparse part of sparse + low-rank attention (RoLa), whose other part is in the model's weights: a tenth of the
+/// key blocks for each query block. <c>nabla-0.7+top8</c> keeps at least 8 key blocks for each query block, the largest. What a name stands for is told by whoever parses the expression: nothing here opens a file.
 /// </summary>
 /// <param name="Threshold">
 /// NABLA's threshold: the share of each row's mass that the kept blocks carry, in (0, 1]; null without NABLA, and where each head has its own.
@@ -29,11 +30,14 @@ public sealed partial record AttentionExpression(double? Threshold, StaWindow? W
     /// <summary>The least number of key blocks that NABLA keeps for a query block, the largest of them; null for one.</summary>
     public int? Top { get; init; }
 
+    /// <summary>The share of the key blocks that RoLa keeps for each query block, those with the highest scores, in (0, 1]; null without RoLa.</summary>
+    public double? RolaShare { get; init; }
+
     /// <summary>Whether NABLA is in it.</summary>
     public bool UsesNabla => Threshold is not null || HeadThresholds is not null;
 
     /// <summary>Whether nothing is left out.</summary>
-    public bool IsDense => !UsesNabla && Window is null;
+    public bool IsDense => !UsesNabla && Window is null && RolaShare is null;
 
     /// <summary>The first steps kept dense by default: 12 for STA alone, otherwise 0.</summary>
     public int DefaultDenseSteps => !UsesNabla && Window is not null ? StaDenseSteps : 0;
@@ -49,6 +53,13 @@ public sealed partial record AttentionExpression(double? Threshold, StaWindow? W
     /// <param name="thresholds">The thresholds.</param>
     /// <param name="name">Their name, such as the path of the file that they are from.</param>
     public static AttentionExpression Nabla(HeadThresholds thresholds, string name) => new(null, null) { HeadThresholds = thresholds, ThresholdsName = name };
+
+    /// <summary>RoLa's sparse part.</summary>
+    /// <param name="share">The share of the key blocks that each query block keeps.</param>
+    /// <exception cref="InvalidRequestException">The share is not in (0, 1].</exception>
+    public static AttentionExpression Rola(double share) => share is > 0 and <= 1
+        ? new(null, null) { RolaShare = share }
+        : throw new InvalidRequestException($"attention 'rola-{share.ToString(CultureInfo.InvariantCulture)}': the share of key blocks must be above 0 and at most 1");
 
     /// <summary>Parses an expression that names no thresholds.</summary>
     /// <param name="text">The expression.</param>
@@ -78,6 +89,11 @@ public sealed partial record AttentionExpression(double? Threshold, StaWindow? W
         StaWindow? window = parts["t"].Success
             ? new StaWindow(WindowSide(parts["t"].Value, text), WindowSide(parts["h"].Value, text), WindowSide(parts["w"].Value, text))
             : null;
+        if (parts["rola"] is { Success: true } share)
+        {
+            return Rola(double.Parse(share.Value, CultureInfo.InvariantCulture));
+        }
+
         var nabla = parts["nabla"];
         if (!nabla.Success)
         {
@@ -108,13 +124,17 @@ public sealed partial record AttentionExpression(double? Threshold, StaWindow? W
             : $"{text[..nabla.Index]}{Path.Combine(folder, nabla.Value)}{text[(nabla.Index + nabla.Length)..]}";
     }
 
+    /// <summary>How many of the key blocks RoLa keeps for a query block: the share of them, rounded down, at least one.</summary>
+    /// <param name="blocks">Blocks of the video.</param>
+    public int RolaBlocks(int blocks) => Math.Clamp((int)(RolaShare!.Value * blocks), 1, blocks);
+
     /// <summary>The threshold of a head; null without NABLA.</summary>
     /// <param name="layer">The layer, from 0.</param>
     /// <param name="head">The head, from 0.</param>
     public double? ThresholdOf(int layer, int head) => HeadThresholds is { } heads ? heads[layer, head] : Threshold;
 
     /// <summary>The expression in its canonical spelling; the method <c>Parse</c> reads it back.</summary>
-    public override string ToString() =>
+    public override string ToString() => RolaShare is { } share ? "rola-" + share.ToString(CultureInfo.InvariantCulture) :
         Spell(HeadThresholds is null ? Threshold is { } value ? "nabla-" + value.ToString(CultureInfo.InvariantCulture) : null : $"nabla-{ThresholdsName}");
 
     private string Spell(string? nabla) => (nabla, Window) switch
@@ -128,7 +148,7 @@ public sealed partial record AttentionExpression(double? Threshold, StaWindow? W
     private string Floor => Top is { } top ? string.Create(CultureInfo.InvariantCulture, $"+top{top}") : "";
 
     // A file's name may have any of these characters, so only the end of the text can be the window.
-    [GeneratedRegex("^(?:nabla-(?<nabla>.+?)(?:\\+top(?<top>[0-9]+))?(?:_sta-(?<t>[0-9]+)-(?<h>[0-9]+)-(?<w>[0-9]+))?|sta-(?<t>[0-9]+)-(?<h>[0-9]+)-(?<w>[0-9]+))$", RegexOptions.Singleline)]
+    [GeneratedRegex("^(?:nabla-(?<nabla>.+?)(?:\\+top(?<top>[0-9]+))?(?:_sta-(?<t>[0-9]+)-(?<h>[0-9]+)-(?<w>[0-9]+))?|rola-(?<rola>[0-9]*\\.?[0-9]+)|sta-(?<t>[0-9]+)-(?<h>[0-9]+)-(?<w>[0-9]+))$", RegexOptions.Singleline)]
     private static partial Regex Form();
 
     private static bool IsThreshold(string text, out double value) =>
@@ -150,5 +170,5 @@ public sealed partial record AttentionExpression(double? Threshold, StaWindow? W
 
     private static InvalidRequestException Invalid(string text) => new(
         $"attention '{text}' is not known: use dense, nabla-<threshold>, nabla-<threshold>+top<blocks>, sta-<t>-<h>-<w>, nabla-<threshold>_sta-<t>-<h>-<w> "
-        + "or nabla-<file> with a file of thresholds");
+        + "or nabla-<file> with a file of thresholds; rola-<share> for SparkDiffusion's checkpoints");
 }

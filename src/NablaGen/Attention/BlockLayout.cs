@@ -32,6 +32,9 @@ public sealed class BlockLayout
     /// <summary>Columns of the patch grid.</summary>
     public int Width { get; }
 
+    /// <summary>Whether the tokens stand in plain raster order, cut into runs: see <see cref="Raster"/>.</summary>
+    public bool IsRaster { get; private init; }
+
     /// <summary>Rows of blocks a frame.</summary>
     public int BlockRows => Tiles(Height);
 
@@ -86,6 +89,28 @@ public sealed class BlockLayout
         }
 
         return new BlockLayout(time, height, width, order, starts, lengths);
+    }
+
+    /// <summary>
+    /// The layout of a patch grid in plain raster order, cut into runs of 64 tokens, the last of them shorter: what sparse + low-rank attention was
+    /// trained on. It has no grid of blocks, so that a sliding window has no meaning on it.
+    /// </summary>
+    /// <remarks>get_block_map, sparse_linear_attention/utils.py of thu-ml/SLA.</remarks>
+    public static BlockLayout Raster(int time, int height, int width)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(time, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(height, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(width, 1);
+        var tokens = checked(time * height * width);
+        var starts = new int[(tokens + BlockSize - 1) / BlockSize];
+        var lengths = new int[starts.Length];
+        for (var block = 0; block < starts.Length; block++)
+        {
+            starts[block] = block * BlockSize;
+            lengths[block] = Math.Min(BlockSize, tokens - starts[block]);
+        }
+
+        return new BlockLayout(time, height, width, [.. Enumerable.Range(0, tokens)], starts, lengths) { IsRaster = true };
     }
 
     /// <summary>The place of a block in the grid of blocks.</summary>

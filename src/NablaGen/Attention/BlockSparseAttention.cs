@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace NablaGen.Attention;
 
-/// <summary>NABLA, STA or their union: finds the blocks to keep, then attends over those only.</summary>
+/// <summary>NABLA, STA, their union or RoLa's sparse part: finds the blocks to keep, then attends over those only.</summary>
 /// <param name="expression">What to keep.</param>
 /// <param name="backend">What computes it.</param>
 /// <param name="observer">Is told what was kept.</param>
@@ -13,7 +13,7 @@ public sealed class BlockSparseAttention(
     : IAttention
 {
     /// <inheritdoc/>
-    public bool TakesBlockMeans => backend.TakesBlockMeans && expression.UsesNabla;
+    public bool TakesBlockMeans => backend.TakesBlockMeans && (expression.UsesNabla || expression.RolaShare is not null);
 
     /// <inheritdoc/>
     public Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionSite site, BlockMeans? means = null)

@@ -70,7 +70,7 @@ public sealed class Denoiser : IDisposable
     /// <param name="step">The solver step, from 0.</param>
     /// <returns>A new tensor, float32. [B, C, T', h, w]</returns>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
-    public Tensor Velocity(Tensor latents, long timestep, int step)
+    public Tensor Velocity(Tensor latents, double timestep, int step)
     {
         using var scope = NewDisposeScope();
         _cached.Step = step;
@@ -90,8 +90,8 @@ public sealed class Denoiser : IDisposable
     }
 
     /// <summary>Makes a step's pass with the prompt alone and drops its velocity: who watches the attentions sees how they will be.</summary>
-    /// <inheritdoc cref="Velocity(Tensor, long, int)"/>
-    public void Probe(Tensor latents, long timestep, int step)
+    /// <inheritdoc cref="Velocity(Tensor, double, int)"/>
+    public void Probe(Tensor latents, double timestep, int step)
     {
         using var scope = NewDisposeScope();
         _run.BeginStep(step, timestep);

@@ -80,7 +80,7 @@ public sealed class DensityController : ISamplingObserver
     public static double Floor(AttentionExpression expression, BlockLayout layout, int layers, int denseLayers)
     {
         var blocks = (double)layout.Blocks;
-        var least = Math.Min(expression.Top ?? 1, blocks) / blocks;
+        var least = (expression.RolaShare is null ? Math.Min(expression.Top ?? 1, blocks) : expression.RolaBlocks(layout.Blocks)) / blocks;
         var sparse = expression.Window is { } window ? Math.Max(least, StaMask.KeyBlocks(layout, window).KeyBlocks.Length / (blocks * blocks)) : least;
         return (denseLayers + (layers - denseLayers) * sparse) / layers;
     }

@@ -5,8 +5,8 @@ namespace NablaGen.Denoising;
 /// (1 − σ) · video + σ · noise.
 /// </summary>
 /// <param name="Sigmas">Noise level before each step, and 0 at the end. [steps + 1]</param>
-/// <param name="Timesteps">1000 σ, truncated to a whole number. [steps]</param>
-public sealed record FlowSchedule(IReadOnlyList<float> Sigmas, IReadOnlyList<long> Timesteps)
+/// <param name="Timesteps">1000 σ, truncated to a whole number where the solver's reference does that. [steps]</param>
+public sealed record FlowSchedule(IReadOnlyList<float> Sigmas, IReadOnlyList<double> Timesteps)
 {
     /// <summary>Timesteps of the training schedule.</summary>
     public const int TrainTimesteps = 1000;
@@ -22,7 +22,8 @@ public sealed record FlowSchedule(IReadOnlyList<float> Sigmas, IReadOnlyList<lon
     /// <param name="shift">Above 1 spends more steps on noisy latents; 1 leaves the levels even.</param>
     /// <param name="first">The first level before the shift: 1, or 0.999 for UniPC (its schedule starts at the first training timestep).</param>
     /// <param name="timesteps">Timesteps before the shift, falling, instead of even ones; none is taken beyond <paramref name="first"/>. [steps]</param>
-    public static FlowSchedule Create(int steps, double shift, double first, IReadOnlyList<double>? timesteps = null)
+    /// <param name="isWhole">Whether the times are truncated.</param>
+    public static FlowSchedule Create(int steps, double shift, double first, IReadOnlyList<double>? timesteps = null, bool isWhole = true)
     {
         if (timesteps is not null && timesteps.Count != steps)
         {
@@ -32,13 +33,13 @@ public sealed record FlowSchedule(IReadOnlyList<float> Sigmas, IReadOnlyList<lon
         ArgumentOutOfRangeException.ThrowIfLessThan(steps, 1);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(shift);
         var sigmas = new float[steps + 1];
-        var times = new long[steps];
+        var times = new double[steps];
         for (var i = 0; i < steps; i++)
         {
             var level = timesteps is null ? first - first / steps * i : Math.Min(timesteps[i] / TrainTimesteps, first);
             var sigma = shift * level / (1 + (shift - 1) * level);
             sigmas[i] = (float)sigma;
-            times[i] = (long)(sigma * TrainTimesteps);
+            times[i] = isWhole ? Math.Truncate(sigma * TrainTimesteps) : sigma * TrainTimesteps;
         }
 
         return new FlowSchedule(sigmas, times);

@@ -8,6 +8,9 @@ public interface ISolver : IDisposable
     /// <summary>Levels and timesteps.</summary>
     FlowSchedule Schedule { get; }
 
+    /// <summary>What the noise is multiplied by before the first step: 1, unless the solver begins below pure noise and counts that.</summary>
+    double NoiseScale => 1;
+
     /// <summary>The latents after the next step; steps are taken in order.</summary>
     /// <param name="velocity">The model's output at <paramref name="sample"/> and this step's timestep, guided. Any shape.</param>
     /// <param name="sample">The latents before the step; the caller keeps owning them.</param>

@@ -71,7 +71,7 @@ public sealed class LatentSampler(IVideoTransformer model) : IDisposable
             new DenoiserOptions(settings.Guidance, batchGuidance, KeepsPrompt, settings.StepCache, settings.Steps, settings.GuidanceHigh), cancellation);
         using var solver = Solvers.Create(settings.Solver, settings.Steps, settings.Shift, settings.Timesteps);
         // A copy: the noise stays the caller's, whatever is put into the latents.
-        var latents = noise.to(model.Options.Device).clone();
+        var latents = noise.to(model.Options.Device).Times(solver.NoiseScale);
         denoiser.Hold(latents);
         observer?.OnStart();
         for (var step = 0; step < settings.Steps; step++)

@@ -8,6 +8,7 @@ public static class Solvers
         ["unipc"] = (steps, shift, timesteps) => new UniPcSolver(steps, shift, timesteps),
         ["dpm++"] = (steps, shift, timesteps) => new DpmPlusPlusSolver(steps, shift, timesteps),
         ["euler"] = (steps, shift, timesteps) => new EulerSolver(steps, shift, timesteps),
+        ["flow-euler"] = (steps, shift, timesteps) => new FlowEulerSolver(steps, shift, timesteps),
         ["x0"] = (steps, shift, timesteps) => new X0Solver(steps, shift, timesteps),
     };
 
@@ -15,7 +16,7 @@ public static class Solvers
     public static IReadOnlyCollection<string> Names => Makers.Keys;
 
     /// <summary>A fresh solver.</summary>
-    /// <param name="name"><c>unipc</c>, <c>dpm++</c>, <c>euler</c> or <c>x0</c>.</param>
+    /// <param name="name"><c>unipc</c>, <c>dpm++</c>, <c>euler</c>, <c>flow-euler</c> or <c>x0</c>.</param>
     /// <param name="steps">Solver steps, at least 1.</param>
     /// <param name="shift">The schedule's shift, above 0.</param>
     /// <param name="timesteps">Timesteps before the shift, falling; null for even ones. [steps]</param>

@@ -140,13 +140,15 @@ public sealed record GenerationRequest
             $"frames must be {latents.TemporalStride}n + 1, such as {Nearest(Frames, latents.TemporalStride)}, found {Frames}");
         Require(((Frames - 1) / latents.TemporalStride + 1) % transformer.Patch.Time == 0,
             $"frames: the latent frames must be a multiple of {transformer.Patch.Time}, found {(Frames - 1) / latents.TemporalStride + 1}");
-        Attention.HeadThresholds?.Check(Attention, transformer.Layers, transformer.Heads);
+        transformer.Check(Attention);
         if (Attention.IsDense)
         {
             Require(DenseSteps == 0 && DenseLayers == 0, "dense steps and dense layers have no effect on attention 'dense'");
         }
         else
         {
+            Require(Attention.RolaShare is null || (DenseSteps == 0 && DenseLayers == 0),
+                $"dense steps and dense layers have no place in attention '{Attention}': the model was trained with it in every step and layer");
             Require(DenseSteps < Steps,
                 $"attention '{Attention}' keeps the first {DenseSteps} steps dense and there are {Steps}, so nothing would be sparse: use --dense-steps or more --steps");
             Require(DenseLayers < transformer.Layers,

@@ -35,7 +35,7 @@ public interface ITransformerRun : IDisposable
     /// <summary>A solver step begins: its number, and its timestep for all videos, by which a model of several experts chooses.</summary>
     /// <param name="step">The step, from 0.</param>
     /// <param name="timestep">Timestep, 0 to 1000.</param>
-    void BeginStep(int step, long timestep) => Step = step;
+    void BeginStep(int step, double timestep) => Step = step;
 
     /// <summary>The tokens' order in the layers.</summary>
     BlockLayout Layout { get; }

@@ -43,6 +43,12 @@ public sealed record TransformerTraits
     /// </summary>
     public double? Boundary { get; init; }
 
+    /// <summary>
+    /// Rank of the low-rank branch that the self-attention has beside its sparse one: its tokens then stand in raster order, and no other attention
+    /// fits it. 0 for none.
+    /// </summary>
+    public int LowRank { get; init; }
+
     /// <summary>Hidden width, C in shapes.</summary>
     public int Width => Heads * HeadDim;
 
@@ -52,8 +58,29 @@ public sealed record TransformerTraits
 
     /// <summary>The order and the blocks of latents' tokens.</summary>
     /// <param name="latents">The latents' shape, a multiple of the patch's. [C, T', h, w]</param>
-    public BlockLayout LayoutOf(ReadOnlySpan<long> latents) =>
-        BlockLayout.Create((int)latents[1] / Patch.Time, (int)latents[2] / Patch.Height, (int)latents[3] / Patch.Width);
+    public BlockLayout LayoutOf(ReadOnlySpan<long> latents)
+    {
+        var (time, height, width) = ((int)latents[1] / Patch.Time, (int)latents[2] / Patch.Height, (int)latents[3] / Patch.Width);
+        return LowRank > 0 ? BlockLayout.Raster(time, height, width) : BlockLayout.Create(time, height, width);
+    }
+
+    /// <summary>Sees that an attention is one that the model can have.</summary>
+    /// <exception cref="InvalidRequestException">It is not; the line says which is.</exception>
+    public void Check(AttentionExpression attention)
+    {
+        attention.HeadThresholds?.Check(attention, Layers, Heads);
+        if (attention.RolaShare is not null && LowRank == 0)
+        {
+            throw new InvalidRequestException(
+                $"attention '{attention}' needs a low-rank branch, which SparkDiffusion's checkpoints have (self_attn.proj_q and others) and this model lacks: use nabla-<threshold>");
+        }
+
+        if (attention.RolaShare is null && LowRank > 0)
+        {
+            throw new InvalidRequestException(
+                $"attention '{attention}' does not fit this model, whose self-attention has a low-rank branch beside a sparse one (SparkDiffusion): use rola-<share>, such as rola-0.1");
+        }
+    }
 
     /// <summary>Multiplications and additions of a dense pass.</summary>
     /// <param name="tokens">Tokens of the video.</param>

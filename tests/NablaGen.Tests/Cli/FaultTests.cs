@@ -14,7 +14,7 @@ public sealed class FaultTests(GoldenModelFixture model) : IClassFixture<GoldenM
     [InlineData("frames must be 4n + 1, such as 5, found 6", "--frames", "6")]
     [InlineData("steps must be from 1 to 1000, found 0", "--steps", "0")]
     [InlineData("fps must be from 1 to 240, found 0", "--fps", "0")]
-    [InlineData("solver 'ddim' is not known: use unipc, dpm++, euler, x0", "--solver", "ddim")]
+    [InlineData("solver 'ddim' is not known: use unipc, dpm++, euler, flow-euler, x0", "--solver", "ddim")]
     [InlineData("shift must be above 0, found 0", "--shift", "0")]
     [InlineData("guidance must be 0 or more, found NaN", "--guidance", "NaN")]
     [InlineData("seed must be from 0 to 9223372036854775807, found -4", "--seed", "-4")]

@@ -25,7 +25,7 @@ public class SolverGoldenTests
         var sigmas = golden[name + ".sigmas"];
         var trajectory = golden[name + ".trajectory"];
         Assert.Equal(timesteps.shape[0], solver.Schedule.Steps);
-        Assert.Equal(timesteps.data<float>().Select(t => (long)t), solver.Schedule.Timesteps);
+        Assert.Equal(timesteps.data<float>().Select(t => (double)t), solver.Schedule.Timesteps);
         Golden.AssertClose(tensor(solver.Schedule.Sigmas.ToArray()), sigmas, 1e-5);
 
         var x = golden["x"];

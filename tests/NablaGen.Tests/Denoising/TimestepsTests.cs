@@ -17,9 +17,9 @@ public class TimestepsTests
     {
         using var even = Solvers.Create(name, 4, 5);
         using var listed = Solvers.Create(name, 4, 5, [1000, 750, 500, 250]);
-        if (name == "unipc")
+        if (name is "unipc" or "flow-euler")
         {
-            // UniPC's own even levels start at 0.999; a list is taken as it is but for the first, where the logarithm needs it.
+            // Their own even levels start at 0.999 and at 1600/1601; a list is taken as it is but for the first, which stays there.
             Assert.Equal(even.Schedule.Sigmas[0], listed.Schedule.Sigmas[0]);
             Assert.Equal(5 * 0.75f / (1 + 4 * 0.75f), listed.Schedule.Sigmas[1]);
         }
@@ -55,6 +55,19 @@ public class TimestepsTests
         }
 
         Golden.AssertClose(x, video, 1e-5);
+    }
+
+    [Fact]
+    public void Flow_eulers_times_keep_their_fractions_and_scale_the_noise()
+    {
+        using var solver = Solvers.Create("flow-euler", 3, 1, [1000, 933.781, 852.895]);
+        Assert.Equal([999.375, 933.781, 852.895], solver.Schedule.Timesteps.Select(time => Math.Round(time, 3)));
+        Assert.Equal(1600.0 / 1601, solver.NoiseScale, 1e-7);
+        foreach (var name in Solvers.Names.Except(["flow-euler"]))
+        {
+            using var other = Solvers.Create(name, 3, 1);
+            Assert.Equal(1, other.NoiseScale);
+        }
     }
 
     [Fact]

@@ -38,7 +38,7 @@ public sealed class RecipeTests : IDisposable
     [InlineData("\"attention\":\"nabla-0.7\"", "\"attention\":\"dens\"", "\"attention\": attention 'dens' is not known: ")]
     [InlineData("\"attention\":\"nabla-0.7\"", "\"attention\":\"nabla-x\",\"head_thresholds\":5", "\"head_thresholds\": expected a list of thresholds for each layer")]
     [InlineData("\"prompt\":\"猫 \\\"x\\\"\"", "\"prompt\":null", "\"prompt\": expected a string, found null")]
-    [InlineData("\"solver\":\"dpm++\"", "\"solver\":null", "\"solver\": expected one of unipc, dpm++, euler, x0, found null")]
+    [InlineData("\"solver\":\"dpm++\"", "\"solver\":null", "\"solver\": expected one of unipc, dpm++, euler, flow-euler, x0, found null")]
     [InlineData("\"thresholds\":[0.5,0.25]", "\"thresholds\":[0.5,null]", "\"thresholds\": expected a list of numbers, each above 0 and at most 1, found null")]
     [InlineData("\"model\":\"m\"", "\"model\":null", "\"model\": expected a string, found null")]
     [InlineData("\"steps\":2,", "", "\"steps\" is missing")]

@@ -64,6 +64,7 @@ internal sealed class BenchDitCommand
         var latent = Latent(parsed.GetValue(_latent)!, config);
         var expressions = parsed.GetValue(_attention)!.Select(ThresholdFile.ParseExpression).ToArray();
         var repeats = BenchOptions.Positive(parsed.GetValue(_repeats), "repeats");
+        config = BenchOptions.WithLowRank(config, expressions);
 
         var batch = BenchOptions.Positive(parsed.GetValue(_batch), "batch");
         var resident = parsed.GetValue(_resident);
@@ -82,6 +83,11 @@ internal sealed class BenchDitCommand
         if (resident is { } count && (device.type != DeviceType.CUDA || count < 0 || count >= config.NumLayers))
         {
             throw new InvalidRequestException($"--resident: expected 0 to {config.NumLayers - 1} of the {config.NumLayers} layers, on a CUDA device; found {count} on {device}");
+        }
+
+        if (training && config.LowRank > 0)
+        {
+            throw new InvalidRequestException("--train: sparse + low-rank attention has no gradient here");
         }
 
         if (training && resident is not null)

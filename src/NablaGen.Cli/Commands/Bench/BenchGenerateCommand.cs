@@ -65,6 +65,7 @@ internal sealed class BenchGenerateCommand
             Guidance = parsed.GetValue(_guidance) ?? defaults.Guidance,
             Seed = 1,
         }).ToArray();
+        dit = BenchOptions.WithLowRank(dit, [.. requests.Select(request => request.Attention)]);
         foreach (var request in requests)
         {
             request.Check(dit.Traits, others.Vae.Traits);

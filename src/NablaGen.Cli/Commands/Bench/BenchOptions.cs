@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using NablaGen.Attention;
 using NablaGen.Models.Wan;
 using NablaGen.Models.Wan.Dit;
 using NablaGen.Models.Wan.Vae;
@@ -26,6 +27,15 @@ internal static class BenchOptions
     };
 
     private const string Presets = "1.3B, 14B, I2V-14B (with image tokens), A14B (told a picture; bench dit times one of its two experts), TI2V-5B or tiny";
+
+    /// <summary>A model with the low-rank branch that rola-… is one part of: random weights have it if that is what is timed.</summary>
+    /// <exception cref="InvalidRequestException">Other expressions are timed, too, which do not fit such a model.</exception>
+    public static DitConfig WithLowRank(DitConfig config, IReadOnlyCollection<AttentionExpression> expressions)
+    {
+        var count = expressions.Count(expression => expression.RolaShare is not null);
+        return count == 0 ? config : count == expressions.Count ? config with { LowRank = LowRankWeights.PublishedRank } : throw new InvalidRequestException(
+            "--attention: rola-<share> is timed with a low-rank branch, and other expressions without one: time them in two calls");
+    }
 
     public static Option<string[]> Attention(params string[] expressions) => new("--attention")
     {

@@ -70,7 +70,9 @@ public sealed class CpuBlockSparseBackend : IBlockSparseBackend
             var at = head * tokens * dim;
             packed.Pack(TensorMemory.Floats(queries) + at, TensorMemory.Floats(keys) + at, TensorMemory.Floats(values) + at);
             maskTime.Start();
-            (rowStarts[head], keyBlocks[head]) = expression.ThresholdOf(layer, (int)(head % q.shape[1])) is { } threshold
+            (rowStarts[head], keyBlocks[head]) = expression.RolaShare is not null
+                ? CpuTopMask.KeyBlocks(packed, expression.RolaBlocks(layout.Blocks))
+                : expression.ThresholdOf(layer, (int)(head % q.shape[1])) is { } threshold
                 ? CpuNablaMask.KeyBlocks(packed, threshold, window, expression.Top ?? 1)
                 : window!.Value;
             maskTime.Stop();

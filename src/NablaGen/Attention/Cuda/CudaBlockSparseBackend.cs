@@ -101,6 +101,13 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
         SlidingWindow? window = expression.Window is { } sta
             ? new SlidingWindow(sta.Time / 2, sta.Height / 2, sta.Width / 2, layout.BlockRows, layout.BlockColumns)
             : null;
+        if (expression.RolaShare is not null)
+        {
+            (nint, nint)? known = means is null ? null : Addresses(means);
+            _nabla.RunTop(q, k, _offsets!, known, expression.RolaBlocks(layout.Blocks), _mask!);
+            return _mask!;
+        }
+
         if (expression.UsesNabla)
         {
             var threshold = expression.HeadThresholds is { } heads
@@ -112,10 +119,8 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
             }
             else
             {
-                var at = new KernelAddress(means.Q.device);
-                _nabla.Run(
-                    at.Of(means.Q, ScalarType.Float32, "Q's means"), at.Of(means.K, ScalarType.Float32, "K's means"), q.HeadSize, _offsets!, threshold,
-                    window, _mask!);
+                var (meansQ, meansK) = Addresses(means);
+                _nabla.Run(meansQ, meansK, q.HeadSize, _offsets!, threshold, window, _mask!);
             }
 
             return _mask!;
@@ -123,6 +128,12 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
 
         // A window alone is the same for every head and step.
         return _window ??= DeviceBlockMask.FromHost(_device, 1, layout.Blocks, (_, query, key) => window!.Value.Keeps(query, key));
+    }
+
+    private static (nint Q, nint K) Addresses(BlockMeans means)
+    {
+        var at = new KernelAddress(means.Q.device);
+        return (at.Of(means.Q, ScalarType.Float32, "Q's means"), at.Of(means.K, ScalarType.Float32, "K's means"));
     }
 
     private void Prepare(BlockLayout layout, int heads)

@@ -39,8 +39,8 @@ public static class RequestFields
     {
         Group = FieldGroup.Attention,
         HelpName = "EXPR",
-        Help = "dense, nabla-<threshold>, nabla-<threshold>+top<blocks>, sta-<t>-<h>-<w>, nabla-<threshold>_sta-<t>-<h>-<w>, or nabla-<file> with thresholds from calibrate",
-        Details = "`sta-11-3-3` is a sliding window, in blocks; `+top8` keeps at least 8 blocks for each (on the CPU)",
+        Help = "dense, nabla-<threshold>, nabla-<threshold>+top<blocks>, sta-<t>-<h>-<w>, nabla-<threshold>_sta-<t>-<h>-<w>, nabla-<file> with thresholds from calibrate, or rola-<share> for SparkDiffusion's checkpoints",
+        Details = "`sta-11-3-3` is a sliding window, in blocks; `+top8` keeps at least 8 blocks for each (on the CPU); `rola-0.1` keeps a tenth of the blocks for each",
         Suggestions = ["dense", "nabla-0.7", "nabla-0.6_sta-11-3-3", "sta-11-3-3"],
         IsInEveryRecipe = true,
         RecipeOrder = 3,

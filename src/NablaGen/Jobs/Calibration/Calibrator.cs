@@ -71,6 +71,11 @@ public sealed class Calibrator(TextToVideo pipeline)
             throw new NablaGenException($"the model '{pipeline.Model.Name}' has two transformers, and thresholds are measured on one: calibrate is not for it");
         }
 
+        if (pipeline.Model.Transformer.LowRank > 0)
+        {
+            throw new NablaGenException($"the model '{pipeline.Model.Name}' has a low-rank branch and no thresholds (SparkDiffusion): calibrate is not for it");
+        }
+
         foreach (var request in requests)
         {
             if (measuredSteps < 1 || measuredSteps > request.Steps)
@@ -169,7 +174,7 @@ public sealed class Calibrator(TextToVideo pipeline)
         var (request, device, layers) = (prepared.Request, sampler.Model.Options.Device, sampler.Model.Traits.Layers);
         using var noise = LatentSampler.Noise(request.LatentShape(pipeline.Model.Latents), request.Seed);
         using var solver = Solvers.Create(request.Solver, request.Steps, request.Shift, request.Timesteps);
-        var latents = noise.to(device).unsqueeze(0);
+        var latents = noise.to(device).unsqueeze(0).Times(solver.NoiseScale);
         using var denoiser = new Denoiser(
             sampler.Model, latents.shape, attention, prepared.Conditioning, new DenoiserOptions(request.Guidance, KeepsPrompt: sampler.KeepsPrompt), cancellation);
         // The last measured step is the last that is needed.

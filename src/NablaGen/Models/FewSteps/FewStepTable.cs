@@ -5,7 +5,7 @@ using NablaGen.Files;
 namespace NablaGen.Models.FewSteps;
 
 /// <summary>
-/// Recognises checkpoints and LoRAs made for few steps by their names. What is known is in <c>few-steps.json</c>; a file of that name and
+/// Recognises checkpoints and LoRAs made for few steps by their names, or by their keys and, among those, their names. What is known is in <c>few-steps.json</c>; a file of that name and
 /// form in the user's configuration folder (<see cref="UserConfig"/>) is asked first.
 /// </summary>
 public sealed class FewStepTable
@@ -13,7 +13,12 @@ public sealed class FewStepTable
     /// <summary>The file's name.</summary>
     public const string FileName = "few-steps.json";
 
-    private readonly List<(Regex Files, FewStepRecipe Recipe)> _entries = [];
+    /// <summary>The keys of sparse + low-rank attention, which no name need tell.</summary>
+    public const string LowRankKeys = "low-rank";
+
+    private static readonly string[] KnownKeys = [LowRankKeys];
+
+    private readonly List<(Regex Files, string? Keys, FewStepRecipe Recipe)> _entries = [];
 
     private FewStepTable()
     {
@@ -40,10 +45,15 @@ public sealed class FewStepTable
 
     /// <summary>The first entry that fits a name; null where none does.</summary>
     /// <param name="names">Names of files and folders, and titles in files' headers.</param>
-    public FewStepRecipe? Find(params IEnumerable<string> names)
+    public FewStepRecipe? Find(params IEnumerable<string> names) => FindByKeys(null, names);
+
+    /// <summary>The first entry for checkpoints with certain keys that fits a name; null where none does.</summary>
+    /// <param name="keys">Which keys a checkpoint has, such as <see cref="LowRankKeys"/>; null for none that an entry asks for.</param>
+    /// <param name="names">Names of files and folders, and titles in files' headers.</param>
+    public FewStepRecipe? FindByKeys(string? keys, params IEnumerable<string> names)
     {
         var all = names.ToArray();
-        return _entries.FirstOrDefault(entry => all.Any(entry.Files.IsMatch)).Recipe;
+        return _entries.FirstOrDefault(entry => entry.Keys == keys && all.Any(entry.Files.IsMatch)).Recipe;
     }
 
     private void Add(JsonElement json, string path)
@@ -58,9 +68,15 @@ public sealed class FewStepTable
             var fields = new JsonFields(item, path);
             var name = fields.String("name") ?? throw fields.Error("name", "a name", "none");
             var files = fields.String("files") ?? throw fields.Error("files", "a regular expression for names", "none");
+            var keys = fields.String("keys");
+            if (keys is not null && !KnownKeys.Contains(keys))
+            {
+                throw fields.Error("keys", string.Join(", ", KnownKeys), Line.Key(keys));
+            }
+
             var values = fields.Object("values") ?? throw fields.Error("values", "the fields' values", "none");
             fields.RefuseOthers();
-            _entries.Add((Pattern(files, fields), new FewStepRecipe(name, new ModelDefaults(values.TakeAll(), path))));
+            _entries.Add((Pattern(files, fields), keys, new FewStepRecipe(name, new ModelDefaults(values.TakeAll(), path))));
         }
     }
 

@@ -43,7 +43,7 @@ public static class WanDefaults
             ("i2v", _) => sized.With(("shift", isLarge ? 5 : 3), ("steps", 40), ("negative_prompt", NoShaking + NegativePrompt)),
             ("flf2v", _) => sized.With(("shift", 16), ("guidance", 5.5), ("negative_prompt", NoCutting + NoShaking + NegativePrompt)),
             ("ti2v", _) => Values.With(("width", 1280), ("height", 704), ("frames", 121), ("fps", 24)),
-            _ => Values,
+            _ => dit.LowRank > 0 ? sized : Values,
         };
     }
 }

@@ -1,6 +1,7 @@
 using NablaGen.Attention;
 using NablaGen.Attention.Cuda;
 using NablaGen.Cuda.Attention;
+using NablaGen.Cuda.Fused;
 using NablaGen.Models.Wan.Dit;
 using NablaGen.Models.Wan.Dit.Ops;
 using NablaGen.Models.Wan.Image;
@@ -17,6 +18,12 @@ namespace NablaGen.Models.Wan;
 /// <summary>Bytes that Wan's models take, from shapes: the tensors that are alive at once at each stage's peak.</summary>
 public static class WanMemory
 {
+    // What LowRankBranch has of one head at once: what it reads, turned and squared, and the sums.
+    private const int LowRankTensors = 8;
+
+    // Thread blocks that sum at once on the largest device of today.
+    private const int LowRankChunks = 1024;
+
     /// <summary>Bytes of the weights by shapes alone: nothing is allocated.</summary>
     /// <param name="dit">The transformer.</param>
     /// <param name="text">The text encoder.</param>
@@ -67,9 +74,15 @@ public static class WanMemory
             atToken = Math.Max(inFeedForward, inAttention);
         }
 
+        // The low-rank branch by libtorch has a head's tensors, float32; its kernels have sums of a few thousand tokens each.
+        var hasLowRankKernels = device == DeviceType.CUDA && CudaDitOps.Fit(dit, dtype) && dit.LowRank == LowRankPasses.Rank;
+        atToken += dit.LowRank == 0 || hasLowRankKernels ? 0 : LowRankTensors * 4 * dit.HeadDim;
+
         // The tokens' angles and order; noise, latents and what the solver keeps of earlier steps.
         var once = tokens * (4 * dit.HeadDim + 16) + 10 * 4 * latents.Aggregate(1L, (product, side) => product * side);
-        var blocks = latents[1] / dit.PatchSize.Time * Tiles(latents[2] / dit.PatchSize.Height) * Tiles(latents[3] / dit.PatchSize.Width);
+        once += tokens * 4 * dit.LowRank + (hasLowRankKernels ? (LowRankChunks + batch * dit.NumHeads) * 4L * dit.LowRank * dit.HeadDim : 0);
+        var blocks = dit.LowRank > 0 ? (tokens + BlockLayout.BlockSize - 1) / BlockLayout.BlockSize
+            : latents[1] / dit.PatchSize.Time * Tiles(latents[2] / dit.PatchSize.Height) * Tiles(latents[3] / dit.PatchSize.Width);
         // Masks with their scores; dense attention has a plan of entries alone (4 bytes a key block and group of query blocks).
         var masks = !attention.IsDense ? 8 * dit.NumHeads * blocks * blocks
             : device == DeviceType.CUDA && tokens >= CudaDenseAttention.FewestTokens ? BlockAttention.PlanBytes(dit.NumHeads, blocks)

@@ -121,6 +121,11 @@ public sealed partial class WanVideoModel
             CheckImageEncoder(vae);
         }
 
+        if (DitConfig.LowRank % 2 != 0 || DitConfig.LowRank > DitConfig.HeadDim)
+        {
+            throw new NablaGenException($"{DitPath}: the tensor {Line.Key(DitVariant.LowRankQuery)} has {DitConfig.LowRank} rows: expected an even number up to {DitConfig.HeadDim}, a head's width.");
+        }
+
         if (DitConfig.TextDim != TextEncoderConfig.Dim)
         {
             throw new NablaGenException($"{ConfigPath}: \"text_dim\": expected {TextEncoderConfig.Dim}, the width of the text encoder "

@@ -43,7 +43,7 @@ public sealed partial class WanVideoModel : VideoModel
         Path = path;
         (_files, _isOnDisk, _json, _text) = (files, true, json, text);
         _pictures = text is null && files.PictureFolder is not null ? new Lazy<WanVideoModel>(() => OpenPictures(own)) : null;
-        DitConfig = files.Dit ?? ReadConfig(files.Config);
+        DitConfig = files.Dit ?? ReadConfig(files.Config) with { LowRank = LowRankOf(files.Transformer) };
         var name = IOPath.GetFileName(IOPath.TrimEndingDirectorySeparator(IOPath.GetFullPath(path)));
         // A recipe says by the name what was used; file names alone, no folders of the user's.
         Name = (json?.Name ?? name) + string.Concat(files.Others.Select(file => " + " + IOPath.GetFileName(file)));
@@ -71,9 +71,9 @@ public sealed partial class WanVideoModel : VideoModel
         }
 
         var defaults = WanDefaults.Of(DitConfig, files.HighNoise is not null, name);
-        FewSteps = FewStepTable.Load().Find(name, IOPath.GetFileName(files.Transformer.Path));
+        FewSteps = FewStepTable.Load().FindByKeys(DitConfig.LowRank > 0 ? FewStepTable.LowRankKeys : null, name, IOPath.GetFileName(files.Transformer.Path));
         defaults = FewSteps?.Values.Over(defaults) ?? defaults;
-        Defaults = WithSparse(NablaGenJson.DefaultsOf(json, defaults), DitConfig.SparseAlgorithm);
+        Defaults = WithSparse(NablaGenJson.DefaultsOf(json, defaults), DitConfig.LowRank > 0 ? FewSteps!.Values.Find("attention")!.Value.GetString() : DitConfig.SparseAlgorithm);
         TrainedFor = json?.TrainedFor ?? TrainedForJson.Of(DitConfig);
         CheckFit(files.TextEncoderSizes is null ? others : TextEncoderPath, isVaeSaid || files.VaeSizes is null ? others : VaePath);
     }
@@ -158,6 +158,7 @@ public sealed partial class WanVideoModel : VideoModel
     /// <inheritdoc/>
     public override string Summary =>
         $"{(_files.HighNoise is null ? "" : "two experts, each of ")}{DitConfig.NumLayers} layers, width {DitConfig.Dim}, {DitConfig.NumHeads} heads"
+        + (DitConfig.LowRank > 0 ? $", sparse + low-rank attention of rank {DitConfig.LowRank}" : "")
         + (DitConfig.SparseAlgorithm is { } attention ? $", made with attention {attention}" : "");
 
     /// <inheritdoc/>
@@ -269,6 +270,20 @@ public sealed partial class WanVideoModel : VideoModel
         sparse is not null && defaults.Find("attention") is { ValueKind: JsonValueKind.String } own && own.GetString() == "dense"
             ? defaults.With(("attention", sparse))
             : defaults;
+
+    // A file that cannot be read is refused where it is needed.
+    private static int LowRankOf(WeightFile transformer)
+    {
+        try
+        {
+            using var weights = transformer.Open();
+            return DitVariant.LowRankOf(weights);
+        }
+        catch (NablaGenException)
+        {
+            return 0;
+        }
+    }
 
     private static DitConfig ReadConfig(string path)
     {

@@ -21,6 +21,11 @@ internal sealed class DiffusersFolder : IFolderWriter
     /// <inheritdoc/>
     public IEnumerable<FolderPart> Parts(WanVideoModel model, string format, CancellationToken cancellation)
     {
+        if (model.DitConfig.LowRank > 0)
+        {
+            throw new NablaGenException($"{model.DitPath}: the Diffusers layout has no names for a low-rank branch (self_attn.proj_q and others): convert to the official layout or to a single file.");
+        }
+
         // Here the high-noise expert is the first, and in the model the other.
         var transformers = model.OpenTransformers();
         foreach (var (folder, open) in (transformers.Count == 1 ? [Transformer] : new[] { LowNoise, Transformer }).Zip(transformers))

@@ -73,6 +73,12 @@ public sealed record DitConfig
     /// <summary>The attention that it was trained with (<c>sparse_algo</c> of the NABLA fine-tunes), an expression; null where it does not say.</summary>
     public string? SparseAlgorithm { get; init; }
 
+    /// <summary>
+    /// Rank of the low-rank branch beside the self-attention's sparse one (RoLa, SparkDiffusion's checkpoints); 0 for none. The weights say it:
+    /// <see cref="DitVariant"/>.
+    /// </summary>
+    public int LowRank { get; init; }
+
     /// <summary>Channels of a picture's mask and latents, beside those of the noise.</summary>
     public int GuideChannels => InDim - OutDim;
 
@@ -93,5 +99,6 @@ public sealed record DitConfig
         ImageTokens = ImageTokens,
         ImageWidth = ImageDim,
         GuideChannels = GuideChannels,
+        LowRank = LowRank,
     };
 }

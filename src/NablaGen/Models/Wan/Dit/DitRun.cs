@@ -34,6 +34,7 @@ public sealed class DitRun : IDisposable
         Attention = attention;
         Layout = config.Traits.LayoutOf([config.OutDim, latentFrames, latentHeight, latentWidth]);
         Rope = new RopeTable(Layout, config.HeadDim, options.Device);
+        LowRankRope = config.LowRank > 0 ? new LowRankRope(Rope, config.LowRank, options.Dtype) : null;
         Ops = ops ?? (options.Device.type == DeviceType.CUDA && config.QkNorm && CudaDitOps.Fit(config, options.Dtype)
             ? new CudaDitOps(options.Device, options.Dtype, Layout)
             : new TorchDitOps());
@@ -59,6 +60,9 @@ public sealed class DitRun : IDisposable
     /// <summary>The tokens' rotary angles.</summary>
     public RopeTable Rope { get; }
 
+    /// <summary>The low-rank branch's angles; null where the self-attention has none.</summary>
+    public LowRankRope? LowRankRope { get; }
+
     /// <summary>The ops between a layer's matrix products.</summary>
     public IDitOps Ops { get; }
 
@@ -77,6 +81,7 @@ public sealed class DitRun : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        LowRankRope?.Dispose();
         Rope.Dispose();
         Ops.Dispose();
         _order.Dispose();

@@ -26,7 +26,7 @@ internal sealed class WanExpertsRun(WanExperts experts, long[] latents, IAttenti
     private ITransformerRun Current => _run ?? throw new InvalidOperationException("no step has begun, which says whose turn it is");
 
     /// <inheritdoc/>
-    public void BeginStep(int step, long timestep)
+    public void BeginStep(int step, double timestep)
     {
         var isHigh = timestep >= experts.Traits.Boundary!.Value * Timesteps;
         if (_run is null || isHigh != _isHigh)

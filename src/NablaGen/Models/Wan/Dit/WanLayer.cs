@@ -62,7 +62,7 @@ public sealed class WanLayer : Module<ResidualStream, Tensor, WanPrompt, DitRun,
         var ops = run.Ops;
 
         // Tensors are freed as soon as they are read, not with the scope: two branches fewer at the feed-forward's peak.
-        var (x, normalized) = stream.Normalize(ops, _norm1, shift: m[0], scale: m[1], _selfAttention.TakesRowScales);
+        var (x, normalized) = stream.Normalize(ops, _norm1, shift: m[0], scale: m[1], _selfAttention.TakesRowScalesAlone);
         stream.Branch?.Dispose();
         var y = _selfAttention.forward(normalized, run, layer);
         normalized.Dispose();

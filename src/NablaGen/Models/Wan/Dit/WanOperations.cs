@@ -2,6 +2,7 @@ using NablaGen.Attention;
 using NablaGen.Tensors;
 using NablaGen.Tensors.Layers;
 using NablaGen.Tensors.Matrices;
+using TorchSharp.Modules;
 using static NablaGen.Models.LayerOperation;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
@@ -87,6 +88,15 @@ internal static class WanOperations
         var pairs = 4.0 * tokens * tokens * dim * density;
         var site = new AttentionSite(0, 0);
         yield return Product($"self-attention at density {density:0.000}", layers, pairs, () => attention.Forward(q, k, v, run.Layout, site));
+        if (config.LowRank > 0)
+        {
+            Parameter Small(params long[] shape) => new(Random(options.Dtype, shape), requires_grad: false);
+            var branch = new LowRankWeights(Small(config.LowRank, config.HeadDim), Small(config.LowRank, config.HeadDim), Small(1, config.HeadDim), Small(1, config.NumHeads, 1, 1));
+            var sparse = Heads(Random(options.Dtype, 1, tokens, dim));
+            // Queries, keys, values, the gate's input and the sparse output are read, the sum is written.
+            yield return Pass("low-rank branch", layers, 6 * element * pixels, () => ops.AddLowRank(branch, sparse, q, k, v, x, run.LowRankRope!));
+        }
+
         var (promptK, promptV) = (Heads(prompt), Heads(prompt));
         yield return Product("cross-attention", layers, 4.0 * tokens * text * dim, () => functional.scaled_dot_product_attention(q, promptK, promptV));
     }

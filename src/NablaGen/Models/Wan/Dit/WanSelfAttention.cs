@@ -6,10 +6,36 @@ using static TorchSharp.torch;
 
 namespace NablaGen.Models.Wan.Dit;
 
-/// <summary>Self-attention with RMSNorm and RoPE on queries and keys. Port of WanSelfAttention, wan/modules/model.py.</summary>
-public sealed class WanSelfAttention(DitConfig config, ModuleOptions options)
-    : WanProjections(nameof(WanSelfAttention), config, options)
+/// <summary>
+/// Self-attention with RMSNorm and RoPE on queries and keys, and, in a model that has one, a low-rank branch that is added to it. Port of
+/// WanSelfAttention, wan/modules/model.py, and of WanSelfAttentionRoLa, sparkdiffusion/networks/wan_rola_attention.py.
+/// </summary>
+public sealed class WanSelfAttention : WanProjections
 {
+    /// <summary>A self-attention with unread weights.</summary>
+    public WanSelfAttention(DitConfig config, ModuleOptions options)
+        : base(nameof(WanSelfAttention), config, options)
+    {
+        if (config.LowRank == 0)
+        {
+            return;
+        }
+
+        // The checkpoint has them beside q, k and v, not under a name of the branch's own.
+        var (projQ, projK, gate) = (new SmallMatrix(config.LowRank, config.HeadDim, options.Dense), new SmallMatrix(config.LowRank, config.HeadDim, options.Dense), new SmallMatrix(1, config.HeadDim, options.Dense));
+        LowRank = new LowRankWeights(projQ.Weight, projK.Weight, gate.Weight, options.Dense.Parameter(1, config.NumHeads, 1, 1));
+        register_module("proj_q", projQ);
+        register_module("proj_k", projK);
+        register_module("gate_proj", gate);
+        register_parameter("gate_bias", LowRank.GateBias);
+    }
+
+    /// <summary>The low-rank branch's weights; null where there is none.</summary>
+    public LowRankWeights? LowRank { get; }
+
+    /// <summary>Whether the tokens may come in fp8: not where the gate reads them, too.</summary>
+    public bool TakesRowScalesAlone => TakesRowScales && LowRank is null;
+
     /// <summary>[B, L, C] → [B, L, C].</summary>
     /// <param name="x">Tokens in the run's order.</param>
     /// <param name="run">Layout, angles, attention and step.</param>
@@ -22,7 +48,9 @@ public sealed class WanSelfAttention(DitConfig config, ModuleOptions options)
         using (NewDisposeScope())
         {
             var (q, k, v, means) = Joined(x, run) ?? Apart(x, run);
-            y = run.Attention.Forward(q, k, v, run.Layout, new AttentionSite(run.Step, layer), means).MoveToOuterDisposeScope();
+            y = run.Attention.Forward(q, k, v, run.Layout, new AttentionSite(run.Step, layer), means);
+            y = LowRank is null ? y : run.Ops.AddLowRank(LowRank, y, q, k, v, x.Values, run.LowRankRope!);
+            y.MoveToOuterDisposeScope();
         }
 
         return O.forward(Join(y)).MoveToOuterDisposeScope();

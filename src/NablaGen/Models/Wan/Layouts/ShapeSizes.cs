@@ -15,12 +15,18 @@ internal static class ShapeSizes
     private const int MostLayers = 1000;
     private const int MostLevels = 8;
 
-    /// <summary>A transformer's. Shapes don't tell how many heads there are: without a number they are 128 wide, as in all of Wan's models.</summary>
+    /// <summary>A transformer's. Shapes don't tell how many heads there are: without a number they are 128 wide, as in all of Wan's models, or as wide as a low-rank branch takes them.</summary>
     /// <exception cref="NablaGenException">A tensor that tells a size is missing, or heads of 128 don't make its width.</exception>
     public static DitConfig Dit(ITensorSource source, int? heads = null)
     {
         var patch = Shape(source, "patch_embedding.weight", 5);
         var dim = Side(source, "head.modulation", -1);
+        // A low-rank branch works on one head.
+        if (heads is null && DitVariant.LowRankOf(source) > 0 && Side(source, DitVariant.LowRankQuery, 1) is var width && dim % width == 0)
+        {
+            heads = dim / width;
+        }
+
         if (heads is null && dim % HeadDim != 0)
         {
             throw new NablaGenException($"{source.Path}: its width is {dim}, not a multiple of Wan's {HeadDim} a head: a config.json beside the file must say \"num_heads\".");
@@ -39,6 +45,7 @@ internal static class ShapeSizes
             NumLayers = Layers(source, "blocks."),
             QkNorm = source.Entries.ContainsKey("blocks.0.self_attn.norm_q.weight"),
             CrossAttnNorm = source.Entries.ContainsKey("blocks.0.norm3.weight"),
+            LowRank = DitVariant.LowRankOf(source),
         };
         if (sizes.NumHeads < 1 || dim % sizes.NumHeads != 0 || sizes.HeadDim % 2 != 0 || sizes.FreqDim % 2 != 0 || sizes.OutDim < 1)
         {

@@ -109,7 +109,7 @@ internal sealed class SingleFileLayout : IWanLayout
             return (beside, DiffusersConfigs.Dit(beside, source));
         }
 
-        return document.RootElement.TryGetProperty("num_heads", out _) ? (beside, ModelConfigs.Dit(fields)) : (file, ShapeSizes.Dit(source));
+        return document.RootElement.TryGetProperty("num_heads", out _) ? (beside, ModelConfigs.Dit(fields) with { LowRank = DitVariant.LowRankOf(source) }) : (file, ShapeSizes.Dit(source));
     }
 
     // The other expert must be another one of the same sizes.

@@ -80,7 +80,7 @@ internal static class WanInspector
             case WanPiece.Transformer:
                 var dit = SingleFileLayout.Sizes(path, Path.GetDirectoryName(Path.GetFullPath(path))!, piece.Source).Config;
                 dit = dit.GuideChannels > 0 ? DitVariant.Detect(dit, piece.Source, ImageEncoderConfig.VitH14.Tokens) : dit;
-                return ($"{dit.NumLayers} layers, width {dit.Dim}, {dit.NumHeads} heads, feed-forward {dit.FfnDim}, {dit.InDim} latent channels", Shapes(new WanModel(dit, ModuleOptions.Meta)));
+                return ($"{dit.NumLayers} layers, width {dit.Dim}, {dit.NumHeads} heads, feed-forward {dit.FfnDim}, {dit.InDim} latent channels{(dit.LowRank > 0 ? $", low-rank branch of {dit.LowRank}" : "")}", Shapes(new WanModel(dit, ModuleOptions.Meta)));
             case WanPiece.TextEncoder:
                 var text = ShapeSizes.TextEncoder(piece.Source);
                 return ($"{text.NumLayers} layers, width {text.Dim}, {text.NumHeads} heads, vocabulary {text.Vocab}", Shapes(new T5Encoder(text, ModuleOptions.Meta)));
@@ -132,6 +132,7 @@ internal static class WanInspector
             : channels == 48 ? "Wan 2.2 text and image to video"
             : "Wan text to video";
         var width = entries.TryGetValue("head.modulation", out var head) && head.Shape.Length > 0 ? head.Shape[^1] : 0;
+        kind += DitVariant.LowRankOf(piece.Source) > 0 ? ", sparse + low-rank attention (SparkDiffusion)" : "";
         return width switch { 1536 => $"{kind}, 1.3B", 3072 => $"{kind}, 5B", 5120 => $"{kind}, 14B", _ => kind };
     }
 }

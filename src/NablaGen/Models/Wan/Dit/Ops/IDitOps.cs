@@ -51,6 +51,21 @@ public interface IDitOps : IDisposable
     (Tensor Q, Tensor K, BlockMeans? Means) NormalizeJoinedHeads(WanRmsNorm normQ, WanRmsNorm normK, Tensor joined, int heads, RopeTable rope, bool wantsMeans) =>
         throw new NotSupportedException("these ops take queries and keys one by one");
 
+    /// <summary>
+    /// The low-rank branch, added to what a sparse self-attention gave: with q', k' = the projections of a head's normalised queries and keys, SiLU of
+    /// them, turned by the head's first angles, and O = q' (k'ᵀ v), it is sparse + σ(x · gate + bias) · rms(sparse) · O / rms(O), row by row.
+    /// </summary>
+    /// <param name="weights">The branch's weights.</param>
+    /// <param name="sparse">What the sparse attention gave; may be overwritten. [B, H, L, D]</param>
+    /// <param name="q">Queries after norm and RoPE, which is taken back where they are read. [B, H, L, D]</param>
+    /// <param name="k">Keys, likewise. [B, H, L, D]</param>
+    /// <param name="v">Values. [B, H, L, D]</param>
+    /// <param name="x">The self-attention's input, whose channels of each head tell the gate. [B, L, C]</param>
+    /// <param name="rope">The angles of queries and keys, and of the branch.</param>
+    /// <returns>The sum, which may be <paramref name="sparse"/> itself. [B, H, L, D]</returns>
+    Tensor AddLowRank(LowRankWeights weights, Tensor sparse, Tensor q, Tensor k, Tensor v, Tensor x, LowRankRope rope) =>
+        LowRankBranch.Add(weights, sparse, q, k, v, x, rope);
+
     /// <summary>x + y · gate, the residual stream's next value. x may be overwritten. [B, L, C] in float32</summary>
     /// <param name="x">Residual stream, float32. [B, L, C]</param>
     /// <param name="y">A branch's output. [B, L, C]</param>
