@@ -42,15 +42,16 @@ public sealed class NablaMaskBuilder : IDisposable
     /// <param name="window">A sliding window that is kept too.</param>
     /// <param name="mask">Gets the result; batch · heads heads.</param>
     /// <param name="stream">The stream.</param>
+    /// <param name="top">How many of a row's largest blocks are kept whatever they carry.</param>
     public void Run(
         AttentionTensor q, AttentionTensor k, BlockOffsets offsets, NablaThreshold threshold, SlidingWindow? window, DeviceBlockMask mask,
-        nint stream = 0)
+        nint stream = 0, int top = 1)
     {
         var bytes = 4L * q.Rows * offsets.Blocks * q.HeadSize;
         var pooledQ = _pooled.Take(2 * bytes);
         var pooledK = pooledQ + (nint)bytes;
         _pooling.Run(q, k, offsets, pooledQ, pooledK, stream);
-        Run(pooledQ, pooledK, q.HeadSize, offsets, threshold, window, mask, stream);
+        Run(pooledQ, pooledK, q.HeadSize, offsets, threshold, window, mask, stream, top);
     }
 
     /// <summary>The same from blocks that are pooled already (<see cref="RmsNormRope"/> does it in passing).</summary>
@@ -62,9 +63,10 @@ public sealed class NablaMaskBuilder : IDisposable
     /// <param name="window">A sliding window that is kept too.</param>
     /// <param name="mask">Gets the result.</param>
     /// <param name="stream">The stream.</param>
+    /// <param name="top">As above.</param>
     public void Run(
         nint pooledQ, nint pooledK, int headSize, BlockOffsets offsets, NablaThreshold threshold, SlidingWindow? window, DeviceBlockMask mask,
-        nint stream = 0)
+        nint stream = 0, int top = 1)
     {
         var blocks = offsets.Blocks;
         if (mask.Blocks != blocks || mask.Device != _device)
@@ -81,7 +83,7 @@ public sealed class NablaMaskBuilder : IDisposable
             var heads = Math.Min(atOnce, mask.Heads - head);
             var offset = (nint)(4L * head * blocks * headSize);
             _scores.Run(pooledQ + offset, pooledK + offset, heads, headSize, offsets, logits, stream);
-            _select.Run(logits, head, heads, threshold.From(head), window, mask, stream);
+            _select.Run(logits, head, heads, threshold.From(head), window, mask, stream, top);
         }
     }
 

@@ -16,15 +16,22 @@ public sealed class NablaSelect(CudaDevice device)
     /// <param name="window">A sliding window that is kept too.</param>
     /// <param name="mask">Gets the result.</param>
     /// <param name="stream">The stream.</param>
+    /// <param name="top">How many of a row's largest blocks are kept whatever they carry; more than there are keeps all.</param>
     public unsafe void Run(
-        nint scores, int firstHead, int heads, NablaThreshold threshold, SlidingWindow? window, DeviceBlockMask mask, nint stream = 0)
+        nint scores, int firstHead, int heads, NablaThreshold threshold, SlidingWindow? window, DeviceBlockMask mask, nint stream = 0, int top = 1)
     {
         if (firstHead < 0 || heads < 1 || firstHead + heads > mask.Heads)
         {
             throw new ArgumentException($"Heads {firstHead} to {firstHead + heads - 1} of a mask of {mask.Heads}.");
         }
 
+        if (top < 1)
+        {
+            throw new ArgumentException($"At least 1 block of a row is kept, found {top}.");
+        }
+
         var blocks = mask.Blocks;
+        var least = Math.Min(top, blocks);
         var scoreStride = NablaScores.StrideFor(blocks);
         var rowStride = Math.Max(32, scoreStride);
         // A row a warp; long rows leave room for fewer warps.
@@ -44,7 +51,7 @@ public sealed class NablaSelect(CudaDevice device)
             ((blocks + warps - 1) / warps, heads, 1), 32 * warps, warps * rowStride * 4, stream,
             [
                 (nint)(&scores), (nint)(&bits), (nint)(&lists), (nint)(&counts), (nint)(&blocks), (nint)(&scoreStride),
-                (nint)(&rowStride), (nint)(&dropped), (nint)(&byHead), (nint)(&reachT), (nint)(&reachH), (nint)(&reachW), (nint)(&gridHeight), (nint)(&gridWidth),
+                (nint)(&rowStride), (nint)(&dropped), (nint)(&byHead), (nint)(&least), (nint)(&reachT), (nint)(&reachH), (nint)(&reachW), (nint)(&gridHeight), (nint)(&gridWidth),
             ]);
     }
 }

@@ -39,6 +39,9 @@ public abstract class VideoModel
     /// <summary>What it was trained for; null where that is not known.</summary>
     public virtual TrainedFor? TrainedFor => null;
 
+    /// <summary>Whether its weights were trained for sparse attention, so that no step needs to be dense.</summary>
+    public virtual bool IsTrainedSparse => TrainedFor?.SafeThreshold is not null;
+
     /// <summary>Each of the models that are in memory one after another: its file, for messages, and how many numbers it has.</summary>
     public abstract IReadOnlyList<(string File, long Parameters)> Parts { get; }
 

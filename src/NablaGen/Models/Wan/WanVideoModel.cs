@@ -144,6 +144,9 @@ public sealed partial class WanVideoModel : VideoModel
     public override TrainedFor? TrainedFor { get; }
 
     /// <inheritdoc/>
+    public override bool IsTrainedSparse => base.IsTrainedSparse || DitConfig.SparseAlgorithm is not null;
+
+    /// <inheritdoc/>
     public override FewStepRecipe? FewSteps { get; }
 
     /// <inheritdoc/>
