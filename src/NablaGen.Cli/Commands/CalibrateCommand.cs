@@ -56,7 +56,7 @@ internal sealed class CalibrateCommand
         options.AddTo(command, except:
         [
             RequestFields.Prompt, RequestFields.Attention, RequestFields.Threshold, RequestFields.TargetDensity, RequestFields.DenseSteps,
-            RequestFields.DenseLayers, RequestFields.Fps, RequestFields.StepCache,
+            RequestFields.DenseLayers, RequestFields.MaskEvery, RequestFields.MaskFromStep, RequestFields.Fps, RequestFields.StepCache,
         ]);
         command.Add(self._model.Device);
         command.Add(self._model.Dtype);
@@ -122,9 +122,10 @@ internal sealed class CalibrateCommand
     private static GenerationRequest Over(PromptRow row, PartialRequest flags, GenerationDefaults defaults)
     {
         var own = row.Request;
-        if (own.Attention is not null || own.TargetDensity is not null || own.DenseSteps is not null || own.DenseLayers is not null)
+        if (own.Attention is not null || own.TargetDensity is not null || own.DenseSteps is not null || own.DenseLayers is not null
+            || (own.Values.Find(RequestFields.MaskEvery) ?? own.Values.Find(RequestFields.MaskFromStep)) is not null)
         {
-            throw new InvalidRequestException($"{row.Where}: a row's attention, threshold, target density or dense parts have no effect: "
+            throw new InvalidRequestException($"{row.Where}: a row's attention, threshold, target density, dense parts or masks have no effect: "
                 + "calibrate samples with dense attention");
         }
 

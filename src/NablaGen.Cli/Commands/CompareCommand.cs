@@ -182,7 +182,7 @@ internal sealed class CompareCommand
     private static GenerationRequest Checked(PartialRequest row, AttentionExpression expression, VideoModel model, GenerationDefaults defaults)
     {
         // What is to be kept dense says nothing to dense attention.
-        var partial = expression.IsDense ? row with { DenseSteps = null, DenseLayers = null } : row;
+        var partial = row with { Values = SparsityRules.Of(row.Values, expression) };
         var request = (partial with { Attention = expression }).ToRequest(defaults);
         request.Check(model);
         return request;

@@ -80,7 +80,7 @@ internal sealed class EvaluateCommand
     public static Command Create()
     {
         var self = new EvaluateCommand();
-        self._options[RequestFields.DenseSteps].Description = "Keep the first N steps dense [default: for sta-* alone as large a part of the steps as 12 of 50, otherwise 0]";
+        self._options[RequestFields.DenseSteps].Description = "Keep the first N steps dense [default: for sta-* alone as large a part of the steps as 12 of 50, otherwise 0; auto: as generate]";
         var command = new Command("evaluate", "Measure a model of the captioned world: success, quality and density by attention.")
         {
             self._task, self._attention, self._seeds, self._prompts, self._outputDir, self._batch, self._keepVideos, self._keepStrips, self._json, self._model,

@@ -15,21 +15,33 @@ public sealed class BlockPooling(CudaDevice device)
     /// <param name="pooledQ">Device address of float32 [batch · heads, blocks, head size].</param>
     /// <param name="pooledK">The same for K.</param>
     /// <param name="stream">The stream.</param>
-    public unsafe void Run(
+    public void Run(
         AttentionTensor q, AttentionTensor k, BlockOffsets offsets, nint pooledQ, nint pooledK, nint stream = 0)
     {
-        q.Require("q", offsets);
         k.Require("k", offsets);
         k.RequireLike(q, "k");
+        Launch(q, offsets, new Source(q, pooledQ), new Source(k, pooledK), 2, stream);
+    }
+
+    /// <summary>Puts the pooling of one tensor on the stream.</summary>
+    /// <param name="x">The tensor.</param>
+    /// <param name="offsets">The blocks.</param>
+    /// <param name="pooled">Device address of float32 [batch · heads, blocks, head size].</param>
+    /// <param name="stream">The stream.</param>
+    public void Run(AttentionTensor x, BlockOffsets offsets, nint pooled, nint stream = 0) => Launch(x, offsets, new Source(x, pooled), default, 1, stream);
+
+    private unsafe void Launch(AttentionTensor x, BlockOffsets offsets, Source first, Source second, int count, nint stream)
+    {
+        x.Require("x", offsets);
         var work = new Work
         {
-            Q = new Source(q, pooledQ),
-            K = new Source(k, pooledK),
+            Q = first,
+            K = second,
             Offsets = offsets.Pointer,
-            Heads = q.Heads,
+            Heads = x.Heads,
             Blocks = offsets.Blocks,
         };
-        device.Kernel("pool_blocks", q.Macros()).Launch((offsets.Blocks, q.Rows, 2), LaunchConstants.PoolThreads, 0, stream, [(nint)(&work)]);
+        device.Kernel("pool_blocks", x.Macros()).Launch((offsets.Blocks, x.Rows, count), LaunchConstants.PoolThreads, 0, stream, [(nint)(&work)]);
     }
 
     [StructLayout(LayoutKind.Sequential)]

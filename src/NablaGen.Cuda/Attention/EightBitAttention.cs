@@ -16,6 +16,9 @@ public sealed class EightBitAttention : IDisposable
     /// <summary>The one head size it has.</summary>
     public const int HeadSize = 128;
 
+    /// <summary>Floats from the mean of one head's keys to the next head's.</summary>
+    public const int KeyMeanStride = 2 * HeadSize;
+
     /// <summary>About how many bytes of workspace it takes for each element of Q.</summary>
     public const int BytesAnElement = 3;
 
@@ -52,7 +55,8 @@ public sealed class EightBitAttention : IDisposable
     /// Device address of float32 [batch · heads, tokens] for the natural log of Σ exp(logit), or 0. The logits are those without K's mean.
     /// </param>
     /// <param name="stream">The stream.</param>
-    public void Run(
+    /// <returns>Device address of K's means, float32 [batch · heads, <see cref="KeyMeanStride"/>] with the mean first; valid until the next call.</returns>
+    public nint Run(
         AttentionTensor q, AttentionTensor k, AttentionTensor v, AttentionTensor output, BlockOffsets offsets, DeviceBlockMask mask,
         float? scale = null, nint logSumExp = 0, nint stream = 0)
     {
@@ -72,6 +76,7 @@ public sealed class EightBitAttention : IDisposable
 
         var tiles = Quantize(q, k, v, offsets, stream);
         Attend(tiles, q, output, offsets, mask, factor, logSumExp, stream);
+        return tiles.Statistics;
     }
 
     /// <summary>Frees the workspace.</summary>

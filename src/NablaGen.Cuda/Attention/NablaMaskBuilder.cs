@@ -43,12 +43,13 @@ public sealed class NablaMaskBuilder : IDisposable
     /// <param name="window">A sliding window that is kept too.</param>
     /// <param name="mask">Gets the result; batch · heads heads.</param>
     /// <param name="stream">The stream.</param>
+    /// <param name="top">How many of a row's largest blocks are kept whatever they carry.</param>
     public void Run(
         AttentionTensor q, AttentionTensor k, BlockOffsets offsets, NablaThreshold threshold, SlidingWindow? window, DeviceBlockMask mask,
-        nint stream = 0)
+        nint stream = 0, int top = 1)
     {
         var (pooledQ, pooledK) = Pool(q, k, offsets, stream);
-        Run(pooledQ, pooledK, q.HeadSize, offsets, threshold, window, mask, stream);
+        Run(pooledQ, pooledK, q.HeadSize, offsets, threshold, window, mask, stream, top);
     }
 
     /// <summary>The same from blocks that are pooled already (<see cref="RmsNormRope"/> does it in passing).</summary>
@@ -60,9 +61,10 @@ public sealed class NablaMaskBuilder : IDisposable
     /// <param name="window">A sliding window that is kept too.</param>
     /// <param name="mask">Gets the result.</param>
     /// <param name="stream">The stream.</param>
+    /// <param name="top">As above.</param>
     public void Run(
         nint pooledQ, nint pooledK, int headSize, BlockOffsets offsets, NablaThreshold threshold, SlidingWindow? window, DeviceBlockMask mask,
-        nint stream = 0) => ByHeads(pooledQ, pooledK, headSize, offsets, mask, (logits, head, heads) => _select.Run(logits, head, heads, threshold.From(head), window, mask, stream), stream);
+        nint stream = 0, int top = 1) => ByHeads(pooledQ, pooledK, headSize, offsets, mask, (logits, head, heads) => _select.Run(logits, head, heads, threshold.From(head), window, mask, stream, top), stream);
 
     /// <summary>Puts RoLa's mask on the stream: of each row the key blocks with the highest scores between means, which no block's size changes.</summary>
     /// <param name="q">Q.</param>

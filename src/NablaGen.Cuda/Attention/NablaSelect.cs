@@ -16,9 +16,10 @@ public sealed class NablaSelect(CudaDevice device)
     /// <param name="window">A sliding window that is kept too.</param>
     /// <param name="mask">Gets the result.</param>
     /// <param name="stream">The stream.</param>
+    /// <param name="top">How many of a row's largest blocks are kept whatever they carry; more than there are keeps all.</param>
     public void Run(
-        nint scores, int firstHead, int heads, NablaThreshold threshold, SlidingWindow? window, DeviceBlockMask mask, nint stream = 0) =>
-        Launch(scores, firstHead, heads, (float)(1 - threshold.Value), threshold.Dropped, window, mask, [], stream);
+        nint scores, int firstHead, int heads, NablaThreshold threshold, SlidingWindow? window, DeviceBlockMask mask, nint stream = 0, int top = 1) =>
+        Launch(scores, firstHead, heads, (float)(1 - threshold.Value), threshold.Dropped, top, window, mask, [], stream);
 
     /// <summary>Puts the selection of a number of blocks for some heads of a mask on the stream; equal scores at the border are all kept.</summary>
     /// <param name="scores">As above.</param>
@@ -34,18 +35,25 @@ public sealed class NablaSelect(CudaDevice device)
             throw new ArgumentException($"{count} of {mask.Blocks} blocks are to be kept.");
         }
 
-        Launch(scores, firstHead, heads, mask.Blocks - count + 0.5f, 0, null, mask, ["BY_COUNT"], stream);
+        Launch(scores, firstHead, heads, mask.Blocks - count + 0.5f, 0, 1, null, mask, ["BY_COUNT"], stream);
     }
 
     private unsafe void Launch(
-        nint scores, int firstHead, int heads, float dropped, nint byHead, SlidingWindow? window, DeviceBlockMask mask, string[] macros, nint stream)
+        nint scores, int firstHead, int heads, float dropped, nint byHead, int top, SlidingWindow? window, DeviceBlockMask mask, string[] macros,
+        nint stream)
     {
         if (firstHead < 0 || heads < 1 || firstHead + heads > mask.Heads)
         {
             throw new ArgumentException($"Heads {firstHead} to {firstHead + heads - 1} of a mask of {mask.Heads}.");
         }
 
+        if (top < 1)
+        {
+            throw new ArgumentException($"At least 1 block of a row is kept, found {top}.");
+        }
+
         var blocks = mask.Blocks;
+        var least = Math.Min(top, blocks);
         var scoreStride = NablaScores.StrideFor(blocks);
         var rowStride = Math.Max(32, scoreStride);
         // A row a warp; long rows leave room for fewer warps.
@@ -64,7 +72,7 @@ public sealed class NablaSelect(CudaDevice device)
             ((blocks + warps - 1) / warps, heads, 1), 32 * warps, warps * rowStride * 4, stream,
             [
                 (nint)(&scores), (nint)(&bits), (nint)(&lists), (nint)(&counts), (nint)(&blocks), (nint)(&scoreStride),
-                (nint)(&rowStride), (nint)(&dropped), (nint)(&byHead), (nint)(&reachT), (nint)(&reachH), (nint)(&reachW), (nint)(&gridHeight), (nint)(&gridWidth),
+                (nint)(&rowStride), (nint)(&dropped), (nint)(&byHead), (nint)(&least), (nint)(&reachT), (nint)(&reachH), (nint)(&reachW), (nint)(&gridHeight), (nint)(&gridWidth),
             ]);
     }
 }

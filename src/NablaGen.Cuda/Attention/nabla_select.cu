@@ -12,6 +12,7 @@
 // counts   i32 [heads, blocks]: how many are kept
 // dropped  1 − thr: the mass that may be left out; 0 or less keeps all
 // byHead   f32 [heads] or null: the same for each head, in dropped's stead
+// least    how many of a row's largest values are kept whatever they carry, at most `blocks`; more where values equal the last of them
 // windowT  −1: no window. gridHeight, gridWidth: the frame in blocks (block = (t · gridHeight + h) · gridWidth + w).
 // With BY_COUNT the largest are kept by their number instead (RoLa): dropped is then blocks − count + ½, each block weighs 1, and in place of the
 // softmax stands the score as a share of the way from the row's least to its largest, so that far differences do not end in equal zeros. Equal
@@ -34,7 +35,7 @@ DEVICE float weight(float value) { return kByCount ? 1 : value; }
 
 extern "C" __global__ void __launch_bounds__(WARPS * kWarp) nabla_select(
     const float* __restrict__ scores, u32* __restrict__ mask, u16* __restrict__ lists, int* __restrict__ counts, int blocks,
-    int scoreStride, int rowStride, float dropped, const float* __restrict__ byHead, int windowT, int windowH, int windowW, int gridHeight,
+    int scoreStride, int rowStride, float dropped, const float* __restrict__ byHead, int least, int windowT, int windowH, int windowW, int gridHeight,
     int gridWidth) {
     extern __shared__ float4 shared[];
     const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
@@ -117,6 +118,23 @@ extern "C" __global__ void __launch_bounds__(WARPS * kWarp) nabla_select(
             // The largest candidate that is still dropped, if any, is the bound; the largest of all is never dropped.
             const bool drop = lane < found && sum < target && __float_as_int(mine) < __float_as_int(1.0f);
             low = max(low, __reduce_max_sync(kAllLanes, drop ? __float_as_int(mine) : -1));
+        }
+    }
+
+    if (least > 1) {
+        // The highest bound above which there are enough values; −1 has all above it.
+        auto above = [&](int bound) {
+            int at = 0;
+            for (int j = lane; j < blocks; j += kWarp) at += __float_as_int(e[j]) > bound;
+            return __reduce_add_sync(kAllLanes, at);
+        };
+        if (above(low) < least) {
+            int enough = -1;
+            while (low - enough > 1) {
+                const int middle = enough + (low - enough) / 2;
+                if (above(middle) >= least) enough = middle; else low = middle;
+            }
+            low = enough;
         }
     }
 

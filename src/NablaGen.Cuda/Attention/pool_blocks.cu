@@ -5,8 +5,8 @@
 // q, k     bf16 (or fp16), strides in elements (batch, head, token), rows 16-byte aligned, columns contiguous
 // pooled   float32 [batch · heads, blocks, HEAD_DIM], contiguous
 // offsets  i32 [blocks + 1], first token of each block; 1 to 64 tokens a block
-// Grid (blocks, batch · heads, 2): z = 0 pools q, 1 pools k. kPoolThreads threads, each a 16-byte column piece of every 8th (16th at
-// HEAD_DIM 64) row, all loads in flight at once. Macro: HEAD_DIM (64 or 128).
+// Grid (blocks, batch · heads, 2): z = 0 pools q, 1 pools k; a grid of depth 1 pools q alone. kPoolThreads threads, each a 16-byte column
+// piece of every 8th (16th at HEAD_DIM 64) row, all loads in flight at once. Macro: HEAD_DIM (64 or 128).
 #include "common.cuh"
 
 #ifndef HEAD_DIM

@@ -19,6 +19,8 @@ internal static class MaskEntries
         new(WholeMask, WholeMasks),
         new("mask_counts", MaskCounts),
         new("transpose_mask", TransposeMask),
+        new("tail_weights", TailWeights),
+        new("tail_merge", TailMerge),
         new("attention_plan", AttentionPlan, needsHopper: true),
     ];
 
@@ -70,6 +72,32 @@ internal static class MaskEntries
         var bits = Filled(data).AllBits;
         var turned = data.Room("turned", bits.Bytes);
         return Bytes(Blocks(data), 2.0 * bits.Bytes, () => new MaskTranspose(data.Device).Run(bits, turned.Pointer));
+    }
+
+    // After the first run the scores are weights, which take as long.
+    private static KernelLoad TailWeights(KernelData data)
+    {
+        var (scores, mask, shape) = (Scores(data), Filled(data), data.Shape);
+        var ((q, k), logs) = (data.Pooled, data.Room("tail logs", 4L * shape.Heads * shape.Blocks));
+        new NablaScores(data.Device).Run(q, k, shape.Heads, shape.HeadSize, data.Offsets, scores.Pointer);
+        return Bytes(Blocks(data), 2.0 * scores.Bytes, () => new AttentionTail(data.Device).Weights(scores.Pointer, mask, 0, shape.Heads, logs.Pointer));
+    }
+
+    // The terms are zeros: all that counts for the time is that there are some.
+    private static KernelLoad TailMerge(KernelData data)
+    {
+        var shape = data.Shape;
+        CudaBuffer Zeros(string name, long bytes) => data.Make(name, () =>
+        {
+            var buffer = new CudaBuffer(data.Device, bytes);
+            buffer.Fill(0);
+            return buffer;
+        });
+        var (terms, logs) = (Zeros("tail terms", 8L * shape.Heads * shape.Blocks * shape.HeadSize), Zeros("tail zeros", 4L * shape.Heads * shape.Blocks));
+        var logSumExp = Zeros("tail log-sum-exp", 4L * shape.Heads * shape.Tokens);
+        var output = data.Tensor(data.Output);
+        return Bytes($"{shape.Tokens} × {shape.Columns}", 6.0 * shape.Elements, () => new AttentionTail(data.Device).Merge(
+            data.Tensor(data.Q), output, data.Offsets, logSumExp.Pointer, new TailTerms(data.Pooled.Q, terms.Pointer, logs.Pointer)));
     }
 
     private static KernelLoad AttentionPlan(KernelData data)

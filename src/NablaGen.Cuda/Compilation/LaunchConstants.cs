@@ -35,6 +35,12 @@ internal static class LaunchConstants
     /// <summary>Threads of mask_counts.</summary>
     public const int CountThreads = 128;
 
+    /// <summary>Rows of tail_weights in a thread block, one a warp.</summary>
+    public const int TailWarps = 8;
+
+    /// <summary>Threads of tail_merge.</summary>
+    public const int TailThreads = 128;
+
     /// <summary>Words of a mask's row that a thread block of transpose_mask takes, one a warp.</summary>
     public const int TransposeWords = 8;
 

@@ -11,9 +11,10 @@ public static class DifferentiableAttention
     /// <param name="device">Where the tensors will be.</param>
     /// <param name="denseSteps">First steps to keep dense; null for the expression's own default.</param>
     /// <param name="observer">Is told what was kept.</param>
-    /// <exception cref="NablaGenException">The device has no block-sparse back end.</exception>
+    /// <exception cref="NablaGenException">The device has no block-sparse back end, or the expression has no gradient.</exception>
     public static IAttention Create(AttentionExpression expression, Device device, int? denseSteps = null, IAttentionObserver? observer = null)
     {
+        PooledTail.Refuse(expression);
         // libtorch's own dense attention has a gradient.
         var dense = new DenseAttention(observer);
         if (expression.IsDense)

@@ -38,6 +38,7 @@ public sealed class DifferentiableBackend : IBlockSparseBackend
             return _differentiator.Inference.Forward(q, k, v, layout, expression, out kept, layer, means);
         }
 
+        PooledTail.Refuse(expression);
         var call = new DifferentiableCall(layout, expression, layer, means);
         var output = BlockSparseFunction.Run(_differentiator, call, q, k, v);
         kept = call.Kept!;

@@ -6,8 +6,9 @@ namespace NablaGen.Attention;
 /// <summary>
 /// Which attention a run uses, in the reference's own syntax: <c>dense</c>, <c>nabla-0.7</c>, <c>sta-11-3-3</c> or their union
 /// <c>nabla-0.6_sta-11-3-3</c>; and one more form, <c>nabla-NAME</c>, for a threshold for each layer and head, as <c>nablagen calibrate</c>
-/// finds them; <c>rola-0.1</c> is the sparse part of sparse + low-rank attention (RoLa), whose other part is in the model's weights: a tenth of the
-/// key blocks for each query block. <c>nabla-0.7+top8</c> keeps at least 8 key blocks for each query block, the largest. What a name stands for is told by whoever parses the expression: nothing here opens a file.
+/// finds them. <c>nabla-0.7+top8</c> keeps at least 8 key blocks for each query block, the largest; <c>nabla-0.7+tail</c> replaces the blocks
+/// that a query block drops by one pooled term. <c>rola-0.1</c> is the sparse part of sparse + low-rank attention (RoLa), whose other part is in the
+/// model's weights: a tenth of the key blocks for each query block. What a name stands for is told by whoever parses the expression: nothing here opens a file.
 /// </summary>
 /// <param name="Threshold">
 /// NABLA's threshold: the share of each row's mass that the kept blocks carry, in (0, 1]; null without NABLA, and where each head has its own.
@@ -32,6 +33,9 @@ public sealed partial record AttentionExpression(double? Threshold, StaWindow? W
 
     /// <summary>The share of the key blocks that RoLa keeps for each query block, those with the highest scores, in (0, 1]; null without RoLa.</summary>
     public double? RolaShare { get; init; }
+
+    /// <summary>Whether the blocks that a query block drops enter its softmax as one pooled term (see <see cref="PooledTail"/>).</summary>
+    public bool HasTail { get; init; }
 
     /// <summary>Whether NABLA is in it.</summary>
     public bool UsesNabla => Threshold is not null || HeadThresholds is not null;
@@ -103,7 +107,7 @@ public sealed partial record AttentionExpression(double? Threshold, StaWindow? W
         int? top = parts["top"].Success ? Count(parts["top"].Value, text) : null;
         if (IsThreshold(nabla.Value, out var threshold))
         {
-            return new AttentionExpression(CheckThreshold(threshold, text), window) { Top = top };
+            return new AttentionExpression(CheckThreshold(threshold, text), window) { Top = top, HasTail = parts["tail"].Success };
         }
 
         return new AttentionExpression(null, window)
@@ -112,6 +116,7 @@ public sealed partial record AttentionExpression(double? Threshold, StaWindow? W
                 $"attention '{text}': '{nabla.Value}' is neither a threshold such as 0.7 nor a file of thresholds that is there"),
             ThresholdsName = nabla.Value,
             Top = top,
+            HasTail = parts["tail"].Success,
         };
     }
 
@@ -141,14 +146,14 @@ public sealed partial record AttentionExpression(double? Threshold, StaWindow? W
     {
         (null, null) => "dense",
         (null, { } window) => window.ToString(),
-        (_, null) => nabla + Floor,
-        (_, { } window) => $"{nabla}{Floor}_{window}",
+        (_, null) => nabla + Suffix,
+        (_, { } window) => $"{nabla}{Suffix}_{window}",
     };
 
-    private string Floor => Top is { } top ? string.Create(CultureInfo.InvariantCulture, $"+top{top}") : "";
+    private string Suffix => (Top is { } top ? string.Create(CultureInfo.InvariantCulture, $"+top{top}") : "") + (HasTail ? "+tail" : "");
 
     // A file's name may have any of these characters, so only the end of the text can be the window.
-    [GeneratedRegex("^(?:nabla-(?<nabla>.+?)(?:\\+top(?<top>[0-9]+))?(?:_sta-(?<t>[0-9]+)-(?<h>[0-9]+)-(?<w>[0-9]+))?|rola-(?<rola>[0-9]*\\.?[0-9]+)|sta-(?<t>[0-9]+)-(?<h>[0-9]+)-(?<w>[0-9]+))$", RegexOptions.Singleline)]
+    [GeneratedRegex("^(?:nabla-(?<nabla>.+?)(?:\\+top(?<top>[0-9]+))?(?<tail>\\+tail)?(?:_sta-(?<t>[0-9]+)-(?<h>[0-9]+)-(?<w>[0-9]+))?|rola-(?<rola>[0-9]*\\.?[0-9]+)|sta-(?<t>[0-9]+)-(?<h>[0-9]+)-(?<w>[0-9]+))$", RegexOptions.Singleline)]
     private static partial Regex Form();
 
     private static bool IsThreshold(string text, out double value) =>
@@ -169,6 +174,6 @@ public sealed partial record AttentionExpression(double? Threshold, StaWindow? W
             : throw new InvalidRequestException($"attention '{text}': each side of an STA window is a whole number of blocks, at least 1");
 
     private static InvalidRequestException Invalid(string text) => new(
-        $"attention '{text}' is not known: use dense, nabla-<threshold>, nabla-<threshold>+top<blocks>, sta-<t>-<h>-<w>, nabla-<threshold>_sta-<t>-<h>-<w> "
+        $"attention '{text}' is not known: use dense, nabla-<threshold>, nabla-<threshold>+top<blocks>, nabla-<threshold>+tail, sta-<t>-<h>-<w>, nabla-<threshold>_sta-<t>-<h>-<w> "
         + "or nabla-<file> with a file of thresholds; rola-<share> for SparkDiffusion's checkpoints");
 }

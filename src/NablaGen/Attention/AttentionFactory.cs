@@ -17,10 +17,12 @@ public static class AttentionFactory
     /// <param name="thresholds">NABLA's threshold by step, instead of the expression's.</param>
     /// <param name="curve">Gets the queries and keys of sparse attentions while it is open.</param>
     /// <param name="eightBits">Whether it may be computed in eight bits, where the device and the heads have kernels for that.</param>
+    /// <param name="maskEvery">Steps that a mask serves.</param>
+    /// <param name="maskFromStep">The dense step, from 1, whose exact masses choose the masks of all later ones; null for none.</param>
     /// <exception cref="NablaGenException">The device has no block-sparse back end.</exception>
     public static IAttention Create(
         AttentionExpression expression, Device device, int? denseSteps = null, int denseLayers = 0, IAttentionObserver? observer = null,
-        Func<int, double>? thresholds = null, DensityCurve? curve = null, bool eightBits = false)
+        Func<int, double>? thresholds = null, DensityCurve? curve = null, bool eightBits = false, int maskEvery = 1, int? maskFromStep = null)
     {
         var dense = device.type == DeviceType.CUDA ? CudaDenseAttention.Create(device, observer, eightBits) : new DenseAttention(observer);
         if (expression.IsDense)
@@ -28,19 +30,11 @@ public static class AttentionFactory
             return dense;
         }
 
-        var sparse = new BlockSparseAttention(expression, Backend(device, eightBits), observer, thresholds, curve);
-        var steps = denseSteps ?? expression.DefaultDenseSteps;
+        var frozen = maskFromStep is not null ? new FrozenMasks(null, surveys: true) : maskEvery > 1 ? new FrozenMasks(maskEvery, surveys: false) : null;
+        var sparse = new BlockSparseAttention(expression, Backend(device, eightBits), observer, thresholds, curve, frozen);
+        // The step of the survey is dense too, but the sparse attention's own.
+        var steps = maskFromStep - 1 ?? denseSteps ?? expression.DefaultDenseSteps;
         return steps == 0 && denseLayers == 0 ? sparse : new ScheduledAttention(dense, sparse, steps, denseLayers);
-    }
-
-    /// <summary>Sees that a device has the kernels for an expression.</summary>
-    /// <exception cref="InvalidRequestException">It has not.</exception>
-    public static void Check(AttentionExpression expression, DeviceType device)
-    {
-        if (device == DeviceType.CUDA && expression.Top is not null)
-        {
-            throw new InvalidRequestException($"attention '{expression}': +top works on the CPU alone so far: on CUDA leave it out");
-        }
     }
 
     /// <summary>What computes block-sparse attention on a device.</summary>

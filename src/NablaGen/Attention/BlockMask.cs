@@ -43,6 +43,9 @@ public sealed class BlockMask : IKeptBlocks
         return _keyBlocks[head].AsSpan(starts[queryBlock]..starts[queryBlock + 1]);
     }
 
+    /// <summary>A head's lists as the kernels read them.</summary>
+    internal (int[] RowStarts, int[] KeyBlocks) Lists(int head) => (_rowStarts[head], _keyBlocks[head]);
+
     /// <summary>The share of the block pairs of one head that are kept.</summary>
     public double HeadDensity(int head) => _keyBlocks[head].Length / ((double)Layout.Blocks * Layout.Blocks);
 

@@ -8,8 +8,10 @@ namespace NablaGen.Attention;
 /// <param name="observer">Is told what was kept.</param>
 /// <param name="thresholds">NABLA's threshold by step, instead of the expression's.</param>
 /// <param name="curve">Gets the queries and keys while it is open.</param>
+/// <param name="frozen">Keeps masks from step to step; null to make one in each.</param>
 public sealed class BlockSparseAttention(
-    AttentionExpression expression, IBlockSparseBackend backend, IAttentionObserver? observer = null, Func<int, double>? thresholds = null, DensityCurve? curve = null)
+    AttentionExpression expression, IBlockSparseBackend backend, IAttentionObserver? observer = null, Func<int, double>? thresholds = null, DensityCurve? curve = null,
+    FrozenMasks? frozen = null)
     : IAttention
 {
     /// <inheritdoc/>
@@ -25,8 +27,19 @@ public sealed class BlockSparseAttention(
         }
 
         var now = thresholds is null ? expression : expression with { Threshold = thresholds(site.Step) };
-        var output = backend.Forward(q, k, v, layout, now, out var kept, site.Layer, means);
-        observer?.OnSparse(site, kept);
+        // The pass that shows the curve is no pass of the step.
+        var output = frozen is null || curve is { IsOpen: true }
+            ? backend.Forward(q, k, v, layout, now, out var kept, site.Layer, means)
+            : frozen.Forward(backend, q, k, v, layout, now, site, means, out kept);
+        if (kept is null)
+        {
+            observer?.OnDense(site);
+        }
+        else
+        {
+            observer?.OnSparse(site, kept);
+        }
+
         return output;
     }
 

@@ -24,4 +24,31 @@ public interface IBlockSparseBackend : IDisposable
     Tensor Forward(
         Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, out IKeptBlocks kept, int layer = 0,
         BlockMeans? means = null);
+
+    /// <summary>Whether it can attend with a mask made before, and survey: see <see cref="FrozenMasks"/>.</summary>
+    bool ReusesMasks => false;
+
+    /// <summary>Attends over the blocks of a mask that an earlier call made.</summary>
+    /// <param name="q">Queries. [B, H, L, D]</param>
+    /// <param name="k">Keys. [B, H, L, D]</param>
+    /// <param name="v">Values. [B, H, L, D]</param>
+    /// <param name="layout">The blocks of the L tokens.</param>
+    /// <param name="expression">A sparse expression.</param>
+    /// <param name="mask">What to keep.</param>
+    /// <param name="kept">The same, with this call's times.</param>
+    /// <returns>A new tensor in the type of <paramref name="v"/>. [B, H, L, D]</returns>
+    Tensor ForwardWith(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, IKeptBlocks mask, out IKeptBlocks kept) =>
+        throw new NotSupportedException($"{GetType().Name} cannot reuse masks");
+
+    /// <summary>Attends to everything, and chooses blocks by what each of them carries exactly instead of by block means.</summary>
+    /// <param name="q">Queries. [B, H, L, D]</param>
+    /// <param name="k">Keys. [B, H, L, D]</param>
+    /// <param name="v">Values. [B, H, L, D]</param>
+    /// <param name="layout">The blocks of the L tokens.</param>
+    /// <param name="expression">A sparse expression.</param>
+    /// <param name="mask">The choice, for <see cref="ForwardWith"/>.</param>
+    /// <param name="layer">The transformer block, from 0.</param>
+    /// <returns>A new tensor in the type of <paramref name="v"/>. [B, H, L, D]</returns>
+    Tensor Survey(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, out IKeptBlocks mask, int layer) =>
+        throw new NotSupportedException($"{GetType().Name} cannot survey");
 }

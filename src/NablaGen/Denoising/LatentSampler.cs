@@ -65,7 +65,7 @@ public sealed class LatentSampler(IVideoTransformer model) : IDisposable
         Func<int, double>? thresholds = settings.Thresholds is { } known ? step => known[step] : controller is null ? null : _ => controller.Threshold;
         using var attention = AttentionFactory.Create(
             settings.Attention, model.Options.Device, settings.DenseSteps, settings.DenseLayers, observer, thresholds, controller?.Curve,
-            model.Options.EightBitAttention);
+            model.Options.EightBitAttention, settings.MaskEvery, settings.MaskFromStep);
         using var denoiser = new Denoiser(
             model, noise.shape, attention, conditioning,
             new DenoiserOptions(settings.Guidance, batchGuidance, KeepsPrompt, settings.StepCache, settings.Steps, settings.GuidanceHigh), cancellation);

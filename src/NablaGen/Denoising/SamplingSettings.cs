@@ -23,6 +23,12 @@ public sealed record SamplingSettings
     /// <summary>First layers to keep dense.</summary>
     public int DenseLayers { get; init; }
 
+    /// <summary>Steps that a mask serves.</summary>
+    public int MaskEvery { get; init; } = 1;
+
+    /// <summary>The dense step, from 1, whose exact masses choose the masks of all later ones; null for none.</summary>
+    public int? MaskFromStep { get; init; }
+
     /// <summary>Solver steps.</summary>
     public required int Steps { get; init; }
 

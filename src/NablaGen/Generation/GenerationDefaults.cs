@@ -66,13 +66,16 @@ public sealed class GenerationDefaults
     /// <summary>What the video should not show.</summary>
     public string NegativePrompt => Get(RequestFields.NegativePrompt)!;
 
+    /// <summary>Whether the weights were trained for sparse attention.</summary>
+    public bool IsTrainedSparse { get; private init; }
+
     /// <summary>Which pictures the model is told.</summary>
     public PictureTraits Pictures { get; private init; } = PictureTraits.None;
 
     /// <summary>What a model uses.</summary>
     /// <param name="model">The model.</param>
     /// <exception cref="NablaGenException">Its defaults are wrong.</exception>
-    public static GenerationDefaults Of(VideoModel model) => new(model.Defaults, RequestFields.Table) { Pictures = model.Pictures };
+    public static GenerationDefaults Of(VideoModel model) => new(model.Defaults, RequestFields.Table) { Pictures = model.Pictures, IsTrainedSparse = model.IsTrainedSparse };
 
     /// <summary>Reads a model's defaults.</summary>
     /// <param name="model">The model's values, by name.</param>

@@ -51,6 +51,12 @@ public sealed record GenerationRequest
     /// <summary>First layers to keep dense.</summary>
     public int DenseLayers { get => Get(RequestFields.DenseLayers) ?? 0; init => Set(RequestFields.DenseLayers, value); }
 
+    /// <summary>Steps that a mask serves; 1 for a mask in each.</summary>
+    public int MaskEvery { get => Get(RequestFields.MaskEvery) ?? 1; init => Set(RequestFields.MaskEvery, value); }
+
+    /// <summary>The dense step, from 1, whose exact masses choose the masks of all later ones; null for none.</summary>
+    public int? MaskFromStep { get => Get(RequestFields.MaskFromStep); init => Set(RequestFields.MaskFromStep, value); }
+
     /// <summary>Width of the video in pixels.</summary>
     public required int Width { get => Get(RequestFields.Width)!.Value; init => Set(RequestFields.Width, value); }
 
@@ -113,6 +119,8 @@ public sealed record GenerationRequest
         Thresholds = Thresholds,
         DenseSteps = DenseSteps,
         DenseLayers = DenseLayers,
+        MaskEvery = MaskEvery,
+        MaskFromStep = MaskFromStep,
         Steps = Steps,
         Timesteps = Timesteps,
         Solver = Solver,
@@ -155,6 +163,7 @@ public sealed record GenerationRequest
                 $"the first {DenseLayers} layers are to be dense and the model has {transformer.Layers}, so nothing would be sparse");
         }
 
+        SparsityRules.Check(this, transformer);
         if (TargetDensity is { } target)
         {
             Require(Attention.Threshold is not null, $"a target density adapts NABLA's threshold, and attention '{Attention}' has {(Attention.HeadThresholds is null ? "none" : "one for each head")}");

@@ -42,6 +42,9 @@ public abstract class VideoModel
     /// <summary>The colours of previews, fitted to a VAE that may not be the one in use; null where none are known.</summary>
     public virtual LatentColorMap? PreviewColors => null;
 
+    /// <summary>Whether its weights were trained for sparse attention, so that no step needs to be dense.</summary>
+    public virtual bool IsTrainedSparse => TrainedFor?.SafeThreshold is not null;
+
     /// <summary>Each of the models that are in memory one after another: its file, for messages, and how many numbers it has.</summary>
     public abstract IReadOnlyList<(string File, long Parameters)> Parts { get; }
 

@@ -34,14 +34,26 @@ public class AttentionExpressionTests
     }
 
     [Fact]
-    public void A_floor_goes_with_a_file_too_and_is_refused_on_cuda()
+    public void A_floor_and_a_tail_go_with_a_file_too()
     {
         var heads = new HeadThresholds([[0.5, 0.6]]);
         var expression = AttentionExpression.Parse("nabla-a+b.json+top3", name => name == "a+b.json" ? heads : null);
         Assert.Equal((3, "a+b.json", "nabla-a+b.json+top3", "nabla-a+b+top3"), (expression.Top, expression.ThresholdsName, $"{expression}", expression.Name));
         Assert.Equal($"nabla-{Path.Combine("x", "a.json")}+top3", AttentionExpression.InFolder("nabla-a.json+top3", "x"));
-        AttentionFactory.Check(expression, TorchSharp.DeviceType.CPU);
-        Assert.Contains("+top works on the CPU alone", Assert.Throws<InvalidRequestException>(() => AttentionFactory.Check(expression, TorchSharp.DeviceType.CUDA)).Message);
+        var tail = AttentionExpression.Parse("nabla-a.json+top3+tail_sta-1-1-3", _ => heads);
+        Assert.Equal((3, true, "a.json", "nabla-a.json+top3+tail_sta-1-1-3"), (tail.Top, tail.HasTail, tail.ThresholdsName, $"{tail}"));
+    }
+
+    [Theory]
+    [InlineData("nabla-0.7+tail", null)]
+    [InlineData("nabla-0.7+top8+tail", 8)]
+    [InlineData("nabla-0.6+tail_sta-11-3-5", null)]
+    public void A_pooled_tail_reads_and_writes(string text, int? top)
+    {
+        var expression = AttentionExpression.Parse(text);
+        Assert.Equal((true, top, text), (expression.HasTail, expression.Top, expression.ToString()));
+        Assert.Equal(expression, AttentionExpression.ParseRecipe(text, null));
+        Assert.NotEqual(expression, expression with { HasTail = false });
     }
 
     [Theory]
@@ -51,6 +63,11 @@ public class AttentionExpressionTests
     [InlineData("nabla-0.7+top99999999999")]
     [InlineData("dense+top8")]
     [InlineData("sta-3-3-3+top8")]
+    [InlineData("dense+tail")]
+    [InlineData("sta-3-3-3+tail")]
+    [InlineData("nabla-0.5_sta-3-3-3+tail")]
+    [InlineData("nabla-0.7+tail+top8")]
+    [InlineData("nabla-0.7+tail+tail")]
     [InlineData("nabla-0.5_sta-3-3-3+top8")]
     [InlineData("Dense")]
     [InlineData("nabla")]

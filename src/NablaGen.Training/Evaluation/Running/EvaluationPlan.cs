@@ -71,10 +71,11 @@ public sealed record EvaluationPlan
         ArgumentNullException.ThrowIfNull(attention);
         return (Shared with
         {
+            Values = SparsityRules.Of(Shared.Values, attention),
             Prompt = prompt.Text,
             Seed = seed,
             Attention = attention,
-            DenseSteps = attention.IsDense ? null : Shared.DenseSteps ?? DenseSteps(attention),
+            DenseSteps = attention.IsDense ? null : Shared.DenseSteps ?? (Shared.Get(RequestFields.MaskFromStep) is null ? DenseSteps(attention) : null),
             DenseLayers = attention.IsDense ? null : Shared.DenseLayers,
         }).With(PictureFields.Image, prompt.Picture).ToRequest(Defaults);
     }

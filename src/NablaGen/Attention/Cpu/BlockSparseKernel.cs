@@ -18,28 +18,29 @@ internal static unsafe class BlockSparseKernel
     /// <param name="keyBlocks">The lists.</param>
     /// <param name="output">[L, D]</param>
     /// <param name="logSumExp">Gets the logarithm of each row's Σ e^s, which the backward pass asks for; or null. [L]</param>
-    public static void Run(PackedHead head, int[] rowStarts, int[] keyBlocks, float* output, float* logSumExp)
+    /// <param name="tail">The pooled terms of what the lists leave out, or null.</param>
+    public static void Run(PackedHead head, int[] rowStarts, int[] keyBlocks, float* output, float* logSumExp, CpuPooledTail? tail = null)
     {
         if (head.Lanes == Lanes16.Count)
         {
-            Run<Lanes16>(head, rowStarts, keyBlocks, output, logSumExp);
+            Run<Lanes16>(head, rowStarts, keyBlocks, output, logSumExp, tail);
         }
         else
         {
-            Run<Lanes8>(head, rowStarts, keyBlocks, output, logSumExp);
+            Run<Lanes8>(head, rowStarts, keyBlocks, output, logSumExp, tail);
         }
     }
 
-    private static void Run<T>(PackedHead head, int[] rowStarts, int[] keyBlocks, float* output, float* logSumExp)
+    private static void Run<T>(PackedHead head, int[] rowStarts, int[] keyBlocks, float* output, float* logSumExp, CpuPooledTail? tail)
         where T : struct, ILanes<T> =>
         Parallel.For(0, head.Layout.Blocks, CpuThreads.Options, () => new Scratch(T.Count, head.PaddedDim), (block, _, scratch) =>
         {
-            Attend<T>(head, block, keyBlocks.AsSpan(rowStarts[block]..rowStarts[block + 1]), scratch, output, logSumExp);
+            Attend<T>(head, block, keyBlocks.AsSpan(rowStarts[block]..rowStarts[block + 1]), scratch, output, logSumExp, tail);
             return scratch;
         }, scratch => scratch.Dispose());
 
     private static void Attend<T>(
-        PackedHead head, int queryBlock, ReadOnlySpan<int> keyBlocks, Scratch scratch, float* output, float* logSumExp)
+        PackedHead head, int queryBlock, ReadOnlySpan<int> keyBlocks, Scratch scratch, float* output, float* logSumExp, CpuPooledTail? tail)
         where T : struct, ILanes<T>
     {
         var rows = head.Layout.Lengths[queryBlock];
@@ -55,6 +56,14 @@ internal static unsafe class BlockSparseKernel
             }
 
             CpuGemm.Multiply<T>(scratch.Scores, head.Values(keyBlock), scratch.Output, rows, width, keys, accumulate: true);
+        }
+
+        if (tail is not null && !float.IsNegativeInfinity(tail.Offset(queryBlock)))
+        {
+            for (var row = 0; row < rows; row++)
+            {
+                AddTerm<T>(scratch, row, head.Queries(queryBlock), tail.Key(queryBlock), tail.Value(queryBlock), tail.Offset(queryBlock), width);
+            }
         }
 
         var target = output + (nint)head.Layout.Starts[queryBlock] * head.Dim;
@@ -119,6 +128,29 @@ internal static unsafe class BlockSparseKernel
                     (T.Load(output + i) * factor).Store(output + i);
                 }
             }
+        }
+    }
+
+    // One more key of a row: its logit is q · key + offset.
+    private static void AddTerm<T>(Scratch scratch, int row, CpuMatrix queries, float* key, float* value, float offset, int width)
+        where T : struct, ILanes<T>
+    {
+        var products = T.All(0);
+        for (var column = 0; column < width; column += T.Count)
+        {
+            products = T.MultiplyAdd(T.Load(queries.At(row, column)), T.Load(key + column), products);
+        }
+
+        var logit = T.Sum(products) + offset;
+        var max = Math.Max(scratch.Max[row], logit);
+        var (scale, mass) = (MathF.Exp(scratch.Max[row] - max), MathF.Exp(logit - max));
+        scratch.Max[row] = max;
+        scratch.Sum[row] = scratch.Sum[row] * scale + mass;
+        var (factor, weight) = (T.All(scale), T.All(mass));
+        for (var column = 0; column < width; column += T.Count)
+        {
+            var output = scratch.Output.At(row, column);
+            T.MultiplyAdd(weight, T.Load(value + column), T.Load(output) * factor).Store(output);
         }
     }
 

@@ -11,15 +11,16 @@ internal static unsafe class CpuNablaMask
     /// <param name="threshold">The share of the mass to keep, in (0, 1].</param>
     /// <param name="window">Block lists to add (the STA window), or null.</param>
     /// <param name="top">How many of the largest blocks to keep whatever they carry.</param>
+    /// <param name="masses">What each key block carries, where it is known exactly. [Blocks · Blocks]</param>
     public static (int[] RowStarts, int[] KeyBlocks) KeyBlocks(
-        PackedHead head, double threshold, (int[] RowStarts, int[] KeyBlocks)? window, int top = 1)
+        PackedHead head, double threshold, (int[] RowStarts, int[] KeyBlocks)? window, int top = 1, float[]? masses = null)
     {
         var blocks = head.Layout.Blocks;
         var rows = new int[blocks][];
         Parallel.For(0, blocks, CpuThreads.Options, () => new Row(blocks), (i, _, row) =>
         {
             var added = window is { } lists ? lists.KeyBlocks.AsSpan(lists.RowStarts[i]..lists.RowStarts[i + 1]) : default;
-            rows[i] = row.Keep(head, i, threshold, top, added);
+            rows[i] = row.Keep(head, i, threshold, top, added, masses);
             return row;
         }, _ => { });
 
@@ -40,9 +41,16 @@ internal static unsafe class CpuNablaMask
         private readonly int[] _order = new int[blocks];
         private readonly bool[] _kept = new bool[blocks];
 
-        public int[] Keep(PackedHead head, int queryBlock, double threshold, int top, ReadOnlySpan<int> added)
+        public int[] Keep(PackedHead head, int queryBlock, double threshold, int top, ReadOnlySpan<int> added, float[]? masses)
         {
-            Mass(head, queryBlock);
+            if (masses is null)
+            {
+                Mass(head, queryBlock);
+            }
+            else
+            {
+                masses.AsSpan(queryBlock * blocks, blocks).CopyTo(_mass);
+            }
 
             _mass.CopyTo(_sorted, 0);
             for (var j = 0; j < blocks; j++)

@@ -21,17 +21,20 @@ internal sealed class CudaAttentionKernels : IDisposable
     /// <summary>Whether heads of a size are attended to in eight bits.</summary>
     public bool IsEightBit(long headSize) => _eight is not null && headSize == EightBitAttention.HeadSize;
 
-    /// <summary>Puts the attention on the stream: see <see cref="BlockAttention"/>. A gradient's log-sum-exp comes from 16 bits alone.</summary>
-    public void Run(AttentionTensor q, AttentionTensor k, AttentionTensor v, AttentionTensor output, BlockOffsets offsets, DeviceBlockMask mask, nint logSumExp = 0)
+    /// <summary>Puts the attention on the stream: see <see cref="BlockAttention"/>.</summary>
+    /// <returns>
+    /// Device address of K's mean of each head where the log-sum-exp is of logits without it (<see cref="EightBitAttention"/>), until the next
+    /// call; 0 where it is of all.
+    /// </returns>
+    public nint Run(AttentionTensor q, AttentionTensor k, AttentionTensor v, AttentionTensor output, BlockOffsets offsets, DeviceBlockMask mask, nint logSumExp = 0)
     {
-        if (logSumExp == 0 && IsEightBit(q.HeadSize))
+        if (IsEightBit(q.HeadSize))
         {
-            _eight!.Run(q, k, v, output, offsets, mask);
+            return _eight!.Run(q, k, v, output, offsets, mask, logSumExp: logSumExp);
         }
-        else
-        {
-            _sixteen.Run(q, k, v, output, offsets, mask, logSumExp: logSumExp);
-        }
+
+        _sixteen.Run(q, k, v, output, offsets, mask, logSumExp: logSumExp);
+        return 0;
     }
 
     /// <inheritdoc/>

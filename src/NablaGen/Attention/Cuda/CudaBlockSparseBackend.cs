@@ -16,6 +16,7 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
     private readonly NablaMaskBuilder _nabla;
     private readonly CudaKeptLog _log;
     private readonly CudaHeadThresholds _thresholds;
+    private readonly CudaPooledTail _tail;
     private BlockLayout? _layout;
     private BlockOffsets? _offsets;
     private DeviceBlockMask? _mask;
@@ -32,6 +33,7 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
         _nabla = new NablaMaskBuilder(_device);
         _log = new CudaKeptLog(_device);
         _thresholds = new CudaHeadThresholds(_device);
+        _tail = new CudaPooledTail(_device);
     }
 
     /// <inheritdoc/>
@@ -82,15 +84,25 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
             throw new NablaGenException($"sparse attention on CUDA has kernels for heads of 64 and 128 channels, and this model's have {dim}: use --attention dense");
         }
 
-        AttentionFactory.Check(expression, TorchSharp.DeviceType.CUDA);
         var output = CudaDevices.EmptyLike(values);
         Prepare(layout, heads);
         _log.Start();
+        if (expression.HasTail)
+        {
+            means ??= _tail.Means(CudaDevices.View(queries), CudaDevices.View(keys), _offsets!, q.device);
+            logSumExp ??= empty([heads, layout.Tokens], ScalarType.Float32, q.device);
+        }
+
         mask = Mask(CudaDevices.View(queries), CudaDevices.View(keys), layout, expression, layer, means);
         _log.MaskDone();
-        _attention.Run(
+        var keyMeans = _attention.Run(
             CudaDevices.View(queries), CudaDevices.View(keys), CudaDevices.View(values), CudaDevices.View(output), _offsets!, mask,
             logSumExp: new KernelAddress(output.device).Of(logSumExp, ScalarType.Float32, "the log-sum-exp"));
+        if (expression.HasTail)
+        {
+            _tail.Add(CudaDevices.View(queries), CudaDevices.View(values), output, _offsets!, mask, means!, logSumExp!, keyMeans);
+        }
+
         _log.AttentionDone();
         kept = new KeptBlocks(_log, mask, heads);
         return output.MoveToOuterDisposeScope();
@@ -113,14 +125,15 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
             var threshold = expression.HeadThresholds is { } heads
                 ? _thresholds.Of(heads, layer, _mask!.Heads)
                 : (NablaThreshold)expression.Threshold!.Value;
+            var top = expression.Top ?? 1;
             if (means is null)
             {
-                _nabla.Run(q, k, _offsets!, threshold, window, _mask!);
+                _nabla.Run(q, k, _offsets!, threshold, window, _mask!, top: top);
             }
             else
             {
                 var (meansQ, meansK) = Addresses(means);
-                _nabla.Run(meansQ, meansK, q.HeadSize, _offsets!, threshold, window, _mask!);
+                _nabla.Run(meansQ, meansK, q.HeadSize, _offsets!, threshold, window, _mask!, top: top);
             }
 
             return _mask!;

@@ -28,6 +28,9 @@ public static class FieldKinds
     /// <summary>Whole numbers of 32 bits.</summary>
     public static FieldKind<int?> Whole(NumberRange range) => new NumberKind<int>(NumberStyles.Integer, "a whole number", range);
 
+    /// <summary>Whole numbers of 32 bits, or <c>auto</c>.</summary>
+    public static FieldKind<int?> WholeOrAuto(NumberRange range) => new AutoKind(Whole(range));
+
     /// <summary>Whole numbers of 64 bits.</summary>
     public static FieldKind<long?> Long(NumberRange range) => new NumberKind<long>(NumberStyles.Integer, "a whole number", range);
 

@@ -69,12 +69,7 @@ internal static class FieldRules
             there = there.With(RequestFields.NegativePrompt, null);
         }
 
-        if (AttentionOf(both, defaults).IsDense)
-        {
-            there = there.With(RequestFields.DenseSteps, null).With(RequestFields.DenseLayers, null);
-        }
-
-        return here.Over(there);
+        return here.Over(SparsityRules.Under(here, there, AttentionOf(both, defaults)));
     }
 
     /// <summary>A whole request: what is said, then the model's defaults, then the fields' own.</summary>
@@ -96,15 +91,10 @@ internal static class FieldRules
                 : $"--target-density adapts one threshold for all heads, and attention '{attention}' has one for each: calibrate for that density instead");
         }
 
-        if (attention.IsDense && (said.Get(RequestFields.DenseSteps) ?? said.Get(RequestFields.DenseLayers)) is not null)
-        {
-            throw new InvalidRequestException("--dense-steps and --dense-layers have no effect on attention 'dense'");
-        }
-
+        said = SparsityRules.Complete(said, attention, defaults);
         said = PictureRules.Complete(said, defaults);
         said = PictureRules.CompleteGuidance(said, defaults);
         var whole = said.With(RequestFields.Attention, attention)
-            .With(RequestFields.DenseSteps, said.Get(RequestFields.DenseSteps) ?? attention.DefaultDenseSteps)
             .With(RequestFields.Seed, said.Get(RequestFields.Seed) ?? Random.Shared.Next());
         foreach (var field in defaults.Table.Fields.Where(field => field != RequestFields.Timesteps && whole.Find(field) is null))
         {
@@ -156,7 +146,8 @@ internal static class FieldRules
     public static FieldValues FromRecipe(FieldValues recipe, RequestFieldTable table)
     {
         var attention = recipe.Get(RequestFields.Attention)!;
-        if (recipe.Get(RequestFields.DenseSteps) == attention.DefaultDenseSteps)
+        // NABLA's own depends on the weights: the recipe's is what was.
+        if (!attention.UsesNabla && recipe.Get(RequestFields.DenseSteps) == attention.DefaultDenseSteps)
         {
             recipe = recipe.With(RequestFields.DenseSteps, null);
         }

@@ -39,8 +39,8 @@ public static class RequestFields
     {
         Group = FieldGroup.Attention,
         HelpName = "EXPR",
-        Help = "dense, nabla-<threshold>, nabla-<threshold>+top<blocks>, sta-<t>-<h>-<w>, nabla-<threshold>_sta-<t>-<h>-<w>, nabla-<file> with thresholds from calibrate, or rola-<share> for SparkDiffusion's checkpoints",
-        Details = "`sta-11-3-3` is a sliding window, in blocks; `+top8` keeps at least 8 blocks for each (on the CPU); `rola-0.1` keeps a tenth of the blocks for each",
+        Help = "dense, nabla-<threshold>, nabla-<threshold>+top<blocks>, nabla-<threshold>+tail, sta-<t>-<h>-<w>, nabla-<threshold>_sta-<t>-<h>-<w>, nabla-<file> with thresholds from calibrate, or rola-<share> for SparkDiffusion's checkpoints",
+        Details = "`sta-11-3-3` is a sliding window, in blocks; `+top8` keeps at least 8 blocks for each; `+tail` replaces the blocks left out by one pooled term; `rola-0.1` keeps a tenth of the blocks for each",
         Suggestions = ["dense", "nabla-0.7", "nabla-0.6_sta-11-3-3", "sta-11-3-3"],
         IsInEveryRecipe = true,
         RecipeOrder = 3,
@@ -80,27 +80,52 @@ public static class RequestFields
     };
 
     /// <summary>First steps to keep dense.</summary>
-    public static TypedField<int?> DenseSteps { get; } = new("dense-steps", FieldKinds.Whole(NumberRange.FromTo(0, FlowSchedule.TrainTimesteps)))
+    public static TypedField<int?> DenseSteps { get; } = new("dense-steps", FieldKinds.WholeOrAuto(NumberRange.FromTo(0, FlowSchedule.TrainTimesteps)))
     {
         Group = FieldGroup.Attention,
         HelpName = "N",
-        Help = "Keep the first N steps dense",
-        DefaultText = $"{AttentionExpression.StaDenseSteps} for sta-* alone, otherwise 0",
+        Help = "Keep the first N steps dense; auto: as many as the weights need",
+        Details = $"`auto` is {AttentionExpression.StaDenseSteps} for `sta-*` alone; for NABLA it is {SparsityRules.DenseShare * 100:0}% of the steps where the weights were not trained for sparse "
+            + "attention (with a target density at most half of it), and 0 where they were: NABLA's fine-tunes, the model in the box",
+        DefaultText = "auto",
+        Suggestions = ["auto"],
         Places = Words | FieldPlaces.Recipe,
         IsInEveryRecipe = true,
         RecipeOrder = 6,
     };
 
     /// <summary>First layers to keep dense.</summary>
-    public static TypedField<int?> DenseLayers { get; } = new("dense-layers", FieldKinds.Whole(NumberRange.FromTo(0, 10_000)))
+    public static TypedField<int?> DenseLayers { get; } = new("dense-layers", FieldKinds.WholeOrAuto(NumberRange.FromTo(0, 10_000)))
     {
         Group = FieldGroup.Attention,
         HelpName = "N",
-        Help = "Keep the first N layers dense",
+        Help = "Keep the first N layers dense; auto: 0",
         DefaultValue = 0,
         Places = Words | FieldPlaces.Recipe,
         IsInEveryRecipe = true,
         RecipeOrder = 7,
+    };
+
+    /// <summary>Steps that a mask serves.</summary>
+    public static TypedField<int?> MaskEvery { get; } = new("mask-every", FieldKinds.Whole(NumberRange.FromTo(1, FlowSchedule.TrainTimesteps)))
+    {
+        Group = FieldGroup.Attention,
+        HelpName = "N",
+        Help = "Choose NABLA's blocks in every Nth step and keep them for the steps between",
+        Details = "on the CPU",
+        DefaultValue = 1,
+        Places = Words | FieldPlaces.Recipe,
+    };
+
+    /// <summary>The dense step whose exact masses choose the masks of all later ones.</summary>
+    public static TypedField<int?> MaskFromStep { get; } = new("mask-from-step", FieldKinds.Whole(NumberRange.FromTo(1, FlowSchedule.TrainTimesteps)))
+    {
+        Group = FieldGroup.Attention,
+        HelpName = "N",
+        Help = "Choose NABLA's blocks once, in step N, by the attention that each carries exactly; steps 1 to N are dense",
+        Details = "on the CPU; not with a target density",
+        DefaultText = "none",
+        Places = Words | FieldPlaces.Recipe,
     };
 
     /// <summary>Width of the video in pixels.</summary>
@@ -237,7 +262,7 @@ public static class RequestFields
     /// <summary>All of them, in the help's order.</summary>
     public static RequestFieldTable Table { get; } = new(
     [
-        Prompt, NegativePrompt, Attention, Threshold, TargetDensity, Thresholds, DenseSteps, DenseLayers, Width, Height, Frames, Fps, Steps, Timesteps, Solver, Shift,
+        Prompt, NegativePrompt, Attention, Threshold, TargetDensity, Thresholds, DenseSteps, DenseLayers, MaskEvery, MaskFromStep, Width, Height, Frames, Fps, Steps, Timesteps, Solver, Shift,
         Guidance, PictureFields.GuidanceHigh, Seed, Lora, StepCache, TextEncoder, Vae, Tokenizer, ImageEncoder, .. PictureFields.All,
     ]);
 

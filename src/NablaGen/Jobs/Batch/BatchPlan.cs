@@ -1,4 +1,5 @@
 using NablaGen.Generation;
+using NablaGen.Generation.Fields;
 using NablaGen.Models;
 
 namespace NablaGen.Jobs.Batch;
@@ -94,6 +95,11 @@ public static class BatchPlan
         if ((shared.DenseSteps ?? shared.DenseLayers) is not null && rows.All(row => row.Request.Attention.IsDense))
         {
             throw new InvalidRequestException("--dense-steps and --dense-layers have no effect on attention 'dense', which every row has");
+        }
+
+        if ((shared.Values.Get(RequestFields.MaskEvery) > 1 || shared.Values.Get(RequestFields.MaskFromStep) is not null) && rows.All(row => !row.Request.Attention.UsesNabla))
+        {
+            throw new InvalidRequestException("--mask-every and --mask-from-step have no effect: no row's attention chooses blocks");
         }
 
         if (shared.TargetDensity is not null && rows.All(row => row.Request.TargetDensity is null))

@@ -74,7 +74,7 @@ public sealed class GenerationBenchmark : IDisposable
     private double Launch(GenerationRequest request, CancellationToken cancellation)
     {
         var recorder = new StepRecorder(_device);
-        var small = request with { Width = LaunchSide, Height = LaunchSide, Frames = 1, Steps = LaunchSteps, DenseSteps = 0, TargetDensity = null, Thresholds = null };
+        var small = request with { Width = LaunchSide, Height = LaunchSide, Frames = 1, Steps = LaunchSteps, DenseSteps = 0, TargetDensity = null, Thresholds = null, MaskFromStep = null };
         _pipeline.Measure(small, observer: recorder, cancellation: cancellation);
         // The first ones compile kernels and choose algorithms.
         return recorder.Steps.Skip(1).Select(step => step.EnqueueMilliseconds).Order().ElementAt((LaunchSteps - 1) / 2);

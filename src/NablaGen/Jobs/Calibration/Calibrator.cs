@@ -41,7 +41,7 @@ public sealed class Calibrator(TextToVideo pipeline)
         IReadOnlyList<GenerationRequest> requests, CalibrationTarget target, int measuredSteps = DefaultMeasuredSteps, IGenerationProgress? progress = null,
         CancellationToken cancellation = default)
     {
-        requests = [.. requests.Select(request => request with { Attention = AttentionExpression.Dense, DenseSteps = 0, DenseLayers = 0 })];
+        requests = [.. requests.Select(request => request with { Attention = AttentionExpression.Dense, DenseSteps = 0, DenseLayers = 0, MaskEvery = 1, MaskFromStep = null })];
         Check(requests, target, measuredSteps);
         var prepared = pipeline.Prepare(requests, progress, cancellation);
         try

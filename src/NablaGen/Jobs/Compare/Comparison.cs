@@ -2,6 +2,7 @@ using System.Text.Json;
 using NablaGen.Attention;
 using NablaGen.Denoising;
 using NablaGen.Generation;
+using NablaGen.Generation.Fields;
 using NablaGen.Jobs.Masks;
 using NablaGen.Jobs.Statistics;
 using NablaGen.Video;
@@ -80,6 +81,7 @@ public sealed class Comparison : IDisposable
     public ComparedExpression Add(GenerationRequest request, IGenerationProgress? progress = null, CancellationToken cancellation = default)
     {
         var common = _prompt.Request with { Attention = request.Attention, DenseSteps = request.DenseSteps, DenseLayers = request.DenseLayers };
+        common = common.With(RequestFields.MaskEvery, request.Get(RequestFields.MaskEvery)).With(RequestFields.MaskFromStep, request.Get(RequestFields.MaskFromStep));
         if (common != request)
         {
             throw new ArgumentException("the requests of a comparison differ in their attention alone", nameof(request));

@@ -87,6 +87,8 @@ public static class WanMemory
         var masks = !attention.IsDense ? 8 * dit.NumHeads * blocks * blocks
             : device == DeviceType.CUDA && tokens >= CudaDenseAttention.FewestTokens ? BlockAttention.PlanBytes(dit.NumHeads, blocks)
             : 0;
+        // A pooled term for each query block: the map of its weights, means and terms, and each token's log-sum-exp.
+        masks += attention.HasTail ? 4 * dit.NumHeads * (blocks * blocks + tokens) + 28 * blocks * dim : 0;
         // A matrix that stays as stored is expanded for its product.
         once += formats.Matrices == MatrixFormats.Stored ? size * dim * Math.Max(dim, ffn) : 0;
         return batch * (tokens * atToken + masks) + once;

@@ -147,6 +147,9 @@ public sealed partial class WanVideoModel : VideoModel
     public override LatentColorMap? PreviewColors => _json?.Preview;
 
     /// <inheritdoc/>
+    public override bool IsTrainedSparse => base.IsTrainedSparse || DitConfig.SparseAlgorithm is not null;
+
+    /// <inheritdoc/>
     public override FewStepRecipe? FewSteps { get; }
 
     /// <inheritdoc/>
