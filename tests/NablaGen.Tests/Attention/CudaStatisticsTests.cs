@@ -62,4 +62,35 @@ public class CudaStatisticsTests
             Assert.InRange(late[i].Value.AttentionSeconds, 1e-7, 10);
         }
     }
+
+    [Theory]
+    [InlineData("nabla-0.5")]
+    [InlineData("nabla-0.3_sta-3-1-1")]
+    [InlineData("sta-3-3-1")]
+    public void Bits_and_counts_of_a_head_equal_the_cpus(string expression)
+    {
+        Assert.SkipUnless(TorchRuntime.HasCuda, "no CUDA device");
+        using var scope = NewDisposeScope();
+        using var generator = new Generator(5);
+        var (layout, parsed) = (BlockLayout.Create(3, 17, 23), AttentionExpression.Parse(expression));
+        var x = randn([1, 3, layout.Tokens, 64], generator: generator).to_type(ScalarType.BFloat16);
+        using var cpu = new CpuBlockSparseBackend();
+        using var backend = new CudaBlockSparseBackend(CUDA);
+        cpu.Forward(x, x, x, layout, parsed, out var expected);
+        var onDevice = x.to(CUDA);
+        backend.Forward(onDevice, onDevice, onDevice, layout, parsed, out var kept);
+        var (same, all) = (0, 0);
+        for (var head = 0; head < 3; head++)
+        {
+            var (bits, wanted, counts) = (kept.ReadBits(head), expected.ReadBits(head), kept.ReadCounts(head));
+            var words = bits.Length / layout.Blocks;
+            Assert.Equal(wanted.Length, bits.Length);
+            Assert.All(counts.Index(), row => Assert.Equal(row.Item, Enumerable.Range(row.Index * words, words).Sum(word => int.PopCount((int)bits[word]))));
+            same += bits.Zip(wanted).Sum(pair => 32 - int.PopCount((int)(pair.First ^ pair.Second)));
+            all += 32 * bits.Length;
+        }
+
+        // A block at the threshold may fall on either side.
+        Assert.InRange((double)same / all, parsed.UsesNabla ? 0.995 : 1, 1);
+    }
 }
