@@ -105,7 +105,7 @@ internal sealed class GenerateCommand
         var folder = _model.Open(parsed, _options).For(hasPicture);
         var defaults = GenerationDefaults.Of(folder);
         flags = preset is null ? flags : flags.Over(preset.Values, defaults);
-        var request = from?.Request(flags, defaults) ?? flags.ToRequest(defaults);
+        var request = from?.Request(flags, defaults, folder) ?? flags.ToRequest(defaults);
         request.Check(folder);
 
         using var pipeline = _model.Pipeline(parsed, folder, from: from?.Recipe, limit: _report.Limit(parsed));

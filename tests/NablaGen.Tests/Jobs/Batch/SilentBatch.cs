@@ -1,4 +1,3 @@
-using NablaGen.Generation;
 using NablaGen.Jobs.Batch;
 
 namespace NablaGen.Tests.Jobs.Batch;
