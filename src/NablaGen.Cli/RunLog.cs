@@ -1,4 +1,5 @@
 using System.Globalization;
+using NablaGen.Files;
 
 namespace NablaGen.Cli;
 
@@ -38,7 +39,7 @@ internal sealed class RunLog : IDisposable
             {
                 _writer?.WriteLine($"{time} {kind,-8} {text.ReplaceLineEndings("\n").TrimEnd().Replace("\n", "\n    ")}");
             }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException or ObjectDisposedException)
+            catch (Exception e) when (e is ObjectDisposedException || OutputFile.IsOfFiles(e))
             {
                 _writer = null;
                 Console.Error.WriteLine($"nablagen: {_path}: the log ends here: {e.Message}");
@@ -54,7 +55,7 @@ internal sealed class RunLog : IDisposable
             {
                 _writer?.Dispose();
             }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            catch (Exception e) when (OutputFile.IsOfFiles(e))
             {
                 // Whatever does not fit any more: the run is over.
             }

@@ -110,7 +110,7 @@ internal sealed class GenerateCommand
         var folder = _model.Open(parsed, _options).For(hasPicture);
         var defaults = GenerationDefaults.Of(folder);
         flags = preset is null ? flags : flags.Over(preset.Values, defaults);
-        var request = from?.Request(flags, defaults) ?? flags.ToRequest(defaults);
+        var request = from?.Request(flags, defaults, folder) ?? flags.ToRequest(defaults);
         request.Check(folder);
         var plan = masks is null ? null : MaskOptions.Plan(masks.Value, request, folder);
 

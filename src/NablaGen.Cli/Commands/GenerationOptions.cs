@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Completions;
+using NablaGen.Files;
 using NablaGen.Generation;
 using NablaGen.Generation.Fields;
 using NablaGen.Models;
@@ -66,7 +67,8 @@ internal sealed class GenerationOptions
     // Text from a pipe ends in a line break that is no part of it.
     private static string ReadPrompt()
     {
-        using var reader = new StreamReader(Console.OpenStandardInput());
+        using var input = Console.OpenStandardInput();
+        using var reader = new StreamReader(new MemoryStream(WholeText.Read(input, "the prompt on standard input", TextKind.MostCharacters)));
         return reader.ReadToEnd().Trim();
     }
 

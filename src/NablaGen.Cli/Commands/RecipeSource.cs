@@ -3,6 +3,7 @@ using NablaGen.Files;
 using NablaGen.Generation;
 using NablaGen.Generation.Fields;
 using NablaGen.Models;
+using NablaGen.Weights.Lora;
 
 namespace NablaGen.Cli.Commands;
 
@@ -27,7 +28,8 @@ internal sealed class RecipeSource
         path is null ? null : new RecipeSource(path, RecipeFile.Read(path, cancellation));
 
     /// <summary>The request: flags first, then the recipe, then the model's defaults.</summary>
-    public GenerationRequest Request(PartialRequest flags, GenerationDefaults defaults)
+    /// <exception cref="NablaGenException">The recipe has a LoRA that is not among the model's: a recipe opens no path, so the user has to name it.</exception>
+    public GenerationRequest Request(PartialRequest flags, GenerationDefaults defaults, VideoModel model)
     {
         foreach (var field in new[] { PictureFields.Image, PictureFields.LastImage })
         {
@@ -37,8 +39,19 @@ internal sealed class RecipeSource
             }
         }
 
-        return flags.Over(PartialRequest.Of(Recipe), defaults).ToRequest(defaults);
+        var recipe = PartialRequest.Of(Recipe);
+        if (flags.Get(RequestFields.Lora) is null && Recipe.Get(RequestFields.Lora) is { Count: > 0 } loras)
+        {
+            // Taken out first: the values keep what is equal, and LoRAs are equal wherever they lie.
+            recipe = recipe.With(RequestFields.Lora, null).With(RequestFields.Lora, new LoraList([.. loras.Select(lora => Known(lora, model))]));
+        }
+
+        return flags.Over(recipe, defaults).ToRequest(defaults);
     }
+
+    private LoraChoice Known(LoraChoice lora, VideoModel model) => lora.AmongModels(model.Path)
+        ?? throw new NablaGenException($"{_path} was made with the LoRA '{Line.Of(lora.Name)}' (SHA-256 {Short(lora.Sha256)}…), which is in no folder 'loras' "
+            + $"of {model.Path} or above it: name its file with --lora (a recipe opens no file by itself)");
 
     /// <summary>Compares what made the file with what is about to be used.</summary>
     /// <param name="now">The recipe of the run to come.</param>
@@ -52,7 +65,7 @@ internal sealed class RecipeSource
         {
             if (now.Get(RequestFields.Lora)?.FirstOrDefault(lora => lora.Name == before.Name) is { } lora && lora.Sha256 != before.Sha256)
             {
-                var line = $"{_path} was made with the LoRA '{before.Name}' ({before.Sha256?[..16]}…), and {lora.Path} is another ({lora.Sha256?[..16]}…)";
+                var line = $"{_path} was made with the LoRA '{Line.Of(before.Name)}' ({Short(before.Sha256)}…), and {lora.Path} is another ({Short(lora.Sha256)}…)";
                 if (!lorasNamed)
                 {
                     throw new NablaGenException($"{line}: name the right file with --lora, or name this one to use it anyway");
@@ -79,4 +92,7 @@ internal sealed class RecipeSource
                 + $"this is {now.Version} on {now.Device} in {now.Dtype}: expect small differences");
         }
     }
+
+    // A recipe may say anything.
+    private static string Short(string? hash) => Line.Of(hash is { Length: > 16 } ? hash[..16] : hash ?? "unknown");
 }

@@ -1,4 +1,5 @@
 using System.Text;
+using NablaGen.Files;
 
 namespace NablaGen.Cli.Output;
 
@@ -46,7 +47,7 @@ internal sealed class SteadyWriter(string name, Func<TextWriter> open, Func<Text
                 write(_writer ??= open());
                 return;
             }
-            catch (Exception error) when (error is IOException or UnauthorizedAccessException or ObjectDisposedException or NotSupportedException)
+            catch (Exception error) when (error is ObjectDisposedException || OutputFile.IsOfFiles(error))
             {
                 _failed = true;
                 reason = error.Message;

@@ -77,7 +77,7 @@ public sealed class LossLog
             File.AppendAllText(_path, fields.ToJsonString() + "\n");
             return null;
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (OutputFile.IsOfFiles(e))
         {
             _failed = true;
             return $"{_path}: the log ends here: {e.Message}";

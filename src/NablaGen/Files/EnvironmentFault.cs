@@ -20,7 +20,7 @@ internal static class EnvironmentFault
     {
         for (Exception? one = error; one is not null; one = one.InnerException)
         {
-            if (one is EnvironmentException or FileNotFoundException or DirectoryNotFoundException || (one is IOException && IsOfDisk(one.HResult)))
+            if (one is EnvironmentException or FileNotFoundException or DirectoryNotFoundException || IsTooLarge(one) || (one is IOException && IsOfDisk(one.HResult)))
             {
                 return true;
             }
@@ -28,6 +28,9 @@ internal static class EnvironmentFault
 
         return false;
     }
+
+    /// <summary>Whether a file would have become longer than the system lets it: .NET says so of EFBIG by an error of arguments, as if a length had been given.</summary>
+    public static bool IsTooLarge(Exception error) => error is ArgumentOutOfRangeException { ParamName: "value" };
 
     private static bool IsOfDisk(int code) => OperatingSystem.IsWindows()
         ? (code & 0xFFFF0000) == 0x80070000 && WindowsCodes.Contains(code & 0xFFFF)

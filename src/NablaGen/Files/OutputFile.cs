@@ -35,8 +35,22 @@ internal static partial class OutputFile
         }
         catch (Exception e) when (IsOfFiles(e))
         {
-            throw new NablaGenException($"{path}: cannot be written: {Line.Of(e.Message)}", e);
+            throw new NablaGenException($"{path}: cannot be written: {FileAbove(path) ?? Line.Of(e.Message)}", e);
         }
+    }
+
+    // The system says of it that it exists already.
+    private static string? FileAbove(string path)
+    {
+        for (var folder = Path.GetDirectoryName(path); !string.IsNullOrEmpty(folder); folder = Path.GetDirectoryName(folder))
+        {
+            if (Path.Exists(folder))
+            {
+                return Directory.Exists(folder) ? null : $"{Line.Of(folder)} is not a folder";
+            }
+        }
+
+        return null;
     }
 
     /// <summary>A name of its own beside the target, so that two runs that write the same file cannot mix. It says whose it is.</summary>
@@ -142,6 +156,11 @@ internal static partial class OutputFile
         catch (Exception e)
         {
             Discard(partial);
+            if (EnvironmentFault.IsTooLarge(e))
+            {
+                throw new NablaGenException($"{path}: cannot be written: File too large (a limit on the size of files)", e);
+            }
+
             if (e is IOException or UnauthorizedAccessException)
             {
                 throw new NablaGenException($"{path}: cannot be written: {Line.Of(e.Message)}", e);

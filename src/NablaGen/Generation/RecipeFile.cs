@@ -1,4 +1,5 @@
 using System.Text.Json;
+using NablaGen.Files;
 using NablaGen.Video;
 using NablaGen.Video.Pictures;
 using NablaGen.Weights;
@@ -41,14 +42,8 @@ public static class RecipeFile
 
     private static string Text(string path)
     {
-        try
-        {
-            return File.ReadAllText(path);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new NablaGenException($"{path}: cannot be read: {e.Message}", e);
-        }
+        using var reader = new StreamReader(new MemoryStream(WholeText.Read(path)));
+        return reader.ReadToEnd();
     }
 
     private static string? Latents(string path)

@@ -54,5 +54,23 @@ public sealed class OutputFileTests : IDisposable
         Assert.False(EnvironmentFault.Is(new NablaGenException("x")));
     }
 
+    [Fact]
+    public void A_limit_on_the_size_of_files_is_one_line_and_the_machines_fault()
+    {
+        // As .NET tells EFBIG.
+        var error = Assert.Throws<NablaGenException>(() => OutputFile.Write(
+            _folder["a.json"], _ => throw new ArgumentOutOfRangeException("value", "Specified file length was too large for the file system.")));
+        Assert.Contains("cannot be written: File too large", error.Message);
+        Assert.True(EnvironmentFault.Is(error));
+        Assert.Empty(_folder.Files);
+    }
+
+    [Fact]
+    public void A_file_in_the_place_of_a_folder_is_named()
+    {
+        File.WriteAllText(_folder["x"], "");
+        Assert.EndsWith($"cannot be written: {_folder["x"]} is not a folder", Assert.Throws<NablaGenException>(() => OutputFile.Prepare(_folder["x/y/a.png"], ".png")).Message);
+    }
+
     public void Dispose() => _folder.Dispose();
 }

@@ -71,18 +71,39 @@ public sealed class LoraGenerationTests : IClassFixture<GoldenModelFixture>, IDi
     [Fact]
     public void A_recipe_notices_another_file_of_the_same_name()
     {
-        var made = Make("made", _folder["style.safetensors"]);
+        var style = Path.Combine(Directory.CreateDirectory(Path.Combine(Path.GetDirectoryName(_pipeline.Model.Path)!, "loras")).FullName, "style.safetensors");
+        File.Copy(_folder["style.safetensors"], style, overwrite: true);
+        var made = Make("made", style);
         var from = RecipeSource.Read(_folder["made.json"], TestContext.Current.CancellationToken)!;
-        from.Compare(_pipeline.RecipeOf(Request(_folder["style.safetensors"])), _pipeline.Model, modelNamed: false, lorasNamed: false);
-        File.Copy(_folder["other.safetensors"], _folder["style.safetensors"], overwrite: true);
+        from.Compare(_pipeline.RecipeOf(Request(style)), _pipeline.Model, modelNamed: false, lorasNamed: false);
+        File.Copy(_folder["other.safetensors"], style, overwrite: true);
         using var fresh = TextToVideo.Open(_pipeline.Model.Path, device: "cpu");
-        var now = fresh.RecipeOf(from.Request(new PartialRequest(), fresh.Defaults));
+        var now = fresh.RecipeOf(from.Request(new PartialRequest(), fresh.Defaults, fresh.Model));
         Assert.Equal(made.Recipe.ModelHash, now.ModelHash);
         var error = Assert.Throws<NablaGenException>(() => from.Compare(now, fresh.Model, modelNamed: false, lorasNamed: false)).Message;
         Assert.Contains("was made with the LoRA 'style.safetensors'", error);
         Assert.Contains("--lora", error);
         // Named on purpose it is used, with a warning.
         from.Compare(now, fresh.Model, modelNamed: false, lorasNamed: true);
+    }
+
+    [Fact]
+    public void A_recipe_opens_no_lora_that_the_user_has_not_put_among_the_models()
+    {
+        Make("made", _folder["other.safetensors"]);
+        var from = RecipeSource.Read(_folder["made.json"], TestContext.Current.CancellationToken)!;
+        var error = Assert.Throws<NablaGenException>(() => from.Request(new PartialRequest(), _pipeline.Defaults, _pipeline.Model)).Message;
+        Assert.Contains("'other.safetensors'", error);
+        Assert.Contains("name its file with --lora", error);
+        // Named, it is the user's.
+        var named = new PartialRequest().With(RequestFields.Lora, new LoraList(new LoraChoice(_folder["other.safetensors"])));
+        Assert.Equal(_folder["other.safetensors"], Assert.Single(from.Request(named, _pipeline.Defaults, _pipeline.Model).Loras).Path);
+
+        // Names that lead elsewhere are none of a file.
+        foreach (var path in new[] { "..", "/etc/passwd", "loras/..", "" })
+        {
+            Assert.Null(new LoraChoice(path).AmongModels(_pipeline.Model.Path));
+        }
     }
 
     [Fact]

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using NablaGen.Files;
 using NablaGen.Generation;
 
 namespace NablaGen.Training.Evaluation.Results;
@@ -37,7 +38,7 @@ public sealed class RowFile : IDisposable
             rows.Read();
             return rows;
         }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        catch (Exception error) when (OutputFile.IsOfFiles(error))
         {
             throw new NablaGenException($"{path}: cannot be opened: {error.Message}", error);
         }
@@ -55,7 +56,7 @@ public sealed class RowFile : IDisposable
             _file.Write(Encoding.UTF8.GetBytes(string.Concat(rows.Select(row => JsonSerializer.Serialize(row, Json) + "\n"))));
             _file.Flush(flushToDisk: true);
         }
-        catch (IOException error)
+        catch (Exception error) when (OutputFile.IsOfFiles(error))
         {
             throw new NablaGenException($"{_file.Name}: cannot be written: {error.Message}", error);
         }

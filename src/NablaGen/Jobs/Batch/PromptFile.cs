@@ -26,9 +26,7 @@ public static class PromptFile
         if (path == StandardInput)
         {
             using var input = Console.OpenStandardInput();
-            using var memory = new MemoryStream();
-            input.CopyTo(memory);
-            return Read(memory.ToArray(), "standard input", "", table);
+            return Read(WholeText.Read(input, "standard input"), "standard input", "", table);
         }
 
         var kind = Path.GetExtension(path).ToLowerInvariant();
@@ -37,18 +35,7 @@ public static class PromptFile
             throw new NablaGenException($"{path}: the name of a file of prompts must end in .txt, .jsonl or .csv");
         }
 
-        try
-        {
-            return Read(File.ReadAllBytes(path), path, kind, table);
-        }
-        catch (Exception error) when (error is FileNotFoundException or DirectoryNotFoundException)
-        {
-            throw new NablaGenException($"{path}: no such file", error);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            throw new NablaGenException($"{path}: cannot be read: {Line.Of(error.Message)}", error);
-        }
+        return Read(WholeText.Read(path), path, kind, table);
     }
 
     /// <summary>Reads the contents of a file.</summary>

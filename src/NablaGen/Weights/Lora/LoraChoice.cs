@@ -50,7 +50,20 @@ public sealed record LoraChoice(string Path, double Strength = 1)
             return this;
         }
 
-        string[] names = [.. new[] { System.IO.Path.IsPathRooted(Path) ? null : Path, Sha256 is null ? null : Name }.OfType<string>()];
+        return Found(modelPath, Path) ?? this;
+    }
+
+    /// <summary>
+    /// One of a recipe, which opens no path: the same in a folder <c>loras</c> of the model's folder or of one above it, by its name alone.
+    /// Null where none has it.
+    /// </summary>
+    /// <param name="modelPath">The model's folder or file.</param>
+    public LoraChoice? AmongModels(string modelPath) => Name is "" or "." or ".." ? null : Found(modelPath, Name);
+
+    // The folders are the user's own.
+    private LoraChoice? Found(string modelPath, string relative)
+    {
+        string[] names = [.. new[] { System.IO.Path.IsPathRooted(relative) ? null : relative, Sha256 is null ? null : Name }.OfType<string>()];
         var folder = System.IO.Path.GetFullPath(modelPath);
         for (var i = 0; i < FoldersAbove && folder is not null; i++, folder = System.IO.Path.GetDirectoryName(folder))
         {
@@ -60,10 +73,10 @@ public sealed record LoraChoice(string Path, double Strength = 1)
             }
         }
 
-        return this;
-
-        static bool Exists(string path) => File.Exists(path) || Directory.Exists(path);
+        return null;
     }
+
+    private static bool Exists(string path) => File.Exists(path) || Directory.Exists(path);
 
     /// <summary>The same with the SHA-256 of what is on disk now.</summary>
     /// <param name="cancellation">Stops the reading.</param>

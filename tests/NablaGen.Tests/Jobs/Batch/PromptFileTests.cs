@@ -1,4 +1,5 @@
 using System.Text;
+using NablaGen.Files;
 using NablaGen.Jobs.Batch;
 
 namespace NablaGen.Tests.Jobs.Batch;
@@ -20,6 +21,14 @@ public sealed class PromptFileTests : IDisposable
         Assert.Equal(
             [("a.txt:2", "a red ball, \"rolling\""), ("a.txt:5", "猫が波に乗る"), ("a.txt:6", "a # b")],
             rows.Select(row => (row.Where, row.Request.Prompt!)));
+    }
+
+    [Fact]
+    public void A_file_without_end_and_a_prompt_of_millions_are_refused()
+    {
+        Assert.Contains("too long for text", Assert.Throws<NablaGenException>(() => WholeText.Read(new Endless(), "endless", 1 << 20)).Message);
+        var row = Encoding.UTF8.GetBytes($"{{\"prompt\":\"{new string('x', 2_000_001)}\"}}");
+        Assert.Contains("expected at most 2000000 characters, found 2000001", Assert.Throws<InvalidRequestException>(() => PromptFile.Read(row, "p.jsonl", ".jsonl")).Message);
     }
 
     [Fact]
@@ -162,4 +171,9 @@ public sealed class PromptFileTests : IDisposable
     public void Dispose() => _folder.Dispose();
 
     private static IReadOnlyList<PromptRow> Read(string kind, string text) => PromptFile.Read(Encoding.UTF8.GetBytes(text), "a" + kind, kind);
+
+    private sealed class Endless : MemoryStream
+    {
+        public override int Read(Span<byte> buffer) => buffer.Length;
+    }
 }
