@@ -16,6 +16,7 @@ internal static class InspectCommand
     public const string Example = "inspect ComfyUI/models/diffusion_models/wan.safetensors";
 
     private const int MostKeys = 5;
+    private const int MostTargets = 12;
 
     private static readonly JsonSerializerOptions Json = new()
     {
@@ -123,6 +124,15 @@ internal static class InspectCommand
         if (file.Sizes is not null)
         {
             Line("sizes", file.Sizes);
+        }
+
+        if (file.Lora is { } lora)
+        {
+            Line("changes", string.Join(", ", lora.Targets.Take(MostTargets).Select(target => $"{target.Key} ({target.Value})"))
+                + (lora.Targets.Count > MostTargets ? $" and {lora.Targets.Count - MostTargets} more kinds of module" : ""));
+            Line("rank", (lora.MostRank == 0 ? "no products" : lora.LeastRank == lora.MostRank ? $"{lora.MostRank}" : $"{lora.LeastRank} to {lora.MostRank}")
+                + (lora.WholeChanges > 0 ? $", {lora.WholeChanges} whole changes" : ""));
+            Keys("not read", lora.NotRead);
         }
 
         Line("numbers", string.Create(CultureInfo.InvariantCulture, $"{file.Parameters:N0} in {file.Tensors} tensors, {file.Bytes / 1048576.0:N1} MiB"));

@@ -1,3 +1,5 @@
+using NablaGen.Weights.Lora;
+
 namespace NablaGen.Models;
 
 /// <summary>What a file of tensors is, from its header alone.</summary>
@@ -44,6 +46,9 @@ public sealed record FileInspection
 
     /// <summary>Whether it has a tokenizer inside.</summary>
     public bool HasTokenizer { get; init; }
+
+    /// <summary>What a LoRA changes; null for anything else.</summary>
+    public LoraInspection? Lora { get; init; }
 
     /// <summary>Why it can't be used, where that is known; null otherwise.</summary>
     public string? Problem { get; init; }

@@ -1,12 +1,11 @@
 using NablaGen.Weights;
+using NablaGen.Weights.Lora;
 
 namespace NablaGen.Models;
 
 /// <summary>Looks at files of tensors and at models, without reading weights.</summary>
 public static class ModelInspector
 {
-    private static readonly string[] LoraEndings = [".lora_A.weight", ".lora_B.weight", ".lora_A.default.weight", ".lora_down.weight", ".lora_up.weight"];
-
     /// <summary>What a path is: of a folder, its model's parts.</summary>
     /// <exception cref="NablaGenException">There is no such path, or a file can't be read; the line says why.</exception>
     public static PathInspection Inspect(string path)
@@ -14,6 +13,11 @@ public static class ModelInspector
         if (!Directory.Exists(path))
         {
             return new PathInspection(path, null, null, [InspectFile(path)], null);
+        }
+
+        if (Path.Combine(path, LoraChoice.AdapterFile) is var adapter && File.Exists(adapter))
+        {
+            return new PathInspection(path, null, null, [InspectFile(adapter)], null);
         }
 
         return (ModelFamilies.All.FirstOrDefault(family => family.Recognizes(path)) ?? ModelFamilies.All[0]).InspectFolder(path);
@@ -35,11 +39,13 @@ public static class ModelInspector
     {
         using var source = TensorSources.Open(path);
         var entries = source.Entries.Values.ToList();
-        var loras = source.Entries.Keys.Count(key => LoraEndings.Any(ending => key.EndsWith(ending, StringComparison.Ordinal)));
+        var lora = LoraInspection.Of(source);
         return new FileInspection
         {
             Path = path,
-            Kind = loras > 0 ? "LoRA" : "tensors",
+            Kind = lora is null ? "tensors" : "LoRA",
+            Lora = lora,
+            Names = lora?.Dialect,
             Tensors = entries.Count,
             Parameters = Count(entries),
             Bytes = entries.Sum(entry => entry.ByteCount),

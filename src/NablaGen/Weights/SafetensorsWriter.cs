@@ -38,9 +38,10 @@ public static unsafe class SafetensorsWriter
     /// <summary>Writes tensors that are made one at a time; 8-bit floats as bytes of their codes.</summary>
     /// <param name="path">The file; an existing one is replaced once the new one is whole.</param>
     /// <param name="tensors">The tensors; the writer disposes of each.</param>
+    /// <param name="notes">Notes for <c>__metadata__</c>, beside that of the format.</param>
     /// <exception cref="NablaGenException">A key comes twice, a tensor can't be made, or the file can't be written.</exception>
-    internal static void Write(string path, IEnumerable<ConvertedTensor> tensors) =>
-        WriteItems(path, tensors.Select(item => new Item(item.Name, item.Type, item.Shape, item.Make, true)), new Dictionary<string, string> { ["format"] = "pt" });
+    internal static void Write(string path, IEnumerable<ConvertedTensor> tensors, params IEnumerable<KeyValuePair<string, string>> notes) => WriteItems(
+        path, tensors.Select(item => new Item(item.Name, item.Type, item.Shape, item.Make, true)), new Dictionary<string, string>(notes.Prepend(KeyValuePair.Create("format", "pt"))));
 
     private static void WriteItems(string path, IEnumerable<Item> items, IReadOnlyDictionary<string, string>? metadata)
     {

@@ -85,6 +85,35 @@ public sealed class RolaTests : IDisposable
         Assert.Equal(("rola-0.1", 4, 832), (request.Attention.ToString(), request.Steps, request.Width));
     }
 
+    [Fact]
+    public void A_picture_is_made_in_three_passes_and_one_line_says_why()
+    {
+        var notes = new Notes();
+        using var pipeline = TextToVideo.Open(Write(Name + ".safetensors"), device: "cpu");
+        var request = new PartialRequest { Prompt = "a red ball", Width = 160, Height = 128, Frames = 1, Seed = 3 }.ToRequest(pipeline.Defaults);
+        var recipe = pipeline.Generate(request, _folder["few.png"], progress: notes).Recipe;
+        Assert.Equal(("rola-0.05", 3, "flow-euler"), (recipe.Attention.ToString(), recipe.Steps, recipe.Solver));
+        var line = Assert.Single(notes.All, note => note.Contains("made for few steps"));
+        Assert.StartsWith(Name + ".safetensors", line);
+        foreach (var part in new[] { "is made for few steps (SparkDiffusion, 95% sparse, 3 steps): ", "attention rola-0.05", "solver flow-euler", "shift 1", "guidance 1", "timesteps [1000, 933.781, 852.895]" })
+        {
+            Assert.Contains(part, line);
+        }
+
+        Assert.Equal(recipe, RecipeFile.Read(_folder["few.png"]));
+        // Another attention, a threshold or a step cache has no meaning here, and says so before the work.
+        foreach (var (field, value, why) in new (RequestField, string, string)[]
+        {
+            (RequestFields.Attention, "nabla-0.7", "use rola-<share>"), (RequestFields.Threshold, "0.7", "use rola-<share>"), (RequestFields.StepCache, "easy", "no effect with 3 steps"),
+            (RequestFields.TargetDensity, "0.3", "has none"),
+        })
+        {
+            var texts = new[] { KeyValuePair.Create((RequestField)RequestFields.Prompt, "x"), KeyValuePair.Create(field, value) };
+            var error = Assert.Throws<InvalidRequestException>(() => RequestFields.Table.Read(texts, FieldSource.CommandLine).ToRequest(pipeline.Defaults).Check(pipeline.Model));
+            Assert.Contains(why, error.Message);
+        }
+    }
+
     [Theory]
     [InlineData("SparkWan2.1-T2V-1.3B-480P-0.90Sparsity.pth", "rola-0.1", 4)]
     [InlineData("SparkWan2.1-I2V-14B-720P-0.97Sparsity.pth", "rola-0.03", 4)]
@@ -181,6 +210,21 @@ public sealed class RolaTests : IDisposable
     {
         var (first, second) = (y.slice(-1, 0, y.shape[^1], 2), y.slice(-1, 1, y.shape[^1], 2));
         return stack([first * angles.cos() - second * angles.sin(), first * angles.sin() + second * angles.cos()], -1).flatten(-2);
+    }
+
+    private sealed class Notes : IGenerationProgress
+    {
+        public List<string> All { get; } = [];
+
+        public void OnNote(string note) => All.Add(note);
+
+        public void OnStage(GenerationStage stage, int units)
+        {
+        }
+
+        public void OnProgress(int done, double? density)
+        {
+        }
     }
 
     public void Dispose() => _folder.Dispose();

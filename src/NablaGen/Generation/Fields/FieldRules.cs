@@ -178,7 +178,7 @@ internal static class FieldRules
         }
 
         var attention = defaults.Attention;
-        return attention.Threshold is null && said.Get(RequestFields.TargetDensity) is > 0 and < 1 and var target
+        return attention.Threshold is null && attention.RolaShare is null && said.Get(RequestFields.TargetDensity) is > 0 and < 1 and var target
             ? AttentionExpression.Nabla(DensityController.FirstThreshold(target))
             : attention;
     }

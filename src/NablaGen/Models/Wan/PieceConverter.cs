@@ -68,11 +68,18 @@ public static class PieceConverter
         Check(piece, source);
         using var merged = loras is { Count: > 0 } ? LoraSource.Over(SourceView.Under(piece.Source, ""), loras, WanLoraNames.Of(piece.Source)) : null;
         var from = merged ?? piece.Source;
+        var note = piece.Dialect.Piece == WanPiece.Transformer
+            ? TransformerNote.For(SingleFileLayout.Sizes(source, Path.GetDirectoryName(Path.GetFullPath(source))!, piece.Source).Config, piece.Source) : null;
         if (format == Q8)
         {
             var items = PieceTensors.Gguf(from, cancellation).ToList();
             checkSpace?.Invoke(items.Sum(item => item.ByteCount));
             var values = new Dictionary<string, object> { ["general.architecture"] = "wan", ["general.quantization_version"] = 2u, ["general.file_type"] = 7u };
+            if (note is not null)
+            {
+                values.Add(TransformerNote.Key, note);
+            }
+
             Write(target, partial =>
             {
                 GgufWriter.Write(partial, values, items);
@@ -85,7 +92,7 @@ public static class PieceConverter
         checkSpace?.Invoke(tensors.Sum(tensor => tensor.ByteCount));
         Write(target, partial =>
         {
-            SafetensorsWriter.Write(partial, tensors);
+            SafetensorsWriter.Write(partial, tensors, note is null ? [] : [KeyValuePair.Create(TransformerNote.Key, note)]);
             WrittenTensors.Verify(partial, tensors);
         });
         return tensors.Count;

@@ -1,6 +1,9 @@
 using NablaGen.Models;
 using NablaGen.Models.Wan;
+using NablaGen.Models.Wan.Dit;
+using NablaGen.Models.Wan.Layouts;
 using NablaGen.Models.Wan.Layouts.Keys;
+using NablaGen.Tensors;
 using NablaGen.Tests.Weights;
 using NablaGen.Weights;
 using static TorchSharp.torch;
@@ -110,6 +113,55 @@ public sealed class ConvertTests : IDisposable
         }
 
         RawFile.Fault(() => PieceConverter.Convert(Golden("base.safetensors"), _temp["wan.safetensors"], PieceConverter.Q8), "ends in .gguf");
+    }
+
+    // Heads of 64 and a short prompt: shapes tell neither.
+    [Theory]
+    [InlineData("wan.safetensors", "bf16")]
+    [InlineData("wan.gguf", PieceConverter.Q8)]
+    public void A_single_file_says_what_its_shapes_do_not(string name, string format)
+    {
+        using var scope = NewDisposeScope();
+        var config = new DitConfig { Dim = 128, FfnDim = 64, NumHeads = 2, NumLayers = 1, FreqDim = 32, TextDim = 32, TextLen = 48, SparseAlgorithm = "nabla-0.7" };
+        using var model = new WanModel(config, ModuleOptions.Meta);
+        Directory.CreateDirectory(_temp["official"]);
+        var file = Path.Combine(_temp["official"], GoldenModelFolder.DitFile);
+        SafetensorsWriter.Write(file, model.Shapes().Select(pair => KeyValuePair.Create(pair.Key, randn(pair.Value))));
+        Assert.Contains("1 heads (taken to be 128 wide", ModelInspector.InspectFile(file).Sizes);
+        File.WriteAllText(Path.Combine(_temp["official"], "config.json"), TransformerNote.Json(config).ToJsonString());
+        Assert.DoesNotContain("taken to be", ModelInspector.InspectFile(file).Sizes);
+
+        PieceConverter.Convert(file, _temp[name], format);
+        using var piece = PieceFile.Open(_temp[name])!;
+        Assert.Equal(config, SingleFileLayout.Sizes(_temp[name], _temp.Path, piece.Source).Config);
+        Assert.Contains("2 heads, feed-forward", ModelInspector.InspectFile(_temp[name]).Sizes);
+    }
+
+    [Fact]
+    public void A_note_that_claims_other_sizes_is_refused()
+    {
+        using var scope = NewDisposeScope();
+        var config = new DitConfig { Dim = 128, FfnDim = 64, NumHeads = 2, NumLayers = 1, FreqDim = 32, TextDim = 32 };
+        using var model = new WanModel(config, ModuleOptions.Meta);
+        var tensors = model.Shapes().Select(pair => KeyValuePair.Create(pair.Key, zeros(pair.Value))).ToList();
+        foreach (var wrong in new[] { config with { Dim = 256 }, config with { NumLayers = 1000 }, config with { FfnDim = 128 } })
+        {
+            SafetensorsWriter.Write(_temp["noted.safetensors"], tensors, new Dictionary<string, string> { [TransformerNote.Key] = TransformerNote.Json(wrong).ToJsonString() });
+            Assert.Contains("contradicts the shapes", ModelInspector.InspectFile(_temp["noted.safetensors"]).Problem);
+        }
+    }
+
+    [Fact]
+    public void A_note_that_is_no_configuration_is_refused_by_the_files_name()
+    {
+        using var scope = NewDisposeScope();
+        foreach (var (note, why) in new[] { ("[", "is not JSON"), ("""{"dim": 256}""", "ffn_dim"), ("""{"dim": 256, "ffn_dim": 64, "num_heads": 3, "num_layers": 1}""", "multiple") })
+        {
+            SafetensorsWriter.Write(_temp["noted.safetensors"], [KeyValuePair.Create("head.modulation", zeros(1, 2, 256))], new Dictionary<string, string> { [TransformerNote.Key] = note });
+            var found = ModelInspector.InspectFile(_temp["noted.safetensors"]);
+            Assert.StartsWith(_temp["noted.safetensors"], found.Problem);
+            Assert.Contains(why, found.Problem);
+        }
     }
 
     [Fact]

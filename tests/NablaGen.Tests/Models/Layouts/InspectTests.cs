@@ -49,6 +49,28 @@ public sealed class InspectTests : IDisposable
     }
 
     [Fact]
+    public void A_lora_says_whose_it_is_and_what_it_changes()
+    {
+        var found = ModelInspector.Inspect(Path.Combine(GoldenFolder.Path, "checkpoints", "lora-peft"));
+        Assert.Equal((null, null), (found.Layout, found.Problem));
+        var lora = Assert.Single(found.Files).Lora!;
+        Assert.Equal(("peft", "peft", 0, 0), (lora.Dialect, found.Files[0].Names, lora.WholeChanges, lora.NotRead.Count));
+        Assert.InRange(lora.LeastRank, 1, lora.MostRank);
+        Assert.Contains("blocks.N.self_attn.q", lora.Targets.Keys);
+
+        using var scope = NewDisposeScope();
+        SafetensorsWriter.Write(_temp["kohya.safetensors"],
+        [
+            .. new[] { 0, 1, 11 }.SelectMany(layer => new[] { "down", "up" }.Select(part => KeyValuePair.Create($"lora_unet_blocks_{layer}_self_attn_q.lora_{part}.weight", ones(4, 4)))),
+            KeyValuePair.Create("lora_unet_blocks_0_norm3.diff", ones(4)), KeyValuePair.Create("lora_unet_blocks_0_cross_attn_k.lokr_w1", ones(2, 2)),
+        ]);
+        lora = ModelInspector.InspectFile(_temp["kohya.safetensors"]).Lora!;
+        Assert.Equal(("kohya, musubi-tuner", 4, 4, 1), (lora.Dialect, lora.LeastRank, lora.MostRank, lora.WholeChanges));
+        Assert.Equal([("blocks_N_self_attn_q", 3), ("blocks_N_norm3", 1)], lora.Targets.Select(target => (target.Key, target.Value)).OrderByDescending(target => target.Value));
+        Assert.Equal("lora_unet_blocks_0_cross_attn_k.lokr_w1", Assert.Single(lora.NotRead));
+    }
+
+    [Fact]
     public void A_folder_has_its_parts()
     {
         GoldenModelFolder.Assemble(_temp["official"]);

@@ -1,5 +1,3 @@
-using System.Text.Json.Nodes;
-using NablaGen.Models.Wan.Dit;
 using NablaGen.Models.Wan.Layouts;
 
 namespace NablaGen.Models.Wan.Converting;
@@ -36,7 +34,7 @@ internal sealed class OfficialFolder : IFolderWriter
     /// <inheritdoc/>
     public void WriteOthers(WanVideoModel model, string folder)
     {
-        var config = Config(model.DitConfig);
+        var config = TransformerNote.Json(model.DitConfig);
         string[] folders = model.OpenTransformers().Count == 1 ? [""] : [OfficialLayout.LowNoiseFolder, OfficialLayout.HighNoiseFolder];
         foreach (var own in folders)
         {
@@ -44,33 +42,5 @@ internal sealed class OfficialFolder : IFolderWriter
         }
 
         FolderFiles.Tokenizer(model, Path.Combine(folder, OfficialLayout.TokenizerFile), json: null);
-    }
-
-    private static JsonObject Config(DitConfig dit)
-    {
-        var config = new JsonObject
-        {
-            ["_class_name"] = "WanModel",
-            ["model_type"] = dit.ModelType,
-            ["patch_size"] = new JsonArray(dit.PatchSize.Time, dit.PatchSize.Height, dit.PatchSize.Width),
-            ["text_len"] = dit.TextLen,
-            ["in_dim"] = dit.InDim,
-            ["dim"] = dit.Dim,
-            ["ffn_dim"] = dit.FfnDim,
-            ["freq_dim"] = dit.FreqDim,
-            ["text_dim"] = dit.TextDim,
-            ["out_dim"] = dit.OutDim,
-            ["num_heads"] = dit.NumHeads,
-            ["num_layers"] = dit.NumLayers,
-            ["qk_norm"] = dit.QkNorm,
-            ["cross_attn_norm"] = dit.CrossAttnNorm,
-            ["eps"] = dit.Eps,
-        };
-        if (dit.SparseAlgorithm is { } sparse)
-        {
-            config["sparse_algo"] = sparse;
-        }
-
-        return config;
     }
 }

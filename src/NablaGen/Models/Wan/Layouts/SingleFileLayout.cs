@@ -93,9 +93,14 @@ internal sealed class SingleFileLayout : IWanLayout
         };
     }
 
-    // The sizes from the shapes; a config.json beside the file says the rest, if it is this model's.
+    // The sizes from the shapes; a note in the file or a config.json beside it says the rest, if it is this model's.
     internal static (string Path, DitConfig Config) Sizes(string file, string folder, ITensorSource source)
     {
+        if (TransformerNote.Read(source) is { } said)
+        {
+            return (file, said);
+        }
+
         var beside = Path.Combine(folder, OfficialLayout.ConfigFile);
         if (!File.Exists(beside))
         {

@@ -78,9 +78,11 @@ internal static class WanInspector
         switch (piece.Dialect.Piece)
         {
             case WanPiece.Transformer:
-                var dit = SingleFileLayout.Sizes(path, Path.GetDirectoryName(Path.GetFullPath(path))!, piece.Source).Config;
+                var (config, dit) = SingleFileLayout.Sizes(path, Path.GetDirectoryName(Path.GetFullPath(path))!, piece.Source);
+                // Nothing says how wide its heads are, and its width is none of Wan's own.
+                var isGuess = config == path && dit.Dim is not (1536 or 3072 or 5120) && dit.LowRank == 0 && TransformerNote.Read(piece.Source) is null;
                 dit = dit.GuideChannels > 0 ? DitVariant.Detect(dit, piece.Source, ImageEncoderConfig.VitH14.Tokens) : dit;
-                return ($"{dit.NumLayers} layers, width {dit.Dim}, {dit.NumHeads} heads, feed-forward {dit.FfnDim}, {dit.InDim} latent channels{(dit.LowRank > 0 ? $", low-rank branch of {dit.LowRank}" : "")}", Shapes(new WanModel(dit, ModuleOptions.Meta)));
+                return ($"{dit.NumLayers} layers, width {dit.Dim}, {dit.NumHeads} heads{(isGuess ? $" (taken to be {dit.HeadDim} wide: no config.json beside it says)" : "")}, feed-forward {dit.FfnDim}, {dit.InDim} latent channels{(dit.LowRank > 0 ? $", low-rank branch of {dit.LowRank}" : "")}", Shapes(new WanModel(dit, ModuleOptions.Meta)));
             case WanPiece.TextEncoder:
                 var text = ShapeSizes.TextEncoder(piece.Source);
                 return ($"{text.NumLayers} layers, width {text.Dim}, {text.NumHeads} heads, vocabulary {text.Vocab}", Shapes(new T5Encoder(text, ModuleOptions.Meta)));
