@@ -33,6 +33,7 @@ public sealed class DensityController : ISamplingObserver
     private readonly int _steps;
     private readonly int _denseSteps;
     private readonly double _denseShare;
+    private readonly int _every;
     private readonly List<Lazy<KeptStatistics>> _kept = [];
     private int _denseSites;
     private double _sum;
@@ -45,9 +46,10 @@ public sealed class DensityController : ISamplingObserver
     /// <param name="steps">Solver steps.</param>
     /// <param name="denseSteps">How many of them are dense.</param>
     /// <param name="denseShare">The share of the layers that is dense.</param>
-    public DensityController(double target, AttentionExpression expression, int steps, int denseSteps, double denseShare)
+    /// <param name="every">Steps that a mask serves: between them a threshold has no effect, so it stays.</param>
+    public DensityController(double target, AttentionExpression expression, int steps, int denseSteps, double denseShare, int every = 1)
     {
-        (_target, _steps, _denseSteps, _denseShare) = (target, steps, denseSteps, denseShare);
+        (_target, _steps, _denseSteps, _denseShare, _every) = (target, steps, denseSteps, denseShare, every);
         Threshold = expression.Threshold!.Value;
         Curve = new DensityCurve(expression);
     }
@@ -57,7 +59,7 @@ public sealed class DensityController : ISamplingObserver
     /// <param name="model">The transformer.</param>
     public static DensityController? For(SamplingSettings settings, TransformerTraits model) =>
         settings is { TargetDensity: { } target, Thresholds: null, Attention.Threshold: not null }
-            ? new DensityController(target, settings.Attention, settings.Steps, settings.DenseSteps, (double)settings.DenseLayers / model.Layers)
+            ? new DensityController(target, settings.Attention, settings.Steps, settings.DenseSteps, (double)settings.DenseLayers / model.Layers, settings.MaskEvery)
             : null;
 
     /// <summary>The densities by threshold of the pass before the first sparse step.</summary>
@@ -128,7 +130,7 @@ public sealed class DensityController : ISamplingObserver
     {
         _sum += density;
         _done++;
-        if (!IsReady || sparse is not { } found || left == 0)
+        if (!IsReady || sparse is not { } found || left == 0 || (_done - _denseSteps) % _every != 0)
         {
             return;
         }

@@ -43,6 +43,20 @@ public class DensityControllerTests
         Assert.Equal(Steps, statistics.Steps.Count);
     }
 
+    [Fact]
+    public void Between_the_steps_that_choose_masks_the_threshold_stays_and_the_mean_is_near_the_target()
+    {
+        using var scope = NewDisposeScope();
+        var request = GoldenSampling.Request("nabla-0.5", steps: Steps) with { Width = 512, Height = 384, TargetDensity = 0.3, DenseSteps = 0, MaskEvery = 2 };
+        var statistics = Run(request, out _);
+        Assert.InRange(statistics.Mean!.Value, 0.28, 0.32);
+        for (var step = 1; step < Steps; step += 2)
+        {
+            Assert.Equal(statistics.Steps[step - 1].Threshold, statistics.Steps[step].Threshold);
+            Assert.Equal(statistics.Steps[step - 1].Density, statistics.Steps[step].Density, 9);
+        }
+    }
+
     // What the curve says is what the back end keeps, a window and a floor included, also on blocks of odd sizes.
     [Theory]
     [InlineData("nabla-0.5")]
