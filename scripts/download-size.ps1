@@ -28,7 +28,8 @@ function Get-DownloadSize([string]$sources, [string]$torch) {
             $specification = [xml](Get-Content "$folder/$name/$version/$name.nuspec" -Raw)
         }
         else {
-            # A version that the source has not: NuGet takes the next one, which is small where a dependency alone asks for it.
+            # A version that the source has not: NuGet takes the next one, which is small where a dependency alone asks for it. Some mirrors
+            # serve no nuspec: what such a package needs is not counted.
             try {
                 $bytes += Get-Length "$address$name/$version/$name.$version.nupkg"
                 $specification = [xml](Get-Text "$address$name/$version/$name.nuspec")
@@ -49,7 +50,7 @@ function Select-Dependency([xml]$specification) {
     $dependencies = $specification.package.metadata.dependencies
     $groups = @($dependencies.group | Where-Object { $_ })
     if (-not $groups) { return $dependencies.dependency | Where-Object { $_ } }
-    foreach ($pattern in '^net(10|[5-9])\.', '^\.?NETCoreApp', '^\.?NETStandard', '') {
+    foreach ($pattern in '^net(10|[5-9])\.\d$', '^\.?NETCoreApp', '^\.?NETStandard', '') {
         $fitting = @($groups | Where-Object { "$($_.targetFramework)" -match $pattern } | Sort-Object { "$($_.targetFramework)" -replace '^net(\d)\.', 'net0$1.' })
         if ($fitting) { return $fitting[-1].dependency | Where-Object { $_ } }
     }
