@@ -44,6 +44,19 @@ internal sealed class FfmpegProcess : IDisposable
     /// <summary>Its standard output. Someone must read it, or the program waits for ever.</summary>
     public Stream Output => _process.StandardOutput.BaseStream;
 
+    /// <summary>Reads its standard output and drops it, where it should print nothing: one that does all the same would wait for a reader.</summary>
+    public void DropOutput() => _ = Task.Run(async () =>
+    {
+        try
+        {
+            await Output.CopyToAsync(Stream.Null).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException or InvalidOperationException)
+        {
+            // It has ended.
+        }
+    });
+
     /// <summary>Starts a program.</summary>
     /// <param name="program">Full path of ffmpeg or ffprobe.</param>
     /// <param name="arguments">Its arguments, one by one.</param>

@@ -50,6 +50,7 @@ public sealed class Mp4Writer : IDisposable
             throw;
         }
 
+        _ffmpeg.DropOutput();
         _frames = new FramePipe(_ffmpeg.Input);
     }
 

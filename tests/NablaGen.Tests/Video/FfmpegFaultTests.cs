@@ -66,6 +66,15 @@ public sealed class FfmpegFaultTests : IDisposable
     }
 
     [Fact]
+    public void One_that_prints_where_nobody_listens_does_not_wait_for_a_reader()
+    {
+        var tools = Clip.Script(_folder, "head -c 200000 /dev/zero; echo broken >&2; exit 3");
+        var clock = Stopwatch.StartNew();
+        Assert.Contains("broken", Assert.ThrowsAny<NablaGenException>(() => Mp4Writer.CheckTarget(_folder["a.mp4"], tools, TestContext.Current.CancellationToken)).Message);
+        Assert.InRange(clock.Elapsed, TimeSpan.Zero, tools.AnswerLimit);
+    }
+
+    [Fact]
     public void One_that_ends_before_it_reads_a_frame_is_told_by_its_exit_code()
     {
         var tools = Clip.Script(_folder, "case \"$*\" in *-encoders* | *-version*) exec \"$FFMPEG\" \"$@\" ;; esac; exit 127");

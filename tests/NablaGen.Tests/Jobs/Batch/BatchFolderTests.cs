@@ -60,10 +60,8 @@ public sealed class BatchFolderTests : IClassFixture<GoldenModelFixture>, IDispo
     [Fact]
     public void Latents_that_went_with_the_folder_are_kept_elsewhere()
     {
-        var elsewhere = Path.Combine(Path.GetTempPath(), $"nablagen-{ProcessIdentity.Token}.latents.safetensors");
         Assert.ThrowsAny<NablaGenException>(() => Runner(nameof(GenerationStage.Decode), () => TakeAway("a file")).Run(Rows, TestContext.Current.CancellationToken));
-        Assert.True(File.Exists(elsewhere));
-        File.Delete(elsewhere);
+        Assert.True(File.Exists(Elsewhere));
     }
 
     [Theory]
@@ -111,9 +109,12 @@ public sealed class BatchFolderTests : IClassFixture<GoldenModelFixture>, IDispo
 
     public void Dispose()
     {
+        File.Delete(Elsewhere);
         _pipeline.Dispose();
         _folder.Dispose();
     }
+
+    private static string Elsewhere => Path.Combine(Path.GetTempPath(), $"nablagen-{ProcessIdentity.Token}.latents.safetensors");
 
     private string Videos => _folder["parent/videos"];
 
