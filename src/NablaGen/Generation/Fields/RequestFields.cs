@@ -86,7 +86,7 @@ public static class RequestFields
         HelpName = "N",
         Help = "Keep the first N steps dense; auto: as many as the weights need",
         Details = $"`auto` is {AttentionExpression.StaDenseSteps} for `sta-*` alone; for NABLA it is {SparsityRules.DenseShare * 100:0}% of the steps where the weights were not trained for sparse "
-            + "attention (with a target density at most half of it), and 0 where they were: NABLA's fine-tunes, the model in the box",
+            + "attention (with a target density at most half of it), and 0 where they were (NABLA's fine-tunes, the model in the box) and with thresholds from calibrate",
         DefaultText = "auto",
         Suggestions = ["auto"],
         Places = Words | FieldPlaces.Recipe,

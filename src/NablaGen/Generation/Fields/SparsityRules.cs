@@ -120,10 +120,10 @@ internal static class SparsityRules
         }
     }
 
-    // Weights that were trained for sparse attention need none.
+    // Weights that were trained for sparse attention need none, and calibrated thresholds were found for a density without any.
     private static int Automatic(FieldValues said, AttentionExpression attention, GenerationDefaults defaults)
     {
-        if (!attention.UsesNabla || defaults.IsTrainedSparse)
+        if (attention.Threshold is null || defaults.IsTrainedSparse)
         {
             return attention.DefaultDenseSteps;
         }
