@@ -63,12 +63,16 @@ function Invoke-Tests([string[]]$options) {
     if ($options) { return Write-Summary (Invoke-Lane 'tests' $options) $true }
 
     $commands = Start-Lane 'commands' @('-trait', 'lane=commands')
-    $status = Invoke-Lane 'process' @('-trait-', 'lane=commands', '-trait-', 'lane=alone')
+    $status = Invoke-Lane 'process' @('-trait-', 'lane=commands', '-trait-', 'lane=alone', '-trait-', 'lane=memory')
     $commands.WaitForExit()
     Get-Content "$results/commands.log" | Out-Host
     if ($commands.ExitCode -ne 0) { $status = $commands.ExitCode }
     if (-not $env:ONEDNN_MAX_CPU_ISA) { $env:ONEDNN_MAX_CPU_ISA = 'AVX2' }
+    $memory = Start-Lane 'memory' @('-trait', 'lane=memory')
     $code = Invoke-Lane 'alone' @('-trait', 'lane=alone', '-trait-', 'lane=commands')
     if ($code -ne 0) { $status = $code }
+    $memory.WaitForExit()
+    Get-Content "$results/memory.log" | Out-Host
+    if ($memory.ExitCode -ne 0) { $status = $memory.ExitCode }
     return Write-Summary $status $false
 }

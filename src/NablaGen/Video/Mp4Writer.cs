@@ -272,8 +272,8 @@ public sealed class Mp4Writer : IDisposable
             return new OperationCanceledException(_cancellation);
         }
 
-        // What a video shows neither ends ffmpeg by a signal nor takes its file away.
+        // What a video shows neither ends ffmpeg by a signal nor takes its files away.
         var line = $"{_target}: ffmpeg failed: {_ffmpeg.Reason}";
-        return _ffmpeg.WasEnded || (_hasPartial && !File.Exists(_partial)) ? new EnvironmentException(line) : new NablaGenException(line);
+        return _ffmpeg.WasEnded || _tags.WasTaken || (_hasPartial && !File.Exists(_partial)) ? new EnvironmentException(line) : new NablaGenException(line);
     }
 }

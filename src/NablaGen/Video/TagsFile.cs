@@ -16,6 +16,9 @@ internal sealed class TagsFile : IDisposable
     /// <summary>Full path of the file.</summary>
     public string Path { get; }
 
+    /// <summary>Whether somebody else has removed it.</summary>
+    public bool WasTaken => !_isGone && !File.Exists(Path);
+
     /// <summary>Writes the file, for its owner alone.</summary>
     /// <param name="path">Full path of the file.</param>
     /// <param name="tags">The tags.</param>

@@ -81,8 +81,8 @@ public class PackageTests
         Assert.InRange(lines.Length, 5, 12);
         Assert.Equal(lines, ReadmeLines("src/NablaGen/PACKAGE.md"));
         Assert.Equal(lines, File.ReadAllLines(Path.Combine(Sample, "Program.cs")));
-        var small = string.Join('\n', lines).Replace("Frames = 17", "Frames = 5").Replace("Steps = 20", "Steps = 2, Seed = 1");
-        Assert.Contains("Frames = 5, Steps = 2, Seed = 1", small);
+        var small = string.Join('\n', lines).Replace("Frames = 17", "Frames = 5").Replace("Steps = 20", "Steps = 2, Seed = 1, Width = 64, Height = 64");
+        Assert.Contains("Frames = 5, Steps = 2, Seed = 1, Width = 64", small);
         File.WriteAllText(Path.Combine(folder["app"], "Program.cs"), small + "\nConsole.WriteLine($\"half is {0.5}\");\n");
     }
 

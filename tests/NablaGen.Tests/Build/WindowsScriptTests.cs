@@ -17,7 +17,7 @@ public partial class WindowsScriptTests : IDisposable
     public void Both_twins_run_the_same_lanes()
     {
         var linux = Lanes(File.ReadAllText(Repository("scripts/test")));
-        Assert.Equal(3, linux.Count);
+        Assert.Equal(4, linux.Count);
         Assert.Equal(linux, Lanes(File.ReadAllText(Repository("scripts/windows-test.ps1"))));
     }
 
@@ -126,7 +126,7 @@ public partial class WindowsScriptTests : IDisposable
         Path.GetFullPath(Path.Combine(Path.GetDirectoryName(source)!, "../../..", path));
 
     // The filters of a lane, as bash ("run alone -trait lane=alone ...") and PowerShell ("'alone' @('-trait', 'lane=alone', ...)") have them.
-    [GeneratedRegex(@"(?<=(run |')(commands|process|alone)'? ).*-trait.*")]
+    [GeneratedRegex(@"(?<=(run |')(commands|process|memory|alone)'? ).*-trait.*")]
     private static partial Regex Lanes();
 
     [GeneratedRegex(@"-trait-?|lane=\w+")]

@@ -5,13 +5,13 @@ using static TorchSharp.torch;
 
 namespace NablaGen.Tests.Models.Vae;
 
-[Trait(Lane.Name, Lane.Alone)]
+[Trait(Lane.Name, Lane.Memory)]
 [Collection(nameof(AloneCollection))]
 public class VaeMemoryTests
 {
     private const double GiB = 1 << 30;
     private const long Slack = 16 << 20;
-    private const int Height = 160, Width = 192;
+    private const int Height = 112, Width = 128;
 
     private static VaeConfig Config => RandomVae.Config(32);
 
@@ -19,7 +19,7 @@ public class VaeMemoryTests
     [Theory]
     [InlineData(0, 0, 4)]
     [InlineData(0, 0, 1)]
-    [InlineData(80, 96, 4)]
+    [InlineData(64, 80, 4)]
     public void The_estimate_is_what_a_decode_takes(int tileHeight, int tileWidth, int framesAtOnce)
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Peak memory is read from /proc.");
