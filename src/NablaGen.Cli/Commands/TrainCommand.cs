@@ -55,8 +55,8 @@ internal sealed class TrainCommand
         AllowMultipleArgumentsPerToken = true,
     };
 
-    private readonly Option<int?> _pool = new("--pool") { Description = "Clips held in memory [default: the preset's]", HelpName = "N" };
-    private readonly Option<int?> _fresh = new("--fresh") { Description = "Clips of the pool that are replaced at once, every few steps; more of them show more scenes and take more time [default: the preset's]", HelpName = "N" };
+    private readonly Option<int?> _pool = new("--pool") { Description = "Clips held in memory, of all sizes together [default: the preset's]", HelpName = "N" };
+    private readonly Option<int?> _fresh = new("--fresh") { Description = "Clips of each size that are replaced at once, every few steps; fewer of them and a small pool show each clip a hundred times, more take more time [default: the preset's]", HelpName = "N" };
     private readonly Option<int> _pictures = new("--pictures") { Description = "Steps from one picture to the next; 0: only the last", HelpName = "N", DefaultValueFactory = _ => 1000 };
     private readonly Option<long?> _seed = new("--seed") { Description = "Seed of weights, scenes and draws [default: 1]", HelpName = "N" };
     private readonly Option<string> _device = SharedOptions.Device();
@@ -77,12 +77,6 @@ internal sealed class TrainCommand
         Description = "Self-attention in training: dense, nabla-<threshold>, ...; of several, each step draws one [default: the model's]",
         HelpName = "EXPR",
         AllowMultipleArgumentsPerToken = true,
-    };
-
-    private readonly Option<int?> _gpus = new("--gpus")
-    {
-        Description = "Train on the first N GPUs of this machine at once, each with a part of the batch [default: on the one of --device]",
-        HelpName = "N",
     };
 
     // Not an enumeration's option: it would take numbers too.
@@ -110,7 +104,7 @@ internal sealed class TrainCommand
         var dit = new TrainCommand();
         dit._from.Description = "Begin with the weights of this model folder instead of drawn ones; with --preset they may have fewer latent channels";
         dit._freeze.Description = "Train the transformer alone, with the text encoder of --from as it is";
-        var ditCommand = new Command("dit", "Train the transformer and the text encoder, on the latents of the output's VAE.") { dit._task, dit._attention, dit._tokenizer, dit._freeze, dit._gpus };
+        var ditCommand = new Command("dit", "Train the transformer and the text encoder, on the latents of the output's VAE.") { dit._task, dit._attention, dit._tokenizer, dit._freeze };
         Add(ditCommand, dit.Shared, dit.OfClips);
         ditCommand.SetAction((parsed, cancellation) => Task.FromResult(dit.RunDit(parsed, cancellation)));
         return new Command("train", "Train a model on rendered, captioned clips, in runs of any length.") { vaeCommand, textCommand, ditCommand, TrainPreviewCommand.Create() };
@@ -175,7 +169,6 @@ internal sealed class TrainCommand
         var plan = Plan(parsed, files, TrainingPlan.ForDit(sizes));
         plan = plan with { FrozenEncoder = plan.FrozenEncoder || (sizes.Dit.GuideChannels > 0 && parsed.GetValue(_from) is not null) };
         plan.Check(sizes);
-        TrainingDevices.Check(parsed.GetValue(_gpus), parsed.GetValue(_device)!, plan.Batch);
         if (parsed.GetValue(_from) is null && !parsed.GetValue(_resume) && File.Exists(new TrainingFolder(folder, "text").State))
         {
             throw new InvalidRequestException($"{folder} has a text encoder that train text trained, and this would start it from random weights: use train dit --from {folder} --output ANOTHER");
@@ -193,7 +186,7 @@ internal sealed class TrainCommand
             sizes, DitTrainingOptions.Of(plan) with { From = start }, source,
             // Encoding the clips is a large part of the time on a GPU; on the CPU bfloat16 is slower.
             device => ModelFiles.LoadVae(folder, sizes.Others.Vae, device.Device.type == TorchSharp.DeviceType.CUDA ? device : device.Float32),
-            tokenizer, TrainingDevices.Resolve(model, parsed.GetValue(_gpus))), cancellation);
+            tokenizer, model), cancellation);
     }
 
     // The folder with the weights to begin with. A training that leaves an encoder as it is has no more than the rest in its state.

@@ -31,6 +31,14 @@ public partial class SourceTextTests
         Assert.Empty(typed.Select(file => file.Name));
     }
 
+    [Fact]
+    public void No_axis_0_is_taken_for_a_type()
+    {
+        // The literal 0 is an enumeration's value too: `sum(0)` is the sum of everything as bytes. `sum([0])` is along the axis.
+        var sums = Sources().Where(file => File.ReadAllText(file.Path).Contains(".sum(0)", StringComparison.Ordinal));
+        Assert.Empty(sums.Select(file => file.Name));
+    }
+
     [Theory]
     [InlineData("var x = $\"blocks.{layer}.\";", true)]
     [InlineData("Open(\"config.json\")", true)]

@@ -109,7 +109,6 @@ public sealed class TrainCommandTests(TrainCommandTests.Begun begun) : IClassFix
     }
 
     [Theory]
-    [InlineData("--gpus has no effect with --device cpu: it names the first GPUs itself", "dit", "--preset", "toy", "--device", "cpu", "--gpus", "2")]
     [InlineData("Unrecognized command or argument '--task'", "vae", "--task", "i2v")]
     [InlineData("Argument 'v2v' not recognized. Must be one of:", "dit", "--task", "v2v")]
     [InlineData("Unrecognized command or argument '--width'", "text", "--width", "64")]

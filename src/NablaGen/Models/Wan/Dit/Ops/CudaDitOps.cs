@@ -51,8 +51,8 @@ public sealed class CudaDitOps : IDitOps
         CudaDevices.IsSixteenBit(dtype) && config.HeadDim is 64 or 128 && config.FfnDim % 8 == 0;
 
     /// <summary>
-    /// Whether the low-rank branch is computed by <see cref="LowRankPasses"/>. Not by default: on an H200 (2026-11-30) its results were NaN, which
-    /// CudaRolaTests shows; until that is found libtorch computes it, a head at a time.
+    /// Whether the low-rank branch is computed by <see cref="LowRankPasses"/>. Not by default: on an H200 (2026-11-30) its results were NaN. The cause
+    /// is mended (the sums of the first pass were added up wrongly in between), but it has not run on a GPU since; until then libtorch computes it, a head at a time.
     /// </summary>
     internal bool FusesLowRank { get; init; }
 
@@ -149,7 +149,7 @@ public sealed class CudaDitOps : IDitOps
         var sums = empty([_lowRank.Chunks(rows, tokens), rows, weights.Rank, dim], ScalarType.Float32, q.device);
         _lowRank.Sum(View(k), View(v), Small(weights.Keys), table, rankTable, _at.Of(sums, ScalarType.Float32, "the sums"));
         // Sums over all tokens may be too large for float16; the norm after them takes any factor, and a power of two costs no bit.
-        var few = sums.sum(0).Times(SumScale).to_type(_dtype);
+        var few = sums.sum([0]).Times(SumScale).to_type(_dtype);
         var output = CudaDevices.Readable(sparse);
         _lowRank.Add(
             CudaDevices.View(output, _at), View(q), View(x.unflatten(2, [q.shape[1], -1]).transpose(1, 2)), Small(weights.Queries), Small(weights.Gate), Small(weights.GateBias),
