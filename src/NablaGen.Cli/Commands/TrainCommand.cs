@@ -182,11 +182,12 @@ internal sealed class TrainCommand
             ModelFiles.CopyVae(latents, folder);
         }
 
-        return Train(parsed, plan, files, sizes, (source, model) => new DitTrainer(
-            sizes, DitTrainingOptions.Of(plan) with { From = start }, source,
+        return Train(parsed, plan, files, sizes, (source, model) =>
+        {
             // Encoding the clips is a large part of the time on a GPU; on the CPU bfloat16 is slower.
-            device => ModelFiles.LoadVae(folder, sizes.Others.Vae, device.Device.type == TorchSharp.DeviceType.CUDA ? device : device.Float32),
-            tokenizer, model), cancellation);
+            var vae = ModelFiles.LoadVae(folder, sizes.Others.Vae, model.Device.type == TorchSharp.DeviceType.CUDA ? model : model.Float32);
+            return new DitTrainer(sizes, DitTrainingOptions.Of(plan) with { From = start }, source, vae, tokenizer, model);
+        }, cancellation);
     }
 
     // The folder with the weights to begin with. A training that leaves an encoder as it is has no more than the rest in its state.

@@ -2,9 +2,13 @@ using NablaGen.Attention;
 using NablaGen.Denoising;
 using NablaGen.Generation;
 using NablaGen.Models;
+using NablaGen.Models.Wan.Dit;
+using NablaGen.Models.Wan.Text;
 using NablaGen.Models.Wan.Text.Tokenizer;
 using NablaGen.Models.Wan.Vae;
 using NablaGen.Tensors;
+using NablaGen.Training.Attention;
+using NablaGen.Training.Dit.Ops;
 using NablaGen.Training.Models;
 using NablaGen.Training.Optimization;
 using NablaGen.Training.Runs;
@@ -24,24 +28,51 @@ public sealed class DitTrainer : OptimizedTrainer
     private readonly DitTrainingOptions _options;
     private readonly ModelSizes _sizes;
     private readonly IClipSource _source;
+    private readonly ModuleOptions _model;
     private readonly CaptionEncoder _captions;
+    private readonly WanVae _vae;
+    private readonly WanModel _dit;
+    private readonly T5Encoder _encoder;
+    private readonly IReadOnlyList<ClipPool> _pools;
+    private readonly IReadOnlyList<IAttention> _attentions;
 
-    /// <summary>A transformer and a text encoder at step 0, on one device or on several.</summary>
+    // By the clips' size, then by attention.
+    private readonly IReadOnlyList<IReadOnlyList<DitRun>> _runs;
+    private readonly Tensor _negative;
+
+    /// <summary>A transformer and a text encoder of drawn weights at step 0.</summary>
     /// <param name="sizes">The model, its vocabulary that of the tokenizer.</param>
     /// <param name="options">How it is trained.</param>
     /// <param name="source">The clips to learn from.</param>
-    /// <param name="loadVae">Reads the VAE onto a device; called once for each, and the trainer's from then on.</param>
+    /// <param name="vae">The VAE on the same device; the trainer's from now on.</param>
     /// <param name="tokenizer">The tokenizer.</param>
-    /// <param name="models">Where the model is trained and in which type: on each device with a part of the batch, the gradients averaged.</param>
+    /// <param name="model">Where the model is trained and in which type.</param>
     public DitTrainer(
-        ModelSizes sizes, DitTrainingOptions options, IClipSource source, Func<ModuleOptions, WanVae> loadVae, UmT5Tokenizer tokenizer,
-        params IReadOnlyList<ModuleOptions> models)
+        ModelSizes sizes, DitTrainingOptions options, IClipSource source, WanVae vae, UmT5Tokenizer tokenizer, ModuleOptions model)
     {
-        ArgumentOutOfRangeException.ThrowIfZero(models.Count, nameof(models));
-        (_sizes, _options, _source) = (sizes, options, source);
+        (_sizes, _options, _source, _vae, _model) = (sizes, options, source, vae, model);
         _captions = new CaptionEncoder(tokenizer, sizes.Dit.TextLen);
-        Replicas = [.. models.Select((model, rank) => new DitReplica(sizes, options, source, loadVae(model), _captions, model, rank, models.Count))];
+        _dit = new WanModel(sizes.Dit, model);
+        _encoder = new T5Encoder(sizes.Others.TextEncoder, model);
+        using var generator = new Generator((ulong)options.Seed);
+        if (options.From is { } from)
+        {
+            DitWidening.Read(from, _dit);
+            ModelFiles.ReadTextEncoder(from, _encoder);
+        }
+        else
+        {
+            Initialization.Draw(_dit, generator);
+            Initialization.Draw(_encoder, generator);
+        }
+
+        Parameters = new FlatParameters(options.FrozenEncoder ? [("dit.", _dit)] : [("dit.", _dit), ("text.", _encoder)]);
         Optimizer = new Optimizer(Parameters, options.Optimizer with { RelativeRate = TextRates.Of(sizes.Others.TextEncoder) });
+        _pools = [.. options.Clips.Select((size, i) => new ClipPool(source, size, model.Device, options.Pool,
+            (clips, first) => [_vae.Encode(clips.Frames), Wordings(first, clips.Captions), .. Guides(clips.Frames)], i * StepRandom.PoolClips))];
+        _attentions = [.. options.Attentions.Select(expression => DifferentiableAttention.Create(expression, model.Device))];
+        _runs = [.. options.Clips.Select(size => (IReadOnlyList<DitRun>)[.. _attentions.Select(attention => Run(size, attention))])];
+        _negative = _captions.Encode([sizes.Defaults.NegativePrompt], model.Device).DetachFromDisposeScope();
     }
 
     /// <inheritdoc/>
@@ -54,50 +85,45 @@ public sealed class DitTrainer : OptimizedTrainer
     public override IReadOnlyList<string> Measures { get; } = ["loss", "norm"];
 
     /// <inheritdoc/>
-    public override FlatParameters Parameters => First.Parameters;
+    public override FlatParameters Parameters { get; }
 
     /// <inheritdoc/>
     protected override Optimizer Optimizer { get; }
 
-    // One a device. The first's weights are what the optimiser moves; the others follow.
-    internal IReadOnlyList<DitReplica> Replicas { get; }
-
-    private DitReplica First => Replicas[0];
-
     /// <inheritdoc/>
-    public override void Prepare(Action<int, int>? onGroup, CancellationToken cancellation) =>
-        OnAll(replica => replica.Prepare(Step, replica == First ? onGroup : null, cancellation));
+    public override void Prepare(Action<int, int>? onGroup, CancellationToken cancellation) => ClipPool.MoveAllTo(_pools, Step, onGroup, cancellation);
 
     /// <inheritdoc/>
     public override Tensor Advance()
     {
         using var scope = NewDisposeScope();
         StepRandom.Seed(_options.Seed, Step);
-        var step = Step;
-        var parts = new (Tensor Loss, Tensor Gradient)[Replicas.Count];
-        OnAll((replica, rank) =>
-        {
-            if (rank > 0)
-            {
-                replica.Parameters.CopyFrom(Parameters);
-            }
-
-            parts[rank] = replica.Differentiate(step);
-        });
-        using var loss = Mean([.. parts.Select(part => part.Loss)]);
-        using var gradient = Mean([.. parts.Select(part => part.Gradient)]);
-        var norm = Optimizer.Update(gradient);
-        return stack([loss, norm]).MoveToOuterDisposeScope();
+        var loss = Loss();
+        var norm = Optimizer.Update(Parameters.Gradient(loss));
+        return stack([loss.detach(), norm]).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The loss of the first device on a batch that the generators draw. []</summary>
-    public Tensor Loss() => First.Loss(Step);
+    /// <summary>The loss on a batch that the generators draw. []</summary>
+    public Tensor Loss()
+    {
+        using var scope = NewDisposeScope();
+        var (attention, size) = TurnAt(Step);
+        var count = ClipsOf(size);
+        var drawn = _pools[size].Draw(count);
+        var device = _model.Device;
+        var dropped = rand([count, 1], device: device).IsBelow(_options.PromptDropout);
+        var wording = randint(_options.Wordings, [count, 1, 1], ScalarType.Int64, device);
+        var ids = where(dropped, _negative, drawn[1].gather(1, wording.expand(-1, -1, drawn[1].shape[2])).squeeze(1));
+        var (input, time, velocity) = FlowMatching.Mix(drawn[0], randn_like(drawn[0]), FlowMatching.Sigmas(count, _options.Shift, device));
+        var predicted = _dit.Velocity(input, time, Context(ids), drawn.ElementAtOrDefault(2), _runs[size][attention]);
+        return (predicted - velocity).Squared().mean().MoveToOuterDisposeScope();
+    }
 
     /// <summary>The self-attention of a step, counted from 0.</summary>
-    public AttentionExpression AttentionAt(int step) => _options.Attentions[First.TurnAt(step).Attention];
+    public AttentionExpression AttentionAt(int step) => _options.Attentions[TurnAt(step).Attention];
 
-    /// <summary>Clips of a size in a step on each device.</summary>
-    internal int ClipsOf(int size) => First.ClipsOf(size);
+    /// <summary>Clips in a step of a size: as much work as one of the first.</summary>
+    internal int ClipsOf(int size) => Math.Max(1, (int)Math.Round((double)_options.Batch * _runs[0][0].Layout.Tokens / _runs[size][0].Layout.Tokens));
 
     /// <summary>Videos of captions that training does not see, each from a noise of its own, with the defaults of the model.</summary>
     public override Tensor? Picture()
@@ -107,7 +133,7 @@ public sealed class DitTrainer : OptimizedTrainer
         using var averaged = Parameters.Lend(Optimizer.Average);
         // A rendered clip of one frame shows the middle of the motion. Of two frames the first is the beginning, which the transformer is told.
         var frames = _sizes.Dit.GuideChannels > 0 ? 2 : 1;
-        using var clips = _source.Next(StepRandom.FirstUnseen, PicturePrompts, _options.Clips[0] with { Frames = frames }, First.Device);
+        using var clips = _source.Next(StepRandom.FirstUnseen, PicturePrompts, _options.Clips[0] with { Frames = frames }, _model.Device);
         var rows = clips.Captions.Select((caption, i) => Decode(Sample(caption, i, clips.Frames.narrow(0, i, 1).select(2, 0)))).ToList();
         return ClipSheet.Compose(rows, columns: 6).MoveToOuterDisposeScope();
     }
@@ -137,11 +163,11 @@ public sealed class DitTrainer : OptimizedTrainer
             Seed = seed,
         };
         // The sampler would own the model, which is ours: it is not disposed of.
-        var sampler = new LatentSampler(First.Dit);
+        var sampler = new LatentSampler(_dit);
         var noise = LatentSampler.Noise(request.LatentShape(_sizes.Others.Vae.Traits), seed);
         using var conditioning = new GuidedConditioning(
-            new Conditioning(First.Context(_captions.Encode([prompt], First.Device))), request.IsGuided ? new Conditioning(First.Context(First.Negative)) : null);
-        foreach (var guide in first is null ? [] : First.Guides(first.unsqueeze(2).expand(-1, -1, request.Frames, -1, -1)))
+            new Conditioning(Context(_captions.Encode([prompt], _model.Device))), request.IsGuided ? new Conditioning(Context(_negative)) : null);
+        foreach (var guide in first is null ? [] : Guides(first.unsqueeze(2).expand(-1, -1, request.Frames, -1, -1)))
         {
             conditioning.Prompt.Add(Conditioning.Guide, guide.alias());
             conditioning.Negative?.Add(Conditioning.Guide, guide.alias());
@@ -154,8 +180,8 @@ public sealed class DitTrainer : OptimizedTrainer
     public override string Export(string folder)
     {
         using var averaged = Parameters.Lend(Optimizer.Average);
-        ModelFiles.SaveDit(folder, First.Dit);
-        ModelFiles.SaveTextEncoder(folder, First.Encoder);
+        ModelFiles.SaveDit(folder, _dit);
+        ModelFiles.SaveTextEncoder(folder, _encoder);
         _sizes.Save(folder);
         return "";
     }
@@ -163,46 +189,40 @@ public sealed class DitTrainer : OptimizedTrainer
     /// <inheritdoc/>
     public override void Dispose()
     {
+        foreach (var run in _runs.SelectMany(ofSize => ofSize))
+        {
+            run.Dispose();
+        }
+
+        foreach (var attention in _attentions)
+        {
+            attention.Dispose();
+        }
+
+        foreach (var pool in _pools)
+        {
+            pool.Dispose();
+        }
+
         Optimizer.Dispose();
-        foreach (var replica in Replicas)
-        {
-            replica.Dispose();
-        }
+        Parameters.Dispose();
+        _negative.Dispose();
+        _dit.Dispose();
+        _encoder.Dispose();
+        _vae.Dispose();
     }
 
-    // Their mean, in the first one's memory; the others are freed.
-    private Tensor Mean(IReadOnlyList<Tensor> parts)
+    private (int Attention, int Size) TurnAt(int step)
     {
-        using var noGrad = no_grad();
-        var sum = parts[0];
-        foreach (var part in parts.Skip(1))
-        {
-            using var here = part.to(First.Device);
-            sum.Plus_(here);
-            part.Dispose();
-        }
-
-        return parts.Count == 1 ? sum : sum.Times_(1.0 / parts.Count);
+        var random = StepRandom.Of(_options.Seed, step);
+        return (random.Next(_attentions.Count), random.Next(_pools.Count));
     }
 
-    private void OnAll(Action<DitReplica> work) => OnAll((replica, _) => work(replica));
-
-    // GPUs work at once, each with a thread of its own; the CPU's one generator draws for one replica after another.
-    private void OnAll(Action<DitReplica, int> work)
+    private DitRun Run(ClipSize clip, IAttention attention)
     {
-        if (Replicas.Count == 1 || First.Device.type == TorchSharp.DeviceType.CPU)
-        {
-            for (var rank = 0; rank < Replicas.Count; rank++)
-            {
-                work(Replicas[rank], rank);
-            }
-
-            return;
-        }
-
-        // Waited for so that the first failure comes out as it is.
-        Task.WhenAll(Replicas.Select((replica, rank) => Task.Factory.StartNew(
-            () => work(replica, rank), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default))).GetAwaiter().GetResult();
+        var vae = _vae.Config;
+        return new DitRun(_sizes.Dit, (clip.Frames - 1) / vae.TemporalStride + 1, clip.Height / vae.SpatialStride, clip.Width / vae.SpatialStride,
+            attention, _model, DitTrainingOps.Create(_sizes.Dit, _model));
     }
 
     // [C, T', h, w] → [3, T, H, W] on the CPU
@@ -210,7 +230,22 @@ public sealed class DitTrainer : OptimizedTrainer
     {
         using var scope = NewDisposeScope();
         var frames = new List<Tensor>();
-        First.Vae.Decode(latents.unsqueeze(0), chunk => frames.Add(chunk.squeeze(0).cpu().MoveToOuterDisposeScope()));
+        _vae.Decode(latents.unsqueeze(0), chunk => frames.Add(chunk.squeeze(0).cpu().MoveToOuterDisposeScope()));
         return cat(frames, 1).MoveToOuterDisposeScope();
+    }
+
+    // What the transformer is told of clips' first frames, where it is: none or one. [B, 3, T, H, W] → [B, GuideChannels, T', h, w]
+    private IEnumerable<Tensor> Guides(Tensor clips) => _sizes.Dit.GuideChannels == 0 ? [] : [FirstFrameGuide.Of(_vae, clips)];
+
+    // The captions of clips in all wordings, as ids. int64 [B, wordings, length]
+    private Tensor Wordings(long first, IReadOnlyList<string> captions) => stack(
+        [.. Enumerable.Range(0, _options.Wordings).Select(wording => _captions.Encode(
+            wording == 0 ? captions : [.. Enumerable.Range(0, captions.Count).Select(i => _source.CaptionAt(first + i, wording))], _model.Device))], 1);
+
+    private Tensor Context(Tensor ids)
+    {
+        using var mask = _captions.Mask(ids);
+        using var noGrad = _options.FrozenEncoder ? no_grad() : null;
+        return _encoder.Context(ids, mask);
     }
 }

@@ -91,17 +91,6 @@ public sealed class FlatParameters : IDisposable
         _halves?.copy_(Master.narrow(0, 0, HalfLength));
     }
 
-    /// <summary>Takes the weights of the same parameters on another device.</summary>
-    public void CopyFrom(FlatParameters other)
-    {
-        using (no_grad())
-        {
-            Master.copy_(other.Master);
-        }
-
-        Publish();
-    }
-
     /// <summary>Has the modules use other weights until the result is disposed of, such as the averaged ones. [N]</summary>
     public IDisposable Lend(Tensor weights)
     {

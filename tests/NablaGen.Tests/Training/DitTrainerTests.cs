@@ -4,7 +4,6 @@ using NablaGen.Models.Wan.Dit.Ops;
 using NablaGen.Tensors;
 using NablaGen.Training.Dit;
 using NablaGen.Training.Models;
-using NablaGen.Training.Runs;
 using NablaGen.Training.World;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -45,32 +44,6 @@ public class DitTrainerTests
             var own = gradient.narrow(0, start, shape.Aggregate(1L, (product, side) => product * side));
             Assert.True(own.abs().max().item<float>() > 0, name);
         }
-    }
-
-    [Fact]
-    public void On_two_devices_a_step_follows_the_mean_of_their_gradients()
-    {
-        using var scope = NewDisposeScope();
-        using var trainer = Toys.Dit(new SlidingSquares(), batch: 8, devices: 2);
-        using var apart = Toys.Dit(new SlidingSquares(), batch: 8, devices: 2);
-        apart.Prepare(null, default);
-        StepRandom.Seed(1, 0);
-        var (firstLoss, first) = apart.Replicas[0].Differentiate(0);
-        var (secondLoss, second) = apart.Replicas[1].Differentiate(0);
-        Assert.Equal(4, trainer.ClipsOf(0));
-        Assert.NotEqual(firstLoss.item<float>(), secondLoss.item<float>());
-
-        trainer.Prepare(null, default);
-        var measures = trainer.Advance();
-        Assert.Equal((firstLoss.item<float>() + secondLoss.item<float>()) / 2, measures[0].item<float>(), 5);
-        Assert.Equal((first + second).norm().item<float>() / 2, measures[1].item<float>(), 5);
-
-        trainer.Prepare(null, default);
-        trainer.Advance();
-        // The second had the weights after the first step: the second step's loss there was theirs.
-        Assert.NotEqual(0, (trainer.Parameters.Master - apart.Parameters.Master).abs().max().item<float>());
-        trainer.Replicas[1].Parameters.CopyFrom(trainer.Parameters);
-        Assert.Equal(0, (trainer.Parameters.Master - trainer.Replicas[1].Parameters.Master).abs().max().item<float>());
     }
 
     [Fact]

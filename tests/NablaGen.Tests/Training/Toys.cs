@@ -62,7 +62,7 @@ internal static class Toys
 
     public static DitTrainer Dit(
         IClipSource source, int steps = 100, int batch = 4, double dropout = 0.1, ScalarType dtype = ScalarType.Float32, string? from = null,
-        IReadOnlyList<ClipSize>? sizesOfClips = null, string task = "t2v", int devices = 1, params string[] attentions) => new(
+        IReadOnlyList<ClipSize>? sizesOfClips = null, string task = "t2v", params string[] attentions) => new(
         Sizes().ForTask(task),
         new DitTrainingOptions
         {
@@ -76,7 +76,7 @@ internal static class Toys
             FrozenEncoder = from is not null,
             Attentions = attentions.Length == 0 ? [AttentionExpression.Dense] : [.. attentions.Select(AttentionExpression.Parse)],
         },
-        source, _ => RandomVae(), UmT5Tokenizer.Load(TokenizerPath), [.. Enumerable.Repeat(ModuleOptions.Cpu with { Dtype = dtype }, devices)]);
+        source, RandomVae(), UmT5Tokenizer.Load(TokenizerPath), ModuleOptions.Cpu with { Dtype = dtype });
 
     /// <summary>A text encoder in training: two layers, and the vocabulary of the model in the box.</summary>
     public static TextTrainer Text(ISceneSource source, int steps = 100, int batch = 8, string? from = null)
