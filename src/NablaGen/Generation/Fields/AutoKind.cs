@@ -1,3 +1,5 @@
+using System.Globalization;
+using System.Numerics;
 using System.Text.Json;
 
 namespace NablaGen.Generation.Fields;
@@ -12,7 +14,10 @@ internal sealed class AutoKind(FieldKind<int?> number) : FieldKind<int?>
 
     internal override string Expected => $"{number.Expected}, or \"{Name}\"";
 
-    internal override int? Parse(RequestField field, string text, FieldSource source) => text == Name ? Auto : number.Parse(field, text, source);
+    internal override int? Parse(RequestField field, string text, FieldSource source) =>
+        text == Name ? Auto
+        : BigInteger.TryParse(text, NumberStyles.Integer, CultureInfo.InvariantCulture, out _) ? number.Parse(field, text, source)
+        : throw source.Malformed(field, $"a whole number or {Name}", text);
 
     internal override int? Read(RequestField field, JsonElement json, FieldSource source) =>
         json.ValueKind == JsonValueKind.String && json.GetString() == Name ? Auto : number.Read(field, json, source);
