@@ -1,3 +1,4 @@
+using NablaGen.Distributed;
 using NablaGen.Generation;
 using NablaGen.Models;
 using TorchSharp;
@@ -33,6 +34,31 @@ public sealed class GenerationBenchmark : IDisposable
         _pipeline = new TextToVideo(model, device, dtype, vram: vram);
     }
 
+    /// <summary>The pipeline, which may be given ranks.</summary>
+    internal TextToVideo Pipeline => _pipeline;
+
+    /// <summary>Helps rank 0, which measures the same.</summary>
+    /// <param name="request">What to make.</param>
+    /// <param name="split">How it is split over the ranks.</param>
+    /// <param name="cancellation">Stops between two layers.</param>
+    public void Assist(GenerationRequest request, RankSplit split, CancellationToken cancellation = default)
+    {
+        _pipeline.Split = split;
+        _pipeline.Assist(request, cancellation);
+    }
+
+    /// <summary>Generates once and measures, on this GPU alone or as rank 0 of several.</summary>
+    /// <param name="request">What to make.</param>
+    /// <param name="split">How the video is split over the ranks.</param>
+    /// <param name="world">The ranks, all others of which call <see cref="Assist"/>; null for this GPU alone.</param>
+    /// <param name="cancellation">Stops between two layers.</param>
+    /// <exception cref="NablaGenException">The request is wrong, or does not fit into memory.</exception>
+    public GenerationTiming Run(GenerationRequest request, ICommunicator? world, RankSplit split, CancellationToken cancellation = default)
+    {
+        (_pipeline.World, _pipeline.Split) = (world, world is null ? null : split);
+        return Run(request, cancellation) with { Gpus = world?.Size ?? 1, Split = world is null ? null : $"{split}" };
+    }
+
     /// <summary>Generates once and measures.</summary>
     /// <param name="request">What to make.</param>
     /// <param name="cancellation">Stops between two layers.</param>
@@ -40,7 +66,8 @@ public sealed class GenerationBenchmark : IDisposable
     public GenerationTiming Run(GenerationRequest request, CancellationToken cancellation = default)
     {
         request.Check(_model);
-        double? launch = _device.type == DeviceType.CUDA ? Launch(request, cancellation) : null;
+        // Ranks meet at each step's end, so that none is ahead of its device.
+        double? launch = _device.type == DeviceType.CUDA && _pipeline.World is null ? Launch(request, cancellation) : null;
         var recorder = new StepRecorder(_device);
         var result = _pipeline.Measure(request, observer: recorder, cancellation: cancellation);
         var times = recorder.Steps.Select(step => step.Milliseconds).Order().ToArray();

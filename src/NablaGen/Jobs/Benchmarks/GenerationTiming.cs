@@ -6,6 +6,12 @@ public sealed record GenerationTiming
     /// <summary>The attention expression.</summary>
     public required string Attention { get; init; }
 
+    /// <summary>GPUs that made it.</summary>
+    public int Gpus { get; init; } = 1;
+
+    /// <summary>How it was split over them; null for one.</summary>
+    public string? Split { get; init; }
+
     /// <summary>Tokens of the video.</summary>
     public required long Tokens { get; init; }
 
