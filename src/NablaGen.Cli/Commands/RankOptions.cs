@@ -64,7 +64,7 @@ internal sealed class RankOptions
     /// <param name="job">The job; null for one GPU.</param>
     /// <param name="work">The work.</param>
     public static T Run<T>(RankJob? job, Func<T> work) =>
-        job is null ? work() : job.Run(work, Line, line => Interruption.Leave(ExitCode.Failed, "failed", line));
+        job is null ? work() : job.Run(work, Line);
 
     /// <summary>Does another rank's work. Rank 0 tells of what goes wrong.</summary>
     /// <returns>The exit code.</returns>
@@ -78,7 +78,7 @@ internal sealed class RankOptions
                     work();
                     return ExitCode.Done;
                 },
-                Line, _ => Interruption.Leave(ExitCode.Failed, "failed", line: null));
+                Line);
         }
         catch (Exception error) when (error is OperationCanceledException or NablaGenException)
         {
@@ -139,9 +139,11 @@ internal sealed record RankChoice(int? Count, RankPlace? Place)
             return null;
         }
 
+        // Rank 0 tells of what goes wrong.
+        void GiveUp(string line) => Interruption.Leave(ExitCode.Failed, "failed", IsHelper ? null : line);
         var job = Place is { } place
-            ? RankJob.Join(place, pipeline.Device, cancellation)
-            : RankJob.Launch(count, pipeline.Device, Arguments(prompt), cancellation);
+            ? RankJob.Join(place, pipeline.Device, GiveUp, cancellation)
+            : RankJob.Launch(count, pipeline.Device, Arguments(prompt), GiveUp, cancellation);
         pipeline.World = job.World;
         return job;
     }

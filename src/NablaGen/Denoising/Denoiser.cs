@@ -25,11 +25,11 @@ public sealed class Denoiser : IDisposable
     /// <param name="attention">The self-attention of every layer; stays the caller's.</param>
     /// <param name="conditioning">What the model is told; stays the caller's.</param>
     /// <param name="options">Guidance and caching.</param>
-    /// <param name="cancellation">Stops a pass between two layers.</param>
     /// <param name="ranks">The GPUs that compute the run together; null for one.</param>
+    /// <param name="cancellation">Stops a pass between two layers.</param>
     public Denoiser(
         IVideoTransformer model, ReadOnlySpan<long> latents, IAttention attention, GuidedConditioning conditioning, DenoiserOptions options,
-        CancellationToken cancellation = default, SamplingRanks? ranks = null)
+        SamplingRanks? ranks = null, CancellationToken cancellation = default)
     {
         _device = model.Options.Device;
         (_options, _boundary, _ranks) = (options, model.Traits.Boundary, ranks);

@@ -78,7 +78,7 @@ public sealed class LatentSampler(IVideoTransformer model) : IDisposable
         using var attention = ranks?.Over(heads) ?? heads;
         using var denoiser = new Denoiser(
             model, noise.shape, attention, conditioning,
-            new DenoiserOptions(settings.Guidance, batchGuidance, KeepsPrompt, settings.StepCache, settings.Steps, settings.GuidanceHigh), cancellation, ranks);
+            new DenoiserOptions(settings.Guidance, batchGuidance, KeepsPrompt, settings.StepCache, settings.Steps, settings.GuidanceHigh), ranks, cancellation);
         using var solver = Solvers.Create(settings.Solver, settings.Steps, settings.Shift, settings.Timesteps);
         // A copy: the noise stays the caller's, whatever is put into the latents.
         var latents = noise.to(model.Options.Device).Times(solver.NoiseScale);

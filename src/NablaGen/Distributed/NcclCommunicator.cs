@@ -20,6 +20,8 @@ public sealed class NcclCommunicator : ICommunicator
         _channel = channel;
         // Multicast needs rights that containers rarely have, and what is exchanged here, from one rank to one, has no use for it.
         NativeEnvironment.SetDefault("NCCL_NVLS_ENABLE", "0");
+        // libtorch's growing segments are open to their own GPU alone: of two ranks in one process neither may write into the other's tensors.
+        NativeEnvironment.SetDefault("NCCL_P2P_DIRECT_DISABLE", "1");
         try
         {
             var id = channel.Share(channel.Place.Rank == 0 ? NcclLink.NewId() : [], isPatient: true)[0];

@@ -35,7 +35,7 @@ public sealed partial class RankChannel
             }
             else if (Environment.TickCount64 > end)
             {
-                var missing = Enumerable.Range(1, Place.Size - 1).Except(_links.Select(link => link.Rank));
+                var missing = Enumerable.Range(1, Place.Size - 1).Except(_links.Select(link => link.Rank)).Select(rank => rank.ToString(CultureInfo.InvariantCulture));
                 throw new NablaGenException($"no word of rank {string.Join(", ", missing)} within {_times.Start.TotalSeconds.ToString("0", CultureInfo.InvariantCulture)} s");
             }
             else

@@ -23,13 +23,26 @@ public sealed class RankJob : IDisposable
     private readonly RankLauncher? _launcher;
     private readonly RankChannel _channel;
     private readonly ICommunicator _world;
+    private readonly Action<string> _giveUp;
+    private readonly Timer _timer;
     private bool _isOver;
 
-    private RankJob(RankChannel channel, RankLauncher? launcher, Device device)
+    private RankJob(RankChannel channel, RankLauncher? launcher, Device device, Action<string> giveUp)
     {
-        (_channel, _launcher) = (channel, launcher);
+        (_channel, _launcher, _giveUp) = (channel, launcher, giveUp);
         channel.Explain = launcher is null ? null : launcher.Explain;
-        _world = UsesSockets ? new SocketCommunicator(channel) : new NcclCommunicator(channel, device);
+        _timer = new Timer(_ => GiveUp());
+        // Joining waits inside the driver, too.
+        channel.OnFailure(_ => Start());
+        try
+        {
+            _world = UsesSockets ? new SocketCommunicator(channel) : new NcclCommunicator(channel, device);
+        }
+        catch
+        {
+            Volatile.Write(ref _isOver, true);
+            throw;
+        }
     }
 
     /// <summary>Whether tensors go over sockets.</summary>
@@ -42,9 +55,10 @@ public sealed class RankJob : IDisposable
     /// <param name="count">GPUs.</param>
     /// <param name="device">This rank's GPU.</param>
     /// <param name="arguments">The program's arguments, for the other ranks.</param>
+    /// <param name="giveUp">Ends this process with a line, where a failed job's work does not look up.</param>
     /// <param name="cancellation">Stops waiting.</param>
     /// <exception cref="NablaGenException">A rank did not start.</exception>
-    public static RankJob Launch(int count, Device device, IEnumerable<string> arguments, CancellationToken cancellation)
+    public static RankJob Launch(int count, Device device, IEnumerable<string> arguments, Action<string> giveUp, CancellationToken cancellation)
     {
         var listener = RankChannel.Listen();
         var place = new RankPlace(0, count, 0, IPAddress.Loopback.ToString(), ((IPEndPoint)listener.LocalEndpoint).Port, RandomNumberGenerator.GetHexString(32));
@@ -52,7 +66,7 @@ public sealed class RankJob : IDisposable
         try
         {
             launcher = RankLauncher.Start(place, arguments);
-            return Begin(() => RankChannel.Lead(place, listener, Times(), launcher.Lost, cancellation), launcher, device);
+            return Begin(() => RankChannel.Lead(place, listener, Times(), launcher.Lost, cancellation), launcher, device, giveUp);
         }
         catch
         {
@@ -65,23 +79,21 @@ public sealed class RankJob : IDisposable
     /// <summary>Joins a job whose processes are started already.</summary>
     /// <param name="place">This process's place in it.</param>
     /// <param name="device">This rank's GPU.</param>
+    /// <param name="giveUp">As for <see cref="Launch"/>.</param>
     /// <param name="cancellation">Stops waiting.</param>
     /// <exception cref="NablaGenException">A rank did not start.</exception>
-    public static RankJob Join(RankPlace place, Device device, CancellationToken cancellation) => Begin(
+    public static RankJob Join(RankPlace place, Device device, Action<string> giveUp, CancellationToken cancellation) => Begin(
         () => place.Rank == 0
             ? RankChannel.Lead(place, RankChannel.Listen(place.Port), Times(), null, cancellation)
             : RankChannel.Join(place, Times(), cancellation),
-        null, device);
+        null, device, giveUp);
 
     /// <summary>Does this rank's work. Where it fails, or another rank's does, all end.</summary>
     /// <param name="work">The work.</param>
     /// <param name="explain">The line of an error.</param>
-    /// <param name="giveUp">Ends this process where the work does not look up.</param>
     /// <exception cref="NablaGenException">Another rank failed; the line names it.</exception>
-    public T Run<T>(Func<T> work, Func<Exception, string> explain, Action<string> giveUp)
+    public T Run<T>(Func<T> work, Func<Exception, string> explain)
     {
-        using var timer = new Timer(_ => GiveUp(giveUp));
-        _channel.OnFailure(_ => Start(timer));
         try
         {
             var result = work();
@@ -106,25 +118,27 @@ public sealed class RankJob : IDisposable
     /// <summary>Leaves the job; where this process started the others, waits until they have ended.</summary>
     public void Dispose()
     {
+        Volatile.Write(ref _isOver, true);
+        _timer.Dispose();
         _channel.Dispose();
         _world.Dispose();
         _launcher?.Dispose();
     }
 
-    private void GiveUp(Action<string> giveUp)
+    private void GiveUp()
     {
         if (!Volatile.Read(ref _isOver))
         {
             _launcher?.Dispose();
-            giveUp(_channel.Fault ?? "another rank has ended");
+            _giveUp(_channel.Fault ?? "another rank has ended");
         }
     }
 
-    private static void Start(Timer timer)
+    private void Start()
     {
         try
         {
-            timer.Change(Patience, Timeout.InfiniteTimeSpan);
+            _timer.Change(Patience, Timeout.InfiniteTimeSpan);
         }
         catch (ObjectDisposedException)
         {
@@ -132,12 +146,12 @@ public sealed class RankJob : IDisposable
         }
     }
 
-    private static RankJob Begin(Func<RankChannel> open, RankLauncher? launcher, Device device)
+    private static RankJob Begin(Func<RankChannel> open, RankLauncher? launcher, Device device, Action<string> giveUp)
     {
         var channel = open();
         try
         {
-            return new RankJob(channel, launcher, device);
+            return new RankJob(channel, launcher, device, giveUp);
         }
         catch (Exception error)
         {

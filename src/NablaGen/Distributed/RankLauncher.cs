@@ -8,7 +8,7 @@ public sealed class RankLauncher : IDisposable
 {
     private const string Visible = "CUDA_VISIBLE_DEVICES";
 
-    private static readonly TimeSpan Grace = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan Grace = TimeSpan.FromSeconds(3);
     private static readonly TimeSpan Reason = TimeSpan.FromSeconds(2);
 
     private readonly List<Child> _children = [];

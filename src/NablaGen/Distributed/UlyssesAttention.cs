@@ -1,5 +1,4 @@
 using NablaGen.Attention;
-using NablaGen.Tensors;
 using static TorchSharp.torch;
 
 namespace NablaGen.Distributed;

@@ -1,5 +1,4 @@
 using NablaGen.Denoising;
-using NablaGen.Models;
 using NablaGen.Tensors;
 using static TorchSharp.torch;
 

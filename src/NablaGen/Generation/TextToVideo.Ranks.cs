@@ -63,7 +63,15 @@ public sealed partial class TextToVideo
         clock.Start(GenerationStage.Sample, request.Steps);
         using var noise = LatentSampler.Noise(request.LatentShape(model.Latents), request.Seed);
         // Ranks that see no observer would choose for themselves.
-        return sampler.Sample(request.Sampling, noise, conditioning, observer, plan.BatchesGuidance && World is null, cancellation);
+        var latents = sampler.Sample(request.Sampling, noise, conditioning, observer, plan.BatchesGuidance && World is null, cancellation);
+        if (World is not null)
+        {
+            // A rank may leave once all have received what it sent.
+            using var last = latents.cpu();
+            World.Barrier();
+        }
+
+        return latents;
     }
 
     private string Where(GenerationRequest request) => World is null

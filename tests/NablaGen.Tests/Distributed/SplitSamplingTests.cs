@@ -2,7 +2,6 @@ using NablaGen.Attention;
 using NablaGen.Denoising;
 using NablaGen.Distributed;
 using NablaGen.Generation;
-using NablaGen.Jobs.Statistics;
 using static TorchSharp.torch;
 
 namespace NablaGen.Tests.Distributed;
