@@ -2,6 +2,8 @@ using NablaGen.Attention;
 using NablaGen.Denoising;
 using NablaGen.Distributed;
 using NablaGen.Generation;
+using NablaGen.Models.Wan.Dit;
+using NablaGen.Tensors;
 using static TorchSharp.torch;
 
 namespace NablaGen.Tests.Distributed;
@@ -44,6 +46,35 @@ public class SplitSamplingTests
             Assert.Equal(densities, rank.Densities);
             Assert.Equal(expected, rank.Latents);
         });
+    }
+
+    // One time for the video, one for each frame (the first of which is given), one for each token.
+    [Theory]
+    [InlineData(null)]
+    [InlineData("frames")]
+    [InlineData("t.tokens")]
+    public void Frames_and_tokens_keep_their_times(string? times)
+    {
+        Assert.All(RankThreads.Run(2, world =>
+        {
+            using var scope = NewDisposeScope();
+            using var noGrad = no_grad();
+            using var golden = Golden.Open("family/ti2v");
+            using var model = golden.Dit();
+            var x = golden["x"];
+            var time = times == "frames" ? tensor(Enumerable.Range(0, (int)x.shape[1]).Select(frame => 300f * frame).ToArray()).unsqueeze(0) : golden[times ?? "t"];
+            Tensor Run(IAttention attention)
+            {
+                using var run = new DitRun(model.Config, (int)x.shape[1], (int)x.shape[2], (int)x.shape[3], attention, ModuleOptions.Cpu);
+                Assert.Equal(attention is UlyssesAttention, run.Share is not null);
+                return model.forward(x.unsqueeze(0), time, golden["context"].unsqueeze(0), run);
+            }
+
+            using var alone = AttentionFactory.Create(AttentionExpression.Dense, CPU);
+            using var together = new UlyssesAttention(
+                world, [0, 1], new HeadSplit(model.Config.NumHeads, 2), AttentionFactory.Create(AttentionExpression.Dense, CPU));
+            return RankThreads.Same(Run(together), Run(alone));
+        }), Assert.True);
     }
 
     [Fact]
