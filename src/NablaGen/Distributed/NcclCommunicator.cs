@@ -33,6 +33,7 @@ public sealed class NcclCommunicator : ICommunicator
         }
 
         channel.OnFailure(_ => _link.Abort());
+        Connect(device);
     }
 
     /// <inheritdoc/>
@@ -89,6 +90,16 @@ public sealed class NcclCommunicator : ICommunicator
         {
             _link.Abort();
         }
+    }
+
+    // NCCL takes its buffers with the first message to each rank: before the memory is planned.
+    private void Connect(Device device)
+    {
+        using var scope = NewDisposeScope();
+        var others = Enumerable.Range(0, Size).Where(rank => rank != Rank).ToArray();
+        var (own, got) = (zeros([1], ScalarType.Float32, device), zeros([others.Length], ScalarType.Float32, device));
+        Exchange([.. others.Select(rank => new Transfer(rank, own))], [.. others.Select((rank, i) => new Transfer(rank, got.narrow(0, i, 1)))]);
+        CudaDevices.Open(device).Synchronize();
     }
 
     private static long Bytes(Tensor tensor) => tensor.numel() * tensor.element_size();

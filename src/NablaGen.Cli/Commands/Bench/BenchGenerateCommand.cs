@@ -116,7 +116,7 @@ internal sealed class BenchGenerateCommand
                 Each(job?.World.Size ?? 1, [request], bench.Pipeline, (one, split) =>
                 {
                     Measure(one, job!.World, split);
-                    report.Line($"    on {job.World.Size} GPUs, {split}: {alone / measured[^1].StepMilliseconds:0.00} times the steps of one");
+                    report.Line($"    on {job.World.Size} GPUs, {split}: {alone / measured[^1].StepMilliseconds:0.00} times the steps of one; relative error of the latents {measured[^1].LatentError:0.0e+0}");
                 });
             }
 

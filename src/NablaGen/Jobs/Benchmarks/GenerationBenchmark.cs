@@ -22,6 +22,7 @@ public sealed class GenerationBenchmark : IDisposable
     private readonly Device _device;
     private readonly VideoModel _model;
     private readonly TextToVideo _pipeline;
+    private float[] _latents = [];
 
     /// <summary>A benchmark of one model, whose weights are read or drawn at each stage.</summary>
     /// <param name="model">The model: see <see cref="RandomTensorSource"/> for one in memory alone.</param>
@@ -50,13 +51,18 @@ public sealed class GenerationBenchmark : IDisposable
     /// <summary>Generates once and measures, on this GPU alone or as rank 0 of several.</summary>
     /// <param name="request">What to make.</param>
     /// <param name="split">How the video is split over the ranks.</param>
-    /// <param name="world">The ranks, all others of which call <see cref="Assist"/>; null for this GPU alone.</param>
+    /// <param name="world">
+    /// The ranks, all others of which call <see cref="Assist"/>: the latents are compared with those of the call before, on this GPU alone. Null for this GPU
+    /// alone.
+    /// </param>
     /// <param name="cancellation">Stops between two layers.</param>
     /// <exception cref="NablaGenException">The request is wrong, or does not fit into memory.</exception>
     public GenerationTiming Run(GenerationRequest request, ICommunicator? world, RankSplit split, CancellationToken cancellation = default)
     {
         (_pipeline.World, _pipeline.Split) = (world, world is null ? null : split);
-        return Run(request, cancellation) with { Gpus = world?.Size ?? 1, Split = world is null ? null : $"{split}" };
+        var alone = _latents;
+        var timing = Run(request, cancellation);
+        return world is null ? timing : timing with { Gpus = world.Size, Split = $"{split}", LatentError = Error(_latents, _latents = alone) };
     }
 
     /// <summary>Generates once and measures.</summary>
@@ -70,6 +76,7 @@ public sealed class GenerationBenchmark : IDisposable
         double? launch = _device.type == DeviceType.CUDA && _pipeline.World is null ? Launch(request, cancellation) : null;
         var recorder = new StepRecorder(_device);
         var result = _pipeline.Measure(request, observer: recorder, cancellation: cancellation);
+        _latents = recorder.Latents;
         var times = recorder.Steps.Select(step => step.Milliseconds).Order().ToArray();
         var ahead = recorder.Steps.Select(step => step.AheadMilliseconds).Order().ElementAt(times.Length / 2);
         var step = times[times.Length / 2];
@@ -96,6 +103,10 @@ public sealed class GenerationBenchmark : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => _pipeline.Dispose();
+
+    private static double? Error(float[] latents, float[] expected) => latents.Length != expected.Length
+        ? null
+        : Math.Sqrt(latents.Zip(expected, (a, b) => (double)(a - b) * (a - b)).Sum() / expected.Sum(b => (double)b * b));
 
     // Milliseconds of the CPU for a step: the launches are as many for any size.
     private double Launch(GenerationRequest request, CancellationToken cancellation)
