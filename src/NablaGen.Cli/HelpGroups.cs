@@ -15,7 +15,7 @@ internal static partial class HelpGroups
         ("What to make:", FieldGroup.What, ["--prompts", "--from", "--preset", "--seeds", "--repeat"]),
         ("How much:", FieldGroup.HowMuch, ["--measured-steps"]),
         ("Attention:", FieldGroup.Attention, ["--attention", "--target-density", "--target-error"]),
-        ("Model and device:", FieldGroup.Model, ["--model", "--device", "--dtype", "--vram", "--batch"]),
+        ("Model and device:", FieldGroup.Model, ["--model", "--device", "--dtype", "--vram", "--gpus", "--batch"]),
         ("Files:", null, ["--output", "--output-dir", "--latents", "--discard-latents", "--stats", "--preview", "--preview-every", "--masks",
             "--masks-steps", "--masks-layers", "--masks-heads", "--keep-videos", "--keep-strips", "--log", "--shard",
             "--retry-failed", "--fail-fast", "--verify"]),

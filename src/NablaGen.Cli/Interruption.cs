@@ -79,18 +79,32 @@ internal sealed partial class Interruption : IDisposable
             return;
         }
 
-        Console.Error.WriteLine("nablagen: cancelled");
+        Leave(ExitCode.Cancelled, "cancelled", "cancelled", _job());
+    }
+
+    /// <summary>Ends the process at once, in good order but for its work.</summary>
+    /// <param name="code">The exit code.</param>
+    /// <param name="status">What a program is told.</param>
+    /// <param name="line">What the user is told; null for nothing.</param>
+    /// <param name="job">That of the command; null for the current one.</param>
+    public static void Leave(int code, string status, string? line, LongJob? job = null)
+    {
+        if (line is not null)
+        {
+            Console.Error.WriteLine($"nablagen: {Line.Of(line)}");
+        }
+
         OutputFile.DiscardAll();
         FileClaims.ReleaseAll();
-        JsonReport.Current?.End("cancelled", "cancelled");
-        _job()?.End(ExitCode.Cancelled, "cancelled", null);
+        JsonReport.Current?.End(status, line ?? "");
+        (job ?? LongJob.Current)?.End(code, line, null);
         if (!OperatingSystem.IsWindows())
         {
             // Not exit(): threads that compute would see the libraries' data go away under them.
-            _exit(ExitCode.Cancelled);
+            _exit(code);
         }
 
-        Environment.Exit(ExitCode.Cancelled);
+        Environment.Exit(code);
     }
 
     // nohup, and a shell's disown, say that a hung-up terminal is no reason to stop.

@@ -47,12 +47,12 @@ internal sealed class LongJob
         command.Add(NotifyCommand);
     }
 
-    /// <summary>Starts the log, if the command has these options and one is given.</summary>
+    /// <summary>Starts the log, if the command has these options and one is given; not of a process that helps another.</summary>
     /// <exception cref="NablaGenException">The log cannot be written.</exception>
     public static LongJob? Start(ParseResult parsed, string command)
     {
         var options = parsed.CommandResult.Command.Options;
-        if (!options.Contains(LogFile))
+        if (!options.Contains(LogFile) || Commands.RankOptions.IsHelper(parsed))
         {
             return null;
         }

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using NablaGen.Attention;
 using NablaGen.Denoising;
+using NablaGen.Distributed;
 using NablaGen.Generation;
 using NablaGen.Models.Wan;
 using static TorchSharp.torch;
@@ -27,8 +28,8 @@ internal static class GoldenSampling
         Seed = 3,
     };
 
-    /// <summary>Noise → latents. [C, T', h, w]</summary>
-    public static Tensor Run(GenerationRequest request, ISamplingObserver? observer)
+    /// <summary>Noise → latents, on one rank or on this one of several. [C, T', h, w]</summary>
+    public static Tensor Run(GenerationRequest request, ISamplingObserver? observer, ICommunicator? world = null)
     {
         using var scope = NewDisposeScope();
         using var text = Golden.Open("t5");
@@ -36,7 +37,7 @@ internal static class GoldenSampling
         using var vae = Golden.Open("vae");
         var lengths = JsonSerializer.Deserialize<int[]>(text.Metadata("lengths"))!;
         var context = text["out"];
-        using var sampler = new LatentSampler(dit.Dit());
+        using var sampler = new LatentSampler(dit.Dit()) { World = world };
         var noise = LatentSampler.Noise(request.LatentShape(ModelConfigs.ParseVae(vae.Metadata("config"), "vae").Traits), request.Seed);
         return sampler.Sample(
             request, noise, context.narrow(0, 0, 1).narrow(1, 0, lengths[0]),

@@ -44,6 +44,7 @@ internal sealed class GenerateCommand
     private readonly MaskOptions _masks = new();
     private readonly Option<bool> _discardLatents = SharedOptions.DiscardLatents();
     private readonly ReportOptions _report = new();
+    private readonly RankOptions _ranks = new();
     private readonly Option<int?> _previewEvery = new("--preview-every")
     {
         Description = $"Steps from one preview to the next [default: {DefaultPreviewEvery}]",
@@ -58,7 +59,7 @@ internal sealed class GenerateCommand
         command.Add(self._options.PresetName);
         Option[] others =
         [
-            self._from, self._model.Device, self._model.Dtype, .. self._model.Precision.All, self._model.Vram, self._output, self._latents, self._discardLatents,
+            self._from, self._model.Device, self._model.Dtype, .. self._model.Precision.All, self._model.Vram, self._ranks.Gpus, self._output, self._latents, self._discardLatents,
             self._stats, self._preview, self._previewEvery, .. self._masks.All,
         ];
         foreach (var option in others)
@@ -88,19 +89,26 @@ internal sealed class GenerateCommand
         }
 
         var isDryRun = _report.IsDryRun(parsed);
-        using var reserved = (isDryRun ? (Func<string?, string, IReadOnlyList<string>, ReservedName>)ReservedName.Look : ReservedName.Take)(
+        var ranks = _ranks.Read(parsed, _model.Device);
+        var writesNothing = isDryRun || ranks is { IsHelper: true };
+        using var reserved = (writesNothing ? (Func<string?, string, IReadOnlyList<string>, ReservedName>)ReservedName.Look : ReservedName.Take)(
             parsed.GetValue(_output), "out", [".mp4", ".json", ".latents.safetensors", ".preview.gif"]);
         var output = reserved.Path;
         var latents = Latents(parsed, output);
-        var preview = Preview(parsed, output, isDryRun);
+        var preview = Preview(parsed, output, writesNothing);
         var every = PreviewEvery(parsed, preview);
         var stats = parsed.GetValue(_stats);
-        if (stats is not null && !isDryRun)
+        if (stats is not null && !writesNothing)
         {
             StatisticsFile.Check(stats);
         }
 
-        var masks = _masks.Read(parsed, output, isDryRun);
+        var masks = _masks.Read(parsed, output, writesNothing);
+        if (masks is not null && ranks is not null)
+        {
+            throw new InvalidRequestException("--masks sees the masks of one GPU, and --gpus spreads them over several: give one of them");
+        }
+
         OutputNames.Check(
         [
             ("the video", output), .. OutputNames.Beside(output, withLatents: false), ("the latents", latents), ("--preview", preview), ("--stats", stats),
@@ -114,7 +122,7 @@ internal sealed class GenerateCommand
         request.Check(folder);
         var plan = masks is null ? null : MaskOptions.Plan(masks.Value, request, folder);
 
-        using var pipeline = _model.Pipeline(parsed, folder, from: from?.Recipe, limit: _report.Limit(parsed));
+        using var pipeline = _model.Pipeline(parsed, folder, from: from?.Recipe, limit: ranks is { IsHelper: true } ? new JobLimit(_ => true) : _report.Limit(parsed));
         if (from is not null)
         {
             pipeline.CheckModel(cancellation);
@@ -123,6 +131,7 @@ internal sealed class GenerateCommand
 
         if (isDryRun)
         {
+            ranks?.Check(pipeline, request);
             VideoOutput.CheckName(output, request.Frames);
             var outlook = report.Watch(progress => pipeline.Outlook([request], progress, cancellation));
             report.Outlook(new DryRun(DryRun.Describe(request, folder, pipeline), outlook,
@@ -134,6 +143,12 @@ internal sealed class GenerateCommand
             return ExitCode.Done;
         }
 
+        using var job = ranks?.Open(pipeline, flags.Prompt, cancellation, request);
+        if (ranks is { IsHelper: true })
+        {
+            return RankOptions.Help(job!, () => pipeline.Assist(request, cancellation), cancellation);
+        }
+
         var (transformer, fps) = (folder.Transformer, (double)request.Fps / folder.Latents.TemporalStride);
         var statistics = stats is null
             ? null
@@ -143,7 +158,7 @@ internal sealed class GenerateCommand
             statistics, seen,
             preview is null ? null : new PreviewWriter(preview, every, fps, LatentColors.Of(folder, pipeline.Device), CommandRunner.Warn));
         LongJob.Current?.Log?.Write("request", $"{request}, {folder.Path}, {pipeline.Device}");
-        var result = Generate(report, progress => pipeline.Generate(request, output, latents, progress, observers, cancellation), latents);
+        var result = Generate(report, progress => RankOptions.Run(job, () => pipeline.Generate(request, output, latents, progress, observers, cancellation)), latents);
         var unseen = seen is null ? null : SaveMasks(masks!.Value.Path, seen, folder, result, cancellation);
         report.Made(
             parsed.GetValue(_discardLatents) ? ResultFile.DiscardLatents(result) : result,

@@ -3,13 +3,14 @@ using System.Runtime.InteropServices;
 
 namespace NablaGen.Cuda.Native;
 
-/// <summary>Loads the driver, NVRTC and cuBLASLt once a process and points this assembly's imports at them.</summary>
+/// <summary>Loads the driver, NVRTC, cuBLASLt and NCCL once a process and points this assembly's imports at them.</summary>
 internal static class NativeLibraries
 {
     private static readonly Lazy<Loaded> CudaDriver = new(LoadDriver);
     private static readonly Lazy<Loaded> RuntimeCompiler = new(LoadNvrtc);
 
     private static readonly Lazy<Loaded> Blas = new(LoadCublasLt);
+    private static readonly Lazy<Loaded> Collectives = new(LoadNccl);
 
     static NativeLibraries() => NativeLibrary.SetDllImportResolver(typeof(NativeLibraries).Assembly, Resolve);
 
@@ -28,11 +29,16 @@ internal static class NativeLibraries
     /// <exception cref="CudaException">It was not found; the message says what was looked for.</exception>
     public static void RequireCublasLt() => Blas.Value.Require();
 
+    /// <summary>The loaded NCCL's path.</summary>
+    /// <exception cref="CudaException">It was not found; the message says what was looked for.</exception>
+    public static string RequireNccl() => Collectives.Value.Require();
+
     private static nint Resolve(string name, System.Reflection.Assembly assembly, DllImportSearchPath? path) => name switch
     {
         Driver.Library => CudaDriver.Value.Handle,
         NvrtcNative.Library => RuntimeCompiler.Value.Handle,
         CublasLt.Library => Blas.Value.Handle,
+        NcclNative.Library => Collectives.Value.Handle,
         _ => 0,
     };
 
@@ -98,6 +104,28 @@ internal static class NativeLibraries
         }
 
         return new Loaded(0, "", "No cuBLASLt: looked for " + string.Join(", ", names) + " among the loaded libraries and the system's.");
+    }
+
+    // A wheel of PyTorch brings it as a file of its own; a libtorch of one piece has it inside libtorch_cuda.
+    private static Loaded LoadNccl()
+    {
+        const string Name = "libnccl.so.2";
+        var loaded = LoadedFiles().ToArray();
+        var files = loaded.Where(file => Path.GetFileName(file).StartsWith("libnccl", StringComparison.Ordinal))
+            .Concat(NativeSearch.NvrtcFolders(Environment.GetEnvironmentVariable, AppContext.BaseDirectory).Select(folder => Path.Combine(folder, Name)).Where(File.Exists))
+            .Append(Name)
+            .Concat(loaded.Where(file => Path.GetFileName(file).StartsWith("libtorch_cuda", StringComparison.Ordinal)));
+        foreach (var file in OperatingSystem.IsWindows() ? [] : files)
+        {
+            if (NativeLibrary.TryLoad(file, out var handle) && NativeLibrary.TryGetExport(handle, nameof(NcclNative.ncclSend), out _))
+            {
+                return new Loaded(handle, file, "");
+            }
+        }
+
+        return new Loaded(0, "", OperatingSystem.IsWindows()
+            ? "several GPUs need NCCL, which NVIDIA does not make for Windows"
+            : $"several GPUs need NCCL: looked for {Name} beside libtorch, in nvidia/nccl/lib of PyTorch and in the system's library folders");
     }
 
     private static IEnumerable<string> LoadedFiles()

@@ -113,6 +113,18 @@ public sealed class BlockLayout
         return new BlockLayout(time, height, width, [.. Enumerable.Range(0, tokens)], starts, lengths) { IsRaster = true };
     }
 
+    /// <summary>A run of blocks by itself: its tokens keep their places in the grid, and its first token is number 0.</summary>
+    /// <param name="block">The first block.</param>
+    /// <param name="count">How many.</param>
+    public BlockLayout Part(int block, int count)
+    {
+        var start = _starts[block];
+        var starts = _starts[block..(block + count)];
+        var lengths = _lengths[block..(block + count)];
+        var order = Order.Skip(start).Take(starts[^1] + lengths[^1] - start).ToArray();
+        return new BlockLayout(Time, Height, Width, order, [.. starts.Select(one => one - start)], lengths) { IsRaster = IsRaster };
+    }
+
     /// <summary>The place of a block in the grid of blocks.</summary>
     public (int Time, int Row, int Column) Place(int block)
     {

@@ -23,14 +23,14 @@ public sealed class DensityCurve(AttentionExpression expression)
 
     private static readonly double[] Grid = [.. Enumerable.Range(0, (int)((Highest - Lowest) / Step) + 1).Select(i => Lowest + (i * Step))];
 
-    private readonly double[] _kept = new double[Grid.Length];
-    private int _attentions;
+    private readonly long[] _kept = new long[Grid.Length];
+    private long _pairs;
 
     /// <summary>Whether attentions are to be added: those of a pass that is made for this.</summary>
     public bool IsOpen { get; set; }
 
     /// <summary>Whether there is anything in it.</summary>
-    public bool HasSome => _attentions > 0;
+    public bool HasSome => _pairs > 0;
 
     /// <summary>Adds one attention.</summary>
     /// <param name="q">Queries. [B, H, L, D]</param>
@@ -68,11 +68,25 @@ public sealed class DensityCurve(AttentionExpression expression)
             var read = stack(counts).cpu().data<long>().ToArray();
             for (var i = 0; i < Grid.Length; i++)
             {
-                _kept[i] += (double)read[i] / ((double)heads * layout.Blocks * layout.Blocks);
+                _kept[i] += read[i];
             }
         }
 
-        _attentions++;
+        _pairs += heads * layout.Blocks * layout.Blocks;
+    }
+
+    /// <summary>What is in it, for <see cref="Add(IReadOnlyList{long})"/>: a curve of some heads and that of the others are the curve of all.</summary>
+    public IReadOnlyList<long> Counts => [_pairs, .. _kept];
+
+    /// <summary>Adds what is in another curve of the same expression.</summary>
+    /// <param name="counts">The other's <see cref="Counts"/>.</param>
+    public void Add(IReadOnlyList<long> counts)
+    {
+        _pairs += counts[0];
+        for (var i = 0; i < _kept.Length; i++)
+        {
+            _kept[i] += counts[i + 1];
+        }
     }
 
     /// <summary>The density at a threshold.</summary>
@@ -80,13 +94,13 @@ public sealed class DensityCurve(AttentionExpression expression)
     {
         var at = Math.Clamp((LogOdds(threshold) - Lowest) / Step, 0, Grid.Length - 1);
         var low = Math.Min((int)at, Grid.Length - 2);
-        return (_kept[low] + ((_kept[low + 1] - _kept[low]) * (at - low))) / _attentions;
+        return (_kept[low] + ((_kept[low + 1] - _kept[low]) * (at - low))) / _pairs;
     }
 
     /// <summary>The lowest threshold on the curve with a density; the ends of the curve for what is beyond them.</summary>
     public double ThresholdOf(double density)
     {
-        var wanted = density * _attentions;
+        var wanted = density * _pairs;
         if (wanted <= _kept[0])
         {
             return AtLogOdds(Lowest);

@@ -79,6 +79,11 @@ public sealed class HeadThresholds : IEquatable<HeadThresholds>
     /// <inheritdoc/>
     public override string ToString() => $"{Layers} layers of {Heads} heads ({Hash})";
 
+    /// <summary>Those of a run of heads.</summary>
+    /// <param name="head">The first.</param>
+    /// <param name="count">How many.</param>
+    public HeadThresholds Part(int head, int count) => new([.. _values.Select(layer => layer[head..(head + count)])]);
+
     /// <summary>The numbers as lists. [layers][heads]</summary>
     public double[][] ToArray() => [.. _values.Select(layer => layer.ToArray())];
 

@@ -8,6 +8,15 @@ public interface IAttention : IDisposable
     /// <summary>Whether means over blocks that come along are of use.</summary>
     bool TakesBlockMeans => false;
 
+    /// <summary>
+    /// Splits the tokens over the GPUs that compute this attention together: <see cref="Forward"/> then takes and gives this process's tokens alone,
+    /// and still the layout of all. Null where this process has all tokens.
+    /// </summary>
+    /// <param name="whole">The order of all L tokens, which <see cref="Forward"/> is given.</param>
+    /// <param name="byFrames">Whether each process needs whole latent frames.</param>
+    /// <exception cref="NablaGenException">There are too few tokens.</exception>
+    ITokenShare? Split(BlockLayout whole, bool byFrames) => null;
+
     /// <summary>Softmax(q kᵀ / √D) v, over all keys or over those that the implementation keeps.</summary>
     /// <param name="q">Queries after norm and RoPE. [B, H, L, D]</param>
     /// <param name="k">Keys after norm and RoPE. [B, H, L, D]</param>

@@ -17,6 +17,7 @@ public sealed class Denoiser : IDisposable
     private readonly double? _boundary;
     private readonly List<Pass> _passes = [];
     private readonly StepCacheRun _cached;
+    private readonly SamplingRanks? _ranks;
 
     /// <summary>A denoiser for one run.</summary>
     /// <param name="model">The transformer; stays the caller's.</param>
@@ -24,21 +25,22 @@ public sealed class Denoiser : IDisposable
     /// <param name="attention">The self-attention of every layer; stays the caller's.</param>
     /// <param name="conditioning">What the model is told; stays the caller's.</param>
     /// <param name="options">Guidance and caching.</param>
+    /// <param name="ranks">The GPUs that compute the run together; null for one.</param>
     /// <param name="cancellation">Stops a pass between two layers.</param>
     public Denoiser(
         IVideoTransformer model, ReadOnlySpan<long> latents, IAttention attention, GuidedConditioning conditioning, DenoiserOptions options,
-        CancellationToken cancellation = default)
+        SamplingRanks? ranks = null, CancellationToken cancellation = default)
     {
         _device = model.Options.Device;
-        (_options, _boundary) = (options, model.Traits.Boundary);
-        IsBatched = conditioning.Negative is not null && options.BatchesGuidance;
-        _cached = new StepCacheRun(model.Traits, options.Steps, IsBatched);
+        (_options, _boundary, _ranks) = (options, model.Traits.Boundary, ranks);
+        IsBatched = conditioning.Negative is not null && options.BatchesGuidance && ranks is not { HasPairs: true };
+        _cached = new StepCacheRun(model.Traits, options.Steps, IsBatched) { Agree = ranks is null ? null : ranks.Agree };
         _run = model.Begin(latents[1..], attention, cancellation);
         try
         {
-            if (conditioning.Negative is null)
+            if (conditioning.Negative is null || ranks is { HasPairs: true })
             {
-                Add(conditioning.Prompt, options);
+                Add(ranks is { HasPairs: true, HasPrompt: false } ? conditioning.Negative! : conditioning.Prompt, options);
             }
             else if (IsBatched)
             {
@@ -74,13 +76,19 @@ public sealed class Denoiser : IDisposable
     {
         using var scope = NewDisposeScope();
         _cached.Step = step;
-        _run.BeginStep(step, timestep);
+        Begin(step, timestep);
         var guidance = _boundary is { } boundary && timestep >= boundary * FlowSchedule.TrainTimesteps ? _options.GuidanceHigh ?? _options.Guidance : _options.Guidance;
         var time = tensor(new[] { timestep }).to(_device).expand(latents.shape[0]);
         if (IsBatched)
         {
             var both = Velocity(_passes[0], cat([latents, latents]), cat([time, time])).chunk(2);
             return Guided(both[0], both[1], guidance).MoveToOuterDisposeScope();
+        }
+
+        if (_ranks is { HasPairs: true })
+        {
+            var (prompt, without) = _ranks.Swap(Velocity(_passes[0], latents, time));
+            return Guided(prompt, without, guidance).MoveToOuterDisposeScope();
         }
 
         // Of two experts, one may be guided alone.
@@ -94,7 +102,13 @@ public sealed class Denoiser : IDisposable
     public void Probe(Tensor latents, double timestep, int step)
     {
         using var scope = NewDisposeScope();
-        _run.BeginStep(step, timestep);
+        Begin(step, timestep);
+        if (_ranks is { HasPairs: true, HasPrompt: false })
+        {
+            // The ranks that have the prompt make it.
+            return;
+        }
+
         var batch = IsBatched ? cat([latents, latents]) : latents;
         var time = tensor(new[] { timestep }).to(_device).expand(batch.shape[0]);
         new TransformerPass(_run, batch, time, _passes[0].Conditioning).All();
@@ -115,6 +129,16 @@ public sealed class Denoiser : IDisposable
 
         _passes.Clear();
         _run.Dispose();
+    }
+
+    private void Begin(int step, double timestep)
+    {
+        _run.BeginStep(step, timestep);
+        if (_boundary is not null)
+        {
+            // An expert may have been read, which takes one rank longer than another.
+            _ranks?.Wait();
+        }
     }
 
     private void Add(Conditioning conditioning, DenoiserOptions options)

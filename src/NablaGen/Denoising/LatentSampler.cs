@@ -1,4 +1,5 @@
 using NablaGen.Attention;
+using NablaGen.Distributed;
 using NablaGen.Models;
 using NablaGen.Tensors;
 using static TorchSharp.torch;
@@ -14,6 +15,12 @@ public sealed class LatentSampler(IVideoTransformer model) : IDisposable
 
     /// <summary>Whether the prompt's keys and values are kept from step to step: more memory, less work, the same bits.</summary>
     public bool KeepsPrompt { get; init; } = true;
+
+    /// <summary>The ranks that make a video together, each with this model and the same inputs; null for one alone. Stays the caller's.</summary>
+    public ICommunicator? World { get; set; }
+
+    /// <summary>How a video is split over them; null for what <see cref="RankSplit.Of"/> says.</summary>
+    public RankSplit? Split { get; set; }
 
     /// <summary>Standard normal noise from a seed. It is made on the CPU, so that it is the same for every device.</summary>
     /// <param name="shape">[C, T', h, w]</param>
@@ -62,13 +69,16 @@ public sealed class LatentSampler(IVideoTransformer model) : IDisposable
         var controller = DensityController.For(settings, model.Traits);
         var watched = controller is null ? null : new MutedObserver(new SamplingObservers(controller, observer));
         observer = watched ?? observer;
+        var ranks = World is { Size: > 1 } world ? new SamplingRanks(world, settings, conditioning.Negative is not null, model.Traits, Split) : null;
+        var recorder = ranks is null ? null : new AttentionRecorder(ranks);
         Func<int, double>? thresholds = settings.Thresholds is { } known ? step => known[step] : controller is null ? null : _ => controller.Threshold;
-        using var attention = AttentionFactory.Create(
-            settings.Attention, model.Options.Device, settings.DenseSteps, settings.DenseLayers, observer, thresholds, controller?.Curve,
+        var heads = AttentionFactory.Create(
+            ranks?.Own(settings.Attention) ?? settings.Attention, model.Options.Device, settings.DenseSteps, settings.DenseLayers, recorder ?? (IAttentionObserver?)observer, thresholds, controller?.Curve,
             model.Options.EightBitAttention, settings.MaskEvery, settings.MaskFromStep);
+        using var attention = ranks?.Over(heads) ?? heads;
         using var denoiser = new Denoiser(
             model, noise.shape, attention, conditioning,
-            new DenoiserOptions(settings.Guidance, batchGuidance, KeepsPrompt, settings.StepCache, settings.Steps, settings.GuidanceHigh), cancellation);
+            new DenoiserOptions(settings.Guidance, batchGuidance, KeepsPrompt, settings.StepCache, settings.Steps, settings.GuidanceHigh), ranks, cancellation);
         using var solver = Solvers.Create(settings.Solver, settings.Steps, settings.Shift, settings.Timesteps);
         // A copy: the noise stays the caller's, whatever is put into the latents.
         var latents = noise.to(model.Options.Device).Times(solver.NoiseScale);
@@ -83,6 +93,8 @@ public sealed class LatentSampler(IVideoTransformer model) : IDisposable
                 watched!.IsMuted = controller.Curve.IsOpen = true;
                 denoiser.Probe(latents, solver.Schedule.Timesteps[step], step);
                 watched.IsMuted = controller.Curve.IsOpen = false;
+                ranks?.Merge(controller.Curve);
+                recorder?.Clear();
                 controller.Begin();
             }
 
@@ -92,6 +104,7 @@ public sealed class LatentSampler(IVideoTransformer model) : IDisposable
             }
 
             var velocity = denoiser.Velocity(latents, solver.Schedule.Timesteps[step], step);
+            recorder?.Tell(observer);
             if (denoiser.SkippedError is { } error)
             {
                 observer?.OnSkipped(step, error);

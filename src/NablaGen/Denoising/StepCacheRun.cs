@@ -29,6 +29,9 @@ public sealed class StepCacheRun(TransformerTraits model, int steps, bool isBatc
     /// <summary>The error that the cache estimates of the current step, if it is skipped; its scale is the cache's own.</summary>
     public double Error { get; private set; }
 
+    /// <summary>What all ranks take for the estimate where several GPUs compute a run, so that they skip the same steps; null for each its own.</summary>
+    public Func<double?, double?>? Agree { get; init; }
+
     /// <summary>Whether the current step is skipped.</summary>
     /// <param name="estimate">The estimated error if it were; null where it must be computed. Asked once a step.</param>
     /// <param name="threshold">The error at which a step is computed.</param>
@@ -37,7 +40,7 @@ public sealed class StepCacheRun(TransformerTraits model, int steps, bool isBatc
         if (_decided != Step)
         {
             _decided = Step;
-            var error = estimate();
+            var error = Agree is null ? estimate() : Agree(estimate());
             (IsSkipped, Error) = (error < threshold, error ?? 0);
         }
 

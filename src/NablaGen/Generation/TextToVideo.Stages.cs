@@ -82,12 +82,9 @@ public sealed partial class TextToVideo
     {
         var request = prepared.Request;
         cancellation.ThrowIfCancellationRequested();
-        var sampler = _models.Sampler(plan, request.Loras, clock);
         try
         {
-            clock.Start(GenerationStage.Sample, request.Steps);
-            using var noise = LatentSampler.Noise(request.LatentShape(model.Latents), request.Seed);
-            var latents = sampler.Sample(request.Sampling, noise, prepared.Conditioning, observer, plan.BatchesGuidance, cancellation);
+            var latents = Sampled(request, prepared.Conditioning, plan, observer, clock, cancellation);
             return latents.isfinite().all().item<bool>()
                 ? latents
                 : throw new NablaGenException($"the latents contain NaN or infinity after sampling with {request.Solver}, {request.Steps} steps and guidance {request.Guidance} in "

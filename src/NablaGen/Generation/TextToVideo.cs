@@ -77,6 +77,7 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
         CheckGuess(request);
         clock.Start(GenerationStage.EncodeText);
         using var prepared = Condition([request], plan, clock, cancellation).Single();
+        Tell(prepared);
         // Others may have taken or freed memory meanwhile.
         return Generate(prepared, output, latentsPath, _models.IsEmpty ? Memory.Plan([request]) : plan, observer, clock, cancellation);
     }
@@ -195,7 +196,7 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
     /// <param name="request">The request.</param>
     /// <param name="cancellation">Stops the reading.</param>
     public Recipe RecipeOf(GenerationRequest request, CancellationToken cancellation = default) => Recipe.Of(
-        WithLoras(request, Identified(request.Loras.FoundNear(model.Path), cancellation)), model.Name, _hash ??= model.ComputeHash(cancellation), device.ToString(), DtypeName(dtype), model.Formats);
+        WithLoras(request, Identified(request.Loras.FoundNear(model.Path), cancellation)), model.Name, _hash ??= model.ComputeHash(cancellation), Where(request), DtypeName(dtype), model.Formats);
 
     /// <summary>Frees the models that are still in memory.</summary>
     public void Dispose() => _models.Dispose();

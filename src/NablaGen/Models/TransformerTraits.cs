@@ -49,6 +49,9 @@ public sealed record TransformerTraits
     /// </summary>
     public int LowRank { get; init; }
 
+    /// <summary>Whether latent frames may have times of their own, as where the first one is given.</summary>
+    public bool HasFrameTimes { get; init; }
+
     /// <summary>Hidden width, C in shapes.</summary>
     public int Width => Heads * HeadDim;
 

@@ -11,7 +11,7 @@ public class DependencyTests
 
     // The folders of src/NablaGen and what each may know beside itself and the root namespace.
     private static readonly string[] Models = ["Models", "Attention", "Weights", "Tensors", "Files", Cuda];
-    private static readonly string[] Generation = ["Generation", "Denoising", "Memory", "Video", .. Models];
+    private static readonly string[] Generation = ["Generation", "Denoising", "Distributed", "Memory", "Video", .. Models];
     private static readonly Dictionary<string, string[]> Known = new()
     {
         [Root] = [],
@@ -21,7 +21,8 @@ public class DependencyTests
         ["Weights"] = ["Tensors", "Files"],
         ["Attention"] = ["Tensors", Cuda],
         ["Models"] = Models,
-        ["Denoising"] = Models,
+        ["Distributed"] = ["Attention", "Tensors", Cuda],
+        ["Denoising"] = ["Distributed", .. Models],
         ["Memory"] = Models,
         ["Video"] = ["Tensors", "Files"],
         ["Generation"] = Generation,

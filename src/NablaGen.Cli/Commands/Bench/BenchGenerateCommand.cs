@@ -1,4 +1,5 @@
 using System.CommandLine;
+using NablaGen.Distributed;
 using NablaGen.Generation;
 using NablaGen.Jobs.Benchmarks;
 using NablaGen.Models.Wan;
@@ -30,13 +31,14 @@ internal sealed class BenchGenerateCommand
     private readonly Option<string> _dtype = SharedOptions.Dtype();
     private readonly PrecisionOptions _precision = new();
     private readonly Option<string?> _vram = SharedOptions.Vram();
+    private readonly RankOptions _ranks = new();
 
     public static Command Create()
     {
         var self = new BenchGenerateCommand();
         var generate = new Command("generate", "Time a whole generation stage by stage, with random weights, from a picture where the preset needs one; no file is left.")
         {
-            self._preset, self._size, self._steps, self._guidance, self._attention, self._json, self._device, self._dtype, self._vram,
+            self._preset, self._size, self._steps, self._guidance, self._attention, self._json, self._device, self._dtype, self._vram, self._ranks.Gpus,
         };
         self._precision.AddTo(generate);
         generate.SetAction((parsed, cancellation) => Task.FromResult(self.Run(parsed, cancellation)));
@@ -73,7 +75,8 @@ internal sealed class BenchGenerateCommand
 
         var tokenizer = ModelLocator.InTheBox(WanVideoModel.TokenizerFile)
             ?? throw new NablaGenException($"no tokenizer: expected models/tiny/{WanVideoModel.TokenizerFile} beside the program or above it");
-        var report = BenchReport.Open(parsed, _json);
+        var ranks = _ranks.Read(parsed, _device);
+        var report = BenchReport.Open(parsed, _json, isSilent: ranks is { IsHelper: true });
         using var picture = dit.GuideChannels > 0 ? new BenchPicture(width, height) : null;
         requests = [.. requests.Select(request => request with { Image = picture?.Source })];
         TorchRuntime.Load();
@@ -90,14 +93,35 @@ internal sealed class BenchGenerateCommand
             model, device, dtype, DeviceChoice.ResolveVram(parsed.GetValue(_vram), device));
         report.Line($"{parsed.GetValue(_preset)}, {frames} frames of {width}x{height}, {steps} steps, guidance {requests[0].Guidance}, {model.Formats.Over(new ModuleOptions(device, dtype))}");
         report.Line($"{"attention",-22}{"tokens",8}{"density",9}{"text s",9}{(picture is null ? "" : $"{"image s",9}")}{"load s",9}{"DiT s",9}{"VAE s",9}{"all s",9}{"step ms",10}{"min",9}{"max",9}{"CPU ms",9}{"ahead",9}{"GiB",7}{"+MiB",7}");
-        var measured = new List<GenerationTiming>();
-        foreach (var request in requests)
+        using var job = ranks?.Open(bench.Pipeline, null, cancellation, requests);
+        if (ranks is { IsHelper: true })
         {
-            var timing = bench.Run(request, cancellation);
+            return RankOptions.Help(job!, () => Each(job!.World.Size, requests, bench.Pipeline, (request, split) => bench.Assist(request, split, cancellation)), cancellation);
+        }
+
+        var measured = new List<GenerationTiming>();
+        void Measure(GenerationRequest request, ICommunicator? world, RankSplit split)
+        {
+            var timing = bench.Run(request, world, split, cancellation);
             measured.Add(timing);
             report.Line(Row(timing, picture is not null));
         }
 
+        RankOptions.Run(job, () =>
+        {
+            foreach (var request in requests)
+            {
+                Measure(request, null, default);
+                var alone = measured[^1].StepMilliseconds;
+                Each(job?.World.Size ?? 1, [request], bench.Pipeline, (one, split) =>
+                {
+                    Measure(one, job!.World, split);
+                    report.Line($"    on {job.World.Size} GPUs, {split}: {alone / measured[^1].StepMilliseconds:0.00} times the steps of one; relative error of the latents {measured[^1].LatentError:0.0e+0}");
+                });
+            }
+
+            return true;
+        });
         report.Line("load: making the transformer's random weights. CPU: its time to launch a step. ahead: how far it is ahead of the device at a step's end.");
         report.Line("GiB: the most in use after any step or stage. +MiB: what the last step uses more than the second.");
         foreach (var bound in measured.Where(timing => timing.IsLaunchBound == true))
@@ -107,6 +131,20 @@ internal sealed class BenchGenerateCommand
 
         report.Complete(measured);
         return ExitCode.Done;
+    }
+
+    // The split that a generation has and, where that is guidance on two, heads alone.
+    private static void Each(int ranks, IReadOnlyList<GenerationRequest> requests, TextToVideo pipeline, Action<GenerationRequest, RankSplit> measure)
+    {
+        foreach (var request in ranks == 1 ? [] : requests)
+        {
+            var usual = RankSplit.Of(ranks, request.Sampling.Guidance, request.Sampling.GuidanceHigh, request.IsGuided);
+            foreach (var split in new[] { usual, new RankSplit(1, ranks) }.Distinct())
+            {
+                pipeline.CheckSplit(request, ranks, split);
+                measure(request, split);
+            }
+        }
     }
 
     private static string Row(GenerationTiming timing, bool hasPicture) =>

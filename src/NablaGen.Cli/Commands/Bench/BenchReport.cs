@@ -13,8 +13,16 @@ internal sealed class BenchReport
     private BenchReport(string? file, bool isJson) => (_file, _isJson) = (file, isJson);
 
     /// <summary>What the option asks for; that a file can be written is seen before anything is measured.</summary>
-    public static BenchReport Open(ParseResult parsed, Option<string?> json)
+    /// <param name="parsed">The command line.</param>
+    /// <param name="json">The option.</param>
+    /// <param name="isSilent">Whether nothing is told: in a process that helps another.</param>
+    public static BenchReport Open(ParseResult parsed, Option<string?> json, bool isSilent = false)
     {
+        if (isSilent)
+        {
+            return new BenchReport(null, true);
+        }
+
         if (parsed.GetResult(json) is null or { Implicit: true })
         {
             return new BenchReport(null, false);

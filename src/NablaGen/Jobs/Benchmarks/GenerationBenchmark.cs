@@ -1,3 +1,4 @@
+using NablaGen.Distributed;
 using NablaGen.Generation;
 using NablaGen.Models;
 using TorchSharp;
@@ -21,6 +22,7 @@ public sealed class GenerationBenchmark : IDisposable
     private readonly Device _device;
     private readonly VideoModel _model;
     private readonly TextToVideo _pipeline;
+    private float[] _latents = [];
 
     /// <summary>A benchmark of one model, whose weights are read or drawn at each stage.</summary>
     /// <param name="model">The model: see <see cref="RandomTensorSource"/> for one in memory alone.</param>
@@ -33,6 +35,36 @@ public sealed class GenerationBenchmark : IDisposable
         _pipeline = new TextToVideo(model, device, dtype, vram: vram);
     }
 
+    /// <summary>The pipeline, which may be given ranks.</summary>
+    internal TextToVideo Pipeline => _pipeline;
+
+    /// <summary>Helps rank 0, which measures the same.</summary>
+    /// <param name="request">What to make.</param>
+    /// <param name="split">How it is split over the ranks.</param>
+    /// <param name="cancellation">Stops between two layers.</param>
+    public void Assist(GenerationRequest request, RankSplit split, CancellationToken cancellation = default)
+    {
+        _pipeline.Split = split;
+        _pipeline.Assist(request, cancellation);
+    }
+
+    /// <summary>Generates once and measures, on this GPU alone or as rank 0 of several.</summary>
+    /// <param name="request">What to make.</param>
+    /// <param name="split">How the video is split over the ranks.</param>
+    /// <param name="world">
+    /// The ranks, all others of which call <see cref="Assist"/>: the latents are compared with those of the call before, on this GPU alone. Null for this GPU
+    /// alone.
+    /// </param>
+    /// <param name="cancellation">Stops between two layers.</param>
+    /// <exception cref="NablaGenException">The request is wrong, or does not fit into memory.</exception>
+    public GenerationTiming Run(GenerationRequest request, ICommunicator? world, RankSplit split, CancellationToken cancellation = default)
+    {
+        (_pipeline.World, _pipeline.Split) = (world, world is null ? null : split);
+        var alone = _latents;
+        var timing = Run(request, cancellation);
+        return world is null ? timing : timing with { Gpus = world.Size, Split = $"{split}", LatentError = Error(_latents, _latents = alone) };
+    }
+
     /// <summary>Generates once and measures.</summary>
     /// <param name="request">What to make.</param>
     /// <param name="cancellation">Stops between two layers.</param>
@@ -40,9 +72,11 @@ public sealed class GenerationBenchmark : IDisposable
     public GenerationTiming Run(GenerationRequest request, CancellationToken cancellation = default)
     {
         request.Check(_model);
-        double? launch = _device.type == DeviceType.CUDA ? Launch(request, cancellation) : null;
+        // Ranks meet at each step's end, so that none is ahead of its device.
+        double? launch = _device.type == DeviceType.CUDA && _pipeline.World is null ? Launch(request, cancellation) : null;
         var recorder = new StepRecorder(_device);
         var result = _pipeline.Measure(request, observer: recorder, cancellation: cancellation);
+        _latents = recorder.Latents;
         var times = recorder.Steps.Select(step => step.Milliseconds).Order().ToArray();
         var ahead = recorder.Steps.Select(step => step.AheadMilliseconds).Order().ElementAt(times.Length / 2);
         var step = times[times.Length / 2];
@@ -69,6 +103,10 @@ public sealed class GenerationBenchmark : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => _pipeline.Dispose();
+
+    private static double? Error(float[] latents, float[] expected) => latents.Length != expected.Length
+        ? null
+        : Math.Sqrt(latents.Zip(expected, (a, b) => (double)(a - b) * (a - b)).Sum() / expected.Sum(b => (double)b * b));
 
     // Milliseconds of the CPU for a step: the launches are as many for any size.
     private double Launch(GenerationRequest request, CancellationToken cancellation)

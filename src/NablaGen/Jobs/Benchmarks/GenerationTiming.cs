@@ -6,6 +6,15 @@ public sealed record GenerationTiming
     /// <summary>The attention expression.</summary>
     public required string Attention { get; init; }
 
+    /// <summary>GPUs that made it.</summary>
+    public int Gpus { get; init; } = 1;
+
+    /// <summary>How it was split over them; null for one.</summary>
+    public string? Split { get; init; }
+
+    /// <summary>How far its latents are from those that one GPU made before, relative to them; 0 where all bits are the same. Null for one GPU.</summary>
+    public double? LatentError { get; init; }
+
     /// <summary>Tokens of the video.</summary>
     public required long Tokens { get; init; }
 

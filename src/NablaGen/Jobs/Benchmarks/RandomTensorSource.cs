@@ -58,9 +58,13 @@ public sealed class RandomTensorSource(
         }
         else
         {
+            random.manual_seed(Seed(name));
             fill(name, target);
         }
     }
+
+    // The same numbers in every process and on every GPU of one kind, whatever was drawn before.
+    private static long Seed(string name) => name.Aggregate(17L, (seed, letter) => (seed * 31 + letter) & int.MaxValue);
 
     /// <inheritdoc/>
     public void Dispose() => _noise.Dispose();

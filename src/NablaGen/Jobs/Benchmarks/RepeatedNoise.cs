@@ -54,12 +54,19 @@ internal sealed class RepeatedNoise : IDisposable
     {
         if (!_scaled.TryGetValue((type, deviation), out var pattern))
         {
-            _drawn ??= randn(Count, ScalarType.Float32, CPU).DetachFromDisposeScope();
+            _drawn ??= Draw().DetachFromDisposeScope();
             using var factor = tensor(deviation, ScalarType.Float32);
             pattern = _drawn.mul(factor).to_type(type).DetachFromDisposeScope();
             _scaled.Add((type, deviation), pattern);
         }
 
         return pattern;
+    }
+
+    // The same in every process.
+    private static Tensor Draw()
+    {
+        using var generator = new Generator(1);
+        return randn(Count, ScalarType.Float32, CPU, generator: generator);
     }
 }

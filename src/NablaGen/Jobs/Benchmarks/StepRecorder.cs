@@ -13,6 +13,9 @@ internal sealed class StepRecorder(Device device) : ISamplingObserver
 
     public IReadOnlyList<StepTiming> Steps => _steps;
 
+    /// <summary>The latents after the last step.</summary>
+    public float[] Latents { get; private set; } = [];
+
     public void OnStart()
     {
         _steps.Clear();
@@ -34,6 +37,8 @@ internal sealed class StepRecorder(Device device) : ISamplingObserver
         ModelTimer.Wait(device);
         var done = _watch.Elapsed.TotalMilliseconds;
         _steps.Add(new StepTiming(done, enqueued, ModelTimer.Memory(device)));
+        using var here = latents.cpu();
+        Latents = here.data<float>().ToArray();
         _watch.Restart();
     }
 }

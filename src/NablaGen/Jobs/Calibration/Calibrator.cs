@@ -176,7 +176,7 @@ public sealed class Calibrator(TextToVideo pipeline)
         using var solver = Solvers.Create(request.Solver, request.Steps, request.Shift, request.Timesteps);
         var latents = noise.to(device).unsqueeze(0).Times(solver.NoiseScale);
         using var denoiser = new Denoiser(
-            sampler.Model, latents.shape, attention, prepared.Conditioning, new DenoiserOptions(request.Guidance, KeepsPrompt: sampler.KeepsPrompt), cancellation);
+            sampler.Model, latents.shape, attention, prepared.Conditioning, new DenoiserOptions(request.Guidance, KeepsPrompt: sampler.KeepsPrompt), cancellation: cancellation);
         // The last measured step is the last that is needed.
         for (var step = 0; step <= steps[^1]; step++)
         {

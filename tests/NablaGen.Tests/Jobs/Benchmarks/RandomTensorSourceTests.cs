@@ -32,6 +32,24 @@ public class RandomTensorSourceTests
     }
 
     [Fact]
+    public void A_tensor_has_the_same_numbers_whatever_was_drawn_before()
+    {
+        using var scope = NewDisposeScope();
+        Tensor Drawn()
+        {
+            using var source = Source();
+            // Not contiguous: drawn, not copied.
+            var target = empty([4096, 512], ScalarType.BFloat16).t();
+            source.CopyTo("wide.weight", target);
+            return cat([target, source.Read("other.weight")]);
+        }
+
+        var first = Drawn();
+        _ = randn(7);
+        Assert.True(first.eq(Drawn()).all().item<bool>());
+    }
+
+    [Fact]
     public void Filling_host_memory_is_a_copy_not_a_draw()
     {
         using var scope = NewDisposeScope();

@@ -100,5 +100,6 @@ public sealed record DitConfig
         ImageWidth = ImageDim,
         GuideChannels = GuideChannels,
         LowRank = LowRank,
+        HasFrameTimes = ModelType == "ti2v",
     };
 }

@@ -33,10 +33,17 @@ public sealed class DitRun : IDisposable
 
         Attention = attention;
         Layout = config.Traits.LayoutOf([config.OutDim, latentFrames, latentHeight, latentWidth]);
-        Rope = new RopeTable(Layout, config.HeadDim, options.Device);
+        Share = attention.Split(Layout, config.Traits.HasFrameTimes);
+        if (Share is not null && config.LowRank > 0)
+        {
+            throw new NablaGenException("the low-rank branch of this model's self-attention sums over all tokens, which --gpus splits: make this video on one GPU");
+        }
+
+        var own = Share?.Layout ?? Layout;
+        Rope = new RopeTable(own, config.HeadDim, options.Device);
         LowRankRope = config.LowRank > 0 ? new LowRankRope(Rope, config.LowRank, options.Dtype) : null;
         Ops = ops ?? (options.Device.type == DeviceType.CUDA && config.QkNorm && CudaDitOps.Fit(config, options.Dtype)
-            ? new CudaDitOps(options.Device, options.Dtype, Layout)
+            ? new CudaDitOps(options.Device, options.Dtype, own)
             : new TorchDitOps());
 
         using var scope = NewDisposeScope();
@@ -54,10 +61,13 @@ public sealed class DitRun : IDisposable
     /// <summary>The self-attention.</summary>
     public IAttention Attention { get; }
 
-    /// <summary>The tokens' order in the transformer.</summary>
+    /// <summary>This process's tokens in the layers, where several GPUs compute them; null where it has all.</summary>
+    public ITokenShare? Share { get; }
+
+    /// <summary>The tokens' order in the transformer, all GPUs' together.</summary>
     public BlockLayout Layout { get; }
 
-    /// <summary>The tokens' rotary angles.</summary>
+    /// <summary>The rotary angles of this process's tokens.</summary>
     public RopeTable Rope { get; }
 
     /// <summary>The low-rank branch's angles; null where the self-attention has none.</summary>
@@ -77,6 +87,38 @@ public sealed class DitRun : IDisposable
 
     /// <summary>Blocks → raster order. [B, L, C]</summary>
     public Tensor FromBlocks(Tensor tokens) => tokens.index_select(1, _place);
+
+    /// <summary>What the layers of this process take of a step's input: where several GPUs compute them, its own tokens and their times.</summary>
+    /// <param name="embedded">The step; its tokens are freed where only a part of them is taken.</param>
+    /// <returns>Tokens [B, L or own tokens, C], and the time's modulation [B, F or own frames, 6, C].</returns>
+    public (Tensor Tokens, Tensor Modulation) Own(EmbeddedStep embedded)
+    {
+        if (Share is null)
+        {
+            return (embedded.Tokens, embedded.Modulation);
+        }
+
+        var (tokens, all) = (Share.Layout.Tokens, embedded.Tokens.shape[1]);
+        var own = embedded.Tokens.narrow(1, Share.Start, tokens).clone();
+        embedded.Tokens.Dispose();
+        var times = embedded.Modulation.shape[1];
+        // One time serves all tokens; else each serves as many, one after the other.
+        return (own, times == 1 ? embedded.Modulation : embedded.Modulation.narrow(1, Share.Start * times / all, tokens * times / all));
+    }
+
+    /// <summary>All tokens, of which each process has computed its own. [B, own tokens, C] → [B, L, C]</summary>
+    /// <param name="tokens">This process's; freed where there are others.</param>
+    public Tensor Gather(Tensor tokens)
+    {
+        if (Share is null)
+        {
+            return tokens;
+        }
+
+        var all = Share.Gather(tokens);
+        tokens.Dispose();
+        return all;
+    }
 
     /// <inheritdoc/>
     public void Dispose()

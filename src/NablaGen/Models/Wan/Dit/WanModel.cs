@@ -147,16 +147,17 @@ public sealed class WanModel : Module<Tensor, Tensor, Tensor, DitRun, Tensor>, I
     public Tensor RunLayers(EmbeddedStep embedded, WanPrompt prompt, DitRun run)
     {
         using var scope = NewDisposeScope();
-        var stream = new ResidualStream(embedded.Tokens);
+        var (tokens, modulation) = run.Own(embedded);
+        var stream = new ResidualStream(tokens);
         for (var layer = 0; layer < _source.Count; layer++)
         {
             run.Cancellation.ThrowIfCancellationRequested();
             var before = stream;
-            stream = _source.Get(layer).forward(before, embedded.Modulation, prompt, run, layer);
+            stream = _source.Get(layer).forward(before, modulation, prompt, run, layer);
             before.Dispose();
         }
 
-        return stream.Add(run.Ops).MoveToOuterDisposeScope();
+        return run.Gather(stream.Add(run.Ops)).MoveToOuterDisposeScope();
     }
 
     /// <summary>Tokens → velocity. [B, OutDim, T', H', W'] in float32</summary>

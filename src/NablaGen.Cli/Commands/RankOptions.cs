@@ -1,0 +1,161 @@
+using System.CommandLine;
+using System.Globalization;
+using NablaGen.Distributed;
+using NablaGen.Generation;
+using NablaGen.Generation.Fields;
+using TorchSharp;
+
+namespace NablaGen.Cli.Commands;
+
+/// <summary>The option that makes one video on several GPUs, and the job that it begins.</summary>
+internal sealed class RankOptions
+{
+    private const string All = "all";
+    private const string Name = "--gpus";
+
+    /// <summary>The option.</summary>
+    public Option<string?> Gpus { get; } = new(Name)
+    {
+        Description = "GPUs that make one video together, a number or all; each needs memory for the whole model [default: 1]",
+        HelpName = "N",
+        CompletionSources = { "2", "4", "8", All },
+    };
+
+    /// <summary>Whether this process helps another, which tells of the run and writes its files.</summary>
+    /// <param name="parsed">The command line.</param>
+    public static bool IsHelper(ParseResult parsed) =>
+        parsed.CommandResult.Command.Options.OfType<Option<string?>>().FirstOrDefault(option => option.Name == Name) is { } option
+        && parsed.GetValue(option) is not null && Environment() is { Rank: > 0 };
+
+    /// <summary>What the option asks for; null for one GPU. Before libtorch is loaded.</summary>
+    /// <param name="parsed">The command line.</param>
+    /// <param name="device">The command's option for the device.</param>
+    /// <exception cref="InvalidRequestException">It is no number, or does not fit what torchrun or Slurm says or another option.</exception>
+    public RankChoice? Read(ParseResult parsed, Option<string> device)
+    {
+        if (parsed.GetValue(Gpus) is not { } text)
+        {
+            return null;
+        }
+
+        int? count = text == All ? null : int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number >= 1
+            ? number
+            : throw new InvalidRequestException($"--gpus: expected a number of 1 or more, or all; found '{text}'");
+        if (parsed.GetValue(device)!.Contains(':', StringComparison.Ordinal))
+        {
+            throw new InvalidRequestException($"--device {parsed.GetValue(device)} names one GPU, and --gpus takes the first ones: leave one of them out, or choose GPUs by CUDA_VISIBLE_DEVICES");
+        }
+
+        var place = Environment();
+        if (place is not null && count is not null && count != place.Size)
+        {
+            throw new InvalidRequestException($"--gpus {count}: torchrun or Slurm has started {place.Size} processes of this job; give --gpus all");
+        }
+
+        if (place is { Job: "" } && !RankJob.UsesSockets)
+        {
+            RankLauncher.Confine(place.LocalRank);
+        }
+
+        return (place?.Size ?? count) == 1 ? null : new RankChoice(count, place);
+    }
+
+    /// <summary>Does rank 0's work, alone or with the others.</summary>
+    /// <param name="job">The job; null for one GPU.</param>
+    /// <param name="work">The work.</param>
+    public static T Run<T>(RankJob? job, Func<T> work) =>
+        job is null ? work() : job.Run(work, Line);
+
+    /// <summary>Does another rank's work. Rank 0 tells of what goes wrong.</summary>
+    /// <returns>The exit code.</returns>
+    public static int Help(RankJob job, Action work, CancellationToken cancellation)
+    {
+        try
+        {
+            return job.Run(
+                () =>
+                {
+                    work();
+                    return ExitCode.Done;
+                },
+                Line);
+        }
+        catch (Exception error) when (error is OperationCanceledException or NablaGenException)
+        {
+            return cancellation.IsCancellationRequested ? ExitCode.Cancelled : ExitCode.Failed;
+        }
+    }
+
+    private static string Line(Exception error) => CommandRunner.Explain(error, cancelled: error is OperationCanceledException).Line;
+
+    private static RankPlace? Environment() => RankPlace.FromEnvironment(System.Environment.GetEnvironmentVariable);
+}
+
+/// <summary>The GPUs that are asked for.</summary>
+/// <param name="Count">How many; null for all.</param>
+/// <param name="Place">This process's place, where torchrun, Slurm or rank 0 has started it.</param>
+internal sealed record RankChoice(int? Count, RankPlace? Place)
+{
+    /// <summary>Whether this process helps another.</summary>
+    public bool IsHelper => Place is { Rank: > 0 };
+
+    /// <summary>Sees that a request can be made on so many GPUs, and gives their number.</summary>
+    /// <param name="pipeline">What makes it.</param>
+    /// <param name="requests">What is to be made.</param>
+    /// <exception cref="NablaGenException">It cannot; the line says why.</exception>
+    public int Check(TextToVideo pipeline, params IReadOnlyList<GenerationRequest> requests)
+    {
+        var isCuda = pipeline.Device.type == DeviceType.CUDA;
+        if (!isCuda && !RankJob.UsesSockets)
+        {
+            throw new InvalidRequestException("--gpus needs CUDA devices: on the CPU one process uses all cores");
+        }
+
+        var there = isCuda ? torch.cuda.device_count() : 1;
+        var count = Place?.Size ?? Count ?? there;
+        if (Place is null && count > there && !RankJob.UsesSockets)
+        {
+            throw new NablaGenException($"--gpus {count}: there {(there == 1 ? "is 1 CUDA device" : $"are {there} CUDA devices")}");
+        }
+
+        foreach (var request in requests)
+        {
+            pipeline.CheckSplit(request, count);
+        }
+
+        return count;
+    }
+
+    /// <summary>Begins the job, or joins it; null where there is one GPU after all.</summary>
+    /// <param name="pipeline">What makes the video; it gets the job's ranks.</param>
+    /// <param name="prompt">The prompt, which one process alone can read from standard input; null where nothing is read.</param>
+    /// <param name="cancellation">Stops waiting.</param>
+    /// <param name="requests">What is to be made.</param>
+    public RankJob? Open(TextToVideo pipeline, string? prompt, CancellationToken cancellation, params IReadOnlyList<GenerationRequest> requests)
+    {
+        var count = Check(pipeline, requests);
+        if (count == 1)
+        {
+            return null;
+        }
+
+        // Rank 0 tells of what goes wrong.
+        void GiveUp(string line) => Interruption.Leave(ExitCode.Failed, "failed", IsHelper ? null : line);
+        var job = Place is { } place
+            ? RankJob.Join(place, pipeline.Device, GiveUp, cancellation)
+            : RankJob.Launch(count, pipeline.Device, Arguments(prompt), GiveUp, cancellation);
+        pipeline.World = job.World;
+        return job;
+    }
+
+    private static IEnumerable<string> Arguments(string? prompt)
+    {
+        var names = RequestFields.Prompt.Aliases.Append(RequestFields.Prompt.Option).ToArray();
+        var arguments = Environment.GetCommandLineArgs()[1..];
+        for (var i = 0; i < arguments.Length; i++)
+        {
+            var isPrompt = prompt is not null && i > 0 && arguments[i] == "-" && names.Contains(arguments[i - 1]);
+            yield return isPrompt ? prompt! : prompt is not null && arguments[i] == $"{RequestFields.Prompt.Option}=-" ? $"{RequestFields.Prompt.Option}={prompt}" : arguments[i];
+        }
+    }
+}

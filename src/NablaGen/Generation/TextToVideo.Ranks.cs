@@ -1,0 +1,83 @@
+using NablaGen.Denoising;
+using NablaGen.Distributed;
+using static TorchSharp.torch;
+
+namespace NablaGen.Generation;
+
+/// <content>One video on several GPUs: rank 0 does all but a part of the sampling, and the others help with that.</content>
+public sealed partial class TextToVideo
+{
+    /// <summary>The ranks that sample together, each a process with this model; null for one GPU. Stays the caller's.</summary>
+    public ICommunicator? World { get; set; }
+
+    /// <summary>How the video is split over the ranks; null for guidance on two halves where there are two, and heads within each.</summary>
+    internal RankSplit? Split { get; set; }
+
+    /// <summary>Sees that a request's model and size can be split over ranks.</summary>
+    /// <param name="request">What to make.</param>
+    /// <param name="ranks">How many there are.</param>
+    /// <param name="split">How; null for <see cref="RankSplit.Of"/>.</param>
+    /// <exception cref="NablaGenException">It cannot; the line says why.</exception>
+    internal void CheckSplit(GenerationRequest request, int ranks, RankSplit? split = null)
+    {
+        var (of, traits) = (split ?? SplitOf(request, ranks), model.Transformer);
+        of.Check(traits.Heads, traits.LowRank);
+        _ = new TokenSplit(traits.LayoutOf(request.LatentShape(model.Latents)), of.Heads, traits.HasFrameTimes);
+    }
+
+    /// <summary>Helps rank 0 with a video for which it calls <c>Generate</c> or <c>Measure</c>. Returns once it is sampled; no file is written.</summary>
+    /// <param name="request">The same request; rank 0's seed counts.</param>
+    /// <param name="cancellation">Stops between two layers.</param>
+    /// <exception cref="NablaGenException">Something the user can mend, or another rank has ended.</exception>
+    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    public void Assist(GenerationRequest request, CancellationToken cancellation = default)
+    {
+        var world = World ?? throw new InvalidOperationException("there is nobody to assist");
+        var clock = Clock(null);
+        request = WithFoundLoras(request);
+        Check([request], clock, cancellation);
+        var plan = Plan([request], clock);
+        var (seed, conditioning) = ConditioningBytes.Read(world.Share([], isPatient: true)[0]);
+        using (conditioning)
+        {
+            _memory.Guard(clock, plan, request, () =>
+            {
+                using var scope = NewDisposeScope();
+                Sampled(request with { Seed = seed }, conditioning, plan, new SamplingObservers(), clock, cancellation);
+                return true;
+            });
+            _models.SamplerIsDone(plan);
+        }
+    }
+
+    // What the others need of rank 0.
+    private void Tell(PreparedRequest prepared) => World?.Share(ConditioningBytes.Write(prepared.Request.Seed, prepared.Conditioning), isPatient: true);
+
+    // Reading a model takes one rank longer than another.
+    private Tensor Sampled(
+        GenerationRequest request, GuidedConditioning conditioning, Memory.MemoryPlan plan, ISamplingObserver observer, StageClock clock, CancellationToken cancellation)
+    {
+        var sampler = _models.Sampler(plan, request.Loras, clock);
+        (sampler.World, sampler.Split) = (World, Split);
+        World?.Barrier(isPatient: true);
+        clock.Start(GenerationStage.Sample, request.Steps);
+        using var noise = LatentSampler.Noise(request.LatentShape(model.Latents), request.Seed);
+        // Ranks that see no observer would choose for themselves.
+        var latents = sampler.Sample(request.Sampling, noise, conditioning, observer, plan.BatchesGuidance && World is null, cancellation);
+        if (World is not null)
+        {
+            // A rank may leave once all have received what it sent.
+            using var last = latents.cpu();
+            World.Barrier();
+        }
+
+        return latents;
+    }
+
+    private string Where(GenerationRequest request) => World is null
+        ? device.ToString()
+        : $"{World.Size} × {device.type.ToString().ToLowerInvariant()} ({Split ?? SplitOf(request, World.Size)})";
+
+    private static RankSplit SplitOf(GenerationRequest request, int ranks) =>
+        RankSplit.Of(ranks, request.Sampling.Guidance, request.Sampling.GuidanceHigh, request.IsGuided);
+}

@@ -1,0 +1,54 @@
+using System.Text.RegularExpressions;
+using NablaGen.Generation;
+using NablaGen.Models;
+using static TorchSharp.torch;
+
+namespace NablaGen.Tests.Cli;
+
+/// <summary>Several processes that make one video: how they end, together.</summary>
+[Trait(Lane.Name, Lane.Commands)]
+public sealed class RankCommandTests(GoldenModelFixture model) : IClassFixture<GoldenModelFixture>, IDisposable
+{
+    private static readonly Dictionary<string, string?> OnSockets = new() { ["NABLAGEN_RANK_SOCKETS"] = "1", ["NABLAGEN_RANK_STALL"] = "3" };
+
+    private readonly TempFolder _folder = new();
+
+    [Fact]
+    public void Two_processes_make_the_video_of_one()
+    {
+        var run = NablaGenProcess.Run(
+            ["generate", "--model", model.Path, "--prompt", "x", "--seed", "4", "--steps", "2", "--frames", "1", "--width", "144", "--height", "112", "--threshold", "0.5",
+                "--guidance", "1", "--device", "cpu", "--gpus", "2", "-o", "two.png", "--log", "two.log"], _folder.Path, OnSockets);
+        Assert.Equal((0, ""), (run.ExitCode, run.Error));
+        Assert.Equal(["two.json", "two.latents.safetensors", "two.log", "two.png"], _folder.Files.Select(Path.GetFileName).Order());
+        Assert.Single(Regex.Matches(File.ReadAllText(_folder["two.log"]), "^.* start ", RegexOptions.Multiline));
+
+        using var scope = NewDisposeScope();
+        var folder = ModelFamilies.Open(model.Path);
+        var (latents, recipe) = LatentFile.Load(_folder["two.latents.safetensors"], folder);
+        Assert.Equal("2 × cpu (guidance 1 × heads 2)", recipe.Device);
+        using var pipeline = new TextToVideo(folder, CPU, ScalarType.Float32);
+        pipeline.Generate(PartialRequest.Of(recipe).ToRequest(GenerationDefaults.Of(folder)), _folder["one.png"], cancellation: TestContext.Current.CancellationToken);
+        Assert.True(LatentFile.Load(_folder["one.latents.safetensors"], folder).Latents.eq(latents).all().item<bool>());
+    }
+
+    [Theory]
+    [InlineData("KILL $c", 1, @"^nablagen: rank 1 on .* \(process \d+\) ended: exit code 137 \(signal 9\)(, last line: .*)?\n$")]
+    [InlineData("STOP $c", 1, @"^nablagen: rank 1 on .* \(process \d+\) (has given no sign of life for|hangs: others have waited for it for) 3 s\n$")]
+    [InlineData("INT $p", 130, "^nablagen: stopping after this layer; Ctrl-C again ends now\nnablagen: cancelled\n$")]
+    public void A_process_that_is_lost_and_a_signal_end_all(string signal, int code, string error)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "signals, and /proc");
+        var start = Environment.TickCount64;
+        var run = NablaGenProcess.Shell(
+            $"$N generate --model '{model.Path}' --prompt x --steps 900 --frames 5 --width 64 --height 64 --device cpu --gpus 2 -o a.mp4 > quiet 2> out & p=$!; "
+                + $"until grep -qs 'step 2/' out || ! kill -0 $p; do sleep 0.05; done; c=$(cat /proc/$p/task/$p/children /proc/$p/task/*/children | tr ' ' '\\n' | head -1); echo $c > child; kill -{signal}; wait $p", _folder.Path, OnSockets);
+        Assert.Matches(error, NablaGenProcess.ErrorOf(File.ReadAllText(_folder["out"])));
+        Assert.Equal(code, run.ExitCode);
+        Assert.Equal(["child", "out", "quiet"], _folder.Files.Select(Path.GetFileName).Order());
+        Assert.False(Directory.Exists($"/proc/{File.ReadAllText(_folder["child"]).Trim()}"));
+        Assert.True(Environment.TickCount64 - start < 60_000);
+    }
+
+    public void Dispose() => _folder.Dispose();
+}
