@@ -81,8 +81,7 @@ public static class WanMemory
         // The tokens' angles and order; noise, latents and what the solver keeps of earlier steps.
         var once = tokens * (4 * dit.HeadDim + 16) + 10 * 4 * latents.Aggregate(1L, (product, side) => product * side);
         once += tokens * 4 * dit.LowRank + (hasLowRankKernels ? (LowRankChunks + batch * dit.NumHeads) * 4L * dit.LowRank * dit.HeadDim : 0);
-        var blocks = dit.LowRank > 0 ? (tokens + BlockLayout.BlockSize - 1) / BlockLayout.BlockSize
-            : latents[1] / dit.PatchSize.Time * Tiles(latents[2] / dit.PatchSize.Height) * Tiles(latents[3] / dit.PatchSize.Width);
+        var blocks = dit.Traits.BlocksOf(latents);
         // Masks with their scores; dense attention has a plan of entries alone (4 bytes a key block and group of query blocks).
         var masks = !attention.IsDense ? 8 * dit.NumHeads * blocks * blocks
             : device == DeviceType.CUDA && tokens >= CudaDenseAttention.FewestTokens ? BlockAttention.PlanBytes(dit.NumHeads, blocks)
@@ -142,8 +141,6 @@ public static class WanMemory
         var (_, height, width) = vae.Traits.VideoOf(latents);
         return Math.Max(encoder, VaeMemory.EstimateEncoding(vae, frames, height, width, vaeDtype, tiling));
     }
-
-    private static long Tiles(long side) => (side + BlockLayout.TileSide - 1) / BlockLayout.TileSide;
 
     private static long Bytes(IEnumerable<Parameter> parameters) => parameters.Sum(parameter => parameter.NumberOfElements * parameter.element_size());
 }
