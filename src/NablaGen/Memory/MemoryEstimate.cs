@@ -37,7 +37,7 @@ public static class MemoryEstimate
             DitWeights = sizes.Transformer,
             LayerWeights = sizes.Layer,
             StreamedLayerWeights = sizes.StreamedLayer > 0 ? sizes.StreamedLayer : sizes.Layer,
-            Layers = model.Transformer.Layers,
+            Layers = model.Transformer.Layers - sizes.FixedLayers,
             Experts = model.Transformer.Boundary is null ? 1 : 2,
             DitWork = Held(model.TransformerWork(video.Latents, video.Attention, device.type, dtype, video.Batch), device.type),
             PromptMemory = video.Prompts * model.PromptMemory(dtype),

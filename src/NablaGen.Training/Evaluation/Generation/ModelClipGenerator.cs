@@ -113,7 +113,7 @@ public sealed class ModelClipGenerator : IClipGenerator, IDisposable
         watch.Restart();
         var frames = Decode(latents, cancellation);
         double decoding = watch.Elapsed.TotalSeconds / requests.Count;
-        return [.. frames.Zip(densities.ByClip(), (clip, density) => new GeneratedClip(clip, density, sampling, decoding))];
+        return [.. frames.Zip(densities.ByClip(), (clip, density) => new GeneratedClip(clip, density, sampling, decoding) { ComputedSteps = densities.ComputedSteps })];
     }
 
     private List<FrameBytes> Decode(Tensor latents, CancellationToken cancellation)

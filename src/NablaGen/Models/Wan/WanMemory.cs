@@ -34,12 +34,20 @@ public static class WanMemory
     public static WeightSizes Sizes(DitConfig dit, TextEncoderConfig text, VaeConfig vae, ScalarType dtype, ScalarType vaeDtype, TransformerFormats? formats = null)
     {
         var options = new ModuleOptions(META, dtype);
-        using var oneLayer = new WanModel(dit with { NumLayers = 1 }, (formats ?? TransformerFormats.Plain).Over(options));
+        formats ??= TransformerFormats.Plain;
+        using var oneLayer = new WanModel(dit with { NumLayers = 1 }, (formats with { HasPlainEnds = false }).Over(options));
         using var encoder = new T5Encoder(text, options);
         using var decoder = new WanVae(vae, options with { Dtype = vaeDtype });
         var parts = oneLayer.named_parameters().ToLookup(
             pair => pair.name.StartsWith(WanModel.LayerPrefix(0), StringComparison.Ordinal), pair => pair.parameter);
-        return new WeightSizes(Bytes(encoder.parameters()), Bytes(parts[false]), Bytes(parts[true]), Bytes(decoder.parameters()));
+        var sizes = new WeightSizes(Bytes(encoder.parameters()), Bytes(parts[false]), Bytes(parts[true]), Bytes(decoder.parameters()));
+        if (!formats.HasPlainEnds)
+        {
+            return sizes;
+        }
+
+        using var end = new WanLayer(dit, options);
+        return sizes with { Transformer = sizes.Transformer + (EndedLayers.Ends * Bytes(end.parameters())), FixedLayers = EndedLayers.Ends };
     }
 
     /// <summary>What a pass through the transformer, and the solver around it, take beside the weights.</summary>
@@ -62,7 +70,9 @@ public static class WanMemory
             // The float32 residual stream and, in the feed-forward layer, its input, output and inner layer (GELU in place), or, in the
             // attention, its input, Q, K, V and output.
             // With products in fp8 GELU reads its input in 16 bits and writes it anew; attention in eight bits keeps Q, K and V as its tiles.
-            var inFeedForward = formats.Matrices == MatrixFormats.Fp8 ? Math.Max(dim + (size + 1) * ffn, dim + ffn + size * dim) : size * (3 * dim + ffn);
+            var plain = size * (3 * dim + ffn);
+            var inFeedForward = formats.Matrices == MatrixFormats.Fp8 ? Math.Max(dim + (size + 1) * ffn, dim + ffn + size * dim) : plain;
+            inFeedForward = formats.HasPlainEnds ? Math.Max(inFeedForward, plain) : inFeedForward;
             var inAttention = size * 6 * dim + (formats.EightBitAttention ? EightBitAttention.BytesAnElement * dim : 0);
             atToken = 4 * dim + Math.Max(inFeedForward, inAttention);
         }
