@@ -17,7 +17,7 @@ public sealed class BlockMasses(CudaDevice device)
     /// <param name="heads">How many.</param>
     /// <param name="scores">Device address of float32 [heads, blocks, <see cref="NablaScores.StrideFor"/>].</param>
     /// <param name="stream">The stream.</param>
-    public unsafe void Run(
+    public void Run(
         AttentionTensor q, AttentionTensor k, BlockOffsets offsets, nint logSumExp, int firstHead, int heads, nint scores, nint stream = 0)
     {
         q.Require("q", offsets);
@@ -45,7 +45,7 @@ public sealed class BlockMasses(CudaDevice device)
             ScaleLog2 = (float)(Math.Log2(Math.E) / Math.Sqrt(q.HeadSize)),
         };
         device.Kernel("block_masses", q.Macros()).Launch(
-            (offsets.Blocks, heads, 1), LaunchConstants.MassThreads, 3 * BlockOffsets.BlockSize * q.HeadSize * 2, stream, [(nint)(&work)]);
+            (offsets.Blocks, heads, 1), LaunchConstants.MassThreads, 3 * BlockOffsets.BlockSize * q.HeadSize * 2, stream, work);
     }
 
     [StructLayout(LayoutKind.Sequential)]
