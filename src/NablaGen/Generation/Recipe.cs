@@ -6,7 +6,6 @@ using NablaGen.Attention;
 using NablaGen.Files;
 using NablaGen.Generation.Fields;
 using NablaGen.Models;
-using NablaGen.Tensors.Matrices;
 
 namespace NablaGen.Generation;
 
