@@ -8,6 +8,9 @@ namespace NablaGen.Cuda.Attention;
 /// <param name="device">Where it runs.</param>
 public sealed class BlockMasses(CudaDevice device)
 {
+    // Two sums of two warps.
+    private const int SumBytes = 16;
+
     /// <summary>Puts the masses of some heads on the stream.</summary>
     /// <param name="q">Q.</param>
     /// <param name="k">K, of the same shape and type.</param>
@@ -45,7 +48,7 @@ public sealed class BlockMasses(CudaDevice device)
             ScaleLog2 = (float)(Math.Log2(Math.E) / Math.Sqrt(q.HeadSize)),
         };
         device.Kernel("block_masses", q.Macros()).Launch(
-            (offsets.Blocks, heads, 1), LaunchConstants.MassThreads, 3 * BlockOffsets.BlockSize * q.HeadSize * 2, stream, work);
+            (offsets.Blocks, heads, 1), LaunchConstants.MassThreads, (3 * BlockOffsets.BlockSize * q.HeadSize * 2) + SumBytes, stream, work);
     }
 
     [StructLayout(LayoutKind.Sequential)]

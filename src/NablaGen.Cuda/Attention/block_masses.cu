@@ -11,11 +11,12 @@
 // lse      float32 [batch · heads, tokens]: natural log of Σ exp(logit) over all keys
 // offsets  i32 [blocks + 1], first token of each block
 // scores   float32 [heads of this launch, blocks, scoreStride]; −∞ where a block carries nothing that float32 can hold
-// Grid (blocks, heads of this launch, from firstHead on), kMassThreads threads, dynamic shared memory 3 · 64 · HEAD_DIM elements.
+// Grid (blocks, heads of this launch, from firstHead on), kMassThreads threads, dynamic shared memory 3 · 64 · HEAD_DIM elements and 16 bytes.
 // Macro: HEAD_DIM (64 or 128).
 #include "ampere.cuh"
 
-constexpr int kWarpRows = kBlock / (kMassThreads / kWarp);
+constexpr int kWarps = kMassThreads / kWarp;
+constexpr int kWarpRows = kBlock / kWarps;
 constexpr int kSteps = HEAD_DIM / 16;
 static_assert(kWarpRows == 32, "a warp takes two fragments of 16 rows");
 
@@ -56,8 +57,8 @@ DEVICE void products(float (&s)[2][8][4], u32 fragmentQ, u32 fragmentK) {
 
 extern "C" __global__ void __launch_bounds__(kMassThreads, 4) block_masses(const __grid_constant__ Work work) {
     extern __shared__ __align__(1024) u8 shared[];
-    __shared__ float parts[2][kMassThreads / kWarp];
     const u32 tileQ = shared_address(shared), tileK = tileQ + kTileBytes;
+    float* parts = (float*)(shared + 3 * kTileBytes);          // each warp's sum, of this key block and of the one before
     const int thread = threadIdx.x, lane = thread % kWarp, warp = thread / kWarp;
     const int block = blockIdx.x, bh = work.firstHead + blockIdx.y;
     const int batch = bh / work.heads, head = bh % work.heads;
@@ -84,7 +85,7 @@ extern "C" __global__ void __launch_bounds__(kMassThreads, 4) block_masses(const
     const auto store = [&](int key) {
         float sum = 0;
 #pragma unroll
-        for (int i = 0; i < kMassThreads / kWarp; ++i) sum += parts[key % 2][i];
+        for (int i = 0; i < kWarps; ++i) sum += parts[key % 2 * kWarps + i];
         scores[key] = __logf(sum / rows);
     };
 
@@ -111,7 +112,7 @@ extern "C" __global__ void __launch_bounds__(kMassThreads, 4) block_masses(const
             }
         }
         sum = warp_sum(sum);
-        if (lane == 0) parts[key % 2][warp] = sum;
+        if (lane == 0) parts[key % 2 * kWarps + warp] = sum;
     }
     __syncthreads();
     if (thread == 0) store(work.blocks - 1);

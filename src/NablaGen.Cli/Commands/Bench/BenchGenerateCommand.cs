@@ -114,7 +114,7 @@ internal sealed class BenchGenerateCommand
         report.Line("load: making the transformer's random weights. CPU: its time to launch a step. ahead: how far it is ahead of the device at a step's end.");
         if (hasCaches)
         {
-            report.Line($"steps: those that were computed. PSNR: of the latents to those of the same run without a cache, in dB, over their range. step ms: of all steps.");
+            report.Line("steps: those that were computed. PSNR: of the latents to those of the same run without a cache, in dB, over their range; blank where equal. step ms: of all steps.");
         }
 
         report.Line("GiB: the most in use after any step or stage. +MiB: what the last step uses more than the second.");

@@ -34,7 +34,7 @@ public sealed partial class WanVideoModel
     {
         options = Formats.Over(options);
         var streamed = DitConfig.NumLayers - (options.HasPlainEnds ? EndedLayers.Ends : 0);
-        if (placement is null || placement.Resident == streamed)
+        if (placement is null || placement.Resident >= streamed)
         {
             return Load(file, new WanModel(DitConfig, options));
         }
