@@ -228,7 +228,7 @@ internal sealed class GenerationMemory(
     }
 
     private static string Difference(MemoryPlan plan, MemoryPlan smaller) => smaller.ResidentLayers < plan.ResidentLayers
-        ? $"keeps {smaller.ResidentLayers} of {smaller.Layers} transformer layers there"
+        ? $"keeps {smaller.ResidentLayers + smaller.FixedLayers} of {smaller.Layers + smaller.FixedLayers} transformer layers there"
         : smaller.Vae.Tiling != plan.Vae.Tiling ? $"decodes in {smaller.Vae.Name}" : "leaves more room";
 
     private IReadOnlyList<string> Smaller(GenerationRequest request, MemoryBudget budget)

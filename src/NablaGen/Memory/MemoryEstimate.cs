@@ -38,6 +38,7 @@ public static class MemoryEstimate
             LayerWeights = sizes.Layer,
             StreamedLayerWeights = sizes.StreamedLayer > 0 ? sizes.StreamedLayer : sizes.Layer,
             Layers = model.Transformer.Layers - sizes.FixedLayers,
+            FixedLayers = sizes.FixedLayers,
             Experts = model.Transformer.Boundary is null ? 1 : 2,
             DitWork = Held(model.TransformerWork(video.Latents, video.Attention, device.type, dtype, video.Batch), device.type),
             PromptMemory = video.Prompts * model.PromptMemory(dtype),

@@ -48,6 +48,12 @@ public class PlainEndsTests
         Assert.Equal((40, 38, fp8.LayerWeights), (fp8.Layers, inner.Layers, inner.LayerWeights));
         Assert.Equal(fp8.AllDitWeights + (2 * (plain.LayerWeights - fp8.LayerWeights)), inner.AllDitWeights);
         Assert.Equal(2 * plain.LayerWeights, inner.DitWeights - fp8.DitWeights);
+        Assert.Equal((0, 2), (fp8.FixedLayers, inner.FixedLayers));
+        // Half of the layers between have room; the ends are counted as staying.
+        var room = inner.DitWeights + (21 * inner.LayerWeights) + inner.DitWork + inner.Runtime;
+        var plan = MemoryPlanner.Plan(inner, new MemoryBudget((long)(room / (1 - MemoryPlanner.Margin)) + 1, long.MaxValue), keepLoaded: false)!;
+        Assert.True(plan is { Layers: 38, FixedLayers: 2, ResidentLayers: > 10 and < 21 }, $"{plan.ResidentLayers} of {plan.Layers}");
+        Assert.Equal(38 - plan.ResidentLayers, plan.StreamedLayers);
         // Both kinds of layers work.
         Assert.Equal(Math.Max(plain.DitWork, fp8.DitWork), inner.DitWork);
 
