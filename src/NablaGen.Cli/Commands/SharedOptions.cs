@@ -31,10 +31,10 @@ internal static class SharedOptions
 
     public static Option<string> Precision() => new("--precision")
     {
-        Description = "Products of the transformer's layers: bf16 (the type of --dtype), fp8 (Hopper), or auto (bf16)",
+        Description = "Products of the transformer's layers: bf16 (the type of --dtype), fp8 (Hopper), fp8-inner (all layers but the first and the last), or auto (bf16)",
         HelpName = "NAME",
         DefaultValueFactory = _ => PrecisionChoice.Auto,
-        CompletionSources = { PrecisionChoice.Auto, PrecisionChoice.Sixteen, PrecisionChoice.Fp8 },
+        CompletionSources = { PrecisionChoice.Auto, PrecisionChoice.Sixteen, PrecisionChoice.Fp8, PrecisionChoice.Fp8Inner },
     };
 
     public static Option<string> AttentionPrecision() => new("--attention-precision")

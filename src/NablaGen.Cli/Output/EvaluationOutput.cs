@@ -118,6 +118,7 @@ internal static class EvaluationOutput
                     ["ssim"] = row.Ssim,
                     ["picture_psnr"] = row.PicturePsnr is { } kept && double.IsFinite(kept) ? kept : null,
                     ["density"] = row.Density,
+                    ["computed_steps"] = row.ComputedSteps,
                     ["sampling_seconds"] = row.SamplingSeconds,
                     ["done"] = done,
                     ["of"] = videos,

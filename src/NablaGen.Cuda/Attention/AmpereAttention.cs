@@ -8,7 +8,7 @@ namespace NablaGen.Cuda.Attention;
 internal sealed class AmpereAttention(CudaDevice device)
 {
     /// <summary>Puts the attention on the stream; arguments are checked by the caller.</summary>
-    public unsafe void Run(
+    public void Run(
         AttentionTensor q, AttentionTensor k, AttentionTensor v, AttentionTensor output, BlockOffsets offsets, DeviceBlockMask mask,
         float scale, nint logSumExp, nint stream)
     {
@@ -41,7 +41,7 @@ internal sealed class AmpereAttention(CudaDevice device)
             ScaleLog2 = (float)(scale * Math.Log2(Math.E)),
         };
         device.Kernel("block_attention_sm80", q.Macros()).Launch(
-            (blocks, q.Rows, 1), LaunchConstants.AmpereThreads, 3 * BlockOffsets.BlockSize * q.HeadSize * 2, stream, [(nint)(&work)]);
+            (blocks, q.Rows, 1), LaunchConstants.AmpereThreads, 3 * BlockOffsets.BlockSize * q.HeadSize * 2, stream, work);
     }
 
     [StructLayout(LayoutKind.Sequential)]

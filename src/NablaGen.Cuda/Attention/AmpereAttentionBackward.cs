@@ -8,7 +8,7 @@ namespace NablaGen.Cuda.Attention;
 internal sealed class AmpereAttentionBackward(CudaDevice device)
 {
     /// <summary>Puts one side on the stream; arguments are checked by the caller.</summary>
-    public unsafe void Run(GradientSide side, BlockOffsets offsets, nint stream)
+    public void Run(GradientSide side, BlockOffsets offsets, nint stream)
     {
         var work = new Work
         {
@@ -36,7 +36,7 @@ internal sealed class AmpereAttentionBackward(CudaDevice device)
             ScaleLog2 = (float)(side.Scale * Math.Log2(Math.E)),
         };
         device.Kernel("block_attention_backward_sm80", side.Macros).Launch(
-            side.Grid, LaunchConstants.GradientThreads, side.TileBytes + 1024, stream, [(nint)(&work)]);
+            side.Grid, LaunchConstants.GradientThreads, side.TileBytes + 1024, stream, work);
     }
 
     [StructLayout(LayoutKind.Sequential)]

@@ -43,7 +43,7 @@ public sealed class AttentionTail(CudaDevice device)
     /// <param name="keyMeans">Device address of K's mean over all tokens where the attention took it out, <paramref name="keyMeanStride"/> floats a head; 0 for none.</param>
     /// <param name="keyMeanStride">Floats from one head's mean to the next.</param>
     /// <param name="stream">The stream.</param>
-    public unsafe void Merge(
+    public void Merge(
         AttentionTensor q, AttentionTensor output, BlockOffsets offsets, nint logSumExp, TailTerms terms, nint keyMeans = 0, int keyMeanStride = 0,
         nint stream = 0)
     {
@@ -68,7 +68,7 @@ public sealed class AttentionTail(CudaDevice device)
             Tokens = q.Tokens,
             Scale = (float)(1 / Math.Sqrt(q.HeadSize)),
         };
-        device.Kernel("tail_merge", q.Macros()).Launch((offsets.Blocks, q.Rows, 1), LaunchConstants.TailThreads, 0, stream, [(nint)(&work)]);
+        device.Kernel("tail_merge", q.Macros()).Launch((offsets.Blocks, q.Rows, 1), LaunchConstants.TailThreads, 0, stream, work);
     }
 
     [StructLayout(LayoutKind.Sequential)]

@@ -30,14 +30,25 @@ public readonly record struct AttentionTensor(
     /// <summary>Fails unless the kernels can read this tensor.</summary>
     internal void Require(string name, BlockOffsets offsets)
     {
+        if (Tokens != offsets.Tokens)
+        {
+            throw new ArgumentException($"{name}: {Batch} × {Heads} heads × {Tokens} tokens; the blocks hold {offsets.Tokens} tokens.");
+        }
+
+        Require(name);
+    }
+
+    /// <summary>The same where no blocks are known.</summary>
+    internal void Require(string name)
+    {
         if (HeadSize is not (64 or 128))
         {
             throw new ArgumentException($"{name}: head size {HeadSize}; the attention kernels have 64 and 128.");
         }
 
-        if (Batch < 1 || Heads < 1 || Tokens != offsets.Tokens)
+        if (Batch < 1 || Heads < 1 || Tokens < 1)
         {
-            throw new ArgumentException($"{name}: {Batch} × {Heads} heads × {Tokens} tokens; the blocks hold {offsets.Tokens} tokens.");
+            throw new ArgumentException($"{name}: {Batch} × {Heads} heads × {Tokens} tokens; at least one of each.");
         }
 
         if (Pointer == 0 || Pointer % 16 != 0 || TokenStride % 8 != 0 || HeadStride % 8 != 0 || BatchStride % 8 != 0)

@@ -90,7 +90,7 @@ public sealed class BlockAttentionBackward : IDisposable
     public void Dispose() => _workspace.Dispose();
 
     /// <summary>Puts the row sums that both sides need on the stream. Contract: attention_backward_sums.cu.</summary>
-    internal unsafe void Sums(AttentionTensor output, AttentionTensor gradient, nint logSumExp, nint sums, nint stream)
+    internal void Sums(AttentionTensor output, AttentionTensor gradient, nint logSumExp, nint sums, nint stream)
     {
         var work = new SumsWork
         {
@@ -105,7 +105,7 @@ public sealed class BlockAttentionBackward : IDisposable
         };
         var rows = LaunchConstants.GradientThreads * 8 / output.HeadSize;
         _device.Kernel("attention_backward_sums", output.Macros()).Launch(
-            ((output.Tokens + rows - 1) / rows, output.Rows, 1), LaunchConstants.GradientThreads, 0, stream, [(nint)(&work)]);
+            ((output.Tokens + rows - 1) / rows, output.Rows, 1), LaunchConstants.GradientThreads, 0, stream, work);
     }
 
     private void Side(GradientSide side, BlockOffsets offsets, nint stream)

@@ -30,7 +30,7 @@ public sealed class BlockPooling(CudaDevice device)
     /// <param name="stream">The stream.</param>
     public void Run(AttentionTensor x, BlockOffsets offsets, nint pooled, nint stream = 0) => Launch(x, offsets, new Source(x, pooled), default, 1, stream);
 
-    private unsafe void Launch(AttentionTensor x, BlockOffsets offsets, Source first, Source second, int count, nint stream)
+    private void Launch(AttentionTensor x, BlockOffsets offsets, Source first, Source second, int count, nint stream)
     {
         x.Require("x", offsets);
         var work = new Work
@@ -41,7 +41,7 @@ public sealed class BlockPooling(CudaDevice device)
             Heads = x.Heads,
             Blocks = offsets.Blocks,
         };
-        device.Kernel("pool_blocks", x.Macros()).Launch((offsets.Blocks, x.Rows, count), LaunchConstants.PoolThreads, 0, stream, [(nint)(&work)]);
+        device.Kernel("pool_blocks", x.Macros()).Launch((offsets.Blocks, x.Rows, count), LaunchConstants.PoolThreads, 0, stream, work);
     }
 
     [StructLayout(LayoutKind.Sequential)]

@@ -96,7 +96,7 @@ public sealed class EightBitAttention : IDisposable
     }
 
     /// <summary>Puts the statistics on the stream, and makes room for the tiles.</summary>
-    internal unsafe Tiles Look(AttentionTensor q, AttentionTensor k, AttentionTensor v, BlockOffsets offsets, nint stream)
+    internal Tiles Look(AttentionTensor q, AttentionTensor k, AttentionTensor v, BlockOffsets offsets, nint stream)
     {
         q.Require("q", offsets);
         k.Require("k", offsets);
@@ -137,14 +137,14 @@ public sealed class EightBitAttention : IDisposable
             Pieces = pieces,
         };
         var kernel = _device.Kernel("attention_statistics", ElementMacros(q));
-        kernel.Launch((pieces, q.Rows, 1), LaunchConstants.StatisticThreads, 0, stream, [(nint)(&work)]);
+        kernel.Launch((pieces, q.Rows, 1), LaunchConstants.StatisticThreads, 0, stream, work);
         work.Finish = 1;
-        kernel.Launch((1, q.Rows, 1), LaunchConstants.StatisticThreads, 0, stream, [(nint)(&work)]);
+        kernel.Launch((1, q.Rows, 1), LaunchConstants.StatisticThreads, 0, stream, work);
         return tiles;
     }
 
     /// <summary>Puts the quantisation on the stream, once the statistics are.</summary>
-    internal unsafe void Fill(Tiles tiles, AttentionTensor q, AttentionTensor k, AttentionTensor v, BlockOffsets offsets, nint stream)
+    internal void Fill(Tiles tiles, AttentionTensor q, AttentionTensor k, AttentionTensor v, BlockOffsets offsets, nint stream)
     {
         var work = new QuantizeWork
         {
@@ -160,10 +160,10 @@ public sealed class EightBitAttention : IDisposable
             Blocks = offsets.Blocks,
         };
         _device.Kernel("attention_quantize", ElementMacros(q)).Launch(
-            (offsets.Blocks, q.Rows, 3), LaunchConstants.QuantizeThreads, 0, stream, [(nint)(&work)]);
+            (offsets.Blocks, q.Rows, 3), LaunchConstants.QuantizeThreads, 0, stream, work);
     }
 
-    private unsafe void Attend(
+    private void Attend(
         Tiles tiles, AttentionTensor q, AttentionTensor output, BlockOffsets offsets, DeviceBlockMask mask, float scale, nint logSumExp, nint stream)
     {
         _plan.Run(mask, q.Rows, offsets, stream);
@@ -189,8 +189,7 @@ public sealed class EightBitAttention : IDisposable
             ScaleLog2 = (float)(scale * Math.Log2(Math.E)),
         };
         _device.Kernel("block_attention8_sm90", ElementMacros(q)).Launch(
-            (Math.Min(_device.Multiprocessors, count), 1, 1), LaunchConstants.HopperThreads, LaunchConstants.EightBitSharedBytes, stream,
-            [(nint)(&work)]);
+            (Math.Min(_device.Multiprocessors, count), 1, 1), LaunchConstants.HopperThreads, LaunchConstants.EightBitSharedBytes, stream, work);
     }
 
     private static string[] ElementMacros(AttentionTensor x) => x.Type == ElementType.Float16 ? ["NABLAGEN_FP16"] : [];

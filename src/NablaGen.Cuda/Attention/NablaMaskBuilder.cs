@@ -4,7 +4,7 @@ using NablaGen.Cuda.Fused;
 namespace NablaGen.Cuda.Attention;
 
 /// <summary>
-/// NABLA's mask: pooling, logits, selection. Holds their workspace, so keep one for a run; not for several threads at once.
+/// NABLA's mask: pooling, logits, selection; or, after a dense pass, masses and selection. Holds their workspace, so keep one for a run; not for several threads at once.
 /// </summary>
 public sealed class NablaMaskBuilder : IDisposable
 {
@@ -12,6 +12,7 @@ public sealed class NablaMaskBuilder : IDisposable
     private readonly long _scoreBytes;
     private readonly BlockPooling _pooling;
     private readonly NablaScores _scores;
+    private readonly BlockMasses _masses;
     private readonly NablaSelect _select;
     private readonly Workspace _pooled;
     private readonly Workspace _logits;
@@ -30,6 +31,7 @@ public sealed class NablaMaskBuilder : IDisposable
         _scoreBytes = scoreBytes;
         _pooling = new BlockPooling(device);
         _scores = new NablaScores(device);
+        _masses = new BlockMasses(device);
         _select = new NablaSelect(device);
         _pooled = new Workspace(device);
         _logits = new Workspace(device);
@@ -64,7 +66,25 @@ public sealed class NablaMaskBuilder : IDisposable
     /// <param name="top">As above.</param>
     public void Run(
         nint pooledQ, nint pooledK, int headSize, BlockOffsets offsets, NablaThreshold threshold, SlidingWindow? window, DeviceBlockMask mask,
-        nint stream = 0, int top = 1) => ByHeads(pooledQ, pooledK, headSize, offsets, mask, (logits, head, heads) => _select.Run(logits, head, heads, threshold.From(head), window, mask, stream, top), stream);
+        nint stream = 0, int top = 1) => ByHeads(
+            offsets, mask, Pooled(pooledQ, pooledK, headSize, offsets, stream),
+            (logits, head, heads) => _select.Run(logits, head, heads, threshold.From(head), window, mask, stream, top));
+
+    /// <summary>The same from what each key block carries exactly, which a dense attention's log-sum-exp tells.</summary>
+    /// <param name="q">Q.</param>
+    /// <param name="k">K, of the same shape and type.</param>
+    /// <param name="offsets">The blocks.</param>
+    /// <param name="logSumExp">Device address of the natural log of each row's Σ exp(logit) over all keys, float32 [batch · heads, tokens].</param>
+    /// <param name="threshold">As above.</param>
+    /// <param name="window">A sliding window that is kept too.</param>
+    /// <param name="mask">Gets the result; batch · heads heads.</param>
+    /// <param name="stream">The stream.</param>
+    /// <param name="top">As above.</param>
+    public void RunExact(
+        AttentionTensor q, AttentionTensor k, BlockOffsets offsets, nint logSumExp, NablaThreshold threshold, SlidingWindow? window, DeviceBlockMask mask,
+        nint stream = 0, int top = 1) => ByHeads(
+            offsets, mask, (logits, head, heads) => _masses.Run(q, k, offsets, logSumExp, head, heads, logits, stream),
+            (logits, head, heads) => _select.Run(logits, head, heads, threshold.From(head), window, mask, stream, top));
 
     /// <summary>Puts RoLa's mask on the stream: of each row the key blocks with the highest scores between means, which no block's size changes.</summary>
     /// <param name="q">Q.</param>
@@ -84,11 +104,11 @@ public sealed class NablaMaskBuilder : IDisposable
             _full = new BlockOffsets(_device, [.. Enumerable.Repeat(BlockOffsets.BlockSize, offsets.Blocks)]);
         }
 
-        ByHeads(pooledQ, pooledK, q.HeadSize, _full, mask, (logits, head, heads) => _select.RunTop(logits, head, heads, count, mask, stream), stream);
+        ByHeads(_full, mask, Pooled(pooledQ, pooledK, q.HeadSize, _full, stream), (logits, head, heads) => _select.RunTop(logits, head, heads, count, mask, stream));
     }
 
     // Scores of as many heads at a time as there is room for, and what is selected from them.
-    private void ByHeads(nint pooledQ, nint pooledK, int headSize, BlockOffsets offsets, DeviceBlockMask mask, Action<nint, int, int> select, nint stream)
+    private void ByHeads(BlockOffsets offsets, DeviceBlockMask mask, Action<nint, int, int> score, Action<nint, int, int> select)
     {
         var blocks = offsets.Blocks;
         if (mask.Blocks != blocks || mask.Device != _device)
@@ -103,11 +123,16 @@ public sealed class NablaMaskBuilder : IDisposable
         for (var head = 0; head < mask.Heads; head += atOnce)
         {
             var heads = Math.Min(atOnce, mask.Heads - head);
-            var offset = (nint)(4L * head * blocks * headSize);
-            _scores.Run(pooledQ + offset, pooledK + offset, heads, headSize, offsets, logits, stream);
+            score(logits, head, heads);
             select(logits, head, heads);
         }
     }
+
+    private Action<nint, int, int> Pooled(nint pooledQ, nint pooledK, int headSize, BlockOffsets offsets, nint stream) => (logits, head, heads) =>
+    {
+        var offset = (nint)(4L * head * offsets.Blocks * headSize);
+        _scores.Run(pooledQ + offset, pooledK + offset, heads, headSize, offsets, logits, stream);
+    };
 
     private (nint Q, nint K) Pool(AttentionTensor q, AttentionTensor k, BlockOffsets offsets, nint stream)
     {

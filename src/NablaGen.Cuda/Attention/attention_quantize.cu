@@ -3,7 +3,8 @@
 //     q8 = round(q / a), a = max|q| / 127 over the block      ·      k8 the same of k − mean      ·      v8 = fp8(v · 448 / most)
 //
 // q8 and k8 are int8 to nearest even; where a block is all zeros (or a column's `most` is 0) the scale is 1. Rows past a ragged block's end are
-// zeros.
+// zeros. NaN or infinity in a block of q or k becomes the block's scale, in v it is NaN in its place (a column with infinity is NaN or 0): it shows
+// in the output.
 //
 // q, k, v     bf16 (or fp16), strides in elements (batch, head, token), rows 16-byte aligned, columns contiguous
 // offsets     i32 [blocks + 1], first token of each block; 1 to 64 tokens a block
@@ -90,15 +91,15 @@ extern "C" __global__ void __launch_bounds__(kQuantizeThreads) attention_quantiz
 #pragma unroll
         for (int j = 0; j < 8; ++j) {
             if (blockIdx.z == 1 && there) value[i][j] -= statistics[j];
-            top = fmaxf(top, fabsf(value[i][j]));
+            top = larger(top, fabsf(value[i][j]));
         }
     }
-    top = warp_max(top);
+    top = warp_larger(top);
     if (thread % kWarp == 0) tops[thread / kWarp] = top;
     __syncthreads();
 #pragma unroll
-    for (int i = 0; i < kWarps; ++i) top = fmaxf(top, tops[i]);
-    const float scale = top > 0 ? top / 127 : 1, inverse = top > 0 ? 127 / top : 1;
+    for (int i = 0; i < kWarps; ++i) top = larger(top, tops[i]);
+    const float scale = top == 0 ? 1 : top / 127, inverse = top == 0 ? 1 : 127 / top;
 
     u8* to = blockIdx.z == 0 ? work.queries + at * kTile8Bytes : work.keys + at * kKeyPieceBytes;
 #pragma unroll

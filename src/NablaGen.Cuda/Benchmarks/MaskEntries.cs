@@ -3,7 +3,7 @@ using NablaGen.Cuda.Device;
 
 namespace NablaGen.Cuda.Benchmarks;
 
-/// <summary>The mask: its three kernels alone, all together, and what is made of it.</summary>
+/// <summary>The mask: its kernels alone, all together, and what is made of it.</summary>
 internal static class MaskEntries
 {
     /// <summary>A mask by all its kernels; no file of its own.</summary>
@@ -17,6 +17,8 @@ internal static class MaskEntries
         new("nabla_scores", NablaScores),
         new("nabla_select", NablaSelect),
         new(WholeMask, WholeMasks),
+        new("block_masses", BlockMasses),
+        new("expand_mask", ExpandMask),
         new("mask_counts", MaskCounts),
         new("transpose_mask", TransposeMask),
         new("tail_weights", TailWeights),
@@ -58,6 +60,29 @@ internal static class MaskEntries
         var lists = data.Make("lists", () => new DeviceBlockMask(data.Device, shape.Heads, shape.Blocks, withLists: true));
         yield return Bytes($"{Blocks(data)}, with pooling, lists", 4.0 * shape.Elements + bits.AllBits.Bytes,
             () => data.Nabla.Run(data.Tensor(data.Q), data.Tensor(data.K), data.Offsets, Threshold, null, lists));
+    }
+
+    // Of all heads at once. The log-sum-exp is zeros: all that counts for the time is that there is some.
+    private static KernelLoad BlockMasses(KernelData data)
+    {
+        var (scores, shape) = (Scores(data), data.Shape);
+        var logSumExp = data.Make("zero log-sum-exp", () =>
+        {
+            var buffer = new CudaBuffer(data.Device, 4L * shape.Heads * shape.Tokens);
+            buffer.Fill(0);
+            return buffer;
+        });
+        return new KernelLoad(
+            $"{shape.Heads} × {shape.Tokens} × {shape.HeadSize}, dense", 2.0 * shape.Tokens * shape.Tokens * shape.HeadSize * shape.Heads, KernelLoad.Products,
+            () => new BlockMasses(data.Device).Run(data.Tensor(data.Q), data.Tensor(data.K), data.Offsets, logSumExp.Pointer, 0, shape.Heads, scores.Pointer));
+    }
+
+    private static KernelLoad ExpandMask(KernelData data)
+    {
+        var (bits, shape) = (Bits(data), data.Shape);
+        var stored = data.Make("stored", () => new StoredBlockMask(data.Device, shape.Heads, shape.Blocks));
+        stored.Store(Filled(data));
+        return Bytes($"{Blocks(data)}, bits", 2.0 * bits.AllBits.Bytes, () => stored.Load(bits));
     }
 
     private static KernelLoad MaskCounts(KernelData data)

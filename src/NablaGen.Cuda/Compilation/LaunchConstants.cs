@@ -41,6 +41,12 @@ internal static class LaunchConstants
     /// <summary>Threads of tail_merge.</summary>
     public const int TailThreads = 128;
 
+    /// <summary>Threads of block_masses.</summary>
+    public const int MassThreads = 64;
+
+    /// <summary>Rows of expand_mask in a thread block, one a warp.</summary>
+    public const int ExpandWarps = 8;
+
     /// <summary>Words of a mask's row that a thread block of transpose_mask takes, one a warp.</summary>
     public const int TransposeWords = 8;
 

@@ -34,6 +34,15 @@ internal sealed unsafe class CudaKernel
         return new CudaKernel(device, function, name);
     }
 
+    /// <summary>Puts one launch of a kernel that has one argument on the stream.</summary>
+    /// <param name="grid">Thread blocks.</param>
+    /// <param name="threads">Threads a block.</param>
+    /// <param name="sharedBytes">Dynamic shared memory a block.</param>
+    /// <param name="stream">The stream; 0 is the default one.</param>
+    /// <param name="work">The argument, laid out as the kernel's <c>Work</c>.</param>
+    public void Launch<T>((int X, int Y, int Z) grid, int threads, int sharedBytes, nint stream, T work)
+        where T : unmanaged => Launch(grid, threads, sharedBytes, stream, [(nint)(&work)]);
+
     /// <summary>Puts one launch on the stream.</summary>
     /// <param name="grid">Thread blocks.</param>
     /// <param name="threads">Threads a block.</param>

@@ -32,10 +32,10 @@ public sealed class LowRankPasses(CudaDevice device)
     /// <param name="rankTable">float32 [tokens, <see cref="Rank"/> / 2, 2], the branch's.</param>
     /// <param name="sums">float32 [<see cref="Chunks"/>, batch · heads, <see cref="Rank"/>, head size].</param>
     /// <param name="stream">The stream.</param>
-    public unsafe void Sum(AttentionTensor k, AttentionTensor v, nint weight, nint table, nint rankTable, nint sums, nint stream = 0)
+    public void Sum(AttentionTensor k, AttentionTensor v, nint weight, nint table, nint rankTable, nint sums, nint stream = 0)
     {
-        Require(k, "k");
-        Require(v, "v");
+        k.Require("k");
+        v.Require("v");
         v.RequireLike(k, "v");
         FusedOp.RequireAligned([weight, table, rankTable, sums]);
         var work = new SumWork
@@ -52,7 +52,7 @@ public sealed class LowRankPasses(CudaDevice device)
             Tokens = k.Tokens,
         };
         device.Kernel("low_rank_sum", k.Macros()).Launch(
-            (k.Rows, Chunks(k.Rows, k.Tokens), 1), LaunchConstants.LowRankThreads, TileBytes(k) * 2 + WeightBytes(k) + 2 * LaunchConstants.Block * Rank, stream, [(nint)(&work)]);
+            (k.Rows, Chunks(k.Rows, k.Tokens), 1), LaunchConstants.LowRankThreads, TileBytes(k) * 2 + WeightBytes(k) + 2 * LaunchConstants.Block * Rank, stream, work);
     }
 
     /// <summary>Puts the gated sum on the stream.</summary>
@@ -68,13 +68,13 @@ public sealed class LowRankPasses(CudaDevice device)
     /// <param name="sparseEps">Added to the mean square of the sparse output.</param>
     /// <param name="branchEps">Added to the mean square of the branch's, times the factor's square.</param>
     /// <param name="stream">The stream.</param>
-    public unsafe void Add(
+    public void Add(
         AttentionTensor output, AttentionTensor q, AttentionTensor x, nint weight, nint gate, nint bias, nint sums, nint table, nint rankTable,
         float sparseEps, float branchEps, nint stream = 0)
     {
-        Require(output, "output");
-        Require(q, "q");
-        Require(x, "x");
+        output.Require("output");
+        q.Require("q");
+        x.Require("x");
         q.RequireLike(output, "q");
         x.RequireLike(output, "x");
         FusedOp.RequireAligned([weight, sums, table, rankTable]);
@@ -98,7 +98,7 @@ public sealed class LowRankPasses(CudaDevice device)
             BranchEps = branchEps,
         };
         device.Kernel("low_rank_add", q.Macros()).Launch(
-            (q.Rows, Chunks(q.Rows, q.Tokens), 1), LaunchConstants.LowRankThreads, TileBytes(q) + 2 * WeightBytes(q) + 4 * q.HeadSize, stream, [(nint)(&work)]);
+            (q.Rows, Chunks(q.Rows, q.Tokens), 1), LaunchConstants.LowRankThreads, TileBytes(q) + 2 * WeightBytes(q) + 4 * q.HeadSize, stream, work);
     }
 
     internal static int ChunksOf(int multiprocessors, int rows, int tokens)
@@ -110,19 +110,6 @@ public sealed class LowRankPasses(CudaDevice device)
     private static int TileBytes(AttentionTensor x) => 2 * LaunchConstants.Block * x.HeadSize;
 
     private static int WeightBytes(AttentionTensor x) => 2 * Rank * x.HeadSize;
-
-    private static void Require(AttentionTensor x, string name)
-    {
-        if (x.HeadSize is not (64 or 128) || x.Batch < 1 || x.Heads < 1 || x.Tokens < 1)
-        {
-            throw new ArgumentException($"{name}: {x.Batch} × {x.Heads} heads × {x.Tokens} tokens of {x.HeadSize} channels; the kernels have heads of 64 and 128.");
-        }
-
-        if (x.Pointer == 0 || x.Pointer % 16 != 0 || x.TokenStride % 8 != 0 || x.HeadStride % 8 != 0 || x.BatchStride % 8 != 0)
-        {
-            throw new ArgumentException($"{name}: pointer and strides must be multiples of 16 bytes.");
-        }
-    }
 
     [StructLayout(LayoutKind.Sequential)]
     private struct SumWork

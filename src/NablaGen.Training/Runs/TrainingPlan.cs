@@ -121,6 +121,10 @@ public sealed record TrainingPlan
         Require(PoolClips / PoolGroup >= Clips.Count, $"pool must have a group of {PoolGroup} (--fresh) for each of the {Clips.Count} sizes, found {PoolClips}");
         Require(Seed >= 0, $"seed must be 0 or more, found {Seed}");
         Require(Attentions.Count > 0, "attention needs an expression");
+        foreach (var attention in Attentions)
+        {
+            PooledTail.Refuse(attention);
+        }
     }
 
     /// <summary>Reads a plan.</summary>

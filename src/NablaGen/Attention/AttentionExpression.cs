@@ -153,7 +153,7 @@ public sealed partial record AttentionExpression(double? Threshold, StaWindow? W
     private string Suffix => (Top is { } top ? string.Create(CultureInfo.InvariantCulture, $"+top{top}") : "") + (HasTail ? "+tail" : "");
 
     // A file's name may have any of these characters, so only the end of the text can be the window.
-    [GeneratedRegex("^(?:nabla-(?<nabla>.+?)(?:\\+top(?<top>[0-9]+))?(?<tail>\\+tail)?(?:_sta-(?<t>[0-9]+)-(?<h>[0-9]+)-(?<w>[0-9]+))?|rola-(?<rola>[0-9]*\\.?[0-9]+)|sta-(?<t>[0-9]+)-(?<h>[0-9]+)-(?<w>[0-9]+))$", RegexOptions.Singleline)]
+    [GeneratedRegex("^(?:nabla-(?<nabla>.+?)(?:(?:\\+top(?<top>[0-9]+))?(?<tail>\\+tail)?|(?<tail>\\+tail)\\+top(?<top>[0-9]+))(?:_sta-(?<t>[0-9]+)-(?<h>[0-9]+)-(?<w>[0-9]+))?|rola-(?<rola>[0-9]*\\.?[0-9]+)|sta-(?<t>[0-9]+)-(?<h>[0-9]+)-(?<w>[0-9]+))$", RegexOptions.Singleline)]
     private static partial Regex Form();
 
     private static bool IsThreshold(string text, out double value) =>
@@ -174,6 +174,6 @@ public sealed partial record AttentionExpression(double? Threshold, StaWindow? W
             : throw new InvalidRequestException($"attention '{text}': each side of an STA window is a whole number of blocks, at least 1");
 
     private static InvalidRequestException Invalid(string text) => new(
-        $"attention '{text}' is not known: use dense, nabla-<threshold>, nabla-<threshold>+top<blocks>, nabla-<threshold>+tail, sta-<t>-<h>-<w>, nabla-<threshold>_sta-<t>-<h>-<w> "
+        $"attention '{text}' is not known: use dense, nabla-<threshold>, nabla-<threshold>+top<blocks>, nabla-<threshold>+tail, both, sta-<t>-<h>-<w>, nabla-<threshold>_sta-<t>-<h>-<w> "
         + "or nabla-<file> with a file of thresholds; rola-<share> for SparkDiffusion's checkpoints");
 }

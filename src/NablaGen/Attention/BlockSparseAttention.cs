@@ -44,5 +44,9 @@ public sealed class BlockSparseAttention(
     }
 
     /// <inheritdoc/>
-    public void Dispose() => backend.Dispose();
+    public void Dispose()
+    {
+        frozen?.Dispose();
+        backend.Dispose();
+    }
 }

@@ -1,3 +1,4 @@
+using NablaGen.Attention;
 using NablaGen.Denoising;
 using NablaGen.Memory;
 using NablaGen.Models;
@@ -167,8 +168,12 @@ internal sealed class GenerationMemory(
     {
         var workload = new VideoWorkload(request.LatentShape(model.Latents), request.Attention, request.IsGuided ? 2 : 1, IsBatched(request) ? 2 : 1, request.Image is not null);
         var needs = MemoryEstimate.Of(model, SizesOf(request), workload, device, dtype);
-        var kept = StepCaches.Memory(request.StepCache, model.Transformer, Tokens(request), request.IsGuided ? 2 : 1);
-        return needs with { DitWork = needs.DitWork + MemoryEstimate.Held(kept, device.type) };
+        var (transformer, passes) = (model.Transformer, request.IsGuided ? 2 : 1);
+        var kept = StepCaches.Memory(request.StepCache, transformer, Tokens(request), passes);
+        var masks = request.MaskEvery > 1 || request.MaskFromStep is not null
+            ? FrozenMasks.Memory(transformer.Layers, transformer.Heads * passes, transformer.BlocksOf(workload.Latents), IsCuda)
+            : 0;
+        return needs with { DitWork = needs.DitWork + MemoryEstimate.Held(kept, device.type) + masks };
     }
 
     // Those of a window of a batch are made before its videos; equal prompts share one.
@@ -223,7 +228,7 @@ internal sealed class GenerationMemory(
     }
 
     private static string Difference(MemoryPlan plan, MemoryPlan smaller) => smaller.ResidentLayers < plan.ResidentLayers
-        ? $"keeps {smaller.ResidentLayers} of {smaller.Layers} transformer layers there"
+        ? $"keeps {smaller.ResidentLayers + smaller.FixedLayers} of {smaller.Layers + smaller.FixedLayers} transformer layers there"
         : smaller.Vae.Tiling != plan.Vae.Tiling ? $"decodes in {smaller.Vae.Name}" : "leaves more room";
 
     private IReadOnlyList<string> Smaller(GenerationRequest request, MemoryBudget budget)

@@ -19,6 +19,9 @@ public static class PrecisionChoice
     /// <summary>Products in fp8 (E4M3) with a scale a row.</summary>
     public const string Fp8 = "fp8";
 
+    /// <summary>The same but for the first and the last layer, whose products are in the type of <c>--dtype</c>.</summary>
+    public const string Fp8Inner = "fp8-inner";
+
     /// <summary>Attention in int8 and fp8.</summary>
     public const string Eight = "eight";
 
@@ -32,7 +35,7 @@ public static class PrecisionChoice
     public static IReadOnlyList<string> OfWeights { get; } = [Expanded, Resident];
 
     /// <summary>The names that <c>--precision</c> takes.</summary>
-    public static IReadOnlyList<string> OfProducts { get; } = [Auto, Sixteen, Fp8];
+    public static IReadOnlyList<string> OfProducts { get; } = [Auto, Sixteen, Fp8, Fp8Inner];
 
     /// <summary>The names that <c>--attention-precision</c> takes.</summary>
     public static IReadOnlyList<string> OfAttention { get; } = [Auto, Sixteen, Eight];
@@ -58,17 +61,31 @@ public static class PrecisionChoice
         Require("--precision", products, OfProducts);
         Require("--attention-precision", attention, OfAttention);
         var notes = new List<string>();
-        var isFp8 = products == Fp8 && Allows($"--precision {Fp8}", device, dtype) && !Lacks(notes, $"--precision {Fp8}", Fp8Kernels.WhyNot(device));
+        if (products == Fp8Inner && transformer.Layers <= 2)
+        {
+            throw new InvalidRequestException($"--precision {Fp8Inner} has no effect on a transformer of {transformer.Layers} {(transformer.Layers == 1 ? "layer" : "layers")}, which has none between the first and the last: use {Fp8}");
+        }
+
+        var isFp8 = products is Fp8 or Fp8Inner && Allows($"--precision {products}", device, dtype) && !Lacks(notes, $"--precision {products}", Fp8Kernels.WhyNot(device));
         var isEight = attention == Eight && Allows($"--attention-precision {Eight}", device, dtype)
             && !Lacks(notes, $"--attention-precision {Eight}", WhyNoAttention(transformer, device));
         var isStored = isResident && Allows($"--weights {Resident}", device, dtype);
-        if (isStored && products == Fp8)
+        if (isStored && products is (Fp8 or Fp8Inner))
         {
-            throw new InvalidRequestException($"--weights {Resident} has no effect with --precision {Fp8}, whose weights are in fp8 whatever the file has: give one of them");
+            throw new InvalidRequestException($"--weights {Resident} has no effect with --precision {products}, whose weights are in fp8 whatever the file has: give one of them");
         }
 
-        return TransformerFormats.Plain with { Matrices = isFp8 ? MatrixFormats.Fp8 : isStored ? MatrixFormats.Stored : MatrixFormats.Dense, EightBitAttention = isEight, Notes = notes };
+        return TransformerFormats.Plain with
+        {
+            Matrices = isFp8 ? MatrixFormats.Fp8 : isStored ? MatrixFormats.Stored : MatrixFormats.Dense,
+            HasPlainEnds = isFp8 && products == Fp8Inner,
+            EightBitAttention = isEight,
+            Notes = notes,
+        };
     }
+
+    /// <summary>The name of the products' format in a recipe; null where they are in the type of <c>--dtype</c>.</summary>
+    internal static string? Name(TransformerFormats? formats) => formats?.Matrices != MatrixFormats.Fp8 ? null : formats.HasPlainEnds ? Fp8Inner : Fp8;
 
     /// <summary>What a message says after the type: ", fp8 products"; empty where all is in that type.</summary>
     internal static string Said(TransformerFormats formats) =>

@@ -6,7 +6,6 @@ using NablaGen.Attention;
 using NablaGen.Files;
 using NablaGen.Generation.Fields;
 using NablaGen.Models;
-using NablaGen.Tensors.Matrices;
 
 namespace NablaGen.Generation;
 
@@ -92,7 +91,7 @@ public sealed record Recipe
     /// <summary>The type of the large matrix products.</summary>
     public required string Dtype { get; init; }
 
-    /// <summary>The number format of the products with the layers' matrices (<c>fp8</c>), where it is not <see cref="Dtype"/>; else null.</summary>
+    /// <summary>The number format of the products with the layers' matrices (<c>fp8</c>, <c>fp8-inner</c>), where it is not <see cref="Dtype"/>; else null.</summary>
     public string? Precision { get; init; }
 
     /// <summary>The number format of self-attention (<c>eight</c>), where it is not <see cref="Dtype"/>; else null.</summary>
@@ -109,7 +108,7 @@ public sealed record Recipe
         ModelHash = modelHash,
         Device = device,
         Dtype = dtype,
-        Precision = formats?.Matrices == MatrixFormats.Fp8 ? PrecisionChoice.Fp8 : null,
+        Precision = PrecisionChoice.Name(formats),
         AttentionPrecision = formats?.EightBitAttention == true ? PrecisionChoice.Eight : null,
         Version = NablaGenVersion.Text,
     };

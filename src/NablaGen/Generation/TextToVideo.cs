@@ -247,11 +247,6 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
         foreach (var request in requests)
         {
             request.Check(model);
-            if (device.type == DeviceType.CUDA && (request.MaskEvery > 1 || request.MaskFromStep is not null))
-            {
-                throw new InvalidRequestException("--mask-every and --mask-from-step work on the CPU alone so far: on CUDA leave them out");
-            }
-
         }
 
         if (requests.Count > 0)

@@ -27,8 +27,11 @@ public sealed record MemoryNeeds
     /// <summary>The weights of one streamed layer, in its slot and in the host's memory; more where layers on the device stay as stored. 0 for the same.</summary>
     public long StreamedLayerWeights { get; init; }
 
-    /// <summary>The transformer's layers.</summary>
+    /// <summary>The transformer's layers that may be streamed.</summary>
     public int Layers { get; init; }
+
+    /// <summary>Layers that never are; their weights are in <see cref="DitWeights"/>.</summary>
+    public int FixedLayers { get; init; }
 
     /// <summary>What a pass through the transformer takes beside the weights.</summary>
     public long DitWork { get; init; }

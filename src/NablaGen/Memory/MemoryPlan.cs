@@ -11,7 +11,7 @@ public sealed record MemoryPlan
     /// <summary>Whether the text encoder is on the device; otherwise it runs on the CPU. It is freed before the transformer is loaded.</summary>
     public required bool IsTextEncoderOnDevice { get; init; }
 
-    /// <summary>The transformer's layers.</summary>
+    /// <summary>The transformer's layers that may be streamed.</summary>
     public required int Layers { get; init; }
 
     /// <summary>The layers that stay on the device; the others are streamed from the host's memory.</summary>
@@ -52,6 +52,9 @@ public sealed record MemoryPlan
 
     /// <summary>Whether both guidance passes go through the transformer as one batch.</summary>
     public bool BatchesGuidance { get; init; }
+
+    /// <summary>Layers that stay on the device beside these, whatever the memory.</summary>
+    public int FixedLayers { get; init; }
 
     /// <summary>Streamed layers.</summary>
     public int StreamedLayers => Layers - ResidentLayers;

@@ -76,6 +76,7 @@ public static class MemoryPlanner
             IsTextEncoderOnDevice = isTextOnDevice,
             Layers = needs.Layers,
             ResidentLayers = resident,
+            FixedLayers = needs.FixedLayers,
             Slots = slots,
             KeepsBoth = keepsBoth,
             KeepsAll = keepsAll,

@@ -12,6 +12,9 @@ public sealed record TransformerFormats
     /// <summary>The format of its layers' matrices: see <see cref="MatrixFormats.Names"/>.</summary>
     public string Matrices { get; init; } = MatrixFormats.Dense;
 
+    /// <summary>Whether the first and the last layer have plain matrices all the same. Then they stay on the device, where others are streamed.</summary>
+    public bool HasPlainEnds { get; init; }
+
     /// <summary>Whether self-attention is computed in eight bits where there are kernels for it.</summary>
     public bool EightBitAttention { get; init; }
 
@@ -19,5 +22,5 @@ public sealed record TransformerFormats
     public IReadOnlyList<string> Notes { get; init; } = [];
 
     /// <summary>Module options with these formats.</summary>
-    public ModuleOptions Over(ModuleOptions options) => options with { MatrixFormat = Matrices, EightBitAttention = EightBitAttention };
+    public ModuleOptions Over(ModuleOptions options) => options with { MatrixFormat = Matrices, HasPlainEnds = HasPlainEnds, EightBitAttention = EightBitAttention };
 }

@@ -59,6 +59,11 @@ public sealed record TransformerTraits
     /// <param name="latents">The latents' shape. [C, T', h, w]</param>
     public long TokensOf(ReadOnlySpan<long> latents) => latents[1] / Patch.Time * (latents[2] / Patch.Height) * (latents[3] / Patch.Width);
 
+    /// <summary>The blocks of latents' tokens.</summary>
+    /// <param name="latents">The latents' shape. [C, T', h, w]</param>
+    public long BlocksOf(ReadOnlySpan<long> latents) => LowRank > 0 ? (TokensOf(latents) + BlockLayout.BlockSize - 1) / BlockLayout.BlockSize
+        : latents[1] / Patch.Time * Tiles(latents[2] / Patch.Height) * Tiles(latents[3] / Patch.Width);
+
     /// <summary>The order and the blocks of latents' tokens.</summary>
     /// <param name="latents">The latents' shape, a multiple of the patch's. [C, T', h, w]</param>
     public BlockLayout LayoutOf(ReadOnlySpan<long> latents)
@@ -66,6 +71,8 @@ public sealed record TransformerTraits
         var (time, height, width) = ((int)latents[1] / Patch.Time, (int)latents[2] / Patch.Height, (int)latents[3] / Patch.Width);
         return LowRank > 0 ? BlockLayout.Raster(time, height, width) : BlockLayout.Create(time, height, width);
     }
+
+    private static long Tiles(long side) => (side + BlockLayout.TileSide - 1) / BlockLayout.TileSide;
 
     /// <summary>Sees that an attention is one that the model can have.</summary>
     /// <exception cref="InvalidRequestException">It is not; the line says which is.</exception>

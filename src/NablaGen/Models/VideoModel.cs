@@ -214,4 +214,7 @@ public sealed record WeightSizes(long TextEncoder, long Transformer, long Layer,
 {
     /// <summary>One layer of the transformer where layers are streamed; 0 for the same.</summary>
     public long StreamedLayer { get; init; }
+
+    /// <summary>Layers that always stay on the device: they are counted in <see cref="Transformer"/>.</summary>
+    public int FixedLayers { get; init; }
 }

@@ -22,11 +22,19 @@ public sealed record ModuleOptions(Device Device, ScalarType Dtype)
     /// <summary>The number format of the large matrices: see <see cref="MatrixFormats.Names"/>.</summary>
     public string MatrixFormat { get; init; } = MatrixFormats.Dense;
 
+    /// <summary>Whether the first and the last layer of a transformer have plain matrices whatever those between have.</summary>
+    public bool HasPlainEnds { get; init; }
+
     /// <summary>Whether self-attention may be computed in eight bits, where the device has kernels for it.</summary>
     public bool EightBitAttention { get; init; }
 
     /// <summary>The same place and type, with plain matrices: for what stays in <see cref="Dtype"/> whatever the large matrices are in.</summary>
     public ModuleOptions Dense => this with { MatrixFormat = MatrixFormats.Dense };
+
+    /// <summary>The options of one of a transformer's layers.</summary>
+    /// <param name="layer">The layer, from 0.</param>
+    /// <param name="layers">How many there are.</param>
+    public ModuleOptions OfLayer(int layer, int layers) => HasPlainEnds && (layer == 0 || layer == layers - 1) ? Dense : this;
 
     /// <summary>The same place, in float32.</summary>
     public ModuleOptions Float32 => this with { Dtype = ScalarType.Float32, MatrixFormat = MatrixFormats.Dense };
@@ -40,7 +48,7 @@ public sealed record ModuleOptions(Device Device, ScalarType Dtype)
     internal ParameterPool? Pool { get; init; }
 
     /// <summary>The type and the device, on one line; by its properties a record would print the same place in float32, and that again.</summary>
-    public override string ToString() => $"{Dtype} on {Device}{(MatrixFormat == MatrixFormats.Dense ? "" : $", matrices in {MatrixFormat}")}{(EightBitAttention ? ", attention in eight bits" : "")}";
+    public override string ToString() => $"{Dtype} on {Device}{(MatrixFormat == MatrixFormats.Dense ? "" : $", matrices in {MatrixFormat}{(HasPlainEnds ? " but for the first and last layer" : "")}")}{(EightBitAttention ? ", attention in eight bits" : "")}";
 
     /// <summary>A parameter whose values are yet to be read from a checkpoint. It is its module's and outlives the scope it is made in.</summary>
     internal Parameter Parameter(params long[] shape)

@@ -33,6 +33,15 @@ public class AttentionExpressionTests
         Assert.Equal(AttentionExpression.Parse("nabla-0.5"), (expression with { Top = null, Window = null, Threshold = 0.5 }));
     }
 
+    [Theory]
+    [InlineData("nabla-0.7+tail+top8", "nabla-0.7+top8+tail")]
+    [InlineData("nabla-0.6+tail+top2_sta-11-3-5", "nabla-0.6+top2+tail_sta-11-3-5")]
+    public void A_floor_and_a_tail_come_in_any_order(string text, string canonical)
+    {
+        Assert.Equal(AttentionExpression.Parse(canonical), AttentionExpression.Parse(text));
+        Assert.Equal(canonical, AttentionExpression.Parse(text).ToString());
+    }
+
     [Fact]
     public void A_floor_and_a_tail_go_with_a_file_too()
     {
@@ -66,7 +75,9 @@ public class AttentionExpressionTests
     [InlineData("dense+tail")]
     [InlineData("sta-3-3-3+tail")]
     [InlineData("nabla-0.5_sta-3-3-3+tail")]
-    [InlineData("nabla-0.7+tail+top8")]
+    [InlineData("nabla-0.7+tail+top8+tail")]
+    [InlineData("nabla-0.7+top8+tail+top8")]
+    [InlineData("nabla-0.7+tail+top0")]
     [InlineData("nabla-0.7+tail+tail")]
     [InlineData("nabla-0.5_sta-3-3-3+top8")]
     [InlineData("Dense")]

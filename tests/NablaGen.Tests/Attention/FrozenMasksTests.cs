@@ -115,6 +115,29 @@ public class FrozenMasksTests
         Assert.Equal(seen.Masks[1].Mask.Lists(0).KeyBlocks, seen.Masks[2].Mask.Lists(0).KeyBlocks);
     }
 
+    [Fact]
+    public void A_renewed_mask_takes_the_room_of_the_old_one_and_all_are_freed()
+    {
+        using var scope = NewDisposeScope();
+        var layout = BlockLayout.Create(2, 17, 23);
+        var (expression, backend) = (AttentionExpression.Nabla(0.3), new CountingBackend());
+        using (var attention = new BlockSparseAttention(expression, backend, frozen: new FrozenMasks(2, surveys: false)))
+        {
+            for (var step = 0; step < 6; step++)
+            {
+                foreach (var layer in new[] { 0, 0, 1 })
+                {
+                    var (q, k, v) = Draw(layout.Tokens, step);
+                    attention.Forward(q, k, v, layout, new AttentionSite(step, layer));
+                }
+            }
+
+            Assert.Equal((3, 6, 0), (backend.Taken, backend.Reused, backend.Freed));
+        }
+
+        Assert.Equal(3, backend.Freed);
+    }
+
     private static (Tensor Q, Tensor K, Tensor V) Draw(int tokens, int seed)
     {
         using var generator = new Generator();
@@ -123,5 +146,42 @@ public class FrozenMasksTests
 
         Tensor One() => randn([1, 2, tokens, 32], generator: generator)
             + (randn([1, 2, (tokens + 63) / 64, 32], generator: generator) * 0.8).repeat_interleave(64, 2).narrow(2, 0, tokens);
+    }
+
+    // A back end that counts what it is asked to hold, as CUDA's has memory for it.
+    private sealed class CountingBackend : IBlockSparseBackend
+    {
+        private readonly CpuBlockSparseBackend _cpu = new();
+
+        public int Taken { get; private set; }
+
+        public int Reused { get; private set; }
+
+        public int Freed { get; private set; }
+
+        public Tensor Forward(
+            Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, out IKeptBlocks kept, int layer = 0, BlockMeans? means = null) =>
+            _cpu.Forward(q, k, v, layout, expression, out kept, layer, means);
+
+        public IHeldMask Hold(IKeptBlocks kept, IHeldMask? room = null)
+        {
+            var held = (Held?)room ?? new Held(this);
+            (Taken, Reused) = room is null ? (Taken + 1, Reused) : (Taken, Reused + 1);
+            held.Mask = _cpu.Hold(kept);
+            return held;
+        }
+
+        public Tensor ForwardWith(
+            Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, IHeldMask mask, out IKeptBlocks kept, BlockMeans? means = null) =>
+            _cpu.ForwardWith(q, k, v, layout, expression, ((Held)mask).Mask!, out kept, means);
+
+        public void Dispose() => _cpu.Dispose();
+
+        private sealed class Held(CountingBackend owner) : IHeldMask
+        {
+            public IHeldMask? Mask { get; set; }
+
+            public void Dispose() => owner.Freed++;
+        }
     }
 }

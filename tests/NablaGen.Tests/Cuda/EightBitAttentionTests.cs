@@ -54,6 +54,39 @@ public class EightBitAttentionTests
         Array.Clear(v, 0, v.Length / 2);
     });
 
+    // A broken activation must not be rounded to numbers: every row that attends to it shows it.
+    [Theory, Trait("gpu", "true")]
+    [InlineData(0, 0x7fc0)]
+    [InlineData(0, 0x7f80)]
+    [InlineData(1, 0x7fc0)]
+    [InlineData(1, 0xff80)]
+    [InlineData(2, 0x7fc0)]
+    [InlineData(2, 0x7f80)]
+    public void What_is_not_a_number_shows_in_the_output(int which, int bits)
+    {
+        var device = Gpu.Require(AttentionKernel.Hopper);
+        var draw = new Draw(3);
+        using var offsets = new BlockOffsets(device, [64, 64, 30]);
+        var (tokens, count) = (offsets.Tokens, offsets.Tokens * HeadSize);
+        ushort[][] inputs = [.. Enumerable.Range(0, 3).Select(_ => Element16.Encode(ElementType.BFloat16, draw.Normals(count, ElementType.BFloat16)))];
+        // Token 70 is in the second block.
+        inputs[which][(70 * HeadSize) + 5] = (ushort)bits;
+        CudaBuffer[] buffers = [.. inputs.Select(values => CudaBuffer.From<ushort>(device, values))];
+        using var output = Gpu.Poisoned(device, 2L * count);
+        using var attention = new EightBitAttention(device);
+        using var mask = DeviceBlockMask.FromHost(device, 1, 3, (_, query, key) => query != 0 || key == 0);
+        AttentionTensor Tensor(CudaBuffer buffer) => AttentionTensor.HeadsFirst(buffer.Pointer, ElementType.BFloat16, 1, 1, tokens, HeadSize);
+        attention.Run(Tensor(buffers[0]), Tensor(buffers[1]), Tensor(buffers[2]), Tensor(output), offsets, mask);
+        var rows = Element16.Decode(ElementType.BFloat16, output.ToArray<ushort>(count)).Chunk(HeadSize).Select(row => row.All(double.IsFinite)).ToArray();
+        foreach (var buffer in buffers)
+        {
+            buffer.Dispose();
+        }
+
+        // Of a query its block's rows, of a key or a value at least all that attend to its block.
+        Assert.All(rows[64..(which == 0 ? 128 : tokens)], Assert.False);
+    }
+
     [Fact, Trait("gpu", "true")]
     public void Other_head_sizes_are_refused()
     {

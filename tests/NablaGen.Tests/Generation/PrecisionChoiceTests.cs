@@ -24,10 +24,19 @@ public class PrecisionChoiceTests
     [InlineData("fp8", "auto", "cpu", "--precision fp8 needs an NVIDIA GPU, and this runs on the CPU: leave it out")]
     [InlineData("auto", "eight", "cpu", "--attention-precision eight needs an NVIDIA GPU, and this runs on the CPU: leave it out")]
     [InlineData("fp8", "auto", "cuda", "--precision fp8 goes with --dtype bfloat16, found float32: give one of them")]
-    [InlineData("fp4", "auto", "cuda", "--precision 'fp4' is not known: use auto, bf16 or fp8")]
+    [InlineData("fp4", "auto", "cuda", "--precision 'fp4' is not known: use auto, bf16, fp8 or fp8-inner")]
+    [InlineData("fp8-inner", "auto", "cpu", "--precision fp8-inner needs an NVIDIA GPU, and this runs on the CPU: leave it out")]
     [InlineData("auto", "int8", "cuda", "--attention-precision 'int8' is not known: use auto, bf16 or eight")]
     public void What_has_no_effect_is_refused(string products, string attention, string device, string expected) => Assert.Equal(
         expected, Assert.Throws<InvalidRequestException>(() => PrecisionChoice.Resolve(products, attention, Traits, new Device(device), ScalarType.Float32)).Message);
+
+    [Fact]
+    public void A_transformer_that_is_all_ends_has_no_layers_between()
+    {
+        var error = Assert.Throws<InvalidRequestException>(
+            () => PrecisionChoice.Resolve("fp8-inner", "auto", Traits with { Layers = 2 }, new Device("cuda"), ScalarType.BFloat16));
+        Assert.Equal("--precision fp8-inner has no effect on a transformer of 2 layers, which has none between the first and the last: use fp8", error.Message);
+    }
 
     [Fact]
     public void Heads_without_a_kernel_are_done_in_sixteen_bits_and_a_note_says_so()
@@ -47,6 +56,8 @@ public class PrecisionChoiceTests
         Assert.DoesNotContain("precision", plain.ToJson(), StringComparison.Ordinal);
         Assert.Equal(("fp8", "eight"), (Recipe.Parse(eight.ToJson(), "r").Precision, Recipe.Parse(eight.ToJson(), "r").AttentionPrecision));
         Assert.Equal(plain, Recipe.Parse(plain.ToJson(), "r"));
+        var inner = Recipe.Of(request, "m", "h", "cuda", "bfloat16", TransformerFormats.Plain with { Matrices = MatrixFormats.Fp8, HasPlainEnds = true });
+        Assert.Equal("fp8-inner", Recipe.Parse(inner.ToJson(), "r").Precision);
         Assert.Contains("bfloat16, products in fp8, attention in eight bits on cuda", $"{eight}", StringComparison.Ordinal);
         Assert.NotEqual(plain, eight);
     }

@@ -1,3 +1,4 @@
+using NablaGen.Attention;
 using NablaGen.Cuda;
 using NablaGen.Generation;
 using NablaGen.Memory;
@@ -30,6 +31,19 @@ public sealed class GenerationMemoryTests : IDisposable
         Assert.Equal(2_000 * MiB, On(free: 10_000, vram: 2_000).Plan([Request()]).Budget);
         Assert.Equal(10_400 * MiB, On(free: 10_000, vram: 12_000).Plan([Request()]).Budget);
         Assert.Contains("--vram 19.6GiB is more than cuda:0 has: 15.6 GiB", Assert.Throws<InvalidRequestException>(() => On(free: 10_000, vram: 20_000).Plan([Request()])).Message);
+    }
+
+    [Theory]
+    [InlineData(2, null)]
+    [InlineData(1, 3)]
+    public void Masks_that_serve_several_steps_are_counted(int every, int? from)
+    {
+        var request = Request() with { Attention = AttentionExpression.Parse("nabla-0.5"), DenseSteps = from ?? 0, Width = 512, Height = 320, Frames = 9 };
+        var frozen = request with { MaskEvery = every, MaskFromStep = from };
+        // 3 frames of 4 × 3 blocks; 2 layers of 2 heads, two passes; a word a row.
+        Assert.Equal(4L * 2 * 2 * 2 * 36 * 2, Sampling(frozen) - Sampling(request));
+
+        long Sampling(GenerationRequest one) => On(free: 10_000).Plan([one]).Peaks[GenerationStage.Sample];
     }
 
     [Fact]

@@ -122,9 +122,11 @@ public class CudaFp8Tests
     }
 
     [Theory]
-    [InlineData(0)]
-    [InlineData(2)]
-    public void Streamed_layers_compute_the_same_bits(int resident)
+    [InlineData(0, false)]
+    [InlineData(2, false)]
+    [InlineData(0, true)]
+    [InlineData(1, true)]
+    public void Streamed_layers_compute_the_same_bits(int resident, bool hasPlainEnds)
     {
         RequireFp8();
         using var scope = NewDisposeScope();
@@ -132,10 +134,11 @@ public class CudaFp8Tests
         using var golden = Golden.Open("dit");
         var config = DitConfig.Wan1_3B with { NumLayers = 4, TextDim = 64, TextLen = 32 };
         using var random = new Weightless(config);
-        using var whole = new WanModel(config, Options);
+        var options = Options with { HasPlainEnds = hasPlainEnds };
+        using var whole = new WanModel(config, options);
         CheckpointLoader.Copy(random, whole);
-        using var streamed = new WanModel(config, Options, WanLayers.Stream(
-            config, Options, new LayerPlacement(resident, 2), (number, layer) => CheckpointLoader.Copy(random.Under(WanModel.LayerPrefix(number)), layer)));
+        using var streamed = new WanModel(config, options, WanLayers.Stream(
+            config, options, new LayerPlacement(resident, 2), (number, layer) => CheckpointLoader.Copy(random.Under(WanModel.LayerPrefix(number)), layer)));
         CheckpointLoader.Copy(random, streamed);
         for (var pass = 0; pass < 3; pass++)
         {

@@ -107,6 +107,28 @@ public class Fp8ModelTests
         }
     }
 
+    // Weights that fp8 can hold, whose products overflow: the row's scale is infinite, and the video is refused with what to try.
+    [Fact]
+    public void Activations_that_overflow_are_named()
+    {
+        using var scope = NewDisposeScope();
+        using var folder = new TempFolder();
+        GoldenModelFolder.Assemble(folder["model"]);
+        var path = Path.Combine(folder["model"], GoldenModelFolder.DitFile);
+        using (var source = TensorSources.Open(path))
+        {
+            SafetensorsWriter.Write(folder["huge.safetensors"], source.Entries.Keys.Select(name => KeyValuePair.Create(
+                name, name.EndsWith("ffn.0.weight", StringComparison.Ordinal) ? source.Read(name).to_type(ScalarType.Float32).mul(1e37) : source.Read(name).to_type(ScalarType.Float32))));
+        }
+
+        File.Move(folder["huge.safetensors"], path, overwrite: true);
+        using var pipeline = new TextToVideo(WanVideoModel.Open(folder["model"]).WithFormats(Fp8), CPU, ScalarType.Float32);
+        var request = new PartialRequest { Prompt = "a", Seed = 3, Steps = 1, Guidance = 1, Width = 64, Height = 64, Frames = 1, Solver = "euler" }.ToRequest(pipeline.Defaults);
+        var error = Assert.Throws<NablaGenException>(() => pipeline.Generate(request, folder["a.png"]));
+        Assert.StartsWith("the latents contain NaN or infinity after sampling with euler, 1 steps and guidance 1 in float32 with products in fp8, so no video was made: try --precision bf16", error.Message, StringComparison.Ordinal);
+        Assert.False(File.Exists(folder["a.png"]));
+    }
+
     [Fact]
     public void The_tiny_models_latents_are_stated()
     {

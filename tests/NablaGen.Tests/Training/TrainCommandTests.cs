@@ -115,6 +115,7 @@ public sealed class TrainCommandTests(TrainCommandTests.Begun begun) : IClassFix
     [InlineData("Unrecognized command or argument '--pool'", "text", "--pool", "64")]
     [InlineData("--from has no effect with --preset or --resume", "text", "--from", "models/tiny", "--preset", "toy")]
     [InlineData("does not exist: leave out --resume to start a training", "text", "--resume")]
+    [InlineData("attention 'nabla-0.5+tail': +tail has no gradient", "dit", "--preset", "toy", "--attention", "nabla-0.5+tail")]
     [InlineData("batch must be 1 or more, found 0", "text", "--preset", "toy", "--batch", "0")]
     [InlineData("--anneal needs --minutes, and no --steps", "vae", "--preset", "toy", "--anneal")]
     [InlineData("--anneal needs --minutes, and no --steps", "vae", "--preset", "toy", "--anneal", "--minutes", "1", "--steps", "5")]

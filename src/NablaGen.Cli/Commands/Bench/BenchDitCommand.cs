@@ -108,6 +108,11 @@ internal sealed class BenchDitCommand
             throw new InvalidRequestException("--precision and --attention-precision have no effect with --train: training is in 16 or 32 bits");
         }
 
+        if (profile && formats.HasPlainEnds)
+        {
+            throw new InvalidRequestException($"--profile times one kind of layer, and --precision {PrecisionChoice.Fp8Inner} has two: use {PrecisionChoice.Fp8}");
+        }
+
         var model = WanVideoModel.InMemory(config, BenchOptions.Sizes(parsed.GetValue(_preset)!).Others with { Boundary = null }, tokenizer: null, (part, shapes) => stored is null
             ? RandomTensorSource.Normal(part, shapes) : new StoredNoise(RandomTensorSource.Normal(part, shapes), stored)).WithFormats(formats);
         foreach (var note in formats.Notes)

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using NablaGen.Denoising;
 using NablaGen.Distributed;
 using NablaGen.Generation;
 using NablaGen.Jobs.Benchmarks;
@@ -26,6 +27,15 @@ internal sealed class BenchGenerateCommand
     private readonly Option<int?> _steps = new("--steps") { Description = "Solver steps [default: the preset's, 50 for Wan2.1's]", HelpName = "N" };
     private readonly Option<double?> _guidance = SharedOptions.Number("Scale of guidance; 1 is one pass a step [default: the preset's]", "X", "--guidance");
     private readonly Option<string[]> _attention = BenchOptions.Attention("dense", "nabla-0.7", "nabla-0.4");
+    private readonly Option<string[]> _caches = new("--step-cache")
+    {
+        Description = $"Step caches to time with each attention, as for generate; {StepCaches.None} is always timed, because the others are compared with it",
+        HelpName = "NAME",
+        AllowMultipleArgumentsPerToken = true,
+        DefaultValueFactory = _ => [StepCaches.None],
+        CompletionSources = { items => StepCaches.Names },
+    };
+
     private readonly Option<string?> _json = BenchOptions.Json();
     private readonly Option<string> _device = SharedOptions.Device();
     private readonly Option<string> _dtype = SharedOptions.Dtype();
@@ -38,7 +48,7 @@ internal sealed class BenchGenerateCommand
         var self = new BenchGenerateCommand();
         var generate = new Command("generate", "Time a whole generation stage by stage, with random weights, from a picture where the preset needs one; no file is left.")
         {
-            self._preset, self._size, self._steps, self._guidance, self._attention, self._json, self._device, self._dtype, self._vram, self._ranks.Gpus,
+            self._preset, self._size, self._steps, self._guidance, self._attention, self._caches, self._json, self._device, self._dtype, self._vram, self._ranks.Gpus,
         };
         self._precision.AddTo(generate);
         generate.SetAction((parsed, cancellation) => Task.FromResult(self.Run(parsed, cancellation)));
@@ -51,7 +61,8 @@ internal sealed class BenchGenerateCommand
         var defaults = GenerationDefaults.Of(others.Defaults);
         var (frames, height, width) = parsed.GetValue(_size) is { } size ? Size(size) : (defaults.Frames, defaults.Height, defaults.Width);
         var steps = parsed.GetValue(_steps) ?? defaults.Steps;
-        var requests = parsed.GetValue(_attention)!.Select(ThresholdFile.ParseExpression).Select(attention => new GenerationRequest
+        var caches = Caches(parsed.GetValue(_caches)!);
+        var requests = parsed.GetValue(_attention)!.Select(ThresholdFile.ParseExpression).SelectMany(attention => caches.Select(cache => new GenerationRequest
         {
             Prompt = Prompt,
             NegativePrompt = defaults.NegativePrompt,
@@ -66,7 +77,8 @@ internal sealed class BenchGenerateCommand
             Shift = defaults.Shift,
             Guidance = parsed.GetValue(_guidance) ?? defaults.Guidance,
             Seed = 1,
-        }).ToArray();
+            StepCache = cache,
+        })).ToArray();
         dit = BenchOptions.WithLowRank(dit, [.. requests.Select(request => request.Attention)]);
         foreach (var request in requests)
         {
@@ -92,7 +104,8 @@ internal sealed class BenchGenerateCommand
         using var bench = new GenerationBenchmark(
             model, device, dtype, DeviceChoice.ResolveVram(parsed.GetValue(_vram), device));
         report.Line($"{parsed.GetValue(_preset)}, {frames} frames of {width}x{height}, {steps} steps, guidance {requests[0].Guidance}, {model.Formats.Over(new ModuleOptions(device, dtype))}");
-        report.Line($"{"attention",-22}{"tokens",8}{"density",9}{"text s",9}{(picture is null ? "" : $"{"image s",9}")}{"load s",9}{"DiT s",9}{"VAE s",9}{"all s",9}{"step ms",10}{"min",9}{"max",9}{"CPU ms",9}{"ahead",9}{"GiB",7}{"+MiB",7}");
+        var hasCaches = caches.Count > 1;
+        report.Line($"{"attention",-22}{(hasCaches ? $"{"cache",-12}{"steps",6}{"PSNR",7}" : "")}{"tokens",8}{"density",9}{"text s",9}{(picture is null ? "" : $"{"image s",9}")}{"load s",9}{"DiT s",9}{"VAE s",9}{"all s",9}{"step ms",10}{"min",9}{"max",9}{"CPU ms",9}{"ahead",9}{"GiB",7}{"+MiB",7}");
         using var job = ranks?.Open(bench.Pipeline, null, cancellation, requests);
         if (ranks is { IsHelper: true })
         {
@@ -104,7 +117,7 @@ internal sealed class BenchGenerateCommand
         {
             var timing = bench.Run(request, world, split, cancellation);
             measured.Add(timing);
-            report.Line(Row(timing, picture is not null));
+            report.Line(Row(timing, picture is not null, hasCaches));
         }
 
         RankOptions.Run(job, () =>
@@ -123,6 +136,11 @@ internal sealed class BenchGenerateCommand
             return true;
         });
         report.Line("load: making the transformer's random weights. CPU: its time to launch a step. ahead: how far it is ahead of the device at a step's end.");
+        if (hasCaches)
+        {
+            report.Line("steps: those that were computed. PSNR: of the latents to those of the same run without a cache, in dB, over their range; blank where equal. step ms: of all steps.");
+        }
+
         report.Line("GiB: the most in use after any step or stage. +MiB: what the last step uses more than the second.");
         foreach (var bound in measured.Where(timing => timing.IsLaunchBound == true))
         {
@@ -147,8 +165,19 @@ internal sealed class BenchGenerateCommand
         }
     }
 
-    private static string Row(GenerationTiming timing, bool hasPicture) =>
-        $"{timing.Attention,-22}{timing.Tokens,8}{timing.Density,9:0.000}{timing.TextSeconds,9:0.00}{(hasPicture ? $"{timing.PictureSeconds,9:0.00}" : "")}{timing.LoadSeconds,9:0.00}{timing.SampleSeconds,9:0.00}"
+    // What the others are compared with comes first.
+    private static List<string> Caches(IReadOnlyList<string> said)
+    {
+        foreach (var cache in said)
+        {
+            StepCaches.Check(cache);
+        }
+
+        return [StepCaches.None, .. said.Where(cache => cache != StepCaches.None).Distinct()];
+    }
+
+    private static string Row(GenerationTiming timing, bool hasPicture, bool hasCaches) =>
+        $"{timing.Attention,-22}{(hasCaches ? $"{timing.StepCache,-12}{timing.ComputedSteps,6}{timing.LatentPsnr,7:0.0}" : "")}{timing.Tokens,8}{timing.Density,9:0.000}{timing.TextSeconds,9:0.00}{(hasPicture ? $"{timing.PictureSeconds,9:0.00}" : "")}{timing.LoadSeconds,9:0.00}{timing.SampleSeconds,9:0.00}"
         + $"{timing.DecodeSeconds,9:0.00}{timing.TotalSeconds,9:0.00}{timing.StepMilliseconds,10:0.0}{timing.FastestStep,9:0.0}{timing.SlowestStep,9:0.0}"
         + $"{timing.LaunchMilliseconds,9:0.0}{timing.AheadMilliseconds,9:0.0}{timing.PeakBytes / GiB,7:0.0}{timing.GrowthBytes / MiB,7:0}";
 

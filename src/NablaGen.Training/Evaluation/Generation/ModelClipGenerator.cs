@@ -104,8 +104,9 @@ public sealed class ModelClipGenerator : IClipGenerator, IDisposable
             first.Sampling, noise, conditioning, densities, GuidanceBatch.Pays(tokens, _device.type), cancellation);
         if (!latents.isfinite().all().item<bool>())
         {
-            throw new NablaGenException($"the latents are not numbers (NaN or infinite) after sampling with attention '{first.Attention}', {first.Solver}, "
-                + $"{first.Steps} steps and guidance {first.Guidance}; seeds {string.Join(", ", requests.Select(request => request.Seed).Distinct())}");
+            throw new NablaGenException($"the latents contain NaN or infinity after sampling with attention '{first.Attention}', {first.Solver}, "
+                + $"{first.Steps} steps and guidance {first.Guidance} in {_dtype.ToString().ToLowerInvariant()}{PrecisionChoice.Said(_source.Formats)}; "
+                + $"seeds {string.Join(", ", requests.Select(request => request.Seed).Distinct())}: try {PrecisionChoice.Instead(_source.Formats, _dtype)}");
         }
 
         // Asking whether they are finite has waited for the device.
@@ -113,7 +114,7 @@ public sealed class ModelClipGenerator : IClipGenerator, IDisposable
         watch.Restart();
         var frames = Decode(latents, cancellation);
         double decoding = watch.Elapsed.TotalSeconds / requests.Count;
-        return [.. frames.Zip(densities.ByClip(), (clip, density) => new GeneratedClip(clip, density, sampling, decoding))];
+        return [.. frames.Zip(densities.ByClip(), (clip, density) => new GeneratedClip(clip, density, sampling, decoding) { ComputedSteps = densities.ComputedSteps })];
     }
 
     private List<FrameBytes> Decode(Tensor latents, CancellationToken cancellation)

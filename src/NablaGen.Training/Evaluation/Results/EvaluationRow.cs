@@ -29,6 +29,9 @@ public sealed record EvaluationRow
     /// <summary>Mean density of the attention, 0 to 1.</summary>
     public required double Density { get; init; }
 
+    /// <summary>Solver steps that were computed: all that the step cache did not answer. Null in rows of versions that did not count them.</summary>
+    public int? ComputedSteps { get; init; }
+
     /// <summary>Seconds of sampling: its part of the batch's.</summary>
     public required double SamplingSeconds { get; init; }
 

@@ -42,6 +42,9 @@ public sealed record ExpressionResult
     /// <summary>The lowest of these.</summary>
     public double? WorstPicturePsnr { get; init; }
 
+    /// <summary>Solver steps that were computed, the mean over the videos; null where a row does not say.</summary>
+    public double? ComputedSteps { get; init; }
+
     /// <summary>Seconds of sampling a video, the median: the first batch also reads the model and compiles kernels.</summary>
     public required double SamplingSeconds { get; init; }
 
@@ -72,6 +75,7 @@ public sealed record ExpressionResult
             Gained = dense?.Zip(rows).Count(pair => !pair.First.Success && pair.Second.Success),
             PicturePsnr = rows[0].PicturePsnr is null ? null : MeanPsnr(rows, row => row.PicturePsnr),
             WorstPicturePsnr = rows.Min(row => row.PicturePsnr) is { } worst ? Rounded(worst) : null,
+            ComputedSteps = rows.All(row => row.ComputedSteps is not null) ? Rounded(rows.Average(row => row.ComputedSteps!.Value)) : null,
             SamplingSeconds = Median(rows.Select(row => row.SamplingSeconds)),
             DecodingSeconds = Median(rows.Select(row => row.DecodingSeconds)),
             Batch = rows.Max(row => row.Batch),

@@ -1,5 +1,7 @@
 using System.Globalization;
 using System.Text;
+using NablaGen.Denoising;
+using NablaGen.Generation.Fields;
 
 namespace NablaGen.Training.Evaluation.Results;
 
@@ -21,13 +23,15 @@ public static class ResultsTable
         page.Append(CultureInfo.InvariantCulture, $"{Count(report.SeenPrompts, "seen prompt")} and {Count(report.HeldOutPrompts, "held-out prompt")}{(hasPictures ? " with a picture each" : "")}, ");
         page.Append(CultureInfo.InvariantCulture, $"{(report.Seeds.Count == 1 ? "seed" : "seeds")} {string.Join(", ", report.Seeds)}; ");
         page.Append(CultureInfo.InvariantCulture, $"{recipe.Width}×{recipe.Height}, {Count(recipe.Frames, "frame")}, {Count(recipe.Steps, "step")} of {recipe.Solver}, ");
-        page.Append(CultureInfo.InvariantCulture, $"shift {recipe.Shift}, guidance {recipe.Guidance}; {recipe.Device}, {recipe.Dtype}; weights {recipe.ModelHash}; ");
+        page.Append(CultureInfo.InvariantCulture, $"shift {recipe.Shift}, guidance {recipe.Guidance}{(recipe.Get(RequestFields.StepCache) is { } cache and not StepCaches.None ? $", step cache {cache}" : "")}; ");
+        page.Append(CultureInfo.InvariantCulture, $"{recipe.Device}, {recipe.Dtype}{(recipe.Precision is { } products ? $", products in {products}" : "")}{(recipe.AttentionPrecision is null ? "" : ", attention in eight bits")}; weights {recipe.ModelHash}; ");
         page.Append(CultureInfo.InvariantCulture, $"NablaGen {recipe.Version}, rules {report.Rules}.\n\n");
 
-        Table(page, ["attention", "density", "seen", "held-out", "PSNR (dB)", "SSIM", "lost", "gained", .. hasPictures ? new[] { "picture (dB)", "worst" } : [], "sampling (s)", "decoding (s)"],
+        var hasCache = report.Expressions.Any(one => one.ComputedSteps < recipe.Steps);
+        Table(page, ["attention", "density", .. hasCache ? new[] { "steps" } : [], "seen", "held-out", "PSNR (dB)", "SSIM", "lost", "gained", .. hasPictures ? new[] { "picture (dB)", "worst" } : [], "sampling (s)", "decoding (s)"],
             report.Expressions.Select(one => (string[])
             [
-                Name(one), Number(one.Density, "0.000"), Part(one.Seen), Part(one.HeldOut), Number(one.Psnr, "0.0"), Number(one.Ssim, "0.000"),
+                Name(one), Number(one.Density, "0.000"), .. hasCache ? new[] { Number(one.ComputedSteps, "0.0") } : [], Part(one.Seen), Part(one.HeldOut), Number(one.Psnr, "0.0"), Number(one.Ssim, "0.000"),
                 $"{one.Lost?.ToString(CultureInfo.InvariantCulture) ?? "–"}", $"{one.Gained?.ToString(CultureInfo.InvariantCulture) ?? "–"}",
                 .. hasPictures ? new[] { Number(one.PicturePsnr, "0.0"), Number(one.WorstPicturePsnr, "0.0") } : [],
                 Number(one.SamplingSeconds, "0.000"), Number(one.DecodingSeconds, "0.000"),

@@ -109,6 +109,7 @@ public sealed class EvaluationRunner(
                 Ssim = quality?.Ssim,
                 PicturePsnr = kept,
                 Density = clip.Density,
+                ComputedSteps = clip.ComputedSteps,
                 SamplingSeconds = clip.SamplingSeconds,
                 DecodingSeconds = clip.DecodingSeconds,
                 Batch = clips.Count,

@@ -32,12 +32,13 @@ public sealed class CpuBlockSparseBackend : IBlockSparseBackend
     }
 
     /// <inheritdoc/>
-    public bool ReusesMasks => true;
+    public IHeldMask Hold(IKeptBlocks kept, IHeldMask? room = null) => new HeldMask((BlockMask)kept);
 
     /// <inheritdoc/>
-    public Tensor ForwardWith(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, IKeptBlocks mask, out IKeptBlocks kept)
+    public Tensor ForwardWith(
+        Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, IHeldMask mask, out IKeptBlocks kept, BlockMeans? means = null)
     {
-        var output = Attend(q, k, v, layout, expression, 0, logSumExp: null, out var same, (BlockMask)mask);
+        var output = Attend(q, k, v, layout, expression, 0, logSumExp: null, out var same, ((HeldMask)mask).Mask);
         kept = same;
         return output;
     }
@@ -135,4 +136,12 @@ public sealed class CpuBlockSparseBackend : IBlockSparseBackend
         ([.. Enumerable.Range(0, blocks + 1).Select(row => row * blocks)], [.. Enumerable.Range(0, blocks * blocks).Select(i => i % blocks)]);
 
     private static Tensor Flat(Tensor x) => x.to_type(ScalarType.Float32).contiguous();
+
+    // No call changes a mask of an earlier one.
+    private sealed record HeldMask(BlockMask Mask) : IHeldMask
+    {
+        public void Dispose()
+        {
+        }
+    }
 }

@@ -22,13 +22,23 @@ internal sealed class CudaAttentionKernels : IDisposable
     public bool IsEightBit(long headSize) => _eight is not null && headSize == EightBitAttention.HeadSize;
 
     /// <summary>Puts the attention on the stream: see <see cref="BlockAttention"/>.</summary>
+    /// <param name="q">Queries.</param>
+    /// <param name="k">Keys.</param>
+    /// <param name="v">Values.</param>
+    /// <param name="output">Gets the result.</param>
+    /// <param name="offsets">The blocks.</param>
+    /// <param name="mask">What is kept.</param>
+    /// <param name="logSumExp">Device address of each row's log-sum-exp, float32; 0 for none.</param>
+    /// <param name="inSixteenBits">Whether eight bits are left aside.</param>
     /// <returns>
     /// Device address of K's mean of each head where the log-sum-exp is of logits without it (<see cref="EightBitAttention"/>), until the next
     /// call; 0 where it is of all.
     /// </returns>
-    public nint Run(AttentionTensor q, AttentionTensor k, AttentionTensor v, AttentionTensor output, BlockOffsets offsets, DeviceBlockMask mask, nint logSumExp = 0)
+    public nint Run(
+        AttentionTensor q, AttentionTensor k, AttentionTensor v, AttentionTensor output, BlockOffsets offsets, DeviceBlockMask mask, nint logSumExp = 0,
+        bool inSixteenBits = false)
     {
-        if (IsEightBit(q.HeadSize))
+        if (!inSixteenBits && IsEightBit(q.HeadSize))
         {
             return _eight!.Run(q, k, v, output, offsets, mask, logSumExp: logSumExp);
         }

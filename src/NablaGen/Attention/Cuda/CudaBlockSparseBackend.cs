@@ -21,6 +21,7 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
     private BlockOffsets? _offsets;
     private DeviceBlockMask? _mask;
     private DeviceBlockMask? _window;
+    private DeviceBlockMask? _everything;
 
     /// <summary>The kernels of a device; they are compiled, or read from the cache, at first use.</summary>
     /// <param name="device">A CUDA device.</param>
@@ -50,6 +51,47 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
     }
 
     /// <inheritdoc/>
+    public IHeldMask Hold(IKeptBlocks kept, IHeldMask? room = null)
+    {
+        var mask = ((KeptBlocks)kept).Mask;
+        if (room is not HeldMask held || !held.Stored.Fits(mask.Heads, mask.Blocks))
+        {
+            room?.Dispose();
+            held = new HeldMask(new StoredBlockMask(_device, mask.Heads, mask.Blocks));
+        }
+
+        held.Stored.Store(mask);
+        return held;
+    }
+
+    /// <inheritdoc/>
+    public Tensor ForwardWith(
+        Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, IHeldMask mask, out IKeptBlocks kept, BlockMeans? means = null)
+    {
+        using var scope = NewDisposeScope();
+        var output = Attend(q, k, v, layout, expression, 0, means, logSumExp: null, out _, out kept, ((HeldMask)mask).Stored);
+        return output.to_type(v.dtype).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    /// <remarks>In 16 bits whatever the attention's precision is: these masses serve all steps that follow.</remarks>
+    public Tensor Survey(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, out IKeptBlocks mask, int layer)
+    {
+        using var scope = NewDisposeScope();
+        var (queries, keys, values) = Ready(q, k, v, layout);
+        var output = CudaDevices.EmptyLike(values);
+        using var logs = empty([queries.shape[0] * queries.shape[1], layout.Tokens], ScalarType.Float32, q.device);
+        var logSumExp = new KernelAddress(output.device).Of(logs, ScalarType.Float32, "the log-sum-exp");
+        _everything ??= DeviceBlockMask.FromHost(_device, 1, layout.Blocks, (_, _, _) => true);
+        _attention.Run(
+            CudaDevices.View(queries), CudaDevices.View(keys), CudaDevices.View(values), CudaDevices.View(output), _offsets!, _everything, logSumExp, inSixteenBits: true);
+        _nabla.RunExact(
+            CudaDevices.View(queries), CudaDevices.View(keys), _offsets!, logSumExp, Threshold(expression, layer), Window(expression, layout), _mask!, top: expression.Top ?? 1);
+        mask = new KeptBlocks(_log, _mask!, _mask!.Heads);
+        return output.to_type(v.dtype).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
     public void Dispose()
     {
         _log.Dispose();
@@ -70,22 +112,16 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
     /// <param name="logSumExp">Gets the natural logarithm of each row's Σ e^s; float32, contiguous [B, H, L]. Null where nobody asks.</param>
     /// <param name="mask">What was kept; the next call overwrites it.</param>
     /// <param name="kept">The same, for statistics.</param>
+    /// <param name="given">A mask made before, to use instead of making one.</param>
     /// <returns>A new tensor in the 16-bit type that was computed in. [B, H, L, D]</returns>
     internal Tensor Attend(
         Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, int layer, BlockMeans? means,
-        Tensor? logSumExp, out DeviceBlockMask mask, out IKeptBlocks kept)
+        Tensor? logSumExp, out DeviceBlockMask mask, out IKeptBlocks kept, StoredBlockMask? given = null)
     {
         using var scope = NewDisposeScope();
-        var type = CudaDevices.IsSixteenBit(v.dtype) ? v.dtype : ScalarType.BFloat16;
-        var (queries, keys, values) = (CudaDevices.Readable(q, type), CudaDevices.Readable(k, type), CudaDevices.Readable(v, type));
-        var (heads, dim) = ((int)(q.shape[0] * q.shape[1]), q.shape[3]);
-        if (dim is not (64 or 128))
-        {
-            throw new NablaGenException($"sparse attention on CUDA has kernels for heads of 64 and 128 channels, and this model's have {dim}: use --attention dense");
-        }
-
+        var (queries, keys, values) = Ready(q, k, v, layout);
+        var heads = (int)(q.shape[0] * q.shape[1]);
         var output = CudaDevices.EmptyLike(values);
-        Prepare(layout, heads);
         _log.Start();
         if (expression.HasTail)
         {
@@ -93,7 +129,15 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
             logSumExp ??= empty([heads, layout.Tokens], ScalarType.Float32, q.device);
         }
 
-        mask = Mask(CudaDevices.View(queries), CudaDevices.View(keys), layout, expression, layer, means);
+        if (given is null)
+        {
+            mask = Mask(CudaDevices.View(queries), CudaDevices.View(keys), layout, expression, layer, means);
+        }
+        else
+        {
+            given.Load(mask = _mask!);
+        }
+
         _log.MaskDone();
         var keyMeans = _attention.Run(
             CudaDevices.View(queries), CudaDevices.View(keys), CudaDevices.View(values), CudaDevices.View(output), _offsets!, mask,
@@ -108,11 +152,30 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
         return output.MoveToOuterDisposeScope();
     }
 
+    // Tensors that the kernels can read, and the workspaces for them.
+    private (Tensor Q, Tensor K, Tensor V) Ready(Tensor q, Tensor k, Tensor v, BlockLayout layout)
+    {
+        if (q.shape[3] is not (64 or 128))
+        {
+            throw new NablaGenException($"sparse attention on CUDA has kernels for heads of 64 and 128 channels, and this model's have {q.shape[3]}: use --attention dense");
+        }
+
+        Prepare(layout, (int)(q.shape[0] * q.shape[1]));
+        var type = CudaDevices.IsSixteenBit(v.dtype) ? v.dtype : ScalarType.BFloat16;
+        return (CudaDevices.Readable(q, type), CudaDevices.Readable(k, type), CudaDevices.Readable(v, type));
+    }
+
+    private static SlidingWindow? Window(AttentionExpression expression, BlockLayout layout) => expression.Window is { } sta
+        ? new SlidingWindow(sta.Time / 2, sta.Height / 2, sta.Width / 2, layout.BlockRows, layout.BlockColumns)
+        : null;
+
+    private NablaThreshold Threshold(AttentionExpression expression, int layer) => expression.HeadThresholds is { } heads
+        ? _thresholds.Of(heads, layer, _mask!.Heads)
+        : expression.Threshold!.Value;
+
     private DeviceBlockMask Mask(AttentionTensor q, AttentionTensor k, BlockLayout layout, AttentionExpression expression, int layer, BlockMeans? means)
     {
-        SlidingWindow? window = expression.Window is { } sta
-            ? new SlidingWindow(sta.Time / 2, sta.Height / 2, sta.Width / 2, layout.BlockRows, layout.BlockColumns)
-            : null;
+        var window = Window(expression, layout);
         if (expression.RolaShare is not null)
         {
             (nint, nint)? known = means is null ? null : Addresses(means);
@@ -122,10 +185,7 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
 
         if (expression.UsesNabla)
         {
-            var threshold = expression.HeadThresholds is { } heads
-                ? _thresholds.Of(heads, layer, _mask!.Heads)
-                : (NablaThreshold)expression.Threshold!.Value;
-            var top = expression.Top ?? 1;
+            var (threshold, top) = (Threshold(expression, layer), expression.Top ?? 1);
             if (means is null)
             {
                 _nabla.Run(q, k, _offsets!, threshold, window, _mask!, top: top);
@@ -168,12 +228,15 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
         _offsets?.Dispose();
         _mask?.Dispose();
         _window?.Dispose();
-        (_layout, _offsets, _mask, _window) = (null, null, null, null);
+        _everything?.Dispose();
+        (_layout, _offsets, _mask, _window, _everything) = (null, null, null, null, null);
     }
 
     private sealed class KeptBlocks(CudaKeptLog log, DeviceBlockMask mask, int heads) : IKeptBlocks
     {
         private Lazy<KeptStatistics>? _statistics;
+
+        public DeviceBlockMask Mask => mask;
 
         public Lazy<KeptStatistics> Statistics => _statistics ??= log.Take(mask, heads);
 
@@ -183,5 +246,10 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
 
         // One mask may serve all heads.
         private int Row(int head) => mask.Heads == 1 ? 0 : head;
+    }
+
+    private sealed record HeldMask(StoredBlockMask Stored) : IHeldMask
+    {
+        public void Dispose() => Stored.Dispose();
     }
 }

@@ -112,7 +112,6 @@ public static class RequestFields
         Group = FieldGroup.Attention,
         HelpName = "N",
         Help = "Choose NABLA's blocks in every Nth step and keep them for the steps between",
-        Details = "on the CPU",
         DefaultValue = 1,
         Places = Words | FieldPlaces.Recipe,
     };
@@ -123,7 +122,7 @@ public static class RequestFields
         Group = FieldGroup.Attention,
         HelpName = "N",
         Help = "Choose NABLA's blocks once, in step N, by the attention that each carries exactly; steps 1 to N are dense",
-        Details = "on the CPU; not with a target density",
+        Details = "not with a target density",
         DefaultText = "none",
         Places = Words | FieldPlaces.Recipe,
     };

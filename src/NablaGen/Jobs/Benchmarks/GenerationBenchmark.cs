@@ -1,3 +1,5 @@
+using System.Globalization;
+using NablaGen.Denoising;
 using NablaGen.Distributed;
 using NablaGen.Generation;
 using NablaGen.Models;
@@ -22,6 +24,7 @@ public sealed class GenerationBenchmark : IDisposable
     private readonly Device _device;
     private readonly VideoModel _model;
     private readonly TextToVideo _pipeline;
+    private (string Run, Tensor Latents)? _full;
     private float[] _latents = [];
 
     /// <summary>A benchmark of one model, whose weights are read or drawn at each stage.</summary>
@@ -74,9 +77,12 @@ public sealed class GenerationBenchmark : IDisposable
         request.Check(_model);
         // Ranks meet at each step's end, so that none is ahead of its device.
         double? launch = _device.type == DeviceType.CUDA && _pipeline.World is null ? Launch(request, cancellation) : null;
-        var recorder = new StepRecorder(_device);
+        // Random weights are drawn at each stage: the same ones in each run, so that runs can be compared.
+        using var seeded = manual_seed(request.Seed);
+        using var recorder = new StepRecorder(_device) { KeptStep = request.Steps - 1 };
         var result = _pipeline.Measure(request, observer: recorder, cancellation: cancellation);
-        _latents = recorder.Latents;
+        _latents = recorder.Latents!.data<float>().ToArray();
+        var psnr = request.StepCache == StepCaches.None ? KeepFull(request, recorder.Latents!) : ToFull(request, recorder.Latents!);
         var times = recorder.Steps.Select(step => step.Milliseconds).Order().ToArray();
         var ahead = recorder.Steps.Select(step => step.AheadMilliseconds).Order().ElementAt(times.Length / 2);
         var step = times[times.Length / 2];
@@ -85,6 +91,9 @@ public sealed class GenerationBenchmark : IDisposable
             Attention = request.Attention.ToString(),
             Tokens = _model.Transformer.TokensOf(request.LatentShape(_model.Latents)),
             Density = result.Density!.Value,
+            StepCache = request.StepCache,
+            ComputedSteps = recorder.Steps.Count - recorder.Skipped,
+            LatentPsnr = psnr,
             TextSeconds = result.Seconds[GenerationStage.EncodeText],
             PictureSeconds = result.Seconds.GetValueOrDefault(GenerationStage.EncodeImage),
             LoadSeconds = result.Seconds[GenerationStage.LoadTransformer],
@@ -102,7 +111,25 @@ public sealed class GenerationBenchmark : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose() => _pipeline.Dispose();
+    public void Dispose()
+    {
+        _full?.Latents.Dispose();
+        _pipeline.Dispose();
+    }
+
+    private double? KeepFull(GenerationRequest request, Tensor latents)
+    {
+        _full?.Latents.Dispose();
+        _full = (Run(request), latents.clone().DetachFromDisposeScope());
+        return null;
+    }
+
+    private double? ToFull(GenerationRequest request, Tensor latents) =>
+        _full is { } full && full.Run == Run(request) && TensorPsnr.OfLatents(latents, full.Latents) is var psnr && double.IsFinite(psnr) ? psnr : null;
+
+    // What makes two runs the same but for the step cache.
+    private static string Run(GenerationRequest request) => string.Create(
+        CultureInfo.InvariantCulture, $"{request.Attention} {request.DenseSteps} {request.Width} {request.Height} {request.Frames} {request.Steps} {request.Guidance} {request.Seed} {request.Prompt}");
 
     private static double? Error(float[] latents, float[] expected) => latents.Length != expected.Length
         ? null
@@ -111,8 +138,8 @@ public sealed class GenerationBenchmark : IDisposable
     // Milliseconds of the CPU for a step: the launches are as many for any size.
     private double Launch(GenerationRequest request, CancellationToken cancellation)
     {
-        var recorder = new StepRecorder(_device);
-        var small = request with { Width = LaunchSide, Height = LaunchSide, Frames = 1, Steps = LaunchSteps, DenseSteps = 0, TargetDensity = null, Thresholds = null, MaskFromStep = null };
+        using var recorder = new StepRecorder(_device);
+        var small = request with { Width = LaunchSide, Height = LaunchSide, Frames = 1, Steps = LaunchSteps, DenseSteps = 0, TargetDensity = null, Thresholds = null, MaskFromStep = null, StepCache = StepCaches.None };
         _pipeline.Measure(small, observer: recorder, cancellation: cancellation);
         // The first ones compile kernels and choose algorithms.
         return recorder.Steps.Skip(1).Select(step => step.EnqueueMilliseconds).Order().ElementAt((LaunchSteps - 1) / 2);

@@ -1,3 +1,5 @@
+using NablaGen.Denoising;
+
 namespace NablaGen.Jobs.Benchmarks;
 
 /// <summary>What a whole generation took.</summary>
@@ -20,6 +22,18 @@ public sealed record GenerationTiming
 
     /// <summary>The mean density over layers, heads and steps.</summary>
     public required double Density { get; init; }
+
+    /// <summary>The step cache.</summary>
+    public string StepCache { get; init; } = StepCaches.None;
+
+    /// <summary>Solver steps that were computed: all that the step cache did not answer.</summary>
+    public required int ComputedSteps { get; init; }
+
+    /// <summary>
+    /// PSNR in decibels of the latents to those of the same run without a step cache, if it came before; their largest difference is its peak.
+    /// Null without such a run and for equal latents.
+    /// </summary>
+    public double? LatentPsnr { get; init; }
 
     /// <summary>Making the text encoder and encoding both prompts, in seconds.</summary>
     public required double TextSeconds { get; init; }

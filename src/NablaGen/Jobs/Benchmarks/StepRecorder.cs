@@ -6,19 +6,26 @@ using static TorchSharp.torch;
 namespace NablaGen.Jobs.Benchmarks;
 
 /// <summary>Times each step of a sampling run to its end on the device, and looks at the memory then.</summary>
-internal sealed class StepRecorder(Device device) : ISamplingObserver
+internal sealed class StepRecorder(Device device) : ISamplingObserver, IDisposable
 {
     private readonly List<StepTiming> _steps = [];
     private readonly Stopwatch _watch = new();
 
     public IReadOnlyList<StepTiming> Steps => _steps;
 
-    /// <summary>The latents after the last step.</summary>
-    public float[] Latents { get; private set; } = [];
+    /// <summary>Steps that were answered from memory.</summary>
+    public int Skipped { get; private set; }
+
+    /// <summary>The step whose latents are kept, from 0; null for none.</summary>
+    public int? KeptStep { get; init; }
+
+    /// <summary>The latents of that step, on the CPU.</summary>
+    public Tensor? Latents { get; private set; }
 
     public void OnStart()
     {
         _steps.Clear();
+        Skipped = 0;
         ModelTimer.Wait(device);
         _watch.Restart();
     }
@@ -31,16 +38,23 @@ internal sealed class StepRecorder(Device device) : ISamplingObserver
     {
     }
 
+    public void OnSkipped(int step, double error) => Skipped++;
+
     public void OnStep(int step, Tensor latents)
     {
         var enqueued = _watch.Elapsed.TotalMilliseconds;
         ModelTimer.Wait(device);
         var done = _watch.Elapsed.TotalMilliseconds;
         _steps.Add(new StepTiming(done, enqueued, ModelTimer.Memory(device)));
-        using var here = latents.cpu();
-        Latents = here.data<float>().ToArray();
+        if (step == KeptStep)
+        {
+            Latents = latents.detach().clone().cpu().DetachFromDisposeScope();
+        }
+
         _watch.Restart();
     }
+
+    public void Dispose() => Latents?.Dispose();
 }
 
 /// <summary>One solver step of a measured generation: the passes with and without the prompt, and the solver.</summary>

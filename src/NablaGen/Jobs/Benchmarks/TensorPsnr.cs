@@ -19,6 +19,18 @@ public static class TensorPsnr
         return FromMeanSquare(MeanSquare(actual, expected));
     }
 
+    /// <summary>The same of latents, which have no bounds: the peak is the difference between the largest and the least expected number.</summary>
+    /// <param name="actual">Latents of any shape, on any device.</param>
+    /// <param name="expected">The same shape.</param>
+    public static double OfLatents(Tensor actual, Tensor expected)
+    {
+        using var scope = NewDisposeScope();
+        var full = expected.to_type(ScalarType.Float64);
+        var meanSquare = (actual.to_type(ScalarType.Float64).to(full.device) - full).Squared().mean().item<double>();
+        var range = full.max().item<double>() - full.min().item<double>();
+        return 10 * Math.Log10(range * range / meanSquare);
+    }
+
     /// <summary>The mean square of the difference of frames clamped to [−1, 1], to be averaged over pieces of a video.</summary>
     internal static double MeanSquare(Tensor actual, Tensor expected)
     {

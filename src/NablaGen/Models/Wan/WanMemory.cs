@@ -34,12 +34,20 @@ public static class WanMemory
     public static WeightSizes Sizes(DitConfig dit, TextEncoderConfig text, VaeConfig vae, ScalarType dtype, ScalarType vaeDtype, TransformerFormats? formats = null)
     {
         var options = new ModuleOptions(META, dtype);
-        using var oneLayer = new WanModel(dit with { NumLayers = 1 }, (formats ?? TransformerFormats.Plain).Over(options));
+        formats ??= TransformerFormats.Plain;
+        using var oneLayer = new WanModel(dit with { NumLayers = 1 }, (formats with { HasPlainEnds = false }).Over(options));
         using var encoder = new T5Encoder(text, options);
         using var decoder = new WanVae(vae, options with { Dtype = vaeDtype });
         var parts = oneLayer.named_parameters().ToLookup(
             pair => pair.name.StartsWith(WanModel.LayerPrefix(0), StringComparison.Ordinal), pair => pair.parameter);
-        return new WeightSizes(Bytes(encoder.parameters()), Bytes(parts[false]), Bytes(parts[true]), Bytes(decoder.parameters()));
+        var sizes = new WeightSizes(Bytes(encoder.parameters()), Bytes(parts[false]), Bytes(parts[true]), Bytes(decoder.parameters()));
+        if (!formats.HasPlainEnds)
+        {
+            return sizes;
+        }
+
+        using var end = new WanLayer(dit, options);
+        return sizes with { Transformer = sizes.Transformer + (EndedLayers.Ends * Bytes(end.parameters())), FixedLayers = EndedLayers.Ends };
     }
 
     /// <summary>What a pass through the transformer, and the solver around it, take beside the weights.</summary>
@@ -62,7 +70,9 @@ public static class WanMemory
             // The float32 residual stream and, in the feed-forward layer, its input, output and inner layer (GELU in place), or, in the
             // attention, its input, Q, K, V and output.
             // With products in fp8 GELU reads its input in 16 bits and writes it anew; attention in eight bits keeps Q, K and V as its tiles.
-            var inFeedForward = formats.Matrices == MatrixFormats.Fp8 ? Math.Max(dim + (size + 1) * ffn, dim + ffn + size * dim) : size * (3 * dim + ffn);
+            var plain = size * (3 * dim + ffn);
+            var inFeedForward = formats.Matrices == MatrixFormats.Fp8 ? Math.Max(dim + (size + 1) * ffn, dim + ffn + size * dim) : plain;
+            inFeedForward = formats.HasPlainEnds ? Math.Max(inFeedForward, plain) : inFeedForward;
             var inAttention = size * 6 * dim + (formats.EightBitAttention ? EightBitAttention.BytesAnElement * dim : 0);
             atToken = 4 * dim + Math.Max(inFeedForward, inAttention);
         }
@@ -81,8 +91,7 @@ public static class WanMemory
         // The tokens' angles and order; noise, latents and what the solver keeps of earlier steps.
         var once = tokens * (4 * dit.HeadDim + 16) + 10 * 4 * latents.Aggregate(1L, (product, side) => product * side);
         once += tokens * 4 * dit.LowRank + (hasLowRankKernels ? (LowRankChunks + batch * dit.NumHeads) * 4L * dit.LowRank * dit.HeadDim : 0);
-        var blocks = dit.LowRank > 0 ? (tokens + BlockLayout.BlockSize - 1) / BlockLayout.BlockSize
-            : latents[1] / dit.PatchSize.Time * Tiles(latents[2] / dit.PatchSize.Height) * Tiles(latents[3] / dit.PatchSize.Width);
+        var blocks = dit.Traits.BlocksOf(latents);
         // Masks with their scores; dense attention has a plan of entries alone (4 bytes a key block and group of query blocks).
         var masks = !attention.IsDense ? 8 * dit.NumHeads * blocks * blocks
             : device == DeviceType.CUDA && tokens >= CudaDenseAttention.FewestTokens ? BlockAttention.PlanBytes(dit.NumHeads, blocks)
@@ -142,8 +151,6 @@ public static class WanMemory
         var (_, height, width) = vae.Traits.VideoOf(latents);
         return Math.Max(encoder, VaeMemory.EstimateEncoding(vae, frames, height, width, vaeDtype, tiling));
     }
-
-    private static long Tiles(long side) => (side + BlockLayout.TileSide - 1) / BlockLayout.TileSide;
 
     private static long Bytes(IEnumerable<Parameter> parameters) => parameters.Sum(parameter => parameter.NumberOfElements * parameter.element_size());
 }

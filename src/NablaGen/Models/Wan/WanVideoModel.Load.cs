@@ -33,7 +33,8 @@ public sealed partial class WanVideoModel
     private WanModel LoadTransformer(WeightFile file, ModuleOptions options, LayerPlacement? placement)
     {
         options = Formats.Over(options);
-        if (placement is null || placement.Resident == DitConfig.NumLayers)
+        var streamed = DitConfig.NumLayers - (options.HasPlainEnds ? EndedLayers.Ends : 0);
+        if (placement is null || placement.Resident >= streamed)
         {
             return Load(file, new WanModel(DitConfig, options));
         }

@@ -39,6 +39,22 @@ public sealed class PictureBenchmarkTests : IDisposable
     }
 
     [Fact]
+    public void A_step_cache_is_compared_with_the_same_run_without_one()
+    {
+        var sizes = Toys.Sizes();
+        using var bench = new GenerationBenchmark(WanVideoModel.InMemory(sizes.Dit, sizes.Others, Toys.TokenizerPath, RandomTensorSource.Steady), CPU, ScalarType.Float32);
+        var full = new PartialRequest { Prompt = "a", Seed = 1, Steps = 12, Guidance = 2, Frames = 1, Width = 64, Height = 64 }.ToRequest(GenerationDefaults.Wan);
+        var cached = full with { StepCache = "easy:10" };
+        Assert.Null(bench.Run(cached).LatentPsnr);
+        Assert.True(bench.Run(full) is { ComputedSteps: 12, StepCache: "none", LatentPsnr: null });
+        var timing = bench.Run(cached);
+        Assert.True(timing is { ComputedSteps: >= 3 and < 12, StepCache: "easy:10", LatentPsnr: > 0 and < 100 }, $"{timing}");
+        // An error that none reaches skips nothing.
+        Assert.True(bench.Run(full with { StepCache = "easy:1e-9" }) is { ComputedSteps: 12, LatentPsnr: null });
+        Assert.Null(bench.Run(cached with { Seed = 2 }).LatentPsnr);
+    }
+
+    [Fact]
     public void An_encoding_is_timed_beside_its_estimate()
     {
         var timing = VaeBenchmark.RunEncoding(VaeConfig.Wan21 with { Dim = 4 }, (5, 32, 48), ModuleOptions.Cpu, new VaeTiling(16, 16, 1), repeats: 1);

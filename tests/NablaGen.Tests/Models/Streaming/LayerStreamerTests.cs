@@ -187,7 +187,7 @@ public class LayerStreamerTests
         return SafetensorsFile.Open(path);
     }
 
-    private static LayerStreamer<WanLayer> Streamer(ITensorSource file, ModuleOptions options, int resident, int slots, List<string> log) =>
+    private static ILayerSource<WanLayer> Streamer(ITensorSource file, ModuleOptions options, int resident, int slots, List<string> log) =>
         WanLayers.Stream(
             Config, options, new LayerPlacement(resident, slots), (layer, block) => CheckpointLoader.Load(file.Under(WanModel.LayerPrefix(layer)), block),
             (count, hosts) => new PlainUploads(count, hosts, log));

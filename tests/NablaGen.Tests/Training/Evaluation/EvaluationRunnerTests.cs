@@ -118,8 +118,32 @@ public sealed class EvaluationRunnerTests : IDisposable
         Assert.True(row.Is(recipe with { Version = "another" }));
         Assert.Null(rows.Find(recipe with { ModelHash = "1" }));
         Assert.Null(rows.Find(recipe with { Dtype = "bfloat16" }));
+        Assert.Null(rows.Find(recipe with { Precision = "fp8" }));
+        Assert.Null(rows.Find(recipe with { AttentionPrecision = "eight" }));
         Assert.False((row with { Rules = 0 }).Is(recipe));
         Assert.Contains("rows.jsonl: cannot be opened", Assert.Throws<NablaGenException>(() => RowFile.Open(_folder[""])).Message);
+    }
+
+    [Fact]
+    public void The_page_names_eight_bits_a_step_cache_and_the_steps_it_leaves()
+    {
+        var all = new SplitResult(0, 0, new Dictionary<ClipAttribute, double>());
+        var one = new ExpressionResult { Attention = "dense", DenseSteps = 0, DenseLayers = 0, Density = 1, All = all, Seen = all, HeldOut = all, SamplingSeconds = 1, DecodingSeconds = 1, Batch = 1 };
+        var plan = Plan(16);
+        var recipe = _generator.RecipeOf(plan.Request(plan.Prompts[0], 1, plan.Attentions[0]));
+        var report = new EvaluationReport { SeenPrompts = 1, HeldOutPrompts = 1, Seeds = [1], Recipe = recipe, Expressions = [one with { ComputedSteps = 16 }] };
+        var plain = ResultsTable.Markdown(report);
+        Assert.Contains("guidance 1; cpu, float32; weights", plain, StringComparison.Ordinal);
+        Assert.DoesNotContain("| steps |", plain, StringComparison.Ordinal);
+        var request = plan.Request(plan.Prompts[0], 1, plan.Attentions[0]) with { StepCache = "easy:0.1" };
+        var page = ResultsTable.Markdown(report with
+        {
+            Recipe = _generator.RecipeOf(request) with { Precision = "fp8-inner", AttentionPrecision = "eight" },
+            Expressions = [one with { ComputedSteps = 9.5 }],
+        });
+        Assert.Contains("guidance 1, step cache easy:0.1; cpu, float32, products in fp8-inner, attention in eight bits; weights", page, StringComparison.Ordinal);
+        Assert.Contains("| attention | density | steps | seen |", page, StringComparison.Ordinal);
+        Assert.Contains("| dense | 1.000 | 9.5 |", page, StringComparison.Ordinal);
     }
 
     [Fact]

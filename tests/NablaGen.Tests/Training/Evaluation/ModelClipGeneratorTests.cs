@@ -84,6 +84,19 @@ public sealed class ModelClipGeneratorTests : IDisposable
         }
     }
 
+    [Theory]
+    [InlineData("none", 12, 12)]
+    [InlineData("easy:10", 3, 11)]
+    public void The_steps_that_are_computed_are_counted(string cache, int least, int most)
+    {
+        var sizes = Toys.Sizes();
+        RandomModel.Save(_folder[""], sizes);
+        using var generator = new ModelClipGenerator(WanVideoModel.Open(_folder[""]), CPU, ScalarType.Float32);
+        var request = new PartialRequest { Prompt = "a b", Seed = 1, Steps = 12, Frames = 1, Width = 64, Height = 64 }.ToRequest(sizes.Defaults) with { StepCache = cache };
+        generator.Prepare([request], default);
+        Assert.InRange(generator.Generate([request, request with { Seed = 2 }], default)[1].ComputedSteps!.Value, least, most);
+    }
+
     [Fact]
     public void Frames_are_those_that_generate_writes()
     {

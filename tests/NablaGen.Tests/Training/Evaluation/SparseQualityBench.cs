@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using NablaGen.Attention;
+using NablaGen.Denoising;
 using NablaGen.Generation;
 using NablaGen.Generation.Fields;
 using NablaGen.Models;
@@ -12,7 +13,7 @@ using NablaGen.Training.Evaluation.Running;
 namespace NablaGen.Tests.Training.Evaluation;
 
 /// <summary>
-/// What sparse attention does to a model, by what is kept dense beside it, how long masks serve, and the pooled tail: PSNR and SSIM to the dense
+/// What sparse attention does to a model, by what is kept dense beside it, how long masks serve, the pooled tail, and step caches: PSNR and SSIM to the dense
 /// video, at one density. The rows are in docs/evaluation.md#stock-weights. Not a test: run with <c>-explicit only -class '*SparseQualityBench'</c>.
 /// </summary>
 public class SparseQualityBench
@@ -24,7 +25,11 @@ public class SparseQualityBench
     /// <param name="DenseLayers">First layers kept dense.</param>
     /// <param name="MaskEvery">Steps that a mask serves.</param>
     /// <param name="Frozen">The threshold by which the last dense step chooses all masks; null where a target density finds it.</param>
-    private sealed record Way(string Name, string Suffix = "", int DenseSteps = 0, int DenseLayers = 0, int MaskEvery = 1, double? Frozen = null);
+    /// <param name="Cache">The step cache.</param>
+    /// <param name="IsDense">Whether nothing is sparse, and the cache is all there is.</param>
+    private sealed record Way(
+        string Name, string Suffix = "", int DenseSteps = 0, int DenseLayers = 0, int MaskEvery = 1, double? Frozen = null, string Cache = StepCaches.None,
+        bool IsDense = false);
 
     private static readonly Way[] Ways =
     [
@@ -33,6 +38,9 @@ public class SparseQualityBench
         new("1 dense step, floor 3, masks for 4", "+top3", 1, 0, 4), new("masks from step 2", "", 2, Frozen: 0.3), new("3 dense steps", "", 3),
         new("1 dense layer", DenseLayers: 1), new("2 dense steps, tail", "+tail", 2), new("2 dense steps, masks for 4", "", 2, 0, 4),
         new("masks from step 2, tail", "+tail", 2, Frozen: 0.3),
+        new("dense, easy 0.02", Cache: "easy:0.02", IsDense: true), new("dense, easy 0.05", Cache: "easy:0.05", IsDense: true),
+        new("dense, easy 0.1", Cache: "easy:0.1", IsDense: true), new("easy 0.05", Cache: "easy:0.05"), new("easy 0.1", Cache: "easy:0.1"),
+        new("2 dense steps, tail, easy 0.05", "+tail", 2, Cache: "easy:0.05"), new("2 dense steps, floor 2, easy 0.05", "+top2", 2, Cache: "easy:0.05"),
     ];
 
     [Fact(Explicit = true), Trait("bench", "quality")]
@@ -48,8 +56,8 @@ public class SparseQualityBench
         var prompts = EvaluationPlan.Choose(count);
         GenerationRequest Request(EvaluationPrompt prompt, Way? way)
         {
-            var request = new PartialRequest { Prompt = prompt.Text, Seed = 1, Attention = AttentionExpression.Dense };
-            if (way is not null)
+            var request = new PartialRequest { Prompt = prompt.Text, Seed = 1, Attention = AttentionExpression.Dense }.With(RequestFields.StepCache, way?.Cache ?? StepCaches.None);
+            if (way is { IsDense: false })
             {
                 var threshold = way.Frozen ?? 0.6;
                 request = request with
@@ -75,11 +83,6 @@ public class SparseQualityBench
             Write(file, prompt, "dense", dense, new ReferenceQuality(double.PositiveInfinity, 1));
             foreach (var way in Ways.Where(way => only.Length == 0 || only.Contains(way.Name)))
             {
-                if (device.type == TorchSharp.DeviceType.CUDA && (way.MaskEvery > 1 || way.Frozen is not null))
-                {
-                    continue;
-                }
-
                 var clip = generator.Generate([Request(prompt, way)], TestContext.Current.CancellationToken).Single();
                 Write(file, prompt, way.Name, clip, ReferenceQuality.Measure(dense.Frames, clip.Frames));
             }
@@ -96,6 +99,7 @@ public class SparseQualityBench
             psnr = double.IsFinite(quality.Psnr) ? Math.Round(quality.Psnr, 2) : (double?)null,
             ssim = Math.Round(quality.Ssim, 4),
             succeeds = prompt.Expectation.Judge(ClipScorer.Measure(clip.Frames)).IsSuccess,
+            steps = clip.ComputedSteps,
             seconds = Math.Round(clip.SamplingSeconds, 2),
         }));
         file.Flush();

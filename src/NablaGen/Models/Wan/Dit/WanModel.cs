@@ -58,7 +58,7 @@ public sealed class WanModel : Module<Tensor, Tensor, Tensor, DitRun, Tensor>, I
             new AutocastLinear(config.FreqDim, config.Dim, options.Float32), new Silu(), new AutocastLinear(config.Dim, config.Dim, options.Float32));
         _timeProjection = Sequential(new Silu(), new AutocastLinear(config.Dim, config.Dim * 6, options.Float32));
         _blocks = layers is not null ? null : new ModuleList<WanLayer>(
-            Enumerable.Range(0, config.NumLayers).Select(_ => new WanLayer(config, options)).ToArray());
+            Enumerable.Range(0, config.NumLayers).Select(layer => new WanLayer(config, options.OfLayer(layer, config.NumLayers))).ToArray());
         _source = layers ?? new ResidentLayers<WanLayer>(_blocks!);
         _head = new WanHead(config, options.Dense);
         RegisterComponents();
