@@ -1,3 +1,4 @@
+using System.Globalization;
 using NablaGen.Attention;
 using NablaGen.Generation;
 using NablaGen.Models.Wan;
@@ -27,13 +28,23 @@ public class TrainingNotesTests
     [Fact]
     public void Another_size_length_or_threshold_is_told_with_what_to_use()
     {
+        // Whatever the model in the box was trained for.
+        var trained = Box.TrainedFor!;
+        var (fewest, most) = trained.Frames!.Value;
+        var safe = trained.SafeThreshold!.Value;
         PartialRequest request = new() { Prompt = "a red ball" };
         Assert.Empty(Notes(request));
-        Assert.Empty(Notes(request with { Attention = AttentionExpression.Nabla(0.8) }));
-        Assert.Equal("nablagen-tiny was not trained for 320x192: expect a worse video; use 256x256", Assert.Single(Notes(request with { Width = 320, Height = 192 })));
-        Assert.Equal("nablagen-tiny was not trained for 49 frames: expect a worse video; use 17", Assert.Single(Notes(request with { Frames = 49 })));
+        Assert.All(trained.Sizes, size => Assert.Empty(Notes(request with { Width = size.Width, Height = size.Height })));
+        Assert.All([fewest, most], frames => Assert.Empty(Notes(request with { Frames = frames })));
+        Assert.Empty(Notes(request with { Attention = AttentionExpression.Nabla(safe) }));
         Assert.Equal(
-            "nablagen-tiny loses quality below threshold 0.8, found 0.5: lower is sparser and faster",
+            $"nablagen-tiny was not trained for 48x48: expect a worse video; use {string.Join(", ", trained.Sizes.Select(size => $"{size.Width}x{size.Height}"))}",
+            Assert.Single(Notes(request with { Width = 48, Height = 48 })));
+        Assert.Equal(
+            $"nablagen-tiny was not trained for {most + 4} frames: expect a worse video; use {(fewest == most ? $"{most}" : $"{fewest} to {most}")}",
+            Assert.Single(Notes(request with { Frames = most + 4 })));
+        Assert.Equal(
+            string.Create(CultureInfo.InvariantCulture, $"nablagen-tiny loses quality below threshold {safe}, found 0.5: lower is sparser and faster"),
             Assert.Single(Notes(request with { Attention = AttentionExpression.Nabla(0.5) })));
     }
 
