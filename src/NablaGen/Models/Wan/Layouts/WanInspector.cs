@@ -65,7 +65,7 @@ internal static class WanInspector
         }
         catch (NablaGenException error)
         {
-            var found = Companions.FilesIn([path]).Select(ModelInspector.InspectFile).ToList();
+            var found = Companions.FilesIn([path]).Select(ModelInspector.InspectOrTell).ToList();
             return new PathInspection(path, found.Count > 0 ? WanLayouts.Of(path).Name : null, null, found, error.Message);
         }
 
