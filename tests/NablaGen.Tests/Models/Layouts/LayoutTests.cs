@@ -49,7 +49,9 @@ public sealed class LayoutTests : IDisposable
             [$"text encoder {Path.Combine(_temp["models"], "text_encoders", "b.safetensors")}", "tokenizer inside it", $"VAE {Path.Combine(_temp["models"], "vae", "c.safetensors")}"],
             model.Choices);
         Assert.Equal("a.safetensors + b.safetensors + c.safetensors", model.Name);
-        AssertSame(WanVideoModel.Open(_temp["models"]));
+        var directory = WanVideoModel.Open(_temp["models"]);
+        AssertSame(directory);
+        Assert.Equal([$"transformer {file}", .. model.Choices], directory.Choices);
 
         // What lies beside the transformer counts, whether the file is named or the directory.
         File.WriteAllText(Path.Combine(_temp["models"], "diffusion_models", "nablagen.json"), """{"name":"beside"}""");

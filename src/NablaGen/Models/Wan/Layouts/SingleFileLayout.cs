@@ -40,6 +40,11 @@ internal sealed class SingleFileLayout : IWanLayout
         var experts = Experts(file, dit);
         var near = new Companions(file);
         var choices = new List<string>();
+        if (file != path)
+        {
+            choices.Add($"transformer {file}");
+        }
+
         if (experts is not null)
         {
             choices.Add(experts.Low == file ? $"high-noise expert {experts.High}" : $"low-noise expert {experts.Low}");
