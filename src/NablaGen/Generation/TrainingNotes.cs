@@ -10,7 +10,7 @@ internal static partial class TrainingNotes
 {
     // An area is met where the video has at most this many times more or fewer pixels.
     private const double AreaSlack = 1.35;
-    private const int MostUnknown = 5, MostKnown = 8;
+    private const int MostUnknown = 5, MostKnown = 6;
 
     // Words of English sentences that name nothing: to say that they are not known would hide those that are missed.
     private static readonly HashSet<string> Filler = new(

@@ -12,7 +12,7 @@ public class TrainingNotesTests
     private static readonly WanVideoModel Box = WanVideoModel.Open(Toys.Box);
 
     [Theory]
-    [InlineData("A cat plays the piano", "nablagen-tiny does not know \"cat\", \"plays\", \"piano\"; it knows ball, square, triangle, star, ring, heart, a, ")]
+    [InlineData("A cat plays the piano", "nablagen-tiny does not know \"cat\", \"plays\", \"piano\"; it knows ball, square, triangle, star, ring, heart, …")]
     [InlineData("Ein roter Ball, 球, a Cat's cat", "nablagen-tiny does not know \"ein\", \"roter\", \"球\", \"cat's\", \"cat\"; it knows ball,")]
     [InlineData("A red bal bounced", "nablagen-tiny does not know \"bal\", \"bounced\"; it knows ball,")]
     [InlineData("3 blue stars, 100% round", "nablagen-tiny does not know \"3\", \"100\"; it knows ball,")]
