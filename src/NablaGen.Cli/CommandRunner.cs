@@ -33,6 +33,7 @@ internal static partial class CommandRunner
         }
 
         root.Add(Verbose);
+        args = HomeFolder.Expand(args);
         var parsed = root.Parse(args, Plainly);
         // A directive such as [suggest] has its own say about what follows it.
         if (parsed.Errors.Count > 0 && !root.Directives.Any(directive => parsed.GetResult(directive) is not null))

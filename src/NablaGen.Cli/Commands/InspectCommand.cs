@@ -136,7 +136,11 @@ internal static class InspectCommand
         }
 
         Line("numbers", string.Create(CultureInfo.InvariantCulture, $"{file.Parameters:N0} in {file.Tensors} tensors, {file.Bytes / 1048576.0:N1} MiB"));
-        Line("stored as", string.Join("; ", file.Formats.Select(format => $"{format.Key} ({format.Value})")));
+        if (file.Formats.Count > 0)
+        {
+            Line("stored as", string.Join("; ", file.Formats.Select(format => $"{format.Key} ({format.Value})")));
+        }
+
         if (file.HasTokenizer)
         {
             Line("tokenizer", "inside");

@@ -25,6 +25,8 @@ internal static partial class FileKind
         ([0x89, 0x48, 0x44, 0x46], "an HDF5 file"),
         ([0x89, 0x50, 0x4E, 0x47], "a PNG picture"),
         ("%PDF"u8.ToArray(), "a PDF document"),
+        ([0xFF, 0xD8, 0xFF], "a JPEG picture"),
+        ([0x93, (byte)'N', (byte)'U', (byte)'M', (byte)'P', (byte)'Y'], "a NumPy array"),
     ];
 
     /// <summary>What a file is by what it begins with; null where that is not known.</summary>
@@ -63,6 +65,12 @@ internal static partial class FileKind
             {
                 return new Found(what, "");
             }
+        }
+
+        // An MP4 and its kin begin with the length of their first part.
+        if (head.Length >= 8 && head[4..8].SequenceEqual("ftyp"u8))
+        {
+            return new Found("a video", "");
         }
 
         return IsSafetensors(head) ? new Found("a safetensors file", "") : text.StartsWith('{') ? new Found("JSON text", "") : null;

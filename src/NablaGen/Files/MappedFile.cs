@@ -44,13 +44,18 @@ internal sealed unsafe class MappedFile : IDisposable
             throw new NablaGenException($"{path}: expected a file, found a folder.");
         }
 
+        if (path.Length == 0)
+        {
+            throw new NablaGenException("the name of a file is empty.");
+        }
+
         try
         {
             return new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete, 1);
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
-            throw new NablaGenException($"{path}: no such file.", e);
+            throw new NablaGenException(new FileInfo(path).LinkTarget is { } target ? Line.Of($"{path}: is a link to {target}, which is not there.") : $"{path}: no such file.", e);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
         {

@@ -14,6 +14,8 @@ public sealed class SourcePicture : IEquatable<SourcePicture>
     /// <summary>What the name of a video's last frame begins with.</summary>
     public const string LastFrameOf = "last-frame-of:";
 
+    private static readonly HashSet<string> VideoEndings = new([".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".gif"], StringComparer.OrdinalIgnoreCase);
+
     private SourcePicture(string name, string sha256, int width, int height) => (Name, Sha256, Width, Height) = (name, sha256, width, height);
 
     /// <summary>The name as the user gave it.</summary>
@@ -43,6 +45,11 @@ public sealed class SourcePicture : IEquatable<SourcePicture>
     public static SourcePicture Open(string name)
     {
         var probe = new SourcePicture(name, "", 0, 0);
+        if (probe.Path.Length == 0)
+        {
+            throw new InvalidRequestException($"a picture's name is empty: expected a file, or {LastFrameOf} and a video");
+        }
+
         var (width, height) = probe.IsFrame ? SizeOfVideo(probe.Path) : SizeOfPicture(probe.Path);
         return new SourcePicture(name, Hash(probe.Path), width, height);
     }
@@ -79,8 +86,15 @@ public sealed class SourcePicture : IEquatable<SourcePicture>
 
     private static (int Width, int Height) SizeOfPicture(string path)
     {
-        var info = PictureFile.Identify(path);
-        return (info.Width, info.Height);
+        try
+        {
+            var info = PictureFile.Identify(path);
+            return (info.Width, info.Height);
+        }
+        catch (NablaGenException error) when (VideoEndings.Contains(System.IO.Path.GetExtension(path)) && File.Exists(path))
+        {
+            throw new NablaGenException($"{error.Message}; a video's last frame is named {LastFrameOf}{path}", error);
+        }
     }
 
     private static (int Width, int Height) SizeOfVideo(string path)

@@ -10,7 +10,15 @@ internal static partial class TrainingNotes
 {
     // An area is met where the video has at most this many times more or fewer pixels.
     private const double AreaSlack = 1.35;
-    private const int MostUnknown = 5, MostKnown = 8;
+    private const int MostUnknown = 5, MostKnown = 6;
+
+    // Words of English sentences that name nothing: to say that they are not known would hide those that are missed.
+    private static readonly HashSet<string> Filler = new(
+        ("am are as be been being could for had has have here he her his i into it it's its itself just let's like made make making my one onto our out "
+            + "please scene showing shows she so some such than that that's their them then there there's these they those through very was were which who will with you your").Split(' '),
+        StringComparer.Ordinal);
+
+    private static readonly char[] Digits = [.. "0123456789"];
 
     /// <summary>The notes on a request, a line each.</summary>
     public static IEnumerable<string> Of(GenerationRequest request, VideoModel model)
@@ -32,7 +40,7 @@ internal static partial class TrainingNotes
 
         if (trained.Frames is var (fewest, most) && (request.Frames < fewest || request.Frames > most))
         {
-            yield return $"{model.Name} was not trained for {request.Frames} frames: expect a worse video; use "
+            yield return $"{model.Name} was not trained for {request.Frames} frame{(request.Frames == 1 ? "" : "s")}: expect a worse video; use "
                 + (fewest == most ? $"{most}" : $"{fewest} to {most}");
         }
 
@@ -53,12 +61,16 @@ internal static partial class TrainingNotes
         var known = trained.Words.ToHashSet(StringComparer.Ordinal);
         var unknown = Word().Matches(prompt.ToLowerInvariant()).Select(match => match.Value)
             // Of "blue-green" the parts are known.
-            .Where(word => !known.Contains(word) && !word.Split('-').All(known.Contains))
+            .Where(word => !IsKnown(word) && !word.Split('-').All(IsKnown))
             .Distinct(StringComparer.Ordinal).ToList();
         return unknown.Count == 0
             ? null
             : $"{string.Join(", ", unknown.Take(MostUnknown).Select(Line.Key))}{Line.More(Math.Max(0, unknown.Count - MostUnknown))}; it knows "
                 + string.Join(", ", trained.Words.Take(MostKnown)) + (trained.Words.Count > MostKnown ? ", …" : "");
+
+        // "ball's", "meadows" and "4k" are as good as "ball", "meadow" and "k".
+        bool IsKnown(string word) => known.Contains(word) || Filler.Contains(word) || (word.Length > 3 && Ending().Replace(word, "") is var stem && known.Contains(stem))
+            || (word.Trim(Digits) is { Length: > 0 } letters && letters.Length < word.Length && known.Contains(letters));
     }
 
     // What to use instead; null where the size is one of those.
@@ -77,6 +89,10 @@ internal static partial class TrainingNotes
 
     private static double Ratio(double one, double other) => Math.Max(one / other, other / one);
 
-    [GeneratedRegex(@"[\p{L}\p{M}]+(?:['’-][\p{L}\p{M}]+)*", RegexOptions.CultureInvariant)]
+    // Words, numbers, and pictures in the text, of which each is one: ⚽ (So), 🐈 (a pair of Cs).
+    [GeneratedRegex(@"[\p{L}\p{N}][\p{L}\p{M}\p{N}]*(?:['’-][\p{L}\p{N}][\p{L}\p{M}\p{N}]*)*|\p{Cs}{2}|\p{So}", RegexOptions.CultureInvariant)]
     private static partial Regex Word();
+
+    [GeneratedRegex("(?:['’]s|s)$", RegexOptions.CultureInvariant)]
+    private static partial Regex Ending();
 }

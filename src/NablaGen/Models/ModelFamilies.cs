@@ -1,4 +1,5 @@
 using NablaGen.Models.Wan;
+using NablaGen.Weights;
 
 namespace NablaGen.Models;
 
@@ -14,6 +15,11 @@ public static class ModelFamilies
     /// <exception cref="NablaGenException">There is no such folder, or its model is incomplete.</exception>
     public static VideoModel Open(string path, ModelPieces? pieces = null) =>
         !Path.Exists(path)
-            ? throw new NablaGenException($"{path}: no such model folder.")
+            ? throw Missing(path)
             : (All.FirstOrDefault(family => family.Recognizes(path)) ?? All[0]).Open(path, pieces ?? ModelPieces.None);
+
+    /// <summary>The error of a model that is not there.</summary>
+    internal static NablaGenException Missing(string path) => new(
+        path.Length == 0 ? "the model's name is empty: expected a folder or a transformer's file."
+        : $"{path}: no such {(TensorSources.IsTensorFile(path) ? "file" : "model folder")}.");
 }

@@ -27,6 +27,28 @@ public static class ModelInspector
     /// <exception cref="NablaGenException">There is no such file, or it can't be read.</exception>
     public static FileInspection InspectFile(string path) => ModelFamilies.All.Select(family => family.InspectFile(path)).FirstOrDefault(found => found is not null) ?? Unknown(path);
 
+    /// <summary>What a file of a folder is; one that can't be read is told, so that the others are seen.</summary>
+    internal static FileInspection InspectOrTell(string path)
+    {
+        try
+        {
+            return InspectFile(path);
+        }
+        catch (NablaGenException error)
+        {
+            return new FileInspection
+            {
+                Path = path,
+                Kind = "nothing that can be read",
+                Tensors = 0,
+                Parameters = 0,
+                Bytes = 0,
+                Formats = new Dictionary<string, int>(),
+                Problem = error.Message,
+            };
+        }
+    }
+
     internal static Dictionary<string, int> Formats(IEnumerable<TensorEntry> entries) =>
         entries.GroupBy(entry => entry.Format).OrderByDescending(group => group.Count()).ThenBy(group => group.Key, StringComparer.Ordinal)
             .ToDictionary(group => group.Key, group => group.Count());

@@ -24,8 +24,7 @@ internal sealed class RawFrames : IDisposable
         (_path, _limit, _cancellation) = (path, tools.StallLimit, cancellation);
         string[] arguments =
         [
-            // Stored pixels, whatever way up.
-            "-hide_banner", "-nostdin", "-loglevel", "error", "-xerror", "-noautorotate",
+            "-hide_banner", "-nostdin", "-loglevel", "error", "-xerror",
             "-i", "file:" + Path.GetFullPath(path), "-map", "0:v:0", .. format, "-f", "rawvideo", "pipe:1",
         ];
         _ffmpeg = FfmpegProcess.Start(tools.Ffmpeg, arguments, cancellation);

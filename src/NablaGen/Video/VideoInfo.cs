@@ -1,8 +1,8 @@
 namespace NablaGen.Video;
 
 /// <summary>What ffprobe says of a video file's first video stream.</summary>
-/// <param name="Width">Stored width in pixels.</param>
-/// <param name="Height">Stored height in pixels.</param>
+/// <param name="Width">Width in pixels, as it is shown: a telephone's upright video is stored lying.</param>
+/// <param name="Height">Height in pixels, as it is shown.</param>
 /// <param name="FrameCount">Frames, counted one by one.</param>
 /// <param name="Fps">Frames a second.</param>
 /// <param name="Duration">Playing time, to the millisecond.</param>

@@ -51,10 +51,14 @@ public static class VideoProbe
         {
             var analysis = FFProbe.FromJson(json);
             var video = analysis.PrimaryVideoStream ?? throw new NablaGenException($"{path}: the file holds no video");
+            using var document = JsonDocument.Parse(json);
+            var stream = document.RootElement.GetProperty("streams").EnumerateArray().First(one => one.GetProperty("index").GetInt32() == video.Index);
+            var (width, height) = (video.Width ?? 0, video.Height ?? 0);
+            var lies = IsStoredLying(stream);
             return new VideoInfo(
-                video.Width ?? 0,
-                video.Height ?? 0,
-                CountPackets(json, video.Index),
+                lies ? height : width,
+                lies ? width : height,
+                int.Parse(stream.GetProperty("nb_read_packets").GetString()!, CultureInfo.InvariantCulture),
                 video.RealFrameRate,
                 analysis.Duration,
                 video.CodecName ?? "unknown",
@@ -70,10 +74,12 @@ public static class VideoProbe
         }
     }
 
-    private static int CountPackets(string json, int index)
+    // Whether ffmpeg turns the frames by a quarter as it decodes them, by its own rule (get_rotation and configure_input_video_filter).
+    private static bool IsStoredLying(JsonElement stream)
     {
-        using var document = JsonDocument.Parse(json);
-        var stream = document.RootElement.GetProperty("streams").EnumerateArray().First(one => one.GetProperty("index").GetInt32() == index);
-        return int.Parse(stream.GetProperty("nb_read_packets").GetString()!, CultureInfo.InvariantCulture);
+        var degrees = stream.TryGetProperty("side_data_list", out var list)
+            ? list.EnumerateArray().Select(one => one.TryGetProperty("rotation", out var value) ? value.GetDouble() : 0).FirstOrDefault(value => value != 0)
+            : 0;
+        return Math.Abs((Math.Abs(degrees) % 180) - 90) < 1;
     }
 }

@@ -53,8 +53,10 @@ internal sealed class SafetensorsHeader
         var length = BinaryPrimitives.ReadUInt64LittleEndian(head);
         if (length > (ulong)(file.Length - 8))
         {
-            throw FileKind.Error(file.Path, Expected, $"{file.Path}: the header is longer than the file: expected {length} bytes after the "
-                + $"first 8, found {file.Length - 8}; the file is truncated or not a safetensors file.");
+            throw FileKind.Error(file.Path, Expected, length > LongestHeader
+                ? $"{file.Path}: is not a safetensors file: its first 8 bytes are no header's length."
+                : $"{file.Path}: the header is longer than the file: expected {length} bytes after the first 8, found {file.Length - 8}; "
+                    + "the file is truncated or not a safetensors file.");
         }
 
         if (length > LongestHeader)

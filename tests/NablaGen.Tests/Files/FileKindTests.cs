@@ -22,6 +22,9 @@ public sealed class FileKindTests : IDisposable
         { "gguf", "GGUF\u0003\0\0\0" + new string('\0', 500), "a GGUF file, not " },
         { "zeros", new string('\0', 4096), "begins with zeros|not finished; download it again" },
         { "gzip", "\u001f\u008b\u0008" + new string('\0', 20), "compressed with gzip, not " },
+        { "jpeg", "\u00ff\u00d8\u00ff\u00e0\0\u0010JFIF\0" + new string('\u0001', 20), "a JPEG picture, not " },
+        { "video", "\0\0\0\u0020ftypisom" + new string('\u0001', 20), "a video, not " },
+        { "numpy", "\u0093NUMPY\u0001\0" + new string(' ', 20), "a NumPy array, not " },
         { "json", "{\"error\":\"Entry not found\"}", "JSON text, not " },
     };
 

@@ -123,6 +123,9 @@ public sealed class PictureRequestTests(PictureModelFixture models) : IClassFixt
         Assert.StartsWith("rows.csv:3: ", error);
         Assert.DoesNotContain('\n', error);
         Assert.Throws<NablaGenException>(() => SourcePicture.Open(_folder["none.png"]));
+        Assert.All(["", SourcePicture.LastFrameOf], name => Assert.Contains("name is empty", Assert.Throws<InvalidRequestException>(() => SourcePicture.Open(name)).Message));
+        File.WriteAllText(_folder["video.mp4"], "a video");
+        Assert.EndsWith($"is named last-frame-of:{_folder["video.mp4"]}", Assert.Throws<NablaGenException>(() => SourcePicture.Open(_folder["video.mp4"])).Message);
 
         var image = Picture("a.png", 8, 8);
         Picture("a.png", 8, 9);

@@ -170,6 +170,53 @@ public class PictureFileTests
         Assert.Equal([0, 0, 0], picture.Rgb24[6..]);
     }
 
+    [Theory]
+    [InlineData("png")]
+    [InlineData("jpg")]
+    [InlineData("webp")]
+    [InlineData("bmp")]
+    public void A_picture_that_is_cut_off_is_refused_by_its_length(string extension)
+    {
+        using var folder = new TempFolder();
+        using (var image = Image.LoadPixelData<Rgb24>(Clip.Noise(40, 24, 3), 40, 24))
+        {
+            // A thumbnail with an end of its own, as cameras write them.
+            image.Metadata.ExifProfile = new ExifProfile();
+            image.Metadata.ExifProfile.SetValue(ExifTag.UserComment, new EncodedString("\u00ff\u00d9"));
+            image.Save(folder["whole." + extension]);
+        }
+
+        var whole = File.ReadAllBytes(folder["whole." + extension]);
+        if (extension != "webp")
+        {
+            // What some cameras append is no harm.
+            File.WriteAllBytes(folder["more." + extension], [.. whole, 0, 1, 2]);
+            Assert.Equal(40, PictureFile.Load(folder["more." + extension]).Width);
+        }
+
+        foreach (var length in new[] { whole.Length / 2, whole.Length - 20, whole.Length - 1 })
+        {
+            File.WriteAllBytes(folder["cut." + extension], whole[..length]);
+            var message = Assert.Throws<NablaGenException>(() => PictureFile.Identify(folder["cut." + extension])).Message;
+            Assert.Equal($"{folder["cut." + extension]}: a {(extension == "jpg" ? "JPEG" : extension == "webp" ? "WebP" : extension.ToUpperInvariant())} that is cut off", message);
+        }
+    }
+
+    [Theory]
+    [InlineData(60_000, 2)]
+    [InlineData(2, 60_000)]
+    public void A_long_and_thin_picture_fits_without_much_memory(int width, int height)
+    {
+        var picture = new Picture(width, height, [.. Enumerable.Repeat((byte)200, width * height * 3)]);
+        var padded = PictureScaling.Pad(picture, 64, 32);
+        Assert.Equal((64, 32), (padded.Width, padded.Height));
+        Assert.Equal(0, padded.Rgb24[0]);
+        Assert.Equal(200, padded.Rgb24[3 * (16 * 64 + 32)]);
+        var covering = PictureScaling.Cover(picture, 832, 480);
+        Assert.Equal((832, 480), (covering.Width, covering.Height));
+        Assert.All(covering.Rgb24, value => Assert.Equal(200, value));
+    }
+
     [Fact]
     public void A_missing_file_and_what_is_no_picture_are_one_line()
     {
@@ -179,6 +226,7 @@ public class PictureFileTests
         Assert.Equal($"{folder["none.png"]}: there is no such file", Assert.Throws<NablaGenException>(() => PictureFile.Load(folder["none.png"])).Message);
         Assert.Contains("expected PNG, JPEG, WebP or BMP", Assert.Throws<NablaGenException>(() => PictureFile.Load(folder["text.png"])).Message);
         Assert.Contains("not a picture", Assert.Throws<NablaGenException>(() => PictureFile.Identify(folder["empty.jpg"])).Message);
+        Assert.Equal($"{folder.Path}: a folder, not a picture", Assert.Throws<NablaGenException>(() => PictureFile.Load(folder.Path)).Message);
         Assert.Empty(PictureFile.ReadTexts(folder["text.png"]));
     }
 

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using NablaGen.Video;
 using NablaGen.Video.Pictures;
 
@@ -32,6 +33,29 @@ public class VideoReaderTests
         }
 
         Assert.False(reader.ReadFrame(frame));
+    }
+
+    [Fact]
+    public void A_telephones_upright_video_is_upright()
+    {
+        using var folder = new TempFolder();
+        // Red, green, blue and grey bars from left to right: turned by a quarter, from the top down.
+        Clip.Write(folder["lying.mp4"], 64, 32, 2, 16);
+        var bytes = File.ReadAllBytes(folder["lying.mp4"]);
+        var matrix = bytes.AsSpan().IndexOf("tkhd"u8) + 44;
+        int[] quarter = [0, 0x10000, 0, -0x10000, 0, 0, 32 << 16, 0, 0x40000000];
+        for (var i = 0; i < quarter.Length; i++)
+        {
+            BinaryPrimitives.WriteInt32BigEndian(bytes.AsSpan(matrix + (4 * i)), quarter[i]);
+        }
+
+        File.WriteAllBytes(folder["upright.mp4"], bytes);
+        var last = VideoFrames.Last(folder["upright.mp4"]);
+        Assert.Equal((32, 64), (last.Width, last.Height));
+        Assert.True(Red(4) > Green(4) && Green(20) > Red(20));
+
+        int Red(int row) => last.Rgb24[((row * 32) + 16) * 3];
+        int Green(int row) => last.Rgb24[(((row * 32) + 16) * 3) + 1];
     }
 
     [Fact]

@@ -25,7 +25,7 @@ public sealed class SafetensorsFileTests : IDisposable
         BinaryPrimitives.WriteUInt64LittleEndian(bytes, 1234);
         Fails(bytes, "header is longer than the file", "expected 1234 bytes", "found 2");
         BinaryPrimitives.WriteUInt64LittleEndian(bytes, ulong.MaxValue);
-        Fails(bytes, "header is longer than the file", $"expected {ulong.MaxValue} bytes", "found 2");
+        Fails(bytes, "is not a safetensors file", "no header's length");
     }
 
     [Fact]

@@ -184,7 +184,7 @@ public sealed partial class WanVideoModel : VideoModel
     /// </exception>
     public static new WanVideoModel Open(string path, ModelPieces? pieces = null)
     {
-        var own = IOPath.Combine(File.Exists(path) ? IOPath.GetDirectoryName(IOPath.GetFullPath(path))! : path, NablaGenJson.FileName);
+        var own = IOPath.Combine(WanLayouts.JsonFolder(path), NablaGenJson.FileName);
         var json = File.Exists(own) ? NablaGenJson.Open(own) : null;
         var named = (pieces ?? ModelPieces.None).Over(json?.Defaults ?? WanDefaults.Values);
         var model = new WanVideoModel(path, WanLayouts.Find(path, named), own, json);

@@ -121,6 +121,7 @@ public static class PictureFile
             throw new NablaGenException($"{path}: a picture of {info.Width}x{info.Height} is too large: expected at most {MaxPixels / 1_000_000} million pixels");
         }
 
+        PictureEnd.Check(path, file);
         // 5 to 8 lie on their side.
         var lies = info.Metadata.ExifProfile?.GetValue(ExifTag.Orientation)?.Value is >= 5 and <= 8;
         return new PictureInfo(format.Name, lies ? info.Height : info.Width, lies ? info.Width : info.Height);
@@ -138,6 +139,10 @@ public static class PictureFile
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
             throw new NablaGenException($"{path}: there is no such file", e);
+        }
+        catch (UnauthorizedAccessException e) when (Directory.Exists(path))
+        {
+            throw new NablaGenException($"{path}: a folder, not a picture", e);
         }
         catch (Exception e) when (e is (IOException or UnauthorizedAccessException) and not EndOfStreamException)
         {

@@ -28,7 +28,11 @@ public static class PictureScaling
         var (w, h) = isWide
             ? (picture.Width, Side(picture.Width, height, width))
             : (Side(picture.Height, width, height), picture.Height);
-        return (w, h) == (picture.Width, picture.Height) ? picture : Changed(picture, image => image.Pad(w, h, Color.Black));
+        return (w, h) == (picture.Width, picture.Height) ? picture
+            : (long)w * h <= PictureFile.MaxPixels ? Changed(picture, image => image.Pad(w, h, Color.Black))
+            // A long and thin one: between its bars it would be larger than any picture.
+            : Changed(isWide ? Resize(picture, width, Side(width, picture.Height, picture.Width)) : Resize(picture, Side(height, picture.Width, picture.Height), height),
+                image => image.Pad(width, height, Color.Black));
     }
 
     /// <summary>The picture in another size, averaged (Lanczos, three lobes).</summary>
@@ -45,6 +49,12 @@ public static class PictureScaling
     {
         var scale = Math.Max((double)width / picture.Width, (double)height / picture.Height);
         var (w, h) = (Math.Max(width, (int)Math.Round(picture.Width * scale)), Math.Max(height, (int)Math.Round(picture.Height * scale)));
+        if ((long)w * h > PictureFile.MaxPixels)
+        {
+            // A long and thin one: nearly all of it would be cut off again.
+            return Resize(Crop(picture, width, height), width, height);
+        }
+
         var large = Resize(picture, w, h);
         return (w, h) == (width, height) ? large : Changed(large, image => image.Crop(new Rectangle((w - width) / 2, (h - height) / 2, width, height)));
     }

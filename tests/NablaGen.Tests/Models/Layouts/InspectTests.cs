@@ -89,6 +89,20 @@ public sealed class InspectTests : IDisposable
     }
 
     [Fact]
+    public void Parts_under_each_others_names_are_told()
+    {
+        GoldenModelFolder.Assemble(_temp["model"]);
+        var model = WanVideoModel.Open(_temp["model"]);
+        File.Move(model.VaePath, _temp["vae"]);
+        File.Move(model.TextEncoderPath, model.VaePath);
+        File.Move(_temp["vae"], model.TextEncoderPath);
+        var problems = ModelInspector.Inspect(_temp["model"]).Files.Select(file => (file.Kind, file.Problem)).ToList();
+        Assert.Contains(("VAE", "it lies where the model's text encoder is expected"), problems);
+        Assert.Contains(("text encoder", "it lies where the model's VAE is expected"), problems);
+        Assert.Contains(("transformer", null), problems);
+    }
+
+    [Fact]
     public void What_does_not_fit_is_listed()
     {
         using var scope = NewDisposeScope();

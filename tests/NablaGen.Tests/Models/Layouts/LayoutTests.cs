@@ -49,7 +49,13 @@ public sealed class LayoutTests : IDisposable
             [$"text encoder {Path.Combine(_temp["models"], "text_encoders", "b.safetensors")}", "tokenizer inside it", $"VAE {Path.Combine(_temp["models"], "vae", "c.safetensors")}"],
             model.Choices);
         Assert.Equal("a.safetensors + b.safetensors + c.safetensors", model.Name);
-        AssertSame(WanVideoModel.Open(_temp["models"]));
+        var directory = WanVideoModel.Open(_temp["models"]);
+        AssertSame(directory);
+        Assert.Equal([$"transformer {file}", .. model.Choices], directory.Choices);
+
+        // What lies beside the transformer counts, whether the file is named or the directory.
+        File.WriteAllText(Path.Combine(_temp["models"], "diffusion_models", "nablagen.json"), """{"name":"beside"}""");
+        Assert.All([file, _temp["models"]], path => Assert.StartsWith("beside + ", WanVideoModel.Open(path).Name, StringComparison.Ordinal));
 
         // A second VAE that fits: the larger counts, and the line says so.
         File.Copy(model.VaePath, Path.Combine(_temp["models"], "vae", "another.safetensors"));
@@ -126,6 +132,27 @@ public sealed class LayoutTests : IDisposable
         RawFile.Fault(() => WanVideoModel.Open(file, new ModelPieces(_temp["text.safetensors"])), _temp["text.safetensors"], "--tokenizer");
         SafetensorsWriter.Write(_temp["other.safetensors"], [KeyValuePair.Create("down_blocks.0.weight", zeros(2))]);
         RawFile.Fault(() => WanVideoModel.Open(_temp["other.safetensors"]), _temp["other.safetensors"], "not a Wan model by its keys");
+        var lora = _temp["lora.safetensors"];
+        SafetensorsWriter.Write(lora, [KeyValuePair.Create("diffusion_model.blocks.0.ffn.0.lora_A.weight", zeros(1, 2)), KeyValuePair.Create("diffusion_model.blocks.0.ffn.0.lora_B.weight", zeros(2, 1))]);
+        RawFile.Fault(() => WanVideoModel.Open(lora), $"{lora}: is a LoRA by its keys", "--lora");
+        RawFile.Fault(() => VideoModel.Open(""), "the model's name is empty");
+        RawFile.Fault(() => VideoModel.Open("none.safetensors"), "none.safetensors: no such file.");
+        RawFile.Fault(() => SafetensorsFile.Open(""), "the name of a file is empty");
+        if (!OperatingSystem.IsWindows())
+        {
+            File.CreateSymbolicLink(_temp["link.safetensors"], _temp["nowhere"]);
+            RawFile.Fault(() => SafetensorsFile.Open(_temp["link.safetensors"]), $"is a link to {_temp["nowhere"]}, which is not there");
+        }
+    }
+
+    [Fact]
+    public void One_bad_file_of_a_folder_hides_no_other()
+    {
+        File.Copy(Path.Combine(_official, GoldenModelFolder.TextEncoderFile), Path.Combine(Directory.CreateDirectory(_temp["files"]).FullName, "text.safetensors"));
+        File.WriteAllText(Path.Combine(_temp["files"], "bad.safetensors"), "no tensors");
+        var found = ModelInspector.Inspect(_temp["files"]);
+        Assert.Equal(["nothing that can be read", "text encoder"], found.Files.Select(file => file.Kind));
+        Assert.Contains("is not a safetensors file", found.Files[0].Problem);
     }
 
     public void Dispose()

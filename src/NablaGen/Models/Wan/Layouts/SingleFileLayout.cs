@@ -2,6 +2,7 @@ using NablaGen.Files;
 using NablaGen.Models.Wan.Dit;
 using NablaGen.Models.Wan.Layouts.Keys;
 using NablaGen.Weights;
+using NablaGen.Weights.Lora;
 
 namespace NablaGen.Models.Wan.Layouts;
 
@@ -26,7 +27,9 @@ internal sealed class SingleFileLayout : IWanLayout
     {
         var file = File.Exists(path) ? path : OnlyTransformer(path);
         using var transformer = PieceFile.Open(file)
-            ?? throw new NablaGenException($"{file}: is not a Wan model by its keys: expected a transformer with keys such as \"head.modulation\".");
+            ?? throw new NablaGenException(IsLora(file)
+                ? $"{file}: is a LoRA by its keys: name the transformer with --model, and this file with --lora."
+                : $"{file}: is not a Wan model by its keys: expected a transformer with keys such as \"head.modulation\".");
         if (transformer.Dialect.Piece != WanPiece.Transformer)
         {
             throw new NablaGenException($"{file}: is {WanDialects.WithArticle(transformer.Dialect.Piece)} by its keys: name the transformer with --model, and this file with {WanDialects.Option(transformer.Dialect.Piece)}.");
@@ -37,6 +40,11 @@ internal sealed class SingleFileLayout : IWanLayout
         var experts = Experts(file, dit);
         var near = new Companions(file);
         var choices = new List<string>();
+        if (file != path)
+        {
+            choices.Add($"transformer {file}");
+        }
+
         if (experts is not null)
         {
             choices.Add(experts.Low == file ? $"high-noise expert {experts.High}" : $"low-noise expert {experts.Low}");
@@ -91,6 +99,16 @@ internal sealed class SingleFileLayout : IWanLayout
             Others = [.. new[] { experts is null ? null : experts.Low == file ? experts.High : experts.Low, text?.Path, vae?.Path, image?.Path }.OfType<string>()],
             Choices = choices,
         };
+    }
+
+    /// <summary>The folder of the only transformer in a folder, beside which its nablagen.json lies.</summary>
+    /// <exception cref="NablaGenException">There is none, or there are several that are no pair.</exception>
+    public static string HomeOf(string folder) => Path.GetDirectoryName(OnlyTransformer(folder))!;
+
+    private static bool IsLora(string file)
+    {
+        using var source = TensorSources.Open(file);
+        return LoraInspection.Of(source) is not null;
     }
 
     // The sizes from the shapes; a note in the file or a config.json beside it says the rest, if it is this model's.

@@ -65,12 +65,21 @@ internal static class WanInspector
         }
         catch (NablaGenException error)
         {
-            var found = Companions.FilesIn([path]).Select(ModelInspector.InspectFile).ToList();
+            var found = Companions.FilesIn([path]).Select(ModelInspector.InspectOrTell).ToList();
             return new PathInspection(path, found.Count > 0 ? WanLayouts.Of(path).Name : null, null, found, error.Message);
         }
 
         return new PathInspection(
-            path, WanLayouts.Of(path).Name, model.Name, [.. model.WeightPaths.Concat(told.WeightPaths).Distinct().Select(ModelInspector.InspectFile)], null);
+            path, WanLayouts.Of(path).Name, model.Name, [.. model.WeightPaths.Concat(told.WeightPaths).Distinct().Select(file => InPlace(ModelInspector.InspectFile(file), model))], null);
+    }
+
+    // The official layout goes by names, which may stand on another part's file.
+    private static FileInspection InPlace(FileInspection found, WanVideoModel model)
+    {
+        var place = found.Path == model.TextEncoderPath ? WanPiece.TextEncoder : found.Path == model.VaePath ? WanPiece.Vae : (WanPiece?)null;
+        return place is { } piece && found.Kind != WanDialects.Title(piece)
+            ? found with { Problem = $"it lies where the model's {WanDialects.Title(piece)} is expected" }
+            : found;
     }
 
     private static (string Words, IReadOnlyDictionary<string, long[]> Shapes) Sizes(PieceFile piece, string path)

@@ -11,13 +11,19 @@ internal static class WanLayouts
     /// <summary>The layout that recognizes a path; where none does, the official one, which reports what is missing.</summary>
     public static IWanLayout Of(string path) => All.FirstOrDefault(layout => layout.Recognizes(path)) ?? All.OfType<OfficialLayout>().Single();
 
+    /// <summary>The folder whose nablagen.json is a model's: its own, or that of the transformer's file where the folder is around it (ComfyUI's).</summary>
+    /// <exception cref="NablaGenException">The folder holds no transformer, or several.</exception>
+    public static string JsonFolder(string path) => File.Exists(path)
+        ? Path.GetDirectoryName(Path.GetFullPath(path))!
+        : !Directory.Exists(path) || File.Exists(Path.Combine(path, NablaGenJson.FileName)) || Of(path) is not SingleFileLayout ? path : SingleFileLayout.HomeOf(path);
+
     /// <summary>Finds a model's pieces by the layout that recognizes them, and puts those that the user names in their places.</summary>
     /// <exception cref="NablaGenException">There is no such folder or file, or pieces are missing.</exception>
     public static WanFiles Find(string path, ModelPieces pieces)
     {
         if (!Path.Exists(path))
         {
-            throw new NablaGenException($"{path}: no such model folder.");
+            throw ModelFamilies.Missing(path);
         }
 
         var layout = Of(path);
