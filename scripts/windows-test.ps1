@@ -62,7 +62,10 @@ function Invoke-Tests([string[]]$options) {
     if (-not $env:DOTNET_EnableWriteXorExecute) { $env:DOTNET_EnableWriteXorExecute = '0' }
     if ($options) { return Write-Summary (Invoke-Lane 'tests' $options) $true }
 
+    $threads = $env:OMP_NUM_THREADS
+    if (-not $threads) { $env:OMP_NUM_THREADS = '1' }
     $commands = Start-Lane 'commands' @('-trait', 'lane=commands')
+    $env:OMP_NUM_THREADS = $threads
     $status = Invoke-Lane 'process' @('-trait-', 'lane=commands', '-trait-', 'lane=alone', '-trait-', 'lane=memory')
     $commands.WaitForExit()
     Get-Content "$results/commands.log" | Out-Host
