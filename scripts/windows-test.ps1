@@ -7,10 +7,13 @@ function Invoke-Lane([string]$name, [string[]]$options) {
     return $LASTEXITCODE
 }
 
-# Runs one beside us, and says nothing.
+# Runs one beside us with a thread of libtorch's, and says nothing.
 function Start-Lane([string]$name, [string[]]$options) {
+    $threads = $env:OMP_NUM_THREADS
+    if (-not $threads) { $env:OMP_NUM_THREADS = '1' }
     $arguments = @("`"$tests`"", '-noColor', '-parallel', 'none', '-xml', "`"$results/$name.xml`"") + $options
     $process = Start-Process dotnet -ArgumentList $arguments -PassThru -NoNewWindow -RedirectStandardOutput "$results/$name.log"
+    $env:OMP_NUM_THREADS = $threads
     $null = $process.Handle # 5.1 knows no exit code without it
     return $process
 }
@@ -62,10 +65,7 @@ function Invoke-Tests([string[]]$options) {
     if (-not $env:DOTNET_EnableWriteXorExecute) { $env:DOTNET_EnableWriteXorExecute = '0' }
     if ($options) { return Write-Summary (Invoke-Lane 'tests' $options) $true }
 
-    $threads = $env:OMP_NUM_THREADS
-    if (-not $threads) { $env:OMP_NUM_THREADS = '1' }
     $commands = Start-Lane 'commands' @('-trait', 'lane=commands')
-    $env:OMP_NUM_THREADS = $threads
     $status = Invoke-Lane 'process' @('-trait-', 'lane=commands', '-trait-', 'lane=alone', '-trait-', 'lane=memory')
     $commands.WaitForExit()
     Get-Content "$results/commands.log" | Out-Host
