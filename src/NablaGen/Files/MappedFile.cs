@@ -86,7 +86,8 @@ internal sealed unsafe class MappedFile : IDisposable
     }
 
     /// <summary>
-    /// Maps a range inside the file, a piece at a time; each is unmapped before the next, since mapped pages count as resident.
+    /// Maps a range inside the file, a piece at a time; each is unmapped before the next, since mapped pages count as resident. A small range is
+    /// read into a buffer.
     /// </summary>
     public void Map(long offset, long count, PieceUser user)
     {

@@ -11,7 +11,7 @@ public static class VaeMemory
     // Past frames that a causal layer with a kernel of 3 keeps.
     private const long Kept = 2;
 
-    // A plan asks for five tilings, and a VAE of shapes alone takes 20 ms to build.
+    // A plan asks for five tilings, and building a VAE of shapes takes far longer than counting them.
     private static readonly ConditionalWeakTable<VaeConfig, StrongBox<long>> Counts = [];
 
     /// <summary>
