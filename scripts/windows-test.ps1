@@ -7,10 +7,13 @@ function Invoke-Lane([string]$name, [string[]]$options) {
     return $LASTEXITCODE
 }
 
-# Runs one beside us, and says nothing.
+# Runs one beside us with a thread of libtorch's, and says nothing.
 function Start-Lane([string]$name, [string[]]$options) {
+    $threads = $env:OMP_NUM_THREADS
+    if (-not $threads) { $env:OMP_NUM_THREADS = '1' }
     $arguments = @("`"$tests`"", '-noColor', '-parallel', 'none', '-xml', "`"$results/$name.xml`"") + $options
     $process = Start-Process dotnet -ArgumentList $arguments -PassThru -NoNewWindow -RedirectStandardOutput "$results/$name.log"
+    $env:OMP_NUM_THREADS = $threads
     $null = $process.Handle # 5.1 knows no exit code without it
     return $process
 }

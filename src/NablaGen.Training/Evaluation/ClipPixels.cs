@@ -25,13 +25,15 @@ internal sealed class ClipPixels
         var rgb = clip.Rgb;
         _lab = new float[3 * plane];
         _weight = new float[plane];
+        double faint = 0.999 * None * HueWheel.LeastChroma;
         Parallel.For(0, Frames, t =>
         {
             for (int i = t * frame; i < (t + 1) * frame; i++)
             {
                 var (l, a, b) = OkLab.FromRgb(rgb[i], rgb[plane + i], rgb[(2 * plane) + i]);
                 (_lab[i], _lab[plane + i], _lab[(2 * plane) + i]) = (l, a, b);
-                _weight[i] = (float)Math.Clamp((HueWheel.Vividness(a, b) - None) / (Whole - None), 0, 1);
+                // Most pixels are a backdrop's, whose hue makes no difference.
+                _weight[i] = (a * a) + (b * b) < faint * faint ? 0 : (float)Math.Clamp((HueWheel.Vividness(a, b) - None) / (Whole - None), 0, 1);
             }
         });
     }

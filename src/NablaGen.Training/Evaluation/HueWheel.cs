@@ -24,6 +24,9 @@ internal static class HueWheel
     // The pure chroma for each degree of hue.
     private static readonly double[] Pure = [.. Enumerable.Range(0, Steps).Select(PureAt)];
 
+    /// <summary>The least chroma of a pure colour: what has less than a part of it is no more vivid than that part.</summary>
+    public static double LeastChroma { get; } = Pure.Min();
+
     /// <summary>A pixel's vividness.</summary>
     public static double Vividness(double a, double b)
     {

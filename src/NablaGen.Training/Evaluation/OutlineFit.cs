@@ -98,14 +98,22 @@ internal sealed class OutlineFit
         int left = Math.Max(0, (int)(X - reach)), right = Math.Min(pixels.Width - 1, (int)(X + reach));
         int top = Math.Max(0, (int)(Y - reach)), bottom = Math.Min(pixels.Height - 1, (int)(Y + reach));
         double wrong = 0;
+        // How much nearer to the outline the next pixel of a row can be.
+        double approach = _template.Slope * Math.Max(_stretch, 1 / _stretch) * step;
         for (int row = top; row <= bottom; row += step)
         {
-            for (int column = left; column <= right; column += step)
+            for (int column = left; column <= right;)
             {
-                double distance = Distance(column, row), weight = weights[(row * pixels.Width) + column];
-                wrong += edge == 0 ? Math.Abs(weight - Math.Clamp(0.5 - distance, 0, 1))
-                    : distance < -edge ? (weight < Vivid ? 1 : 0)
-                    : distance > edge && weight >= Vivid ? 1 : 0;
+                double distance = Distance(column, row);
+                // Those that cannot be at the outline yet are inside or outside as this one is.
+                int alike = edge == 0 ? Math.Max(1, (int)((Math.Abs(distance) - 0.5) / approach)) : 1;
+                for (; alike > 0 && column <= right; alike--, column += step)
+                {
+                    double weight = weights[(row * pixels.Width) + column];
+                    wrong += edge == 0 ? Math.Abs(weight - Math.Clamp(0.5 - distance, 0, 1))
+                        : distance < -edge ? (weight < Vivid ? 1 : 0)
+                        : distance > edge && weight >= Vivid ? 1 : 0;
+                }
             }
         }
 

@@ -24,7 +24,19 @@ internal sealed class ShapeTemplate
         }
 
         (Area, MiddleY) = (points * Step * Step, y / points);
+        // Between samples the steepest is between two of them, and outside both ways count.
+        double across = 1, down = 1;
+        for (int i = 0; i < _distance.Length - Side; i++)
+        {
+            across = i % Side == Side - 1 ? across : Math.Max(across, Math.Abs(_distance[i + 1] - _distance[i]) / Step);
+            down = Math.Max(down, Math.Abs(_distance[i + Side] - _distance[i]) / Step);
+        }
+
+        Slope = Math.Sqrt((across * across) + (down * down));
     }
+
+    /// <summary>How fast the distance can change, in radii a radius.</summary>
+    public double Slope { get; }
 
     /// <summary>Its area, in squares of the radius.</summary>
     public double Area { get; }

@@ -41,15 +41,3 @@ public readonly record struct TransformerPass(ITransformerRun Run, Tensor Latent
         return Head(Layers(embedded), embedded).MoveToOuterDisposeScope();
     }
 }
-
-/// <summary>Computes every pass in full.</summary>
-public sealed class NoStepCache : IStepCache
-{
-    /// <inheritdoc/>
-    public Tensor Velocity(Tensor latents, TransformerPass pass) => pass.All();
-
-    /// <inheritdoc/>
-    public void Dispose()
-    {
-    }
-}

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.IO.MemoryMappedFiles;
 using Microsoft.Win32.SafeHandles;
 
@@ -8,6 +9,9 @@ internal sealed unsafe class MappedFile : IDisposable
 {
     /// <summary>The most bytes that are mapped at once.</summary>
     public const int PieceBytes = 8 << 20;
+
+    // What is no larger is copied: a map is two calls of the system and a fault a page.
+    private const int CopiedBytes = 1 << 16;
 
     private readonly FileStream _stream;
     private MemoryMappedFile? _map;
@@ -87,7 +91,8 @@ internal sealed unsafe class MappedFile : IDisposable
     }
 
     /// <summary>
-    /// Maps a range inside the file, a piece at a time; each is unmapped before the next, since mapped pages count as resident.
+    /// Maps a range inside the file, a piece at a time; each is unmapped before the next, since mapped pages count as resident. A small range is
+    /// read into a buffer.
     /// </summary>
     public void Map(long offset, long count, PieceUser user)
     {
@@ -96,6 +101,12 @@ internal sealed unsafe class MappedFile : IDisposable
         if (length < offset + count)
         {
             throw new EnvironmentException($"{Path}: was truncated while in use: expected {Length} bytes, found {length}.");
+        }
+
+        if (count <= CopiedBytes)
+        {
+            UseCopy(offset, (int)count, user);
+            return;
         }
 
         try
@@ -122,6 +133,28 @@ internal sealed unsafe class MappedFile : IDisposable
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new NablaGenException(Line.Of($"{Path}: can't be mapped: {e.Message}"), e);
+        }
+    }
+
+    private void UseCopy(long offset, int count, PieceUser user)
+    {
+        if (count == 0)
+        {
+            return;
+        }
+
+        var bytes = ArrayPool<byte>.Shared.Rent(count);
+        try
+        {
+            Read(offset, bytes.AsSpan(0, count));
+            fixed (byte* start = bytes)
+            {
+                user(start, count, 0);
+            }
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(bytes);
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Globalization;
 using System.Text.Json;
 using FFMpegCore;
@@ -12,7 +13,12 @@ public static class VideoProbe
     // Counting reads the whole file, which may lie on a slow drive.
     private const int CountingFactor = 10;
 
-    /// <summary>Reads a video file's properties and counts its frames.</summary>
+    private const int MostKnown = 256;
+
+    // A comparison opens each of its videos ten times. Another file under the same name is asked anew.
+    private static readonly ConcurrentDictionary<(string Ffprobe, string Path, DateTime Written, long Length), VideoInfo> Known = new();
+
+    /// <summary>Reads a video file's properties and counts its frames; of one that has not changed they are known the next time.</summary>
     /// <param name="path">The video, in any format that ffprobe knows.</param>
     /// <param name="tools">The ffmpeg whose ffprobe to use; <see cref="FfmpegTools.Find()"/> if null.</param>
     /// <param name="cancellation">Ends ffprobe.</param>
@@ -20,17 +26,25 @@ public static class VideoProbe
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static VideoInfo Read(string path, FfmpegTools? tools = null, CancellationToken cancellation = default)
     {
-        if (!File.Exists(path))
+        var file = new FileInfo(path);
+        if (!file.Exists)
         {
             throw new NablaGenException($"{path}: there is no such file");
         }
 
         tools ??= FfmpegTools.Find();
+        var key = (tools.NeedFfprobe(), file.FullName, file.LastWriteTimeUtc, file.Length);
+        cancellation.ThrowIfCancellationRequested();
+        if (Known.TryGetValue(key, out var known))
+        {
+            return known;
+        }
+
         // All in one start: what FFMpegCore's reader wants, and the count of packets, of which each video frame has one.
         string[] arguments =
         [
             "-hide_banner", "-loglevel", "error", "-print_format", "json", "-show_format", "-sexagesimal", "-show_streams", "-show_chapters",
-            "-select_streams", "v", "-count_packets", "-i", "file:" + Path.GetFullPath(path),
+            "-select_streams", "v", "-count_packets", "-i", "file:" + file.FullName,
         ];
         var answer = FfmpegProcess.Ask(tools.NeedFfprobe(), arguments, tools.AnswerLimit * CountingFactor, cancellation);
         if (answer.ExitCode != 0)
@@ -38,7 +52,12 @@ public static class VideoProbe
             throw new NablaGenException($"{path}: not a video that ffprobe can read: {answer.Reason}");
         }
 
-        return Parse(answer.Output, path);
+        if (Known.Count >= MostKnown)
+        {
+            Known.Clear();
+        }
+
+        return Known[key] = Parse(answer.Output, path);
     }
 
     /// <summary>Reads ffprobe's answer.</summary>

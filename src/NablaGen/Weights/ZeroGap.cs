@@ -63,9 +63,11 @@ internal static unsafe class ZeroGap
         return null;
     }
 
+    // Sides of 1 come first where a tensor is to be spread over others: six modulations are [1, 6, dim], six rows.
     private static bool IsInRow(long at, TensorEntry entry)
     {
-        var row = entry.Shape.Length < 2 ? entry.ByteCount : entry.ByteCount / entry.Shape[0];
+        var sides = entry.Shape.SkipWhile(side => side == 1).ToArray();
+        var row = sides.Length < 2 ? entry.ByteCount : entry.ByteCount / sides[0];
         return at % row >= Margin && row - (at % row) >= Margin;
     }
 }

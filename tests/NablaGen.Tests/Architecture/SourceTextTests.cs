@@ -9,6 +9,9 @@ public partial class SourceTextTests
     // A checkpoint's file names and its layers' keys are its layout's and its family's to know.
     private const string Family = "NablaGen/Models/Wan/";
 
+    // Of one source: what is longer says more than one thing.
+    private const int MostLines = 300;
+
     [Fact]
     public void No_file_name_and_no_key_of_a_checkpoint_outside_its_family()
     {
@@ -37,6 +40,13 @@ public partial class SourceTextTests
         // The literal 0 is an enumeration's value too: `sum(0)` is the sum of everything as bytes. `sum([0])` is along the axis.
         var sums = Sources().Where(file => File.ReadAllText(file.Path).Contains(".sum(0)", StringComparison.Ordinal));
         Assert.Empty(sums.Select(file => file.Name));
+    }
+
+    [Fact]
+    public void Files_are_short()
+    {
+        var tooLong = Sources().Select(file => (file.Name, Lines: File.ReadLines(file.Path).Count())).Where(file => file.Lines > MostLines);
+        Assert.Empty(tooLong.Select(file => $"{file.Name}: {file.Lines} lines, at most {MostLines}"));
     }
 
     [Theory]

@@ -23,7 +23,7 @@ public sealed class RunOptionTests(GoldenModelFixture model) : IClassFixture<Gol
         Assert.Equal(["a.json", "a.png"], Files());
         Assert.Contains("\"prompt\": \"a ball\"", File.ReadAllText(_folder["a.json"]));
 
-        var failed = Run($"$N generate --prompt x {Small} -o no/such/a.txt --json --model '{model.Path}'");
+        var failed = Command($"generate --prompt x {Small} -o no/such/a.txt --json", "--model", model.Path);
         Assert.Equal(2, failed.ExitCode);
         Assert.Contains("\"state\":\"failed\",\"error\":\"no/such/a.txt", failed.Output.TrimEnd().Split('\n')[^1]);
     }
@@ -31,19 +31,23 @@ public sealed class RunOptionTests(GoldenModelFixture model) : IClassFixture<Gol
     [Fact]
     public void A_dry_run_checks_and_tells_and_writes_nothing_and_quiet_says_nothing()
     {
-        var dry = Run($"$N generate --prompt x {Small} -n --model '{model.Path}'");
+        var dry = Command($"generate --prompt x {Small} -n", "--model", model.Path);
         Assert.Equal((0, ""), (dry.ExitCode, dry.Error));
         Assert.All(["plan      1 frame of 32x32, 2 unipc steps", "\nmemory    ", "\ntime      sampling about ", "\nvideo     out.mp4", "\nlatents   out.latents.safetensors"],
             text => Assert.Contains(text, dry.Output));
-        var compare = Run($"$N compare --prompt x {Small} -n --json --model '{model.Path}'");
+        var compare = Command($"compare --prompt x {Small} -n --json", "--model", model.Path);
         Assert.Contains("\"event\":\"dry-run\",\"what\":\"2 videos, dense, nabla-0.7 of 1 prompt", compare.Output);
         Assert.Empty(Files());
 
+        // In a process of its own: whatever it writes is seen.
         var quiet = Run($"$N generate --prompt x {Small} -o a.png -q --model '{model.Path}'");
         Assert.Equal((0, "", "", ""), (quiet.ExitCode, quiet.Output, quiet.Error, quiet.Progress));
-        var decode = Run($"$N decode a.latents.safetensors -o b.png --dry-run --model '{model.Path}' && $N decode a.latents.safetensors -o b.png --discard-latents -q --model '{model.Path}'");
+        var decode = Command("decode a.latents.safetensors -o b.png --dry-run", "--model", model.Path);
         Assert.Equal(0, decode.ExitCode);
         Assert.Contains("video     b.png", decode.Output);
+        Assert.DoesNotContain("b.png", Files());
+        decode = Command("decode a.latents.safetensors -o b.png --discard-latents -q", "--model", model.Path);
+        Assert.Equal((0, "", ""), (decode.ExitCode, decode.Output, decode.Error));
         Assert.Equal(["a.json", "a.png", "b.json", "b.png"], Files());
         Assert.Equal(File.ReadAllBytes(_folder["a.png"]), File.ReadAllBytes(_folder["b.png"]));
     }
@@ -60,7 +64,9 @@ public sealed class RunOptionTests(GoldenModelFixture model) : IClassFixture<Gol
     public void Wrong_usage_is_one_line_and_exit_code_2(string expected, string line)
     {
         File.WriteAllText(_folder["presets.json"], "{\"fast\": {\"steps\": 3, \"threshold\": 0.6}}");
-        var run = Run($"NABLAGEN_CONFIG=. $N {line} --model '{model.Path}' < /dev/null".Replace(" --model", line.StartsWith("help", StringComparison.Ordinal) ? " --verbose #" : " --model", StringComparison.Ordinal));
+        var run = line.EndsWith(" -", StringComparison.Ordinal) ? Run($"$N {line} --model '{model.Path}' < /dev/null")
+            : line.StartsWith("help", StringComparison.Ordinal) ? Command(line)
+            : Command(line, "--model", model.Path);
         Assert.Equal(2, run.ExitCode);
         Assert.StartsWith("nablagen: ", run.Error);
         Assert.Contains(expected, run.Error);
@@ -71,11 +77,12 @@ public sealed class RunOptionTests(GoldenModelFixture model) : IClassFixture<Gol
     public void A_preset_stands_between_the_flags_and_the_models_defaults()
     {
         File.WriteAllText(_folder["presets.json"], "{\"fast\": {\"steps\": 3, \"threshold\": 0.6, \"width\": 48}}");
-        var run = Run($"NABLAGEN_CONFIG=. $N generate --prompt x --preset fast --width 32 --height 32 --frames 1 -n --model '{model.Path}'");
+        var run = Command("generate --prompt x --preset fast --width 32 --height 32 --frames 1 -n", "--model", model.Path);
         Assert.Equal((0, ""), (run.ExitCode, run.Error));
         Assert.Contains("plan      1 frame of 32x32, 3 unipc steps", run.Output);
         Assert.Contains("attention nabla-0.6", run.Output);
-        var none = Run($"NABLAGEN_CONFIG=no-such $N generate --prompt x --preset fast -n --model '{model.Path}'");
+        File.Delete(_folder["presets.json"]);
+        var none = Command("generate --prompt x --preset fast -n", "--model", model.Path);
         Assert.Equal(2, none.ExitCode);
         Assert.Contains("presets.json is not there", none.Error);
     }
@@ -83,9 +90,9 @@ public sealed class RunOptionTests(GoldenModelFixture model) : IClassFixture<Gol
     [Fact]
     public void Help_is_grouped_and_has_the_models_own_defaults()
     {
-        var help = NablaGenProcess.Run(["help", "generate"]);
+        var help = NablaGenCommand.Run(["help", "generate"]);
         Assert.Equal((0, ""), (help.ExitCode, help.Error));
-        Assert.Equal(help.Output, NablaGenProcess.Run(["generate", "--help"]).Output);
+        Assert.Equal(help.Output, NablaGenCommand.Run(["generate", "--help"]).Output);
         string[] titles = ["What to make:", "How much:", "Attention:", "Model and device:", "Files:", "The run:"];
         var lines = help.Output.Split('\n');
         Assert.Equal(titles, lines.Where(titles.Contains));
@@ -94,7 +101,7 @@ public sealed class RunOptionTests(GoldenModelFixture model) : IClassFixture<Gol
         Assert.DoesNotContain("Wan: 50", help.Output);
         Assert.Contains("Solver steps [default: 16]", help.Output);
         Assert.Contains("safe for this model", string.Join(' ', help.Output.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)));
-        var other = NablaGenProcess.Run(["generate", "--help", "--model", "no such folder"]);
+        var other = NablaGenCommand.Run(["generate", "--help", "--model", "no such folder"]);
         Assert.Equal(0, other.ExitCode);
         Assert.Contains("Wan: 50", other.Output);
     }
@@ -102,6 +109,10 @@ public sealed class RunOptionTests(GoldenModelFixture model) : IClassFixture<Gol
     public void Dispose() => _folder.Dispose();
 
     private static string? Name(JsonElement one) => one.GetProperty("event").GetString();
+
+    // In the tests' process, with the folder's presets.
+    private NablaGenProcess Command(string line, params string[] more) => NablaGenCommand.Run(
+        [.. line.Split(' '), .. more], _folder.Path, new Dictionary<string, string?> { ["NABLAGEN_CONFIG"] = _folder.Path });
 
     private NablaGenProcess Run(string line)
     {

@@ -15,7 +15,7 @@ using Conditioning = NablaGen.Models.Conditioning;
 namespace NablaGen.Tests.Generation;
 
 /// <summary>From pictures to latents and frames, with model folders made of the goldens.</summary>
-public class PicturePipelineGoldenTests
+public class PicturePipelineGoldenTests(PicturePipelineGoldenTests.Encoded encoded) : IClassFixture<PicturePipelineGoldenTests.Encoded>
 {
     private const string I2v = "family/i2v-pipeline", Flf2v = "family/flf2v-pipeline", Ti2v = "family/ti2v-pipeline", Experts = "family/experts-pipeline";
 
@@ -27,7 +27,7 @@ public class PicturePipelineGoldenTests
         using var folder = new TempFolder();
         using var scope = NewDisposeScope();
         using var golden = Golden.Open(file);
-        var model = Model(folder, transformer, "family/image-vae", "family/clip");
+        var (model, conditioning) = encoded.Of(file, transformer, "family/image-vae");
         var request = Request(golden, folder, "dense");
         var conditioner = new PictureConditioner(model);
         var resized = PictureConditioner.Pictures(request).Select(one => conditioner.Frame(one.Picture, one.Fit, request.Width, request.Height)).ToArray();
@@ -36,7 +36,6 @@ public class PicturePipelineGoldenTests
             Golden.AssertClose(resized[i].squeeze(0), golden[$"resized.{i}"], 1e-5);
         }
 
-        using var conditioning = Conditioned(golden, request, model);
         var guide = conditioning.Prompt[Conditioning.Guide].squeeze(0);
         var channels = golden["mask"].shape[0];
         Assert.True(guide.narrow(0, 0, channels).Equals(golden["mask"]));
@@ -66,9 +65,8 @@ public class PicturePipelineGoldenTests
         using var folder = new TempFolder();
         using var scope = NewDisposeScope();
         using var golden = Golden.Open(file);
-        var model = Model(folder, transformer, autoencoder, "family/clip");
+        var (model, conditioning) = encoded.Of(file, transformer, autoencoder);
         var request = Request(golden, folder, attention);
-        using var conditioning = Conditioned(golden, request, model);
         var latents = Sample(golden, request, model, conditioning);
         Golden.AssertClose(latents, golden["latents." + attention], 1e-4);
         // The frames are of the last latents: the sparse ones where there are any.
@@ -124,9 +122,9 @@ public class PicturePipelineGoldenTests
         Assert.Equal(golden.List("experts"), solver.Schedule.Timesteps.Select(time => time >= boundary ? "high" : "low"));
     }
 
-    private static WanVideoModel Model(TempFolder folder, string transformer, string autoencoder, string? imageEncoder)
+    private static WanVideoModel Model(TempFolder folder, string transformer, string autoencoder, string? imageEncoder, string name = "model")
     {
-        var path = folder["model"];
+        var path = folder[name];
         GoldenModelFolder.Assemble(path, transformer, autoencoder, imageEncoder);
         var model = WanVideoModel.Open(path);
         model.Check();
@@ -206,5 +204,37 @@ public class PicturePipelineGoldenTests
         chunks.ForEach(chunk => chunk.Dispose());
         Assert.Equal(expected.shape, frames.shape);
         Assert.InRange((frames - expected.to_type(ScalarType.Float32)).abs().mean().item<float>(), 0, 2e-3);
+    }
+
+    /// <summary>What the pictures of a golden become, once for all attentions: none of it knows them.</summary>
+    public sealed class Encoded : IDisposable
+    {
+        private readonly TempFolder _folder = new();
+        private readonly Dictionary<string, (WanVideoModel Model, GuidedConditioning Conditioning)> _known = [];
+
+        internal (WanVideoModel Model, GuidedConditioning Conditioning) Of(string file, string transformer, string autoencoder)
+        {
+            if (!_known.TryGetValue(file, out var known))
+            {
+                using var pictures = new TempFolder();
+                using var golden = Golden.Open(file);
+                using var scope = NewDisposeScope();
+                var model = Model(_folder, transformer, autoencoder, "family/clip", file);
+                known = (model, Conditioned(golden, Request(golden, pictures, "dense"), model));
+                _known.Add(file, known);
+            }
+
+            return known;
+        }
+
+        public void Dispose()
+        {
+            foreach (var (_, conditioning) in _known.Values)
+            {
+                conditioning.Dispose();
+            }
+
+            _folder.Dispose();
+        }
     }
 }

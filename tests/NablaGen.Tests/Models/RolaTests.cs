@@ -115,15 +115,17 @@ public sealed class RolaTests : IDisposable
     }
 
     [Theory]
-    [InlineData("SparkWan2.1-T2V-1.3B-480P-0.90Sparsity.pth", "rola-0.1", 4)]
-    [InlineData("SparkWan2.1-I2V-14B-720P-0.97Sparsity.pth", "rola-0.03", 4)]
-    [InlineData("SparkWan2.2-T2V-14B-480P-0.95Sparsity-High.pth", "rola-0.05", 4)]
-    [InlineData("mine.pth", "rola-0.1", 4)]
-    public void A_published_name_tells_the_rest(string name, string attention, int steps)
+    [InlineData("SparkWan2.1-T2V-1.3B-480P-0.90Sparsity.pth", "rola-0.1", 852.895)]
+    [InlineData("SparkWan2.1-I2V-14B-720P-0.97Sparsity.pth", "rola-0.03", 852.895)]
+    // The third step is the low-noise expert's first: just below the boundary, which is another with a picture.
+    [InlineData("SparkWan2.2-T2V-14B-480P-0.95Sparsity-High.pth", "rola-0.05", 874.999)]
+    [InlineData("SparkWan2.2-I2V-A14B-720P-0.95Sparsity-High.pth", "rola-0.05", 899.999)]
+    [InlineData("mine.pth", "rola-0.1", 852.895)]
+    public void A_published_name_tells_the_rest(string name, string attention, double third)
     {
         var recipe = FewStepTable.Load(_folder["none.json"]).FindByKeys("low-rank", name)!;
         var values = Preset.Read(recipe.Name, recipe.Values.Values, recipe.Values.Path!).Values;
-        Assert.Equal((attention, steps), (values.Attention!.ToString(), values.Get(RequestFields.Timesteps)!.Count));
+        Assert.Equal((attention, 4, third), (values.Attention!.ToString(), values.Get(RequestFields.Timesteps)!.Count, values.Get(RequestFields.Timesteps)![2]));
     }
 
     [Fact]

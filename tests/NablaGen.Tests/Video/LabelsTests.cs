@@ -5,8 +5,10 @@ using SkiaSharp;
 
 namespace NablaGen.Tests.Video;
 
-public sealed class LabelsTests : IDisposable
+public sealed class LabelsTests(LabelsTests.Coloured coloured) : IClassFixture<LabelsTests.Coloured>, IDisposable
 {
+    private static readonly int[] Colours = [0xd02020, 0x20d020, 0x2020d0, 0xd0d020, 0x20d0d0];
+
     private readonly TempFolder _folder = new();
 
     [Theory]
@@ -16,9 +18,7 @@ public sealed class LabelsTests : IDisposable
     [InlineData(5, 3, 2)]
     public void Side_by_side_each_video_stands_under_its_label(int count, int columns, int rows)
     {
-        int[] colours = [0xd02020, 0x20d020, 0x2020d0, 0xd0d020, 0x20d0d0];
-        var videos = Enumerable.Range(0, count).Select(i => Write($"{i}.mp4", 320, 64, 3, _ => colours[i], $"nabla-0.{i + 1}")).ToArray();
-        SideBySideVideo.Write(_folder["all.mp4"], videos, cancellation: TestContext.Current.CancellationToken);
+        SideBySideVideo.Write(_folder["all.mp4"], coloured.Videos[..count], cancellation: TestContext.Current.CancellationToken);
 
         using var reader = VideoReader.Open(_folder["all.mp4"]);
         var (width, height) = (reader.Info.Width, reader.Info.Height);
@@ -33,7 +33,7 @@ public sealed class LabelsTests : IDisposable
         {
             // A cell's frame is at its foot; above it is the label, dark with light letters.
             var (left, top) = (i % columns * width / columns, i / columns * height / rows);
-            AssertNear(colours[i], frame, width, left + 160, top + height / rows - 32);
+            AssertNear(Colours[i], frame, width, left + 160, top + height / rows - 32);
             var label = Enumerable.Range(top, 30).SelectMany(y => Enumerable.Range(left + 8, 100).Select(x => (int)frame[(y * width + x) * 3])).ToArray();
             Assert.True(label.Min() < 40 && label.Max() > 180, $"label {i}: from {label.Min()} to {label.Max()}");
         }
@@ -94,16 +94,19 @@ public sealed class LabelsTests : IDisposable
 
     public void Dispose() => _folder.Dispose();
 
-    private LabelledVideo Write(string name, int width, int height, int frames, Func<int, int> colour, string label)
+    private LabelledVideo Write(string name, int width, int height, int frames, Func<int, int> colour, string label) =>
+        Write(_folder, name, width, height, frames, colour, label);
+
+    private static LabelledVideo Write(TempFolder folder, string name, int width, int height, int frames, Func<int, int> colour, string label)
     {
-        using var writer = Mp4Writer.Open(_folder[name], width, height, 8, cancellation: TestContext.Current.CancellationToken);
+        using var writer = Mp4Writer.Open(folder[name], width, height, 8, cancellation: TestContext.Current.CancellationToken);
         for (var t = 0; t < frames; t++)
         {
             writer.WriteFrame(Clip.Bars(width, height, 0, colour(t)));
         }
 
         writer.Complete();
-        return new LabelledVideo(_folder[name], label, "density 0.312 \u00b7 12.3 s");
+        return new LabelledVideo(folder[name], label, "density 0.312 \u00b7 12.3 s");
     }
 
     private static void AssertNear(int colour, byte[] frame, int width, int x, int y)
@@ -113,5 +116,17 @@ public sealed class LabelsTests : IDisposable
             var expected = colour >> (16 - 8 * channel) & 255;
             Assert.InRange(frame[(y * width + x) * 3 + channel], expected - 12, expected + 12);
         }
+    }
+
+    /// <summary>A video a colour, written once.</summary>
+    public sealed class Coloured : IDisposable
+    {
+        private readonly TempFolder _folder = new();
+
+        public Coloured() => Videos = [.. Colours.Select((colour, i) => Write(_folder, $"{i}.mp4", 320, 64, 3, _ => colour, $"nabla-0.{i + 1}"))];
+
+        public LabelledVideo[] Videos { get; }
+
+        public void Dispose() => _folder.Dispose();
     }
 }

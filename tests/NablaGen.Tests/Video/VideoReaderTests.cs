@@ -70,6 +70,22 @@ public class VideoReaderTests
     }
 
     [Fact]
+    public void A_file_is_probed_once_until_it_changes()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "the stand-in for ffprobe is a shell script");
+        using var folder = new TempFolder();
+        var tools = Clip.Probe(folder, "echo x >> \"$NABLAGEN_TEST/probes\"; exec \"$FFPROBE\" \"$@\"");
+        Clip.Write(folder["video.mp4"], 64, 48, 2, 16);
+        Assert.Equal(2, VideoProbe.Read(folder["video.mp4"], tools).FrameCount);
+        Assert.Equal(2, VideoProbe.Read(folder["video.mp4"], tools).FrameCount);
+        Assert.Single(File.ReadLines(folder["probes"]));
+        Clip.Write(folder["video.mp4"], 64, 48, 3, 16);
+        Assert.Equal(3, VideoProbe.Read(folder["video.mp4"], tools).FrameCount);
+        File.Delete(folder["video.mp4"]);
+        Assert.Contains("there is no such file", Assert.Throws<NablaGenException>(() => VideoProbe.Read(folder["video.mp4"], tools)).Message);
+    }
+
+    [Fact]
     public void A_file_that_is_no_video_gives_one_line()
     {
         using var folder = new TempFolder();

@@ -137,6 +137,26 @@ public sealed class CheckpointLoaderTests : IDisposable
     }
 
     [Fact]
+    public void Rows_behind_a_side_of_one_are_rows()
+    {
+        const int Rows = 6, Columns = 9216;
+        using var module = new Table(1, Rows, Columns);
+
+        void Load(int from, int count)
+        {
+            var weight = ones(1, Rows, Columns);
+            weight.view(-1).narrow(0, from, count).zero_();
+            using var source = Save(("weight", weight));
+            CheckpointLoader.Load(source, module);
+        }
+
+        // Of six modulations some are zeros before they are trained.
+        Load(2 * Columns, Columns);
+        Load(3 * Columns, 3 * Columns);
+        RawFile.Fault(() => Load((2 * Columns) - 100, Columns), "\"weight\"", "KiB of zeros", "in the middle of a row");
+    }
+
+    [Fact]
     public void The_goldens_can_be_read()
     {
         using var golden = SafetensorsFile.Open(Path.Combine(GoldenFolder.Path, "dit.safetensors"));
@@ -159,6 +179,12 @@ public sealed class CheckpointLoaderTests : IDisposable
     {
         _scope.Dispose();
         _raw.Dispose();
+    }
+
+    private sealed class Table : nn.Module
+    {
+        public Table(params long[] shape)
+            : base(nameof(Table)) => register_parameter("weight", new TorchSharp.Modules.Parameter(zeros(shape)));
     }
 
     private SafetensorsFile Save(params (string Name, Tensor Value)[] tensors)

@@ -16,7 +16,12 @@ public sealed class FewStepTable
     /// <summary>The keys of sparse + low-rank attention, which no name need tell.</summary>
     public const string LowRankKeys = "low-rank";
 
+    // A header's title may be a book, and expressions look for one place after another.
+    private const int LongestName = 1000;
+
     private static readonly string[] KnownKeys = [LowRankKeys];
+
+    private static readonly Lazy<FewStepTable> Known = new(ReadKnown);
 
     private readonly List<(Regex Files, string? Keys, FewStepRecipe Recipe)> _entries = [];
 
@@ -34,12 +39,11 @@ public sealed class FewStepTable
         if (File.Exists(userFile))
         {
             using var user = JsonFile.Read(userFile);
-            table.Add(user.RootElement, userFile);
+            // A stranger's expression may not take for ever.
+            table.Add(user.RootElement, userFile, RegexOptions.NonBacktracking);
         }
 
-        using var stream = typeof(FewStepTable).Assembly.GetManifestResourceStream(FileName)!;
-        using var known = JsonDocument.Parse(stream);
-        table.Add(known.RootElement, FileName);
+        table._entries.AddRange(Known.Value._entries);
         return table;
     }
 
@@ -52,11 +56,20 @@ public sealed class FewStepTable
     /// <param name="names">Names of files and folders, and titles in files' headers.</param>
     public FewStepRecipe? FindByKeys(string? keys, params IEnumerable<string> names)
     {
-        var all = names.ToArray();
+        string[] all = [.. names.Select(name => name.Length > LongestName ? name[..LongestName] : name)];
         return _entries.FirstOrDefault(entry => entry.Keys == keys && all.Any(entry.Files.IsMatch)).Recipe;
     }
 
-    private void Add(JsonElement json, string path)
+    private static FewStepTable ReadKnown()
+    {
+        var table = new FewStepTable();
+        using var stream = typeof(FewStepTable).Assembly.GetManifestResourceStream(FileName)!;
+        using var known = JsonDocument.Parse(stream);
+        table.Add(known.RootElement, FileName, RegexOptions.None);
+        return table;
+    }
+
+    private void Add(JsonElement json, string path, RegexOptions kind)
     {
         if (json.ValueKind != JsonValueKind.Array)
         {
@@ -76,15 +89,15 @@ public sealed class FewStepTable
 
             var values = fields.Object("values") ?? throw fields.Error("values", "the fields' values", "none");
             fields.RefuseOthers();
-            _entries.Add((Pattern(files, fields), keys, new FewStepRecipe(name, new ModelDefaults(values.TakeAll(), path))));
+            _entries.Add((Pattern(files, kind, fields), keys, new FewStepRecipe(name, new ModelDefaults(values.TakeAll(), path))));
         }
     }
 
-    private static Regex Pattern(string text, JsonFields fields)
+    private static Regex Pattern(string text, RegexOptions kind, JsonFields fields)
     {
         try
         {
-            return new Regex(text, RegexOptions.IgnoreCase | RegexOptions.CultureInvariant | RegexOptions.NonBacktracking);
+            return new Regex(text, RegexOptions.IgnoreCase | RegexOptions.CultureInvariant | kind);
         }
         catch (Exception error) when (error is ArgumentException or NotSupportedException)
         {

@@ -64,7 +64,7 @@ public static class ModelConverter
             }
 
             writer.WriteOthers(merged, partial);
-            new NablaGenJson
+            var json = new NablaGenJson
             {
                 Name = model.SaidName,
                 TextEncoder = model.TextEncoderConfig,
@@ -74,8 +74,17 @@ public static class ModelConverter
                 TrainedFor = model.TrainedFor,
                 // What the old folder's name and files told stays said.
                 Defaults = Paths.Aggregate(model.Defaults, (defaults, path) => defaults.Without(path)),
-            }.Save(Path.Combine(partial, NablaGenJson.FileName));
-            WanVideoModel.Open(partial).Check();
+            };
+            var path = Path.Combine(partial, NablaGenJson.FileName);
+            json.Save(path);
+            var written = WanVideoModel.Open(partial);
+            written.Check();
+            if (model.PreviewColors is { } colors && colors.Vae == model.ComputeVaeHash())
+            {
+                // The same VAE in another file, which its colours name.
+                (json with { Preview = colors with { Vae = written.ComputeVaeHash() } }).Save(path);
+            }
+
             Directory.Move(partial, target);
         }
         catch (Exception error)

@@ -127,8 +127,7 @@ public static class WanMemory
     public static long VaeWork(VaeConfig vae, long[] latents, ScalarType dtype, VaeTiling tiling)
     {
         var (frames, height, width) = vae.Traits.VideoOf(latents);
-        using var module = new WanVae(vae, new ModuleOptions(META, dtype));
-        return VaeMemory.Estimate(vae, frames, height, width, dtype, tiling) - Bytes(module.parameters());
+        return VaeMemory.Work(vae, frames, height, width, dtype, tiling);
     }
 
     /// <summary>What reading pictures takes: the image encoder first, then the VAE, each with its weights. The video that is encoded is not in it.</summary>

@@ -180,5 +180,28 @@ public sealed class ConvertTests : IDisposable
         RawFile.Fault(() => PieceConverter.Convert(Golden("base.safetensors"), _temp["other.safetensors"], "fp32", [lora with { Expert = NablaGen.Weights.Lora.LoraExpert.High }]), "not two experts");
     }
 
+    [Fact]
+    public void The_colours_of_previews_go_along()
+    {
+        GoldenModelFolder.Assemble(_temp["official"]);
+        var json = Path.Combine(_temp["official"], NablaGenJson.FileName);
+        var model = WanVideoModel.Open(_temp["official"]);
+        float[] factors = [.. Enumerable.Range(0, 3 * (model.Latents.Channels + 1)).Select(i => i / 8f)];
+        (NablaGenJson.Open(json) with { Preview = new LatentColorMap(model.ComputeVaeHash(), factors, [.. factors.Reverse()]) }).Save(json);
+        ModelConverter.Convert(WanVideoModel.Open(_temp["official"]), _temp["diffusers"], new ConversionOptions("diffusers", "bf16", long.MaxValue));
+        var written = WanVideoModel.Open(_temp["diffusers"]);
+        var colors = written.PreviewColors!;
+        Assert.Equal(factors, colors.First);
+        Assert.Equal(factors.Reverse(), colors.Later);
+        // The VAE has other names in its file now.
+        Assert.NotEqual(model.ComputeVaeHash(), colors.Vae);
+        Assert.Equal(written.ComputeVaeHash(), colors.Vae);
+
+        // Those of another VAE stay behind.
+        (NablaGenJson.Open(json) with { Preview = colors with { Vae = "another" } }).Save(json);
+        ModelConverter.Convert(WanVideoModel.Open(_temp["official"]), _temp["without"], new ConversionOptions("diffusers", "bf16", long.MaxValue));
+        Assert.Null(WanVideoModel.Open(_temp["without"]).PreviewColors);
+    }
+
     public void Dispose() => _temp.Dispose();
 }

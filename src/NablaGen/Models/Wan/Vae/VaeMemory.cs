@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using NablaGen.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -10,6 +11,9 @@ public static class VaeMemory
     // Past frames that a causal layer with a kernel of 3 keeps.
     private const long Kept = 2;
 
+    // A plan asks for five tilings, and building a VAE of shapes takes far longer than counting them.
+    private static readonly ConditionalWeakTable<VaeConfig, StrongBox<long>> Counts = [];
+
     /// <summary>
     /// The most bytes of tensors at once on the device: weights of the whole VAE, cached frames and the largest layer's inputs and
     /// outputs. Not counted: CUDA's own (about half a GiB), what its allocator holds free, and scratch memory of cuDNN or oneDNN.
@@ -20,7 +24,17 @@ public static class VaeMemory
     /// <param name="width">Columns of the video.</param>
     /// <param name="dtype">The VAE's type.</param>
     /// <param name="tiling">How decoding is divided; null for not at all.</param>
-    public static long Estimate(VaeConfig config, int frames, int height, int width, ScalarType dtype, VaeTiling? tiling = null)
+    public static long Estimate(VaeConfig config, int frames, int height, int width, ScalarType dtype, VaeTiling? tiling = null) =>
+        Parameters(config) * dtype.ElementSize() + Work(config, frames, height, width, dtype, tiling);
+
+    /// <summary><see cref="Estimate"/> without the weights.</summary>
+    /// <param name="config">The VAE's sizes.</param>
+    /// <param name="frames">Frames of the video.</param>
+    /// <param name="height">Rows of the video.</param>
+    /// <param name="width">Columns of the video.</param>
+    /// <param name="dtype">The VAE's type.</param>
+    /// <param name="tiling">How decoding is divided; null for not at all.</param>
+    public static long Work(VaeConfig config, int frames, int height, int width, ScalarType dtype, VaeTiling? tiling = null)
     {
         tiling ??= VaeTiling.None;
         var (rows, columns) = (height / config.SpatialStride, width / config.SpatialStride);
@@ -32,7 +46,7 @@ public static class VaeMemory
         var activations = tiles.Count == 1
             ? deep.Cache + rises[0].Cache + Math.Max(deep.Peak, deepest + rises[0].Peak)
             : deepest * latentFrames + Math.Max(deep.Cache + deep.Peak, rises.Max(rise => rise.Cache + rise.Peak));
-        return (Parameters(config) + activations) * dtype.ElementSize();
+        return activations * dtype.ElementSize();
     }
 
     /// <summary>The same while a video is encoded, chunk by chunk. The video itself is not counted: it may be on another device.</summary>
@@ -83,11 +97,11 @@ public static class VaeMemory
         return new Part(cache, peak);
     }
 
-    private static long Parameters(VaeConfig config)
+    private static long Parameters(VaeConfig config) => Counts.GetValue(config, key =>
     {
-        using var shapes = new WanVae(config, ModuleOptions.Meta);
-        return shapes.Shapes().Values.Sum(shape => shape.Aggregate(1L, (product, side) => product * side));
-    }
+        using var shapes = new WanVae(key, ModuleOptions.Meta);
+        return new StrongBox<long>(shapes.Shapes().Values.Sum(shape => shape.Aggregate(1L, (product, side) => product * side)));
+    }).Value;
 
     // All counts are of elements; pixels are those of a frame.
     private static Part Deep(VaeConfig config, long pixels)
