@@ -164,7 +164,14 @@ public sealed partial class RankChannel
     {
         while (true)
         {
+            var before = Environment.TickCount64;
             Thread.Sleep(_times.Beat);
+            if (Environment.TickCount64 - before > _times.Silence.TotalMilliseconds / 2)
+            {
+                // This process was stopped, by Ctrl-Z or a lid: the others were, too, or will say so.
+                Forgive();
+            }
+
             var alive = new byte[AliveBytes];
             string? line;
             lock (_gate)
@@ -188,6 +195,19 @@ public sealed partial class RankChannel
             foreach (var link in _links)
             {
                 TryTell(link, RankFrame.Kind.Alive, alive);
+            }
+        }
+    }
+
+    private void Forgive()
+    {
+        lock (_gate)
+        {
+            var now = Environment.TickCount64;
+            _standing.Since = now;
+            foreach (var link in _links)
+            {
+                (link.LastSeen, link.Standing.Since) = (now, now);
             }
         }
     }
