@@ -10,6 +10,7 @@ public sealed class NcclCommunicator : ICommunicator
 {
     private readonly RankChannel _channel;
     private readonly NcclLink _link;
+    private readonly KernelAddress _at;
 
     /// <summary>Joins the other ranks.</summary>
     /// <param name="channel">The job; stays the caller's.</param>
@@ -17,7 +18,7 @@ public sealed class NcclCommunicator : ICommunicator
     /// <exception cref="NablaGenException">There is no NCCL, it refused, or a rank was lost meanwhile.</exception>
     public NcclCommunicator(RankChannel channel, Device device)
     {
-        _channel = channel;
+        (_channel, _at) = (channel, new KernelAddress(device));
         // Multicast needs rights that containers rarely have, and what is exchanged here, from one rank to one, has no use for it.
         NativeEnvironment.SetDefault("NCCL_NVLS_ENABLE", "0");
         // libtorch's growing segments are open to their own GPU alone: of two ranks in one process neither may write into the other's tensors.
@@ -53,12 +54,12 @@ public sealed class NcclCommunicator : ICommunicator
             NcclLink.Begin();
             foreach (var (peer, tensor) in outgoing)
             {
-                _link.Send(TensorMemory.Address(tensor), Bytes(tensor), peer);
+                _link.Send(_at.Of(tensor, tensor.dtype, "a tensor to send"), Bytes(tensor), peer);
             }
 
             foreach (var (peer, tensor) in receives)
             {
-                _link.Receive(tensor.is_contiguous() ? TensorMemory.Address(tensor) : throw new ArgumentException("a tensor to receive into must be contiguous", nameof(receives)), Bytes(tensor), peer);
+                _link.Receive(_at.Of(tensor, tensor.dtype, "a tensor to receive into"), Bytes(tensor), peer);
             }
 
             _link.End();
