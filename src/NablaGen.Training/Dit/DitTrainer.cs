@@ -99,7 +99,7 @@ public sealed class DitTrainer : OptimizedTrainer
     public override Tensor Advance()
     {
         using var scope = NewDisposeScope();
-        StepRandom.Seed(_options.Seed, Step);
+        StepRandom.Seed(_options.Seed, Step, _model.Device);
         var loss = Loss();
         var norm = Optimizer.Update(Parameters.Gradient(loss));
         return stack([loss.detach(), norm]).MoveToOuterDisposeScope();
@@ -226,7 +226,7 @@ public sealed class DitTrainer : OptimizedTrainer
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        StepRandom.Seed(_options.Seed, 0);
+        StepRandom.Seed(_options.Seed, 0, _model.Device);
         using var clips = _source.Next(0, WeighedClips, _options.Clips[0], _model.Device);
         return LatentWeights.Of(_vae, _vae.Encode(clips.Frames)).MoveToOuterDisposeScope();
     }

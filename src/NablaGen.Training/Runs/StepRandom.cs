@@ -1,3 +1,4 @@
+using NablaGen.Tensors;
 using static TorchSharp.torch;
 
 namespace NablaGen.Training.Runs;
@@ -12,7 +13,7 @@ internal static class StepRandom
     public const long PoolClips = 1L << 32;
 
     /// <summary>Seeds libtorch's generators, the CPU's and the GPU's, for a step.</summary>
-    public static void Seed(long seed, int step) => manual_seed(Mix(seed, step));
+    public static void Seed(long seed, int step, Device device) => DeviceRandom.Seed(Mix(seed, step), device);
 
     /// <summary>Numbers for decisions of our own in a step.</summary>
     public static Random Of(long seed, int step) => new((int)(Mix(seed, step) % int.MaxValue));

@@ -75,7 +75,7 @@ public sealed class VaeTrainer : OptimizedTrainer
     public override Tensor Advance()
     {
         using var scope = NewDisposeScope();
-        StepRandom.Seed(_options.Seed, Step);
+        StepRandom.Seed(_options.Seed, Step, _device);
         var random = StepRandom.Of(_options.Seed, Step);
         var pool = _pools[random.Next(_pools.Count)];
         var video = Crop(pool.Draw(_options.Batch)[0], random).to_type(ScalarType.Float32).Over(127.5).Minus(1);

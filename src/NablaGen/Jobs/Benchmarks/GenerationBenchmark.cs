@@ -77,8 +77,6 @@ public sealed class GenerationBenchmark : IDisposable
         request.Check(_model);
         // Ranks meet at each step's end, so that none is ahead of its device.
         double? launch = _device.type == DeviceType.CUDA && _pipeline.World is null ? Launch(request, cancellation) : null;
-        // Random weights are drawn at each stage: the same ones in each run, so that runs can be compared.
-        using var seeded = manual_seed(request.Seed);
         using var recorder = new StepRecorder(_device) { KeptStep = request.Steps - 1 };
         var result = _pipeline.Measure(request, observer: recorder, cancellation: cancellation);
         _latents = recorder.Latents!.data<float>().ToArray();

@@ -1,3 +1,4 @@
+using NablaGen.Tensors;
 using NablaGen.Weights;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -58,7 +59,7 @@ public sealed class RandomTensorSource(
         }
         else
         {
-            random.manual_seed(Seed(name));
+            DeviceRandom.Seed(Seed(name), target.device);
             fill(name, target);
         }
     }
