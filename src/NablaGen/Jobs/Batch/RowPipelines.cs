@@ -85,7 +85,7 @@ public sealed class RowPipelines : IDisposable
         {
             if (groups.Count > 1)
             {
-                progress.OnNote($"{group.Count()} of the {rows.Count} rows to sample are of {group.Key}");
+                progress.OnNote($"{group.Count()} of {rows.Count} rows to sample: {group.Key}");
             }
 
             Named(group.Key, () => Of(group.First()).CheckAll([.. group.Select(row => row.Request)], progress, cancellation));

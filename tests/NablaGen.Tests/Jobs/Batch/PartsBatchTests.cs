@@ -84,6 +84,7 @@ public sealed class PartsBatchTests : IClassFixture<GoldenModelFixture>, IDispos
         var detour = Path.Combine(_folder.Path, ".", "b.safetensors");
         Assert.Equal(5, Run(Csv($"prompt,vae\na,\nb,\nc,{B}\nd,{detour}\ne,{_folder["c.safetensors"]}\n")).Summary.Made);
         Assert.Equal(3, _opened);
+        Assert.Equal(["2 of 5 rows to sample: 'golden'", "2 of 5 rows to sample: 'golden + b.safetensors'", "1 of 5 rows to sample: 'golden + c.safetensors'"], _progress.Notes);
         Assert.Equal(3, _stages.Count(stage => stage == $"{GenerationStage.LoadTransformer}"));
         Assert.Equal(3, _stages.Count(stage => stage == $"{GenerationStage.EncodeText}"));
 
