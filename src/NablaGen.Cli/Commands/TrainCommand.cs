@@ -148,8 +148,8 @@ internal sealed class TrainCommand
         TorchRuntime.LoadForTraining();
         var device = DeviceChoice.Resolve(parsed.GetValue(_options.Device)!);
         var model = new ModuleOptions(device, DeviceChoice.ResolveDtype(parsed.GetValue(_options.Dtype)!, device));
-        // A helper does what rank 0 says, which hears of an interruption itself and saves.
-        using var job = ranks?.Open(device, null, ranks.IsHelper ? CancellationToken.None : cancellation);
+        // An interruption ends no exchange: rank 0 looks for it between steps, saves, and lets the others go.
+        using var job = ranks?.Open(device, null, CancellationToken.None);
         using var world = new ShapeWorld(WorldSplit.Training, (ulong)(plan.Seed + StepRandom.OfRank(job?.World.Rank ?? 0)));
         using var trainer = make(world, model);
         if (parsed.GetValue(_options.Resume))
