@@ -41,7 +41,7 @@ internal sealed class TrainCommand
         dit._options.From.Description = "Begin with the weights of this model folder instead of drawn ones; with --preset they may have fewer latent channels";
         dit._options.FreezeEncoder.Description = "Train the transformer alone, with the text encoder of --from as it is";
         dit._options.Ranks.Gpus.Description = "GPUs that train together, a number or all, each with --batch clips a step of its own [default: 1]";
-        var ditCommand = new Command("dit", "Train the transformer and the text encoder, on the latents of the output's VAE.") { dit._options.Task, dit._options.Attention, dit._options.Tokenizer, dit._options.FreezeEncoder, dit._options.Ranks.Gpus };
+        var ditCommand = new Command("dit", "Train the transformer and the text encoder, on the latents of the output's VAE.") { dit._options.Task, dit._options.Attention, dit._options.NoiseShift, dit._options.NoiseSpread, dit._options.Tokenizer, dit._options.FreezeEncoder, dit._options.Ranks.Gpus };
         Add(ditCommand, dit._options.Shared, dit._options.OfClips);
         ditCommand.SetAction((parsed, cancellation) => Task.FromResult(dit.RunDit(parsed, cancellation)));
         return new Command("train", "Train a model on rendered, captioned clips, in runs of any length.") { vaeCommand, textCommand, ditCommand, TrainPreviewCommand.Create() };

@@ -79,6 +79,20 @@ internal sealed class TrainingOptions
         AllowMultipleArgumentsPerToken = true,
     };
 
+    /// <summary>How much noise the transformer learns from, of its training alone.</summary>
+    public Option<double?> NoiseShift { get; } = new("--noise-shift")
+    {
+        Description = "Bends the noise levels toward noise, as --shift bends those of sampling; 1 for not at all [default: 2]",
+        HelpName = "F",
+    };
+
+    /// <summary>How far its levels spread, of its training alone.</summary>
+    public Option<double?> NoiseSpread { get; } = new("--noise-spread")
+    {
+        Description = "Standard deviation of the noise levels' logits: above 1 for more of both ends [default: 1]",
+        HelpName = "F",
+    };
+
     /// <summary>What the transformer is told beside text, of its training alone.</summary>
     // Not an enumeration's option: it would take numbers too.
     public Option<string?> Task { get; } = new Option<string?>("--task")
@@ -139,6 +153,8 @@ internal sealed class TrainingOptions
             PoolClips = parsed.GetValue(_pool) ?? plan.PoolClips,
             PoolGroup = parsed.GetValue(_fresh) ?? plan.PoolGroup,
             Attention = parsed.GetValue(Attention) is { Length: > 0 } attentions ? attentions : plan.Attention,
+            NoiseShift = parsed.GetValue(NoiseShift) ?? plan.NoiseShift,
+            NoiseSpread = parsed.GetValue(NoiseSpread) ?? plan.NoiseSpread,
             FrozenEncoder = parsed.GetValue(FreezeEncoder) || plan.FrozenEncoder,
             Seed = parsed.GetValue(_seed) ?? plan.Seed,
         };

@@ -116,7 +116,7 @@ public sealed class DitTrainer : OptimizedTrainer
         var dropped = rand([count, 1], device: device).IsBelow(_options.PromptDropout);
         var wording = randint(_options.Wordings, [count, 1, 1], ScalarType.Int64, device);
         var ids = where(dropped, _negative, drawn[1].gather(1, wording.expand(-1, -1, drawn[1].shape[2])).squeeze(1));
-        var (input, time, velocity) = FlowMatching.Mix(drawn[0], randn_like(drawn[0]), FlowMatching.Sigmas(count, _options.Shift, device));
+        var (input, time, velocity) = FlowMatching.Mix(drawn[0], randn_like(drawn[0]), FlowMatching.Sigmas(count, _options.Shift, _options.Spread, device));
         var predicted = _dit.Velocity(input, time, Context(ids), drawn.ElementAtOrDefault(2), _runs[size][attention]);
         return (predicted - velocity).Squared().mul(_weights).mean().MoveToOuterDisposeScope();
     }

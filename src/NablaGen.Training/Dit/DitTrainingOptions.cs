@@ -29,6 +29,9 @@ public sealed record DitTrainingOptions
     /// <summary>Bends the noise levels toward noise; see <see cref="FlowMatching.Sigmas"/>.</summary>
     public double Shift { get; init; } = 2;
 
+    /// <summary>How far the noise levels spread to both ends; see <see cref="FlowMatching.Sigmas"/>.</summary>
+    public double Spread { get; init; } = 1;
+
     /// <summary>Share of the clips whose caption is replaced by the negative prompt, so that guidance has something to lead away from.</summary>
     public double PromptDropout { get; init; } = 0.1;
 
@@ -52,6 +55,8 @@ public sealed record DitTrainingOptions
             Attentions = plan.Attentions,
             Batch = plan.Batch,
             Pool = plan.Pool,
+            Shift = plan.NoiseShift,
+            Spread = plan.NoiseSpread,
             Optimizer = new OptimizerOptions { Method = plan.Optimizer, LearningRate = plan.LearningRate, Steps = plan.Steps },
             Seed = plan.Seed,
         };

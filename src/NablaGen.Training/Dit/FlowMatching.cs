@@ -16,14 +16,15 @@ public static class FlowMatching
     /// </summary>
     /// <param name="count">How many.</param>
     /// <param name="shift">Above 1 for more noise; 1 for none.</param>
+    /// <param name="spread">The normal number's standard deviation: above 1 for more of both ends.</param>
     /// <param name="device">Where; the device's own generator draws.</param>
-    public static Tensor Sigmas(long count, double shift, Device device)
+    public static Tensor Sigmas(long count, double shift, double spread, Device device)
     {
         using var scope = NewDisposeScope();
         // Each below its part's upper end, and never 0 or 1, which would be infinitely far out.
         var below = rand([count], device: device).Times_(0.998).Plus_(0.001);
         var place = (ones([count], ScalarType.Float32, device).cumsum(0) - below).Over(count);
-        var even = sigmoid(special.erfinv(place.Times(2).Plus(-1)).Times(Math.Sqrt(2)));
+        var even = sigmoid(special.erfinv(place.Times(2).Plus(-1)).Times(spread * Math.Sqrt(2)));
         return (even.Times(shift) / even.Times(shift - 1).Plus(1)).MoveToOuterDisposeScope();
     }
 

@@ -59,6 +59,12 @@ public sealed record TrainingPlan
     /// <summary>The transformer's self-attention: expressions, of which each step takes one.</summary>
     public required IReadOnlyList<string> Attention { get; init; }
 
+    /// <summary>Bends a transformer's noise levels toward noise: see <see cref="Dit.FlowMatching.Sigmas"/>.</summary>
+    public double NoiseShift { get; init; } = 2;
+
+    /// <summary>How far they spread to both ends: see <see cref="Dit.FlowMatching.Sigmas"/>.</summary>
+    public double NoiseSpread { get; init; } = 1;
+
     /// <summary>How much more the worst frames count for the VAE: see <see cref="Vae.VaeTrainingOptions.FrameWeight"/>.</summary>
     public double FrameWeight { get; init; }
 
@@ -119,6 +125,8 @@ public sealed record TrainingPlan
         Require(PoolEvery >= 1 && PoolClips >= PoolGroup && PoolClips % PoolGroup == 0,
             $"pool must be a multiple of its groups of {PoolGroup} (--fresh), found {PoolClips}");
         Require(PoolClips / PoolGroup >= Clips.Count, $"pool must have a group of {PoolGroup} (--fresh) for each of the {Clips.Count} sizes, found {PoolClips}");
+        Require(NoiseShift > 0 && double.IsFinite(NoiseShift), $"noise shift must be above 0, found {NoiseShift}");
+        Require(NoiseSpread > 0 && NoiseSpread <= 4, $"noise spread must be above 0 and at most 4, found {NoiseSpread}");
         Require(Seed >= 0, $"seed must be 0 or more, found {Seed}");
         Require(Attentions.Count > 0, "attention needs an expression");
         foreach (var attention in Attentions)

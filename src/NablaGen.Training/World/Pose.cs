@@ -3,8 +3,9 @@ namespace NablaGen.Training.World;
 /// <summary>Where an object is at one moment, how large and how turned. Lengths in half sides, y down, angles clockwise.</summary>
 internal readonly record struct Pose(double X, double Y, double Radius, double ScaleX, double ScaleY, double Angle)
 {
-    // Slow enough for latents that hold four frames each.
-    private const double Bounces = 1.5;
+    // From just past the top to the ground and up, and down again most of the way: slow enough for latents that hold four frames each, and no
+    // clip ends at the ground, its hardest moment.
+    private const double Bounces = 1.35, FirstPhase = 0.54, PhaseRange = 0.03;
 
     /// <summary>An object's pose.</summary>
     /// <param name="o">The object.</param>
@@ -34,7 +35,7 @@ internal readonly record struct Pose(double X, double Y, double Radius, double S
                 y += ((2 * ((0.45 * u) + (0.55 * u * u))) - 1) * o.Reach * halfHeight;
                 break;
             case MotionKind.Bounce:
-                double phase = (Bounces * u) + 0.4 + (0.2 * o.Phase);
+                double phase = (Bounces * u) + FirstPhase + (PhaseRange * o.Phase);
                 double f = phase - Math.Floor(phase), height = 4 * f * (1 - f);
                 double squash = 0.14 * Math.Max(0, 1 - (height / 0.2));
                 scaleX += squash;

@@ -104,11 +104,12 @@ internal static class SceneSampler
         double x, double y, double radius, double endRadius, double reach)
     {
         double sign = random.Chance(0.5) ? 1 : -1;
-        double tilt = shape == ShapeKind.Ball ? random.Range(-0.6, 0.6) : random.Range(-0.15, 0.15);
+        double tilt = shape == ShapeKind.Ball ? random.Range(-0.6, 0.6) : random.Range(-0.15, 0.15) * (motion == MotionKind.Spin ? 0.3 : 1);
         double turn = motion switch
         {
-            // Always clockwise: no caption says which way, and of two ways a model makes neither.
-            MotionKind.Spin => random.Range(0.75, 1.05) * Math.PI,
+            // Always clockwise and about as far: no caption says which way or how fast, and of two ways a model makes neither. A star looks the
+            // same each 0.4 π: what leads or lags by half of that has its points between another's.
+            MotionKind.Spin => random.Range(0.87, 0.93) * Math.PI,
             MotionKind.Circle => sign * random.Range(1.75, 2) * Math.PI,
             _ => 0,
         };

@@ -51,13 +51,15 @@ public class DitTrainerTests
     {
         using var scope = NewDisposeScope();
         manual_seed(3);
-        var sigmas = FlowMatching.Sigmas(64, 1, CPU).data<float>().ToArray();
+        var sigmas = FlowMatching.Sigmas(64, 1, 1, CPU).data<float>().ToArray();
         // One in each 64th of the distribution: half of them on each side of its middle, a quarter below the quarter.
         Assert.Equal(32, sigmas.Count(sigma => sigma < 0.5));
         Assert.Equal(16, sigmas.Count(sigma => sigma < 0.33749));
         Assert.Equal(64, sigmas.Distinct().Count());
         Assert.All(sigmas, sigma => Assert.InRange(sigma, 0.001, 0.999));
-        Assert.True(FlowMatching.Sigmas(64, 3, CPU).mean().item<float>() > 0.6);
+        Assert.True(FlowMatching.Sigmas(64, 3, 1, CPU).mean().item<float>() > 0.6);
+        // Above 0.9 lies a third of them, as docs/options.md says; the normal number is 0.39 deviations or more up.
+        Assert.Equal(22, FlowMatching.Sigmas(64, 5, 1.5, CPU).data<float>().ToArray().Count(sigma => sigma > 0.9));
     }
 
     [Fact]
