@@ -9,7 +9,7 @@ namespace NablaGen.Cli.Commands;
 /// <summary><c>nablagen batch</c>: many prompts → many videos, with the model read once.</summary>
 internal sealed class BatchCommand
 {
-    public const string Example = "batch prompts.csv --output-dir videos --threshold 0.8 --seeds 1-4";
+    public const string Example = "batch prompts.csv --output-dir videos --threshold 0.95 --seeds 1-4";
 
     private readonly Argument<string> _file = new("FILE")
     {

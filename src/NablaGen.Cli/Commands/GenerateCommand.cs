@@ -14,7 +14,7 @@ namespace NablaGen.Cli.Commands;
 internal sealed class GenerateCommand
 {
     public const string Example =
-        "generate --prompt \"A red ball bounces\" --threshold 0.8 -o ball.mp4";
+        "generate --prompt \"A red ball bounces\" --threshold 0.95 -o ball.mp4";
 
     private const int DefaultPreviewEvery = 5;
 

@@ -143,7 +143,7 @@ public class Fp8ModelTests
         Tensor Latents(VideoModel model, ScalarType dtype)
         {
             using var pipeline = new TextToVideo(model, CPU, dtype);
-            var request = new PartialRequest { Prompt = "a red ball rolls to the right", Seed = 3, Steps = 2, Guidance = 1, Width = 128, Height = 128, Frames = 1, Solver = "euler" }.ToRequest(pipeline.Defaults);
+            var request = new PartialRequest { Prompt = "a red ball rolls to the right", Seed = 3, Steps = 2, Guidance = 1, Width = 128, Height = 128, Frames = 9, Solver = "euler" }.ToRequest(pipeline.Defaults);
             using var prepared = pipeline.Prepare([request]).Single();
             using var noise = LatentSampler.Noise(request.LatentShape(model.Latents), request.Seed);
             return pipeline.UseTransformer([prepared], null, (sampler, _) => sampler.Sample(request.Sampling, noise, prepared.Conditioning));

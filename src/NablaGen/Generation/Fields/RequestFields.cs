@@ -54,7 +54,7 @@ public static class RequestFields
         Label = "NABLA's threshold",
         HelpName = "0-1",
         Help = "NABLA's threshold, short for --attention nabla-<threshold>: lower is sparser and faster, too low damages the video",
-        Details = "a note says where it is below what is safe for the model (the model in the box: 0.8)",
+        Details = "a note says where it is below what is safe for the model (the model in the box: 0.95)",
         Places = Words,
     };
 
