@@ -89,7 +89,7 @@ public sealed class CudaRankTests(GoldenModelFixture model) : IClassFixture<Gold
             var (q, k, v) = (Random(), Random(), Random());
             using var alone = AttentionFactory.Create(expression, device);
             var expected = alone.Forward(q, k, v, layout, new AttentionSite(0, 0));
-            using var attention = new UlyssesAttention(world, [0, 1], new HeadSplit(heads, 2), AttentionFactory.Create(expression, device));
+            using var attention = new UlyssesAttention(world, [0, 1], new HeadDeals(heads, 2), AttentionFactory.Create(expression, device));
             var share = attention.Split(layout, byFrames: false);
             Tensor Part(Tensor x) => x.narrow(2, share.Start, share.Layout.Tokens);
             var y = attention.Forward(Part(q), Part(k), Part(v), layout, new AttentionSite(0, 0));
