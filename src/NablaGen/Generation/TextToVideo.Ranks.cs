@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace NablaGen.Generation;
 
-/// <content>One video on several GPUs: rank 0 does all but a part of the sampling, and the others help with that.</content>
+/// <content>One video on several GPUs: rank 0 does all but a part of the sampling and of the decoding, and the others help with those.</content>
 public sealed partial class TextToVideo
 {
     /// <summary>The ranks that sample together, each a process with this model; null for one GPU. Stays the caller's.</summary>
@@ -25,9 +25,9 @@ public sealed partial class TextToVideo
         _ = new TokenSplit(traits.LayoutOf(request.LatentShape(model.Latents)), of.Heads, traits.HasFrameTimes);
     }
 
-    /// <summary>Helps rank 0 with a video for which it calls <c>Generate</c> or <c>Measure</c>. Returns once it is sampled; no file is written.</summary>
+    /// <summary>Helps rank 0 with a video for which it calls <c>Generate</c> or <c>Measure</c>. Returns once this rank has done its part; no file is written.</summary>
     /// <param name="request">The same request; rank 0's seed counts.</param>
-    /// <param name="cancellation">Stops between two layers.</param>
+    /// <param name="cancellation">Stops between two layers, and between latent frames.</param>
     /// <exception cref="NablaGenException">Something the user can mend, or another rank has ended.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public void Assist(GenerationRequest request, CancellationToken cancellation = default)
@@ -43,11 +43,37 @@ public sealed partial class TextToVideo
             _memory.Guard(clock, plan, request, () =>
             {
                 using var scope = NewDisposeScope();
-                Sampled(request with { Seed = seed }, conditioning, plan, new SamplingObservers(), clock, cancellation);
+                var latents = Sampled(request with { Seed = seed }, conditioning, plan, new SamplingObservers(), clock, cancellation);
+                _models.SamplerIsDone(plan);
+                AssistDecoding(world, latents, plan, cancellation);
                 return true;
             });
-            _models.SamplerIsDone(plan);
         }
+    }
+
+    // Rank 0 may have much to write before it comes to each latent frame.
+    private void AssistDecoding(ICommunicator world, Tensor latents, Memory.MemoryPlan plan, CancellationToken cancellation)
+    {
+        if (SlicedDecoding.Agree(world, latents.shape[2], plan.Vae.Tiling) is not { } ranks)
+        {
+            return;
+        }
+
+        if (ranks.HasPart)
+        {
+            _models.Decoder().Assist(latents, ranks, cancellation);
+            _models.DecoderIsDone(plan);
+        }
+        else
+        {
+            for (var frame = 0L; frame < latents.shape[1]; frame++)
+            {
+                ranks.Collect(null, latents.shape[2]);
+            }
+        }
+
+        // A rank may leave once rank 0 has received what it sent.
+        world.Barrier(isPatient: true);
     }
 
     // What the others need of rank 0.

@@ -106,11 +106,17 @@ public sealed partial class TextToVideo
         try
         {
             using var video = VideoOutput.Open(output, recipe, cancellation);
+            var ranks = World is null ? null : SlicedDecoding.Agree(World, latents.shape[2], plan.Vae.Tiling);
             var flat = decoder.Decode(latents, frames =>
             {
                 video.Write(frames);
                 clock.Done(video.FramesWritten, null);
-            }, plan.Vae.Tiling, cancellation);
+            }, plan.Vae.Tiling, ranks, cancellation);
+            if (ranks is not null)
+            {
+                World!.Barrier(isPatient: true);
+            }
+
             video.Complete();
             return flat;
         }
