@@ -89,12 +89,19 @@ public sealed class CudaRankTests(GoldenModelFixture model) : IClassFixture<Gold
             var (q, k, v) = (Random(), Random(), Random());
             using var alone = AttentionFactory.Create(expression, device);
             var expected = alone.Forward(q, k, v, layout, new AttentionSite(0, 0));
-            using var attention = new UlyssesAttention(world, [0, 1], new HeadDeals(heads, 2), AttentionFactory.Create(expression, device));
+            var deals = new HeadDeals(heads, 2);
+            using var attention = new UlyssesAttention(world, [0, 1], deals, AttentionFactory.Create(expression, device));
             var share = attention.Split(layout, byFrames: false);
             Tensor Part(Tensor x) => x.narrow(2, share.Start, share.Layout.Tokens);
-            var y = attention.Forward(Part(q), Part(k), Part(v), layout, new AttentionSite(0, 0));
-            Assert.True(RankThreads.Same(y, Part(expected)));
-            Assert.True(RankThreads.Same(share.Gather(y.transpose(1, 2).flatten(2)), expected.transpose(1, 2).flatten(2)));
+            // In order, then with heads that are no neighbours and other numbers of them, then in order again.
+            foreach (var last in new[] { 0.1, 1, 0.1 })
+            {
+                deals.Deal(0, [.. Enumerable.Range(0, heads).Select(head => head < heads - 2 ? 0.1 : last)]);
+                var y = attention.Forward(Part(q), Part(k), Part(v), layout, new AttentionSite(0, 0));
+                Assert.True(RankThreads.Same(y, Part(expected)));
+                Assert.True(RankThreads.Same(share.Gather(y.transpose(1, 2).flatten(2)), expected.transpose(1, 2).flatten(2)));
+            }
+
             return true;
         });
     }
