@@ -9,13 +9,17 @@ internal static class ModelLocator
     private const string Variable = "NABLAGEN_MODEL";
 
     /// <summary>Opens the model, and says in a line which files were chosen that nobody named.</summary>
-    public static VideoModel Open(string? named, ModelPieces? pieces = null)
+    /// <param name="named">What the command line names.</param>
+    /// <param name="pieces">Files in place of the model's own.</param>
+    /// <param name="said">The choices that were said already, to which these are added; null for none.</param>
+    public static VideoModel Open(string? named, ModelPieces? pieces = null, HashSet<string>? said = null)
     {
         var model = VideoModel.Open(Find(named) ?? throw new NablaGenException(
             $"no model: name a folder or a transformer's file with --model or in {Variable}; docs/models.md says where Wan2.1's weights come from and how the folder looks"), pieces);
-        if (model.Choices.Count > 0)
+        string[] choices = [.. model.Choices.Where(choice => said?.Add(choice) != false)];
+        if (choices.Length > 0)
         {
-            CommandRunner.Warn($"note: with {Path.GetFileName(model.Path)}: {string.Join("; ", model.Choices)}");
+            CommandRunner.Warn($"note: with {Path.GetFileName(model.Path)}: {string.Join("; ", choices)}");
         }
 
         return model;

@@ -13,8 +13,8 @@ internal sealed class BatchCommand
 
     private readonly Argument<string> _file = new("FILE")
     {
-        Description = "Prompts: .txt (one a line, # comments), or .jsonl or .csv with prompt and any option below from --negative-prompt to --seed as a key or "
-            + "column; a row's own values override the command line; - is standard input",
+        Description = "Prompts: .txt (one a line, # comments), or .jsonl or .csv with prompt and any option below that says what to make, how much, which attention "
+            + "or which LoRA, VAE, text encoder, tokenizer or image encoder, as a key or column; a row's own values override the command line; - is standard input",
     };
 
     private readonly Option<string> _outputDir = new("--output-dir", "-o")
@@ -78,13 +78,14 @@ internal sealed class BatchCommand
         var seeds = Seeds(parsed, shared);
         var shard = parsed.GetValue(_shard) is { } text ? Shard.Parse(text) : Shard.FromEnvironment(Environment.GetEnvironmentVariable);
         var prompts = PromptFile.Read(parsed.GetValue(_file)!);
-        var folder = RowPictures.ModelOf(prompts, shared, _model.Open(parsed, _options));
-        shared = preset is null ? shared : shared.Over(preset.Values, GenerationDefaults.Of(folder));
-        var rows = BatchPlan.Make(prompts, shared, seeds, folder);
+        var said = new HashSet<string>();
+        var models = RowModels.Open(prompts, shared, pieces => ModelLocator.Open(parsed.GetValue(_model.Model), pieces, said));
+        shared = preset is null ? shared : shared.Over(preset.Values, models.All[0].Defaults);
+        var rows = BatchPlan.Make(prompts, shared, seeds, models);
         var outputDir = parsed.GetValue(_outputDir)!;
         BatchRunner.CheckFolder(outputDir);
 
-        using var pipeline = _model.Pipeline(parsed, folder, keepLoaded: true);
+        using var pipelines = new RowPipelines(models, model => _model.Pipeline(parsed, model.Model, keepLoaded: true));
         var options = new BatchOptions
         {
             Shard = shard,
@@ -99,7 +100,7 @@ internal sealed class BatchCommand
         }
 
         var json = parsed.GetValue(_json) ? new BatchJson(Console.Out, shard) : null;
-        var summary = Run(progress => new BatchRunner(pipeline, outputDir, options, progress), rows, outputDir, json, shard, cancellation);
+        var summary = Run(progress => new BatchRunner(pipelines, outputDir, options, progress), rows, outputDir, json, shard, cancellation);
         if (summary.Failed == 0)
         {
             return ExitCode.Done;

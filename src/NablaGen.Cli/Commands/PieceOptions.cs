@@ -7,14 +7,12 @@ namespace NablaGen.Cli.Commands;
 /// <summary>The options that name files in place of a model's own, for a command that makes no new videos.</summary>
 internal sealed class PieceOptions
 {
-    private static readonly TypedField<string?>[] Fields = [RequestFields.TextEncoder, RequestFields.Vae, RequestFields.Tokenizer, RequestFields.ImageEncoder];
-
-    private readonly Dictionary<RequestField, Option<string?>> _options = Fields.ToDictionary(field => (RequestField)field, field => (Option<string?>)GenerationOptions.Option(field));
+    private readonly Dictionary<RequestField, Option<string?>> _options = PieceFields.All.ToDictionary(field => (RequestField)field, field => (Option<string?>)GenerationOptions.Option(field));
 
     /// <summary>Adds the options to a command.</summary>
     public void AddTo(Command command)
     {
-        foreach (var field in Fields)
+        foreach (var field in PieceFields.All)
         {
             command.Add(_options[field]);
         }

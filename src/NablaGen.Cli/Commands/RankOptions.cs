@@ -4,6 +4,7 @@ using NablaGen.Distributed;
 using NablaGen.Generation;
 using NablaGen.Generation.Fields;
 using TorchSharp;
+using static TorchSharp.torch;
 
 namespace NablaGen.Cli.Commands;
 
@@ -105,19 +106,7 @@ internal sealed record RankChoice(int? Count, RankPlace? Place)
     /// <exception cref="NablaGenException">It cannot; the line says why.</exception>
     public int Check(TextToVideo pipeline, params IReadOnlyList<GenerationRequest> requests)
     {
-        var isCuda = pipeline.Device.type == DeviceType.CUDA;
-        if (!isCuda && !RankJob.UsesSockets)
-        {
-            throw new InvalidRequestException("--gpus needs CUDA devices: on the CPU one process uses all cores");
-        }
-
-        var there = isCuda ? torch.cuda.device_count() : 1;
-        var count = Place?.Size ?? Count ?? there;
-        if (Place is null && count > there && !RankJob.UsesSockets)
-        {
-            throw new NablaGenException($"--gpus {count}: there {(there == 1 ? "is 1 CUDA device" : $"are {there} CUDA devices")}");
-        }
-
+        var count = CountOn(pipeline.Device);
         foreach (var request in requests)
         {
             pipeline.CheckSplit(request, count);
@@ -133,7 +122,19 @@ internal sealed record RankChoice(int? Count, RankPlace? Place)
     /// <param name="requests">What is to be made.</param>
     public RankJob? Open(TextToVideo pipeline, string? prompt, CancellationToken cancellation, params IReadOnlyList<GenerationRequest> requests)
     {
-        var count = Check(pipeline, requests);
+        Check(pipeline, requests);
+        var job = Open(pipeline.Device, prompt, cancellation);
+        pipeline.World = job?.World;
+        return job;
+    }
+
+    /// <summary>Begins the job, or joins it, on a device; null where there is one GPU after all.</summary>
+    /// <param name="device">This rank's device.</param>
+    /// <param name="prompt">As for a video.</param>
+    /// <param name="cancellation">Stops waiting.</param>
+    public RankJob? Open(Device device, string? prompt, CancellationToken cancellation)
+    {
+        var count = CountOn(device);
         if (count == 1)
         {
             return null;
@@ -141,11 +142,24 @@ internal sealed record RankChoice(int? Count, RankPlace? Place)
 
         // Rank 0 tells of what goes wrong.
         void GiveUp(string line) => Interruption.Leave(ExitCode.Failed, "failed", IsHelper ? null : line);
-        var job = Place is { } place
-            ? RankJob.Join(place, pipeline.Device, GiveUp, cancellation)
-            : RankJob.Launch(count, pipeline.Device, Arguments(prompt), GiveUp, cancellation);
-        pipeline.World = job.World;
-        return job;
+        return Place is { } place
+            ? RankJob.Join(place, device, GiveUp, cancellation)
+            : RankJob.Launch(count, device, Arguments(prompt), GiveUp, cancellation);
+    }
+
+    private int CountOn(Device device)
+    {
+        var isCuda = device.type == DeviceType.CUDA;
+        if (!isCuda && !RankJob.UsesSockets)
+        {
+            throw new InvalidRequestException("--gpus needs CUDA devices: on the CPU one process uses all cores");
+        }
+
+        var there = isCuda ? cuda.device_count() : 1;
+        var count = Place?.Size ?? Count ?? there;
+        return Place is not null || count <= there || RankJob.UsesSockets
+            ? count
+            : throw new NablaGenException($"--gpus {count}: there {(there == 1 ? "is 1 CUDA device" : $"are {there} CUDA devices")}");
     }
 
     private static IEnumerable<string> Arguments(string? prompt)

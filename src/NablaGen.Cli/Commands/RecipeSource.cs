@@ -80,7 +80,8 @@ internal sealed class RecipeSource
             var line = $"{_path} was made with the model '{Recipe.Model}' ({Recipe.ModelHash}), and {model.Path} holds '{now.Model}' ({now.ModelHash})";
             if (!modelNamed)
             {
-                throw new NablaGenException($"{line}: name the right model with --model, or name this one to use it anyway");
+                var parts = Recipe.Model.Contains(" + ", StringComparison.Ordinal) ? " and the files behind + with --text-encoder, --vae, --tokenizer or --image-encoder" : "";
+                throw new NablaGenException($"{line}: name the right model with --model{parts}, or name this one to use it anyway");
             }
 
             CommandRunner.Warn($"warning: {line}: the video will differ");

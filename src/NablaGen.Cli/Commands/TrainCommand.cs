@@ -40,7 +40,8 @@ internal sealed class TrainCommand
         var dit = new TrainCommand();
         dit._options.From.Description = "Begin with the weights of this model folder instead of drawn ones; with --preset they may have fewer latent channels";
         dit._options.FreezeEncoder.Description = "Train the transformer alone, with the text encoder of --from as it is";
-        var ditCommand = new Command("dit", "Train the transformer and the text encoder, on the latents of the output's VAE.") { dit._options.Task, dit._options.Attention, dit._options.Tokenizer, dit._options.FreezeEncoder };
+        dit._options.Ranks.Gpus.Description = "GPUs that train together, a number or all, each with --batch clips a step of its own [default: 1]";
+        var ditCommand = new Command("dit", "Train the transformer and the text encoder, on the latents of the output's VAE.") { dit._options.Task, dit._options.Attention, dit._options.Tokenizer, dit._options.FreezeEncoder, dit._options.Ranks.Gpus };
         Add(ditCommand, dit._options.Shared, dit._options.OfClips);
         ditCommand.SetAction((parsed, cancellation) => Task.FromResult(dit.RunDit(parsed, cancellation)));
         return new Command("train", "Train a model on rendered, captioned clips, in runs of any length.") { vaeCommand, textCommand, ditCommand, TrainPreviewCommand.Create() };
@@ -139,28 +140,38 @@ internal sealed class TrainCommand
             ?? (parsed.GetValue(_options.From) is { } from && File.Exists(ModelFiles.Tokenizer(from)) ? ModelFiles.Tokenizer(from) : ModelLocator.InTheBox(WanVideoModel.TokenizerFile)));
 
     private int Train(
-        ParseResult parsed, TrainingPlan plan, TrainingFolder files, ModelSizes sizes, Func<ShapeWorld, ModuleOptions, ITrainer> make,
+        ParseResult parsed, TrainingPlan plan, TrainingFolder files, ModelSizes sizes, Func<ShapeWorld, ModuleOptions, OptimizedTrainer> make,
         CancellationToken cancellation)
     {
         var limits = _options.Limits(parsed, plan, Stopwatch.StartNew());
+        var ranks = _options.Ranks.Read(parsed, _options.Device);
         TorchRuntime.LoadForTraining();
         var device = DeviceChoice.Resolve(parsed.GetValue(_options.Device)!);
         var model = new ModuleOptions(device, DeviceChoice.ResolveDtype(parsed.GetValue(_options.Dtype)!, device));
-        using var world = new ShapeWorld(WorldSplit.Training, (ulong)plan.Seed);
+        // An interruption ends no exchange: rank 0 looks for it between steps, saves, and lets the others go.
+        using var job = ranks?.Open(device, null, CancellationToken.None);
+        using var world = new ShapeWorld(WorldSplit.Training, (ulong)(plan.Seed + StepRandom.OfRank(job?.World.Rank ?? 0)));
         using var trainer = make(world, model);
         if (parsed.GetValue(_options.Resume))
         {
             trainer.Resume(files.State);
         }
 
+        if (ranks is { IsHelper: true })
+        {
+            return RankOptions.Help(job!, () => RankedTrainer.Follow(trainer, job!.World, CancellationToken.None), cancellation);
+        }
+
         var folder = parsed.GetValue(_options.Output)!;
         sizes.Save(folder);
         plan.Save(files.Plan);
-        TrainingReport.Run(trainer.Name, progress =>
+        TrainingReport.Run(trainer.Name, progress => RankOptions.Run(job, () =>
         {
-            new TrainingRun(trainer, folder, progress).Train(limits, cancellation);
+            var ranked = job is null ? null : new RankedTrainer(trainer, job.World);
+            new TrainingRun(ranked ?? (ITrainer)trainer, folder, progress).Train(limits, cancellation);
+            ranked?.Complete();
             return ExitCode.Done;
-        });
+        }));
         return File.Exists(files.State)
             ? ExitCode.Done
             : throw new NablaGenException("no step was made, because the time was over before the first one: give more --minutes");

@@ -56,6 +56,9 @@ internal sealed class TrainingOptions
     /// <summary>Where it runs.</summary>
     public Option<string> Device { get; } = SharedOptions.Device();
 
+    /// <summary>The GPUs that train together.</summary>
+    public RankOptions Ranks { get; } = new();
+
     /// <summary>The type of the large matrix products.</summary>
     public Option<string> Dtype { get; } = SharedOptions.Dtype();
 

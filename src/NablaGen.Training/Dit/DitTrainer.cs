@@ -99,9 +99,9 @@ public sealed class DitTrainer : OptimizedTrainer
     public override Tensor Advance()
     {
         using var scope = NewDisposeScope();
-        StepRandom.Seed(_options.Seed, Step, _model.Device);
+        StepRandom.Seed(_options.Seed, Step, _model.Device, World?.Rank ?? 0);
         var loss = Loss();
-        var norm = Optimizer.Update(Parameters.Gradient(loss));
+        var norm = Optimizer.Update(Mean(Parameters.Gradient(loss)));
         return stack([loss.detach(), norm]).MoveToOuterDisposeScope();
     }
 

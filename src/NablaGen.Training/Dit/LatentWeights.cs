@@ -34,7 +34,7 @@ public static class LatentWeights
             using var inner = NewDisposeScope();
             var pushed = latents.clone();
             var one = pushed.select(1, channel);
-            one.PlusProduct_(randn_like(one), ones_like(one), Push);
+            one.Plus_(randn_like(one), Push);
             return (Decode(vae, pushed) - pixels).Squared().mean().sqrt().MoveToOuterDisposeScope();
         }).ToList();
         var change = stack(changes);

@@ -1,3 +1,5 @@
+using NablaGen.Distributed;
+using NablaGen.Tensors;
 using NablaGen.Training.Optimization;
 using static TorchSharp.torch;
 
@@ -31,6 +33,9 @@ public abstract class OptimizedTrainer : ITrainer
         set => Optimizer.Options = Optimizer.Options with { Steps = value };
     }
 
+    /// <summary>The ranks that train these weights together, each with clips and draws of its own; null for this device alone.</summary>
+    public ICommunicator? World { get; set; }
+
     /// <summary>What moves the weights.</summary>
     protected abstract Optimizer Optimizer { get; }
 
@@ -54,4 +59,27 @@ public abstract class OptimizedTrainer : ITrainer
 
     /// <inheritdoc/>
     public abstract void Dispose();
+
+    /// <summary>The mean of all ranks' gradients, the same bits on each: they are added in the order of the ranks.</summary>
+    /// <param name="gradient">This rank's; its own result where there is no other. [N]</param>
+    protected Tensor Mean(Tensor gradient)
+    {
+        if (World is null)
+        {
+            return gradient;
+        }
+
+        using var scope = NewDisposeScope();
+        var own = gradient.contiguous();
+        var parts = Enumerable.Range(0, World.Size).Select(rank => rank == World.Rank ? own : empty_like(own)).ToArray();
+        int[] others = [.. Enumerable.Range(0, World.Size).Where(rank => rank != World.Rank)];
+        World.Exchange([.. others.Select(rank => new Transfer(rank, own))], [.. others.Select(rank => new Transfer(rank, parts[rank]))]);
+        var sum = parts[0].clone();
+        foreach (var part in parts[1..])
+        {
+            sum.Plus_(part);
+        }
+
+        return sum.Over(World.Size).MoveToOuterDisposeScope();
+    }
 }

@@ -64,7 +64,7 @@ public sealed class SocketCommunicator : ICommunicator
 
             Task.WaitAll(tasks);
         }
-        catch (Exception error) when (error is IOException or SocketException or ObjectDisposedException or AggregateException or NullReferenceException)
+        catch (Exception error) when (error is IOException or SocketException or ObjectDisposedException or AggregateException)
         {
             throw _channel.Lost($"{_channel.Name} lost the connection to another rank: {error.GetBaseException().Message}");
         }

@@ -33,13 +33,15 @@ internal sealed class GenerationMemory(
     private readonly Dictionary<LoraList, WeightSizes> _sizesWithLoras = [];
     private WeightSizes? _sizes;
     private MemoryBudget? _budget;
-    private bool _hasRun;
 
     /// <summary>The most device memory in use so far, all programs' together; null on the CPU.</summary>
     public long? PeakDeviceBytes { get; private set; }
 
     /// <summary>Is asked before a job that does not fit; null refuses it.</summary>
     public JobLimit? Limit { get; set; }
+
+    /// <summary>Whether this process has worked on the device, so that its context has grown.</summary>
+    public bool HasRun { get; set; }
 
     private bool IsCuda => probe is not null;
 
@@ -104,7 +106,7 @@ internal sealed class GenerationMemory(
     /// <param name="work">The work.</param>
     public T Guard<T>(StageClock clock, MemoryPlan plan, GenerationRequest? request, Func<T> work)
     {
-        _hasRun = true;
+        HasRun = true;
         try
         {
             return work();
@@ -160,7 +162,7 @@ internal sealed class GenerationMemory(
         }
 
         // With its work, the context has grown to what the plan counts.
-        var own = _hasRun ? MemoryEstimate.CudaRuntime : Context;
+        var own = HasRun ? MemoryEstimate.CudaRuntime : Context;
         return new MemoryBudget(Math.Min(vram ?? total, Math.Min(free + own, total)), machine.Free);
     }
 

@@ -198,6 +198,14 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
     public Recipe RecipeOf(GenerationRequest request, CancellationToken cancellation = default) => Recipe.Of(
         WithLoras(request, Identified(request.Loras.FoundNear(model.Path), cancellation)), model.Name, _hash ??= model.ComputeHash(cancellation), Where(request), DtypeName(dtype), model.Formats);
 
+    /// <summary>Frees the models that are in memory for those of another pipeline on the same device.</summary>
+    /// <param name="next">The other one.</param>
+    internal void GiveWayTo(TextToVideo next)
+    {
+        _models.FreeAll();
+        next._memory.HasRun |= _memory.HasRun;
+    }
+
     /// <summary>Frees the models that are still in memory.</summary>
     public void Dispose() => _models.Dispose();
 

@@ -25,6 +25,10 @@ public sealed record ModelPieces(string? TextEncoder = null, string? Vae = null,
     /// <summary>None: all are the model's own.</summary>
     public static ModelPieces None { get; } = new();
 
+    /// <summary>These, and where they say nothing, others.</summary>
+    public ModelPieces Over(ModelPieces others) =>
+        new(TextEncoder ?? others.TextEncoder, Vae ?? others.Vae, Tokenizer ?? others.Tokenizer, ImageEncoder ?? others.ImageEncoder);
+
     /// <summary>These, and where they say nothing, what a model's defaults name: paths beside the file that says them.</summary>
     /// <param name="defaults">The model's defaults.</param>
     public ModelPieces Over(ModelDefaults defaults)

@@ -7,8 +7,8 @@ namespace NablaGen.Tests.Cli;
 [Trait(Lane.Name, Lane.Commands)]
 public sealed partial class DocumentedOptionTests
 {
-    // Of scripts and other programs, and one that was measured and taken out.
-    private static readonly HashSet<string> Others = ["--format", "--check", "--array", "--set", "--gpus"];
+    // Of scripts and other programs.
+    private static readonly HashSet<string> Others = ["--format", "--check", "--array", "--set", "--nproc-per-node", "--no-python", "--ntasks-per-node"];
 
     private readonly Dictionary<string, string> _help = [];
 

@@ -273,7 +273,7 @@ public static class RequestFields
         Help = help,
         Details = details,
         DefaultText = "the model's",
-        Places = FieldPlaces.CommandLine | FieldPlaces.Defaults,
+        Places = FieldPlaces.CommandLine | FieldPlaces.Row | FieldPlaces.Defaults,
         ChangesLatents = key != ModelPieces.VaeKey,
     };
 

@@ -13,14 +13,13 @@ public static class BatchPlan
     /// <param name="rows">The prompt file's.</param>
     /// <param name="shared">What counts where a row says nothing.</param>
     /// <param name="seeds">Seeds of the rows that have none.</param>
-    /// <param name="model">The model, for its defaults and to check sizes.</param>
+    /// <param name="models">The rows' models, for their defaults and to check sizes.</param>
     /// <exception cref="InvalidRequestException">
     /// A row cannot be made (the message says which line), or something shared has no effect on any row.
     /// </exception>
     public static IReadOnlyList<BatchRow> Make(
-        IReadOnlyList<PromptRow> rows, PartialRequest shared, SeedPlan seeds, VideoModel model)
+        IReadOnlyList<PromptRow> rows, PartialRequest shared, SeedPlan seeds, RowModels models)
     {
-        var defaults = GenerationDefaults.Of(model);
         if (seeds.Seeds is not null && rows.All(row => row.Request.Seed is not null))
         {
             throw new InvalidRequestException("--seeds has no effect: every row has a seed of its own");
@@ -40,12 +39,13 @@ public static class BatchPlan
         {
             errors.Try(() =>
             {
-                var request = row.Request.Over(shared, defaults);
+                var model = models.Of(row);
+                var request = row.Request.Over(shared, model.Defaults);
                 foreach (var seed in Seeds(request, seeds, copies, row.Where))
                 {
-                    var whole = Checked(request with { Seed = seed }, row.Where, model, defaults);
+                    var whole = Checked(request with { Seed = seed }, row.Where, model);
                     var number = planned.Count + 1;
-                    planned.Add(new BatchRow(number, row.Where, RowName.Of(number, whole.Prompt, seed), whole));
+                    planned.Add(new BatchRow(number, row.Where, RowName.Of(number, whole.Prompt, seed), whole, model));
                 }
             });
         }
@@ -54,6 +54,15 @@ public static class BatchPlan
         CheckShared(shared, planned);
         return planned;
     }
+
+    /// <summary>Makes the plan with one model.</summary>
+    /// <param name="rows">The prompt file's; none names parts of a model.</param>
+    /// <param name="shared">What counts where a row says nothing.</param>
+    /// <param name="seeds">Seeds of the rows that have none.</param>
+    /// <param name="model">The model.</param>
+    /// <exception cref="InvalidRequestException">A row cannot be made, or something shared has no effect on any row.</exception>
+    public static IReadOnlyList<BatchRow> Make(IReadOnlyList<PromptRow> rows, PartialRequest shared, SeedPlan seeds, VideoModel model) =>
+        Make(rows, shared, seeds, RowModels.One(rows, model));
 
     private static IEnumerable<long> Seeds(PartialRequest request, SeedPlan plan, Dictionary<PartialRequest, int> copies, string where)
     {
@@ -75,12 +84,12 @@ public static class BatchPlan
         return Enumerable.Range(first, plan.RepeatCount).Select(copy => SeedPlan.Derive(request.Prompt!, copy));
     }
 
-    private static GenerationRequest Checked(PartialRequest request, string where, VideoModel model, GenerationDefaults defaults)
+    private static GenerationRequest Checked(PartialRequest request, string where, RowModel model)
     {
         try
         {
-            var whole = request.ToRequest(defaults);
-            whole.Check(model);
+            var whole = request.ToRequest(model.Defaults);
+            whole.Check(model.Model);
             return whole;
         }
         catch (InvalidRequestException error)

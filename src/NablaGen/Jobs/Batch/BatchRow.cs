@@ -7,7 +7,8 @@ namespace NablaGen.Jobs.Batch;
 /// <param name="Where">The file and line it comes from.</param>
 /// <param name="Name">The name of its files, without an ending.</param>
 /// <param name="Request">What to make.</param>
-public sealed record BatchRow(int Number, string Where, string Name, GenerationRequest Request)
+/// <param name="Model">What makes it.</param>
+public sealed record BatchRow(int Number, string Where, string Name, GenerationRequest Request, RowModel Model)
 {
     /// <summary>The video's file name: a PNG where there is one frame.</summary>
     public string FileName => Name + (Request.Frames == 1 ? ".png" : ".mp4");

@@ -4,14 +4,14 @@ using NablaGen.Generation;
 namespace NablaGen.Jobs.Batch;
 
 /// <summary>
-/// Makes the rows of a batch that are not made yet, with a model that is loaded once. Any number of processes may run on one folder, of
+/// Makes the rows of a batch that are not made yet, with models that are loaded once as long as rows share them. Any number of processes may run on one folder, of
 /// different shards or the same: each row is made once. What is killed can be started again.
 /// </summary>
-/// <param name="pipeline">The model; it keeps what it loads.</param>
+/// <param name="pipelines">The rows' models; they keep what they load. Stay the caller's.</param>
 /// <param name="folder">Where videos and manifest go; made where it is not there.</param>
 /// <param name="options">How.</param>
 /// <param name="progress">Is told how it goes. Where that fails, no more is reported and the batch goes on.</param>
-public sealed class BatchRunner(TextToVideo pipeline, string folder, BatchOptions options, IBatchProgress progress)
+public sealed class BatchRunner(RowPipelines pipelines, string folder, BatchOptions options, IBatchProgress progress)
 {
     private static readonly TimeSpan BetweenLooks = TimeSpan.FromSeconds(0.5);
 
@@ -19,7 +19,7 @@ public sealed class BatchRunner(TextToVideo pipeline, string folder, BatchOption
     private static readonly TimeSpan InterruptGrace = TimeSpan.FromSeconds(0.5);
 
     private readonly SteadyBatch _progress = new(progress);
-    private readonly RowMaker _maker = new(pipeline, folder, options.DiscardLatents);
+    private readonly RowMaker _maker = new(pipelines, folder, options.DiscardLatents);
 
     // From the start of the run on.
     private RowFault _faults = null!;
@@ -29,6 +29,16 @@ public sealed class BatchRunner(TextToVideo pipeline, string folder, BatchOption
 
     // A row of this run: one that failed before stops nothing.
     private bool _hasFailed;
+
+    /// <summary>A batch whose rows all have one model.</summary>
+    /// <param name="pipeline">The model; it keeps what it loads. Stays the caller's.</param>
+    /// <param name="folder">Where videos and manifest go; made where it is not there.</param>
+    /// <param name="options">How.</param>
+    /// <param name="progress">Is told how it goes.</param>
+    public BatchRunner(TextToVideo pipeline, string folder, BatchOptions options, IBatchProgress progress)
+        : this(new RowPipelines(pipeline), folder, options, progress)
+    {
+    }
 
     /// <summary>Rows whose prompts are encoded at a time.</summary>
     internal int WindowSize { get; init; } = TextToVideo.PromptWindow;
@@ -51,12 +61,12 @@ public sealed class BatchRunner(TextToVideo pipeline, string folder, BatchOption
     {
         CheckFolder(folder);
         using var home = new KnownFolder(folder);
-        _faults = new RowFault(home, pipeline.Device);
-        pipeline.CheckModel(cancellation);
+        _faults = new RowFault(home, pipelines.Device);
+        pipelines.CheckModels(rows, cancellation);
         OutputFile.RemoveAbandoned(folder);
         var manifest = new BatchManifest(folder, options.Shard);
         manifest.Check();
-        var places = new RowPlaces(folder, manifest, rows, row => pipeline.RecipeOf(row.Request, cancellation), options.Verify);
+        var places = new RowPlaces(folder, manifest, rows, row => pipelines.Of(row).RecipeOf(row.Request, cancellation), options.Verify);
         var mine = rows.Where(row => options.Shard.Has(row.Number)).ToList();
         Summary = new BatchSummary(mine.Count, 0, 0, 0);
         var pending = new List<BatchRow>();
@@ -117,7 +127,7 @@ public sealed class BatchRunner(TextToVideo pipeline, string folder, BatchOption
     private void CheckRoom(List<BatchRow> pending, RowPlaces places)
     {
         long Bytes(BatchRow row) => OutputSpace.Video(row.Request)
-            + (places.Latents(row) is null ? OutputSpace.Latents(row.Request, pipeline.Model.Latents) : 0);
+            + (places.Latents(row) is null ? OutputSpace.Latents(row.Request, row.Model.Model.Latents) : 0);
 
         OutputSpace.Check(Path.Combine(folder, pending[0].FileName), Bytes(pending[0]), "the row");
         var all = options.DiscardLatents ? pending.Sum(row => OutputSpace.Video(row.Request)) : pending.Sum(Bytes);
@@ -131,12 +141,8 @@ public sealed class BatchRunner(TextToVideo pipeline, string folder, BatchOption
     private void Make(List<BatchRow> pending, RowPlaces places, BatchManifest manifest, CancellationToken cancellation)
     {
         var toSample = pending.Where(row => places.Latents(row) is null).ToList();
-        if (toSample.Count > 0)
-        {
-            pipeline.CheckAll([.. toSample.Select(row => row.Request)], _progress, cancellation);
-        }
-
-        using var prompts = new PromptWindow(pipeline, _progress, WindowSize);
+        pipelines.CheckRequests(toSample, _progress, cancellation);
+        using var prompts = new PromptWindow(pipelines, _progress, WindowSize);
         using var claims = new FileClaims(folder);
         var waiting = 0;
         while (pending.Count > 0)

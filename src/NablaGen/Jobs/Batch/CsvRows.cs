@@ -16,7 +16,7 @@ internal static partial class CsvRows
     private static readonly string[] Delimiters = [",", ";", "\t"];
 
     // Those are text, whatever they look like.
-    private static readonly RequestField[] Texts = [RequestFields.Prompt, RequestFields.NegativePrompt, RequestFields.Attention, RequestFields.Solver];
+    private static readonly RequestField[] Texts = [RequestFields.Prompt, RequestFields.NegativePrompt, RequestFields.Attention, RequestFields.Solver, .. PieceFields.All];
 
     /// <summary>Whether text begins with a header: its first line consists of keys, and one is <c>prompt</c>.</summary>
     public static bool HasHeader(string text, RequestFieldTable table) => DelimiterOf(text, table) is not null;

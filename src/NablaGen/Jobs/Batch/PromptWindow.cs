@@ -6,10 +6,10 @@ namespace NablaGen.Jobs.Batch;
 /// Encodes the prompts of a batch some rows ahead: the text encoder is read once for a window of rows, and the encodings of ten thousand are
 /// never in memory at once.
 /// </summary>
-/// <param name="pipeline">The model.</param>
+/// <param name="pipelines">The rows' models.</param>
 /// <param name="progress">Is told how it goes.</param>
 /// <param name="size">Rows in a window.</param>
-internal sealed class PromptWindow(TextToVideo pipeline, IGenerationProgress progress, int size) : IDisposable
+internal sealed class PromptWindow(RowPipelines pipelines, IGenerationProgress progress, int size) : IDisposable
 {
     private readonly Dictionary<int, PreparedRequest> _prepared = [];
 
@@ -23,8 +23,9 @@ internal sealed class PromptWindow(TextToVideo pipeline, IGenerationProgress pro
         {
             // Rows that other processes have made would stay.
             Dispose();
-            BatchRow[] window = [row, .. ahead.Take(size - 1)];
-            var encoded = pipeline.PrepareChecked([.. window.Select(one => one.Request)], progress, cancellation);
+            // Rows of another model end the window: its text encoder may be another.
+            BatchRow[] window = [row, .. ahead.TakeWhile(other => other.Model == row.Model).Take(size - 1)];
+            var encoded = pipelines.Use(row).PrepareChecked([.. window.Select(one => one.Request)], progress, cancellation);
             foreach (var (one, request) in window.Zip(encoded))
             {
                 _prepared.Add(one.Number, request);

@@ -5,10 +5,10 @@ using NablaGen.Generation;
 namespace NablaGen.Jobs.Batch;
 
 /// <summary>Makes the video of a row that this process has claimed.</summary>
-/// <param name="pipeline">The model.</param>
+/// <param name="pipelines">The rows' models.</param>
 /// <param name="folder">The batch's folder.</param>
 /// <param name="discardsLatents">Removes the latents once the video is there.</param>
-internal sealed class RowMaker(TextToVideo pipeline, string folder, bool discardsLatents)
+internal sealed class RowMaker(RowPipelines pipelines, string folder, bool discardsLatents)
 {
     private readonly Stopwatch _watch = new();
     private Recipe? _recipe;
@@ -24,6 +24,7 @@ internal sealed class RowMaker(TextToVideo pipeline, string folder, bool discard
     public ManifestEntry Make(BatchRow row, bool hasLatents, PreparedRequest? prepared, IGenerationProgress progress, CancellationToken cancellation)
     {
         _watch.Restart();
+        var pipeline = pipelines.Use(row);
         _recipe = pipeline.RecipeOf(row.Request, cancellation);
         // What a killed process has left of this row; its claim is ours now.
         foreach (var partial in Directory.GetFiles(folder, $"{row.Name}.*.partial"))
@@ -83,6 +84,6 @@ internal sealed class RowMaker(TextToVideo pipeline, string folder, bool discard
         Where = row.Where,
         Seconds = Math.Round(_watch.Elapsed.TotalSeconds, 3),
         Host = Environment.MachineName,
-        Recipe = _recipe ?? pipeline.RecipeOf(row.Request),
+        Recipe = _recipe ?? pipelines.Of(row).RecipeOf(row.Request),
     };
 }

@@ -11,16 +11,23 @@ public static class RowPictures
     /// <param name="rows">The rows; null for what is shared alone.</param>
     /// <param name="shared">What counts where a row says nothing.</param>
     /// <param name="model">The model.</param>
-    /// <exception cref="InvalidRequestException">The rows need both transformers.</exception>
+    /// <exception cref="InvalidRequestException">The rows need both transformers, or one names parts of the model.</exception>
     /// <exception cref="NablaGenException">The transformer for pictures is incomplete.</exception>
     public static VideoModel ModelOf(IReadOnlyList<PromptRow>? rows, PartialRequest shared, VideoModel model)
     {
-        bool HasPicture(PromptRow row) => (row.Request.Get(PictureFields.Image) ?? shared.Get(PictureFields.Image)) is not null;
-
         if (rows is null)
         {
             return model.For(shared.Get(PictureFields.Image) is not null);
         }
+
+        RowModels.CheckNone(rows);
+        return ModelForAll(rows, shared, model);
+    }
+
+    /// <summary>The same for rows whose parts are those of the model.</summary>
+    internal static VideoModel ModelForAll(IReadOnlyList<PromptRow> rows, PartialRequest shared, VideoModel model)
+    {
+        bool HasPicture(PromptRow row) => (row.Request.Get(PictureFields.Image) ?? shared.Get(PictureFields.Image)) is not null;
 
         var (with, without) = (rows.FirstOrDefault(HasPicture), rows.FirstOrDefault(row => !HasPicture(row)));
         return with is null || without is null || model.For(hasPicture: true) == model.For(hasPicture: false)

@@ -9,9 +9,7 @@ internal sealed class RowValues(string where, RequestFieldTable table)
     // Options of generate that cannot differ from row to row.
     private static readonly string[] SharedKeys = ["model", "device", "dtype", "output", "latents"];
 
-    // The model's parts: it is read once for all rows.
-    private static bool IsShared(string key, RequestFieldTable table) =>
-        SharedKeys.Contains(key.Trim().ToLowerInvariant()) || table.Find(key, FieldPlaces.CommandLine) is not null;
+    private static bool IsShared(string key) => SharedKeys.Contains(key.Trim().ToLowerInvariant());
 
     private readonly Dictionary<RequestField, string> _values = [];
 
@@ -24,14 +22,14 @@ internal sealed class RowValues(string where, RequestFieldTable table)
             return field;
         }
 
-        throw new InvalidRequestException(IsShared(key, table)
+        throw new InvalidRequestException(IsShared(key)
             ? $"{where}: {Line.Key(key)} is the same for all rows, and belongs to the command line"
             : $"{where}: unknown key {Line.Key(key)}: use {string.Join(", ", table.In(FieldPlaces.Row))}");
     }
 
     /// <summary>Whether a word is such a key, of a row or of the command line.</summary>
     public static bool IsKey(string word, RequestFieldTable table) =>
-        table.Find(word, FieldPlaces.Row) is not null || IsShared(word, table);
+        table.Find(word, FieldPlaces.Row) is not null || IsShared(word);
 
     /// <summary>Takes a value.</summary>
     /// <exception cref="InvalidRequestException">The key is unknown, or comes twice.</exception>

@@ -24,8 +24,9 @@ public sealed class GenerationBenchmark : IDisposable
     private readonly Device _device;
     private readonly VideoModel _model;
     private readonly TextToVideo _pipeline;
-    private (string Run, Tensor Latents)? _full;
-    private float[] _latents = [];
+    // Of the last run on this GPU alone, and of the last such run that skipped no step.
+    private Tensor? _alone;
+    private (string Key, Tensor Latents)? _full;
 
     /// <summary>A benchmark of one model, whose weights are read or drawn at each stage.</summary>
     /// <param name="model">The model: see <see cref="RandomTensorSource"/> for one in memory alone.</param>
@@ -63,9 +64,8 @@ public sealed class GenerationBenchmark : IDisposable
     public GenerationTiming Run(GenerationRequest request, ICommunicator? world, RankSplit split, CancellationToken cancellation = default)
     {
         (_pipeline.World, _pipeline.Split) = (world, world is null ? null : split);
-        var alone = _latents;
         var timing = Run(request, cancellation);
-        return world is null ? timing : timing with { Gpus = world.Size, Split = $"{split}", LatentError = Error(_latents, _latents = alone) };
+        return world is null ? timing : timing with { Gpus = world.Size, Split = $"{split}" };
     }
 
     /// <summary>Generates once and measures.</summary>
@@ -79,8 +79,13 @@ public sealed class GenerationBenchmark : IDisposable
         double? launch = _device.type == DeviceType.CUDA && _pipeline.World is null ? Launch(request, cancellation) : null;
         using var recorder = new StepRecorder(_device) { KeptStep = request.Steps - 1 };
         var result = _pipeline.Measure(request, observer: recorder, cancellation: cancellation);
-        _latents = recorder.Latents!.data<float>().ToArray();
-        var psnr = request.StepCache == StepCaches.None ? KeepFull(request, recorder.Latents!) : ToFull(request, recorder.Latents!);
+        var latents = recorder.Latents!;
+        var (psnr, error) = (ToFull(request, latents), _pipeline.World is null ? null : ToAlone(latents));
+        if (_pipeline.World is null)
+        {
+            Keep(request, latents);
+        }
+
         var times = recorder.Steps.Select(step => step.Milliseconds).Order().ToArray();
         var ahead = recorder.Steps.Select(step => step.AheadMilliseconds).Order().ElementAt(times.Length / 2);
         var step = times[times.Length / 2];
@@ -92,6 +97,7 @@ public sealed class GenerationBenchmark : IDisposable
             StepCache = request.StepCache,
             ComputedSteps = recorder.Steps.Count - recorder.Skipped,
             LatentPsnr = psnr,
+            LatentError = error,
             TextSeconds = result.Seconds[GenerationStage.EncodeText],
             PictureSeconds = result.Seconds.GetValueOrDefault(GenerationStage.EncodeImage),
             LoadSeconds = result.Seconds[GenerationStage.LoadTransformer],
@@ -111,27 +117,41 @@ public sealed class GenerationBenchmark : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        _alone?.Dispose();
         _full?.Latents.Dispose();
         _pipeline.Dispose();
     }
 
-    private double? KeepFull(GenerationRequest request, Tensor latents)
+    private void Keep(GenerationRequest request, Tensor latents)
     {
-        _full?.Latents.Dispose();
-        _full = (Run(request), latents.clone().DetachFromDisposeScope());
-        return null;
+        _alone?.Dispose();
+        _alone = latents.clone().DetachFromDisposeScope();
+        if (request.StepCache == StepCaches.None)
+        {
+            _full?.Latents.Dispose();
+            _full = (Key(request), latents.clone().DetachFromDisposeScope());
+        }
     }
 
+    // dB; null where there is nothing to compare with, or nothing differs.
     private double? ToFull(GenerationRequest request, Tensor latents) =>
-        _full is { } full && full.Run == Run(request) && TensorPsnr.OfLatents(latents, full.Latents) is var psnr && double.IsFinite(psnr) ? psnr : null;
+        request.StepCache != StepCaches.None && _full is { } full && full.Key == Key(request) && TensorPsnr.OfLatents(latents, full.Latents) is var psnr && double.IsFinite(psnr) ? psnr : null;
 
     // What makes two runs the same but for the step cache.
-    private static string Run(GenerationRequest request) => string.Create(
+    private static string Key(GenerationRequest request) => string.Create(
         CultureInfo.InvariantCulture, $"{request.Attention} {request.DenseSteps} {request.Width} {request.Height} {request.Frames} {request.Steps} {request.Guidance} {request.Seed} {request.Prompt}");
 
-    private static double? Error(float[] latents, float[] expected) => latents.Length != expected.Length
-        ? null
-        : Math.Sqrt(latents.Zip(expected, (a, b) => (double)(a - b) * (a - b)).Sum() / expected.Sum(b => (double)b * b));
+    // The error's norm over that of the latents of one GPU.
+    private double? ToAlone(Tensor latents)
+    {
+        if (_alone is null || !_alone.shape.SequenceEqual(latents.shape))
+        {
+            return null;
+        }
+
+        using var scope = NewDisposeScope();
+        return ((latents - _alone).norm() / _alone.norm()).to(ScalarType.Float64).item<double>();
+    }
 
     // Milliseconds of the CPU for a step: the launches are as many for any size.
     private double Launch(GenerationRequest request, CancellationToken cancellation)

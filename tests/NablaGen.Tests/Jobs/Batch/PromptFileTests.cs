@@ -70,7 +70,7 @@ public sealed class PromptFileTests : IDisposable
     [InlineData(".jsonl", "{\"prompt\":\"a\",\"target-density\":0.2,\"threshold\":0.5}", "a.jsonl:1: --target-density adapts the threshold")]
     [InlineData(".csv", "prompt,steps\na,1\nb,1.5\nc,x", "a.csv:3: steps: '1.5' is not a whole number (also wrong: a.csv:4)")]
     [InlineData(".csv", "prompt,shift\na,\"5,5\"", "a.csv:2: shift: '5,5' is not a number")]
-    [InlineData(".csv", "prompt,text_encoder\na,t.safetensors", "a.csv:1: \"text_encoder\" is the same for all rows, and belongs to the command line")]
+    [InlineData(".csv", "prompt,dtype\na,float32", "a.csv:1: \"dtype\" is the same for all rows, and belongs to the command line")]
     [InlineData(".csv", "prompt,colour\na,red", "a.csv:1: unknown key \"colour\"")]
     [InlineData(".csv", "prompt,seed,Seed\na,1,2", "a.csv:1: the column \"seed\" comes twice")]
     [InlineData(".csv", "seed\n1", "a.csv:1: the header has no column \"prompt\"")]

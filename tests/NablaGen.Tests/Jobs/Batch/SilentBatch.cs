@@ -7,6 +7,10 @@ internal sealed class SilentBatch : IBatchProgress
 {
     public Action<string>? Look { get; set; }
 
+    public List<string> Notes { get; } = [];
+
+    public void OnNote(string note) => Notes.Add(note);
+
     public void OnStart(IReadOnlyList<BatchRow> pending, BatchSummary soFar)
     {
     }
