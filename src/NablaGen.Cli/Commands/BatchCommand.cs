@@ -50,6 +50,7 @@ internal sealed class BatchCommand
     private readonly GenerationOptions _options = new();
 
     private readonly ModelOptions _model = new();
+    private readonly RankOptions _ranks = new(isOwn: true);
 
     public static Command Create()
     {
@@ -66,6 +67,7 @@ internal sealed class BatchCommand
         command.Add(self._model.Dtype);
         self._model.Precision.AddTo(command);
         command.Add(self._model.Vram);
+        command.Add(self._ranks.Gpus);
         LongJob.AddTo(command);
         command.SetAction((parsed, cancellation) => Task.FromResult(self.Run(parsed, cancellation)));
         return command;
@@ -74,18 +76,21 @@ internal sealed class BatchCommand
     private int Run(ParseResult parsed, CancellationToken cancellation)
     {
         var shared = _options.Read(parsed);
-        var preset = _options.Preset(parsed);
         var seeds = Seeds(parsed, shared);
         var shard = parsed.GetValue(_shard) is { } text ? Shard.Parse(text) : Shard.FromEnvironment(Environment.GetEnvironmentVariable);
-        var prompts = PromptFile.Read(parsed.GetValue(_file)!);
-        var said = new HashSet<string>();
-        var models = RowModels.Open(prompts, shared, pieces => ModelLocator.Open(parsed.GetValue(_model.Model), pieces, said));
-        shared = preset is null ? shared : shared.Over(preset.Values, models.All[0].Defaults);
-        var rows = BatchPlan.Make(prompts, shared, seeds, models);
+        var choice = _ranks.Read(parsed, _model.Device);
+        if (choice is { IsHelper: true })
+        {
+            return Help(parsed, choice, shared, seeds, cancellation);
+        }
+
+        var prompts = PromptFile.Open(parsed.GetValue(_file)!);
+        var (models, rows) = Plan(parsed, prompts, shared, seeds);
         var outputDir = parsed.GetValue(_outputDir)!;
         BatchRunner.CheckFolder(outputDir);
 
-        using var pipelines = new RowPipelines(models, model => _model.Pipeline(parsed, model.Model, keepLoaded: true));
+        using var pipelines = Pipelines(parsed, models);
+        using var ranks = Ranks(choice, pipelines, rows, prompts, cancellation);
         var options = new BatchOptions
         {
             Shard = shard,
@@ -93,6 +98,7 @@ internal sealed class BatchCommand
             FailFast = parsed.GetValue(_failFast),
             Verify = parsed.GetValue(_verify),
             DiscardLatents = parsed.GetValue(_discardLatents),
+            Ranks = ranks,
         };
         if (LongJob.Current is { } job)
         {
@@ -114,6 +120,48 @@ internal sealed class BatchCommand
         }
 
         return ExitCode.Failed;
+    }
+
+    private (RowModels Models, IReadOnlyList<BatchRow> Rows) Plan(ParseResult parsed, PromptSource source, PartialRequest shared, SeedPlan seeds)
+    {
+        var preset = _options.Preset(parsed);
+        var prompts = PromptFile.Read(source);
+        var said = new HashSet<string>();
+        var models = RowModels.Open(prompts, shared, pieces => ModelLocator.Open(parsed.GetValue(_model.Model), pieces, said));
+        shared = preset is null ? shared : shared.Over(preset.Values, models.All[0].Defaults);
+        return (models, BatchPlan.Make(prompts, shared, seeds, models));
+    }
+
+    private RowPipelines Pipelines(ParseResult parsed, RowModels models) => new(models, model => _model.Pipeline(parsed, model.Model, keepLoaded: true));
+
+    // Null for one GPU. The other ranks are started with the first row that has to be sampled.
+    private static RowRanks? Ranks(
+        RankChoice? choice, RowPipelines pipelines, IReadOnlyList<BatchRow> rows, PromptSource prompts, CancellationToken cancellation)
+    {
+        var count = choice?.CountOn(pipelines.Device) ?? 1;
+        if (count == 1)
+        {
+            return null;
+        }
+
+        pipelines.SplitOver(count, rows);
+        return RankOptions.Rows(() => choice!.Open(pipelines.Device, null, cancellation)!, prompts);
+    }
+
+    // Another rank: it gets the prompt file from rank 0, for that alone can read standard input, and a file may change.
+    private int Help(ParseResult parsed, RankChoice choice, PartialRequest shared, SeedPlan seeds, CancellationToken cancellation)
+    {
+        var device = _model.DeviceOf(parsed);
+        using var job = choice.Open(device, null, cancellation)!;
+        return RankOptions.Help(
+            job,
+            () =>
+            {
+                var (models, rows) = Plan(parsed, RowHelper.Receive(job.World), shared, seeds);
+                using var pipelines = Pipelines(parsed, models);
+                RowHelper.Follow(job.World, rows, pipelines, cancellation);
+            },
+            cancellation);
     }
 
     // Also a batch that is cut off says how its rows stand.

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using System.Security.Cryptography;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace NablaGen.Distributed;
@@ -36,7 +37,7 @@ public sealed class RankJob : IDisposable
         channel.OnFailure(_ => Start());
         try
         {
-            _world = UsesSockets ? new SocketCommunicator(channel) : new NcclCommunicator(channel, device);
+            _world = UsesSockets || device.type == DeviceType.CPU ? new SocketCommunicator(channel) : new NcclCommunicator(channel, device);
         }
         catch
         {
@@ -88,25 +89,33 @@ public sealed class RankJob : IDisposable
             : RankChannel.Join(place, Times(), cancellation),
         null, device, giveUp);
 
-    /// <summary>Does this rank's work. Where it fails, or another rank's does, all end.</summary>
+    /// <summary>Does all of this rank's work. Where it fails, or another rank's does, all end.</summary>
     /// <param name="work">The work.</param>
     /// <param name="explain">The line of an error.</param>
-    /// <exception cref="NablaGenException">Another rank failed; the line names it.</exception>
+    /// <exception cref="RankFaultException">Another rank failed; the line names it.</exception>
     public T Run<T>(Func<T> work, Func<Exception, string> explain)
     {
+        var result = Step(work, explain);
+        Complete();
+        return result;
+    }
+
+    /// <summary>Does a part of this rank's work; more may follow, until <see cref="Complete"/>.</summary>
+    /// <inheritdoc cref="Run"/>
+    public T Step<T>(Func<T> work, Func<Exception, string> explain)
+    {
+        Volatile.Write(ref _isOver, false);
         try
         {
-            var result = work();
-            _channel.Complete();
-            return result;
+            return work();
         }
-        catch (Exception error) when (error is not OperationCanceledException && _channel.Fault is { } fault)
+        catch (Exception error) when (error is not OperationCanceledException && _channel.FaultOf(error) is { } fault)
         {
-            throw new NablaGenException(fault, error);
+            throw fault;
         }
         catch (Exception error)
         {
-            _channel.Fail($"{_channel.Name}: {explain(error)}");
+            _channel.Fail($"{_channel.Name}: {explain(error)}", error is RankFaultException { IsShortage: true });
             throw;
         }
         finally
@@ -114,6 +123,9 @@ public sealed class RankJob : IDisposable
             Volatile.Write(ref _isOver, true);
         }
     }
+
+    /// <summary>This rank has done its work: that it ends now is no fault.</summary>
+    public void Complete() => _channel.Complete();
 
     /// <summary>Leaves the job; where this process started the others, waits until they have ended.</summary>
     public void Dispose()
@@ -124,6 +136,11 @@ public sealed class RankJob : IDisposable
         _world.Dispose();
         _launcher?.Dispose();
     }
+
+    /// <summary>A job over a connection that is there.</summary>
+    /// <param name="channel">The connection, the result's from now on.</param>
+    /// <param name="device">This rank's device.</param>
+    internal static RankJob Over(RankChannel channel, Device device) => Begin(() => channel, null, device, _ => { });
 
     private void GiveUp()
     {

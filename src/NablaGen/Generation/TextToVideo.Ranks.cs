@@ -13,6 +13,12 @@ public sealed partial class TextToVideo
     /// <summary>How the video is split over the ranks; null for guidance on two halves where there are two, and heads within each.</summary>
     internal RankSplit? Split { get; set; }
 
+    /// <summary>How many ranks will make the videos where <see cref="World"/> comes later, for their recipes; 1 for this process alone.</summary>
+    internal int Ranks { get; set; } = 1;
+
+    /// <summary>Is called before rank 0 tells the others of a prepared request, which they may have to be called to; null for nothing.</summary>
+    internal Action? Calling { get; set; }
+
     /// <summary>Sees that a request's model and size can be split over ranks.</summary>
     /// <param name="request">What to make.</param>
     /// <param name="ranks">How many there are.</param>
@@ -77,7 +83,11 @@ public sealed partial class TextToVideo
     }
 
     // What the others need of rank 0.
-    private void Tell(PreparedRequest prepared) => World?.Share(ConditioningBytes.Write(prepared.Request.Seed, prepared.Conditioning), isPatient: true);
+    private void Tell(PreparedRequest prepared)
+    {
+        Calling?.Invoke();
+        World?.Share(ConditioningBytes.Write(prepared.Request.Seed, prepared.Conditioning), isPatient: true);
+    }
 
     // Reading a model takes one rank longer than another.
     private Tensor Sampled(
@@ -100,9 +110,11 @@ public sealed partial class TextToVideo
         return latents;
     }
 
-    private string Where(GenerationRequest request) => World is null
-        ? device.ToString()
-        : $"{World.Size} × {device.type.ToString().ToLowerInvariant()} ({Split ?? SplitOf(request, World.Size)})";
+    private string Where(GenerationRequest request)
+    {
+        var ranks = World?.Size ?? Ranks;
+        return ranks == 1 ? device.ToString() : $"{ranks} × {device.type.ToString().ToLowerInvariant()} ({Split ?? SplitOf(request, ranks)})";
+    }
 
     private static RankSplit SplitOf(GenerationRequest request, int ranks) =>
         RankSplit.Of(ranks, request.Sampling.Guidance, request.Sampling.GuidanceHigh, request.IsGuided);

@@ -17,4 +17,7 @@ public sealed record BatchOptions
 
     /// <summary>Removes a row's latents once its video is there.</summary>
     public bool DiscardLatents { get; init; }
+
+    /// <summary>Makes each row with other ranks; null for this process alone. Stays the caller's.</summary>
+    public RowRanks? Ranks { get; init; }
 }

@@ -19,7 +19,7 @@ public sealed class BatchRunner(RowPipelines pipelines, string folder, BatchOpti
     private static readonly TimeSpan InterruptGrace = TimeSpan.FromSeconds(0.5);
 
     private readonly SteadyBatch _progress = new(progress);
-    private readonly RowMaker _maker = new(pipelines, folder, options.DiscardLatents);
+    private readonly RowMaker _maker = new(pipelines, folder, options.DiscardLatents, options.Ranks);
 
     // From the start of the run on.
     private RowFault _faults = null!;
@@ -142,6 +142,7 @@ public sealed class BatchRunner(RowPipelines pipelines, string folder, BatchOpti
     {
         var toSample = pending.Where(row => places.Latents(row) is null).ToList();
         pipelines.CheckRequests(toSample, _progress, cancellation);
+        (toSample.Count > 0 ? options.Ranks : null)?.Begin();
         using var prompts = new PromptWindow(pipelines, _progress, WindowSize);
         using var claims = new FileClaims(folder);
         var waiting = 0;
