@@ -3,6 +3,7 @@ using NablaGen.Cli.Output;
 using NablaGen.Generation;
 using NablaGen.Generation.Fields;
 using NablaGen.Jobs.Batch;
+using static TorchSharp.torch;
 
 namespace NablaGen.Cli.Commands;
 
@@ -84,13 +85,6 @@ internal sealed class BatchCommand
             return Help(parsed, choice, shared, seeds, cancellation);
         }
 
-        var prompts = PromptFile.Open(parsed.GetValue(_file)!);
-        var (models, rows) = Plan(parsed, prompts, shared, seeds);
-        var outputDir = parsed.GetValue(_outputDir)!;
-        BatchRunner.CheckFolder(outputDir);
-
-        using var pipelines = Pipelines(parsed, models);
-        using var ranks = Ranks(choice, pipelines, rows, prompts, cancellation);
         var options = new BatchOptions
         {
             Shard = shard,
@@ -98,15 +92,38 @@ internal sealed class BatchCommand
             FailFast = parsed.GetValue(_failFast),
             Verify = parsed.GetValue(_verify),
             DiscardLatents = parsed.GetValue(_discardLatents),
-            Ranks = ranks,
+            Group = RankOptions.Group() ?? BatchGroup.Whole,
         };
+        return options.Group.Count > 1 ? Lead(parsed, choice!, options, shared, seeds, cancellation) : Run(parsed, choice, options, shared, seeds, cancellation);
+    }
+
+    private int Run(ParseResult parsed, RankChoice? choice, BatchOptions options, PartialRequest shared, SeedPlan seeds, CancellationToken cancellation)
+    {
+        var prompts = PromptFile.Open(parsed.GetValue(_file)!);
+        var (models, rows) = Plan(parsed, prompts, shared, seeds);
+        var outputDir = parsed.GetValue(_outputDir)!;
+        BatchRunner.CheckFolder(outputDir);
+
+        using var pipelines = Pipelines(parsed, models);
+        var size = Split(choice, pipelines, rows);
+        var groups = choice?.GroupsOn(pipelines.Device) ?? 1;
+        if (choice?.IdleOn(pipelines.Device) is > 0 and var idle)
+        {
+            CommandRunner.Warn($"{(idle == 1 ? "1 GPU is" : $"{idle} GPUs are")} left over, for {(groups == 1 ? "the group has" : $"each of the {groups} groups has")} {size}");
+        }
+
+        using var ranks = groups == 1 ? Ranks(choice, size, pipelines.Device, prompts, cancellation) : null;
         if (LongJob.Current is { } job)
         {
             job.Output = Path.GetFullPath(outputDir);
         }
 
-        var json = parsed.GetValue(_json) ? new BatchJson(Console.Out, shard) : null;
-        var summary = Run(progress => new BatchRunner(pipelines, outputDir, options, progress), rows, outputDir, json, shard, cancellation);
+        var json = parsed.GetValue(_json) ? new BatchJson(Console.Out, options.Shard) : null;
+        IBatchRun Create(IBatchProgress progress) => groups == 1
+            ? new BatchRunner(pipelines, outputDir, options with { Ranks = ranks }, progress)
+            : new BatchGroups(groups, size, prompts, options.FailFast, progress);
+
+        var summary = Run(Create, rows, outputDir, json, options.Shard, cancellation);
         if (summary.Failed == 0)
         {
             return ExitCode.Done;
@@ -134,18 +151,41 @@ internal sealed class BatchCommand
 
     private RowPipelines Pipelines(ParseResult parsed, RowModels models) => new(models, model => _model.Pipeline(parsed, model.Model, keepLoaded: true));
 
-    // Null for one GPU. The other ranks are started with the first row that has to be sampled.
-    private static RowRanks? Ranks(
-        RankChoice? choice, RowPipelines pipelines, IReadOnlyList<BatchRow> rows, PromptSource prompts, CancellationToken cancellation)
+    // GPUs that make a row together.
+    private static int Split(RankChoice? choice, RowPipelines pipelines, IReadOnlyList<BatchRow> rows)
     {
-        var count = choice?.CountOn(pipelines.Device) ?? 1;
-        if (count == 1)
+        var size = choice?.CountOn(pipelines.Device) ?? 1;
+        if (size > 1)
         {
-            return null;
+            pipelines.SplitOver(size, rows);
         }
 
-        pipelines.SplitOver(count, rows);
-        return RankOptions.Rows(() => choice!.Open(pipelines.Device, null, cancellation)!, prompts);
+        return size;
+    }
+
+    // The other ranks are started with the first row that has to be sampled.
+    private static RowRanks? Ranks(RankChoice? choice, int size, Device device, PromptSource prompts, CancellationToken cancellation) =>
+        size == 1 ? null : RankOptions.Rows(() => choice!.Open(device, null, cancellation)!, prompts);
+
+    // The first rank of one of several groups: the process that started it tells of the rows.
+    private int Lead(ParseResult parsed, RankChoice choice, BatchOptions options, PartialRequest shared, SeedPlan seeds, CancellationToken cancellation)
+    {
+        using var input = new GroupInput(
+            new StreamReader(Console.OpenStandardInput()), () => Interruption.Leave(ExitCode.Cancelled, "cancelled", null), cancellation);
+        using var output = new StreamWriter(Console.OpenStandardOutput());
+        using var progress = new GroupReporter(output, input.WaitToGo);
+        try
+        {
+            var (models, rows) = Plan(parsed, input.Prompts, shared, seeds);
+            using var pipelines = Pipelines(parsed, models);
+            using var ranks = Ranks(choice, Split(choice, pipelines, rows), pipelines.Device, input.Prompts, input.Token);
+            new BatchRunner(pipelines, parsed.GetValue(_outputDir)!, options with { Ranks = ranks }, progress).Run(rows, input.Token);
+            return ExitCode.Done;
+        }
+        catch (OperationCanceledException) when (input.Token.IsCancellationRequested)
+        {
+            return ExitCode.Cancelled;
+        }
     }
 
     // Another rank: it gets the prompt file from rank 0, for that alone can read standard input, and a file may change.
@@ -166,9 +206,9 @@ internal sealed class BatchCommand
 
     // Also a batch that is cut off says how its rows stand.
     private static BatchSummary Run(
-        Func<IBatchProgress, BatchRunner> create, IReadOnlyList<BatchRow> rows, string folder, BatchJson? json, Shard shard, CancellationToken cancellation)
+        Func<IBatchProgress, IBatchRun> create, IReadOnlyList<BatchRow> rows, string folder, BatchJson? json, Shard shard, CancellationToken cancellation)
     {
-        BatchRunner? runner = null;
+        IBatchRun? runner = null;
         BatchSummary Work(IBatchProgress progress)
         {
             runner = create(LongJob.Current?.Log is { } log ? new LoggedBatch(progress, log, shard) : progress);

@@ -37,7 +37,10 @@ internal sealed class RankOptions
     /// <param name="parsed">The command line.</param>
     public static bool IsHelper(ParseResult parsed) =>
         parsed.CommandResult.Command.Options.OfType<GpuOption>().FirstOrDefault() is { } option
-        && parsed.GetValue(option) is not null && Environment(option.IsOwn) is { Rank: > 0 };
+        && parsed.GetValue(option) is not null && (Environment(option.IsOwn) is { Rank: > 0 } || (option.IsOwn && Group() is not null));
+
+    /// <summary>The group of GPUs that this process leads for another; null where it leads none.</summary>
+    public static BatchGroup? Group() => BatchGroup.FromEnvironment(System.Environment.GetEnvironmentVariable);
 
     /// <summary>What the option asks for; null for one GPU. Before libtorch is loaded.</summary>
     /// <param name="parsed">The command line.</param>
@@ -144,6 +147,19 @@ internal sealed record RankChoice(int? Count, RankPlace? Place)
         return count;
     }
 
+    /// <summary>How many groups of so many GPUs there are: one at least.</summary>
+    /// <param name="device">This process's device.</param>
+    /// <exception cref="NablaGenException">There are not so many.</exception>
+    public int GroupsOn(Device device)
+    {
+        var size = CountOn(device);
+        return Place is not null ? 1 : Math.Max(1, DevicesOf(device) / size);
+    }
+
+    /// <summary>How many GPUs are in no group.</summary>
+    /// <inheritdoc cref="GroupsOn"/>
+    public int IdleOn(Device device) => Math.Max(0, DevicesOf(device) - (GroupsOn(device) * CountOn(device)));
+
     /// <summary>Begins the job, or joins it; null where there is one GPU after all.</summary>
     /// <param name="pipeline">What makes the video; it gets the job's ranks.</param>
     /// <param name="prompt">The prompt, which one process alone can read from standard input; null where nothing is read.</param>
@@ -193,6 +209,8 @@ internal sealed record RankChoice(int? Count, RankPlace? Place)
             ? count
             : throw new NablaGenException($"--gpus {count}: there {(there == 1 ? "is 1 CUDA device" : $"are {there} CUDA devices")}");
     }
+
+    private static int DevicesOf(Device device) => device.type == DeviceType.CUDA ? cuda.device_count() : RankJob.PretendedDevices;
 
     private static IEnumerable<string> Arguments(string? prompt)
     {

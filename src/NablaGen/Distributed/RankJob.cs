@@ -12,7 +12,7 @@ namespace NablaGen.Distributed;
 /// </summary>
 public sealed class RankJob : IDisposable
 {
-    /// <summary>Has tensors go over sockets, on the CPU and where several ranks share a GPU: for tests.</summary>
+    /// <summary>Has tensors go over sockets, on the CPU and where several ranks share a GPU: for tests. A number above 1 is how many devices the CPU shall be.</summary>
     public const string SocketsVariable = "NABLAGEN_RANK_SOCKETS";
 
     /// <summary>How long others are waited for, in seconds, instead of 25: for tests.</summary>
@@ -48,6 +48,10 @@ public sealed class RankJob : IDisposable
 
     /// <summary>Whether tensors go over sockets.</summary>
     public static bool UsesSockets => Environment.GetEnvironmentVariable(SocketsVariable) is { Length: > 0 };
+
+    /// <summary>How many devices the CPU shall be.</summary>
+    public static int PretendedDevices =>
+        int.TryParse(Environment.GetEnvironmentVariable(SocketsVariable), NumberStyles.None, CultureInfo.InvariantCulture, out var count) ? count : 1;
 
     /// <summary>The ranks.</summary>
     public ICommunicator World => _world;

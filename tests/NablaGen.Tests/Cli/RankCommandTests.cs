@@ -52,14 +52,18 @@ public sealed class RankCommandTests(GoldenModelFixture model) : IClassFixture<G
     }
 
     [Fact]
-    public void Two_processes_make_a_batch_from_standard_input()
+    public void Two_groups_of_two_processes_make_a_batch_from_standard_input()
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "a shell's pipe");
-        var run = NablaGenProcess.Shell($"printf 'one\ntwo\n' | $N batch - {Small} -o out --json", _folder.Path, OnSockets);
+        var run = NablaGenProcess.Shell(
+            $"printf 'one\ntwo\n' | $N batch - {Small} -o out --json --log log", _folder.Path, new Dictionary<string, string?>(OnSockets) { ["NABLAGEN_RANK_SOCKETS"] = "4" });
         Assert.Equal((0, ""), (run.ExitCode, run.Error));
-        var events = run.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => JsonDocument.Parse(line).RootElement.GetProperty("event").GetString());
-        Assert.Equal(["start", "row-start", "row-done", "row-start", "row-done", "end"], events.Where(name => name is not ("progress" or "note")));
+        var events = run.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => JsonDocument.Parse(line).RootElement.GetProperty("event").GetString()!).ToList();
+        Assert.Equal(("start", "end"), (events[0], events[^1]));
+        Assert.Equal((2, 2), (events.Count(name => name == "row-start"), events.Count(name => name == "row-done")));
         Assert.All(["0001-one-s7", "0002-two-s7"], name => Assert.Equal("2 × cpu (guidance 1 × heads 2)", RecipeFile.Read(_folder[$"out/{name}.json"]).Device));
+        Assert.Single(Regex.Matches(File.ReadAllText(_folder["log"]), "^.* start ", RegexOptions.Multiline));
+        Assert.Matches(" group +2 of 2, until another is named\n", File.ReadAllText(_folder["log"]));
     }
 
     [Fact]
