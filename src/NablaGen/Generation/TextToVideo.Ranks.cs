@@ -19,6 +19,9 @@ public sealed partial class TextToVideo
     /// <summary>Is called before rank 0 tells the others of a prepared request, which they may have to be called to; null for nothing.</summary>
     internal Action? Calling { get; set; }
 
+    /// <summary>Is called once the others have done their part of it, or are told that there is none left; null for nothing.</summary>
+    internal Action? Released { get; set; }
+
     /// <summary>Sees that a request's model and size can be split over ranks.</summary>
     /// <param name="request">What to make.</param>
     /// <param name="ranks">How many there are.</param>
@@ -49,9 +52,13 @@ public sealed partial class TextToVideo
             _memory.Guard(clock, plan, request, () =>
             {
                 using var scope = NewDisposeScope();
-                var latents = Sampled(request with { Seed = seed }, conditioning, plan, new SamplingObservers(), clock, cancellation);
+                var (latents, isSound) = Sampled(request with { Seed = seed }, conditioning, plan, new SamplingObservers(), clock, cancellation);
                 _models.SamplerIsDone(plan);
-                AssistDecoding(world, latents, plan, cancellation);
+                if (isSound)
+                {
+                    AssistDecoding(world, latents, plan, cancellation);
+                }
+
                 return true;
             });
         }
@@ -89,25 +96,21 @@ public sealed partial class TextToVideo
         World?.Share(ConditioningBytes.Write(prepared.Request.Seed, prepared.Conditioning), isPatient: true);
     }
 
-    // Reading a model takes one rank longer than another.
-    private Tensor Sampled(
+    // Whether the latents are finite is rank 0's to say, so that all go on or none does.
+    private (Tensor Latents, bool IsSound) Sampled(
         GenerationRequest request, GuidedConditioning conditioning, Memory.MemoryPlan plan, ISamplingObserver observer, StageClock clock, CancellationToken cancellation)
     {
         var sampler = _models.Sampler(plan, request.Loras, clock);
         (sampler.World, sampler.Split) = (World, Split);
+        // Reading a model takes one rank longer than another.
         World?.Barrier(isPatient: true);
         clock.Start(GenerationStage.Sample, request.Steps);
         using var noise = LatentSampler.Noise(request.LatentShape(model.Latents), request.Seed);
         // Ranks that see no observer would choose for themselves.
         var latents = sampler.Sample(request.Sampling, noise, conditioning, observer, plan.BatchesGuidance && World is null, cancellation);
-        if (World is not null)
-        {
-            // A rank may leave once all have received what it sent.
-            using var last = latents.cpu();
-            World.Barrier();
-        }
-
-        return latents;
+        // Also waits for the device: a rank may leave once all have received what it sent.
+        var isSound = latents.isfinite().all().item<bool>();
+        return (latents, World is null ? isSound : World.Share([isSound ? (byte)1 : (byte)0])[0][0] != 0);
     }
 
     private string Where(GenerationRequest request)

@@ -45,29 +45,30 @@ public sealed class RowRanks(Func<RankJob> begin, PromptSource prompts, Func<Exc
     internal T Make<T>(BatchRow row, TextToVideo pipeline, Func<T> work)
     {
         Begin();
-        var isCalled = false;
+        var isBusy = false;
         ExceptionDispatchInfo? own = null;
         var made = Step(job =>
         {
             pipeline.World = job.World;
             pipeline.Calling = () =>
             {
-                isCalled = true;
+                isBusy = true;
                 job.World.Share(RowCall.Of(row), isPatient: true);
             };
+            pipeline.Released = () => isBusy = false;
             try
             {
                 return work();
             }
-            catch (Exception error) when (!isCalled)
+            catch (Exception error) when (!isBusy)
             {
-                // The others know nothing of the row: they wait for the next one.
+                // The others know nothing of the row, or are through with it: they wait for the next one.
                 own = ExceptionDispatchInfo.Capture(error);
                 return default;
             }
             finally
             {
-                (pipeline.World, pipeline.Calling) = (null, null);
+                (pipeline.World, pipeline.Calling, pipeline.Released) = (null, null, null);
             }
         });
         own?.Throw();

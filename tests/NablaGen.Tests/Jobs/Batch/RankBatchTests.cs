@@ -19,8 +19,8 @@ public sealed class RankBatchTests : IClassFixture<GoldenModelFixture>, IDisposa
     private readonly TempFolder _alone = new();
     private readonly WanVideoModel _model;
     private readonly RowPipelines _pipelines;
-    private readonly IReadOnlyList<BatchRow> _rows;
-    private readonly PromptSource _prompts = new(Encoding.UTF8.GetBytes("a\nb\nc\n"), "p.txt", ".txt");
+    private IReadOnlyList<BatchRow> _rows;
+    private PromptSource _prompts = new(Encoding.UTF8.GetBytes("a\nb\nc\n"), "p.txt", ".txt");
     private readonly List<Thread> _helpers = [];
     private readonly SilentBatch _seen = new();
 
@@ -66,20 +66,30 @@ public sealed class RankBatchTests : IClassFixture<GoldenModelFixture>, IDisposa
     }
 
     [Fact]
-    public void A_row_that_fails_in_the_middle_is_recorded_and_the_next_one_has_new_ranks()
+    public void A_row_that_fails_while_it_is_written_leaves_the_others_at_work()
     {
-        var steps = 0;
+        var decoded = 0;
         _seen.Look = what =>
         {
-            if (what == $"{GenerationStage.Decode}" && ++steps == 2)
+            if (what == $"{GenerationStage.Decode}" && ++decoded == 2)
             {
-                // The second row's files cannot be written while it is decoded; the folder itself can.
                 Directory.CreateDirectory(_folder[_rows[1].FileName]);
             }
         };
         Assert.Equal(new BatchSummary(3, 2, 0, 1), Run());
-        Assert.Equal(2, _helpers.Count);
+        Assert.Single(_helpers);
         Assert.Contains("is a folder", Entry(1)!.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_row_of_infinite_latents_leaves_the_others_at_work()
+    {
+        // Beyond what float32 holds by the last step.
+        _prompts = new PromptSource("prompt,guidance,steps\na,1e30,3\nb,1,1\n"u8.ToArray(), "p.csv", ".csv");
+        _rows = [.. Plan(_prompts).Rows.Select(row => row with { Model = _rows[0].Model })];
+        Assert.Equal(new BatchSummary(2, 1, 0, 1), Run());
+        Assert.Contains("the latents contain NaN or infinity", Entry(0)!.Error, StringComparison.Ordinal);
+        Assert.Single(_helpers);
     }
 
     [Fact]
