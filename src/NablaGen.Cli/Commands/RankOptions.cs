@@ -24,7 +24,7 @@ internal sealed class RankOptions
         _isOwn = isOwn;
         Gpus = new GpuOption(Name, isOwn)
         {
-            Description = "GPUs that make one video together, a number or all; each needs memory for the whole model [default: 1]",
+            Description = "GPUs that make one video together, a number or all [default: 1]",
             HelpName = "N",
             CompletionSources = { "2", "4", "8", All },
         };

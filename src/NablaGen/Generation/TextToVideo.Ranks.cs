@@ -1,5 +1,7 @@
 using NablaGen.Denoising;
 using NablaGen.Distributed;
+using NablaGen.Memory;
+using NablaGen.Tensors;
 using static TorchSharp.torch;
 
 namespace NablaGen.Generation;
@@ -7,11 +9,17 @@ namespace NablaGen.Generation;
 /// <content>One video on several GPUs: rank 0 does all but a part of the sampling and of the decoding, and the others help with those.</content>
 public sealed partial class TextToVideo
 {
+    // With two parts, four layers that are shared out take no more than these whole.
+    private const int MostBesideSlots = 4;
+
     /// <summary>The ranks that sample together, each a process with this model; null for one GPU. Stays the caller's.</summary>
     public ICommunicator? World { get; set; }
 
     /// <summary>How the video is split over the ranks; null for guidance on two halves where there are two, and heads within each.</summary>
     internal RankSplit? Split { get; set; }
+
+    /// <summary>Reads the host's memory; null to ask the system.</summary>
+    internal Func<HostMemory>? Host { set => _memory.Host = value; }
 
     /// <summary>How many ranks will make the videos where <see cref="World"/> comes later, for their recipes; 1 for this process alone.</summary>
     internal int Ranks { get; set; } = 1;
@@ -65,7 +73,7 @@ public sealed partial class TextToVideo
     }
 
     // Rank 0 may have much to write before it comes to each latent frame.
-    private void AssistDecoding(ICommunicator world, Tensor latents, Memory.MemoryPlan plan, CancellationToken cancellation)
+    private void AssistDecoding(ICommunicator world, Tensor latents, MemoryPlan plan, CancellationToken cancellation)
     {
         if (SlicedDecoding.Agree(world, latents.shape[2], plan.Vae.Tiling) is not { } ranks)
         {
@@ -98,9 +106,10 @@ public sealed partial class TextToVideo
 
     // Whether the latents are finite is rank 0's to say, so that all go on or none does.
     private (Tensor Latents, bool IsSound) Sampled(
-        GenerationRequest request, GuidedConditioning conditioning, Memory.MemoryPlan plan, ISamplingObserver observer, StageClock clock, CancellationToken cancellation)
+        GenerationRequest request, GuidedConditioning conditioning, MemoryPlan plan, ISamplingObserver observer, StageClock clock, CancellationToken cancellation)
     {
-        var sampler = _models.Sampler(plan, request.Loras, clock);
+        plan = Agreed(plan, request);
+        var sampler = _models.Sampler(plan, request.Loras, clock, World is null ? null : RankSharing.Of(World, Split ?? SplitOf(request, World.Size)));
         (sampler.World, sampler.Split) = (World, Split);
         // Reading a model takes one rank longer than another.
         World?.Barrier(isPatient: true);
@@ -110,12 +119,46 @@ public sealed partial class TextToVideo
         var latents = sampler.Sample(request.Sampling, noise, conditioning, observer, plan.BatchesGuidance && World is null, cancellation);
         // Also waits for the device: a rank may leave once all have received what it sent.
         var isSound = latents.isfinite().all().item<bool>();
+        if (plan.Parts > 1)
+        {
+            // On all ranks or on none: those that keep it would wait for none of its layers the next time.
+            _models.SamplerIsDone(plan);
+        }
+
         return (latents, World is null ? isSound : World.Share([isSound ? (byte)1 : (byte)0])[0][0] != 0);
     }
 
+    // Ranks that hold layers together all hold the same ones, as many whole as the one with the least room. Where one cannot, each does as it would alone.
+    private MemoryPlan Agreed(MemoryPlan plan, GenerationRequest request)
+    {
+        if (World is null)
+        {
+            return plan;
+        }
+
+        var all = World.Share([.. BitConverter.GetBytes(plan.ResidentLayers), .. BitConverter.GetBytes(plan.Parts)], isPatient: true)
+            .Select(told => (Resident: BitConverter.ToInt32(told), Parts: BitConverter.ToInt32(told, sizeof(int)))).ToArray();
+        var parts = all.Max(one => one.Parts);
+        if (parts == 1)
+        {
+            return plan;
+        }
+
+        if (all.Any(one => one.Parts == 1 && one.Resident < plan.Layers))
+        {
+            return plan.Parts == 1 ? plan : _memory.Plan([request], mayShare: false);
+        }
+
+        // Beside its part of the others, a GPU that had room for all has two slots.
+        var resident = Math.Min(all.Min(one => one.Resident), Math.Max(0, plan.Layers - MostBesideSlots));
+        return plan with { ResidentLayers = resident, Parts = parts, Slots = MemoryPlanner.Slots, KeepsBoth = false, KeepsAll = false, KeepsPrompt = false, KeepsExperts = false };
+    }
+
+    private int RankCount => World?.Size ?? Ranks;
+
     private string Where(GenerationRequest request)
     {
-        var ranks = World?.Size ?? Ranks;
+        var ranks = RankCount;
         return ranks == 1 ? device.ToString() : $"{ranks} × {device.type.ToString().ToLowerInvariant()} ({Split ?? SplitOf(request, ranks)})";
     }
 

@@ -220,6 +220,7 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
                 _memory.ReadAgain();
             }
 
+            _memory.PartsOf = request => RankCount == 1 ? 1 : (Split ?? SplitOf(request, RankCount)).Heads;
             return _memory;
         }
     }

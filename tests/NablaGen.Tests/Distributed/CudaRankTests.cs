@@ -131,6 +131,13 @@ public sealed class CudaRankTests(GoldenModelFixture model) : IClassFixture<Gold
     }
 
     [Fact]
+    public void A_layer_that_two_hold_together_comes_out_whole()
+    {
+        RequireDevices();
+        Assert.All(OnTwo(SharedWeightsTests.Gathers), Assert.True);
+    }
+
+    [Fact]
     public void Ranks_begin_anew_after_one_has_failed()
     {
         RequireDevices();
