@@ -92,7 +92,7 @@ internal sealed class BatchCommand
             FailFast = parsed.GetValue(_failFast),
             Verify = parsed.GetValue(_verify),
             DiscardLatents = parsed.GetValue(_discardLatents),
-            Group = RankOptions.Group() ?? BatchGroup.Whole,
+            Group = (choice is null ? null : RankOptions.Group()) ?? BatchGroup.Whole,
         };
         return options.Group.Count > 1 ? Lead(parsed, choice!, options, shared, seeds, cancellation) : Run(parsed, choice, options, shared, seeds, cancellation);
     }
