@@ -1,4 +1,5 @@
 using System.Text.Json;
+using NablaGen.Models.Streaming;
 using NablaGen.Models.Wan;
 using NablaGen.Models.Wan.Dit;
 using NablaGen.Models.Wan.Image;
@@ -44,6 +45,17 @@ internal sealed class Golden : IDisposable
         var config = DitVariant.Detect(ModelConfigs.ParseDit(Metadata("config"), _file.Path), weights, ImageEncoderConfig.VitH14.Tokens);
         var model = new WanModel(config, options ?? ModuleOptions.Cpu);
         CheckpointLoader.Load(weights, model);
+        return model;
+    }
+
+    /// <summary>The same of which not all layers are on the device.</summary>
+    public WanModel Dit(LayerPlacement placement)
+    {
+        var weights = _file.Under("weights.");
+        var config = DitVariant.Detect(ModelConfigs.ParseDit(Metadata("config"), _file.Path), weights, ImageEncoderConfig.VitH14.Tokens);
+        var layers = WanLayers.Stream(config, ModuleOptions.Cpu, placement, (number, layer) => CheckpointLoader.Load(weights.Under(WanModel.LayerPrefix(number)), layer));
+        var model = new WanModel(config, ModuleOptions.Cpu, layers);
+        CheckpointLoader.Copy(weights, model);
         return model;
     }
 

@@ -3,6 +3,7 @@ using NablaGen.Attention;
 using NablaGen.Denoising;
 using NablaGen.Distributed;
 using NablaGen.Generation;
+using NablaGen.Models.Streaming;
 using NablaGen.Models.Wan;
 using static TorchSharp.torch;
 
@@ -29,7 +30,7 @@ internal static class GoldenSampling
     };
 
     /// <summary>Noise → latents, on one rank or on this one of several. [C, T', h, w]</summary>
-    public static Tensor Run(GenerationRequest request, ISamplingObserver? observer, ICommunicator? world = null)
+    public static Tensor Run(GenerationRequest request, ISamplingObserver? observer, ICommunicator? world = null, LayerPlacement? placement = null)
     {
         using var scope = NewDisposeScope();
         using var text = Golden.Open("t5");
@@ -37,7 +38,7 @@ internal static class GoldenSampling
         using var vae = Golden.Open("vae");
         var lengths = JsonSerializer.Deserialize<int[]>(text.Metadata("lengths"))!;
         var context = text["out"];
-        using var sampler = new LatentSampler(dit.Dit()) { World = world };
+        using var sampler = new LatentSampler(placement is null ? dit.Dit() : dit.Dit(placement)) { World = world };
         var noise = LatentSampler.Noise(request.LatentShape(ModelConfigs.ParseVae(vae.Metadata("config"), "vae").Traits), request.Seed);
         return sampler.Sample(
             request, noise, context.narrow(0, 0, 1).narrow(1, 0, lengths[0]),

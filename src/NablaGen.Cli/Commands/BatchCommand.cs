@@ -3,6 +3,7 @@ using NablaGen.Cli.Output;
 using NablaGen.Generation;
 using NablaGen.Generation.Fields;
 using NablaGen.Jobs.Batch;
+using static TorchSharp.torch;
 
 namespace NablaGen.Cli.Commands;
 
@@ -50,6 +51,7 @@ internal sealed class BatchCommand
     private readonly GenerationOptions _options = new();
 
     private readonly ModelOptions _model = new();
+    private readonly RankOptions _ranks = new(isOwn: true);
 
     public static Command Create()
     {
@@ -66,6 +68,7 @@ internal sealed class BatchCommand
         command.Add(self._model.Dtype);
         self._model.Precision.AddTo(command);
         command.Add(self._model.Vram);
+        command.Add(self._ranks.Gpus);
         LongJob.AddTo(command);
         command.SetAction((parsed, cancellation) => Task.FromResult(self.Run(parsed, cancellation)));
         return command;
@@ -74,18 +77,14 @@ internal sealed class BatchCommand
     private int Run(ParseResult parsed, CancellationToken cancellation)
     {
         var shared = _options.Read(parsed);
-        var preset = _options.Preset(parsed);
         var seeds = Seeds(parsed, shared);
         var shard = parsed.GetValue(_shard) is { } text ? Shard.Parse(text) : Shard.FromEnvironment(Environment.GetEnvironmentVariable);
-        var prompts = PromptFile.Read(parsed.GetValue(_file)!);
-        var said = new HashSet<string>();
-        var models = RowModels.Open(prompts, shared, pieces => ModelLocator.Open(parsed.GetValue(_model.Model), pieces, said));
-        shared = preset is null ? shared : shared.Over(preset.Values, models.All[0].Defaults);
-        var rows = BatchPlan.Make(prompts, shared, seeds, models);
-        var outputDir = parsed.GetValue(_outputDir)!;
-        BatchRunner.CheckFolder(outputDir);
+        var choice = _ranks.Read(parsed, _model.Device);
+        if (choice is { IsHelper: true })
+        {
+            return Help(parsed, choice, shared, seeds, cancellation);
+        }
 
-        using var pipelines = new RowPipelines(models, model => _model.Pipeline(parsed, model.Model, keepLoaded: true));
         var options = new BatchOptions
         {
             Shard = shard,
@@ -93,14 +92,38 @@ internal sealed class BatchCommand
             FailFast = parsed.GetValue(_failFast),
             Verify = parsed.GetValue(_verify),
             DiscardLatents = parsed.GetValue(_discardLatents),
+            Group = (choice is null ? null : RankOptions.Group()) ?? BatchGroup.Whole,
         };
+        return options.Group.Count > 1 ? Lead(parsed, choice!, options, shared, seeds, cancellation) : Run(parsed, choice, options, shared, seeds, cancellation);
+    }
+
+    private int Run(ParseResult parsed, RankChoice? choice, BatchOptions options, PartialRequest shared, SeedPlan seeds, CancellationToken cancellation)
+    {
+        var prompts = PromptFile.Open(parsed.GetValue(_file)!);
+        var (models, rows) = Plan(parsed, prompts, shared, seeds);
+        var outputDir = parsed.GetValue(_outputDir)!;
+        BatchRunner.CheckFolder(outputDir);
+
+        using var pipelines = Pipelines(parsed, models);
+        var size = Split(choice, pipelines, rows);
+        var groups = choice?.GroupsOn(pipelines.Device) ?? 1;
+        if (choice?.IdleOn(pipelines.Device) is > 0 and var idle)
+        {
+            CommandRunner.Warn($"{(idle == 1 ? "1 GPU is" : $"{idle} GPUs are")} left over, for {(groups == 1 ? "the group has" : $"each of the {groups} groups has")} {size}");
+        }
+
+        using var ranks = groups == 1 ? Ranks(choice, size, pipelines.Device, prompts, cancellation) : null;
         if (LongJob.Current is { } job)
         {
             job.Output = Path.GetFullPath(outputDir);
         }
 
-        var json = parsed.GetValue(_json) ? new BatchJson(Console.Out, shard) : null;
-        var summary = Run(progress => new BatchRunner(pipelines, outputDir, options, progress), rows, outputDir, json, shard, cancellation);
+        var json = parsed.GetValue(_json) ? new BatchJson(Console.Out, options.Shard) : null;
+        IBatchRun Create(IBatchProgress progress) => groups == 1
+            ? new BatchRunner(pipelines, outputDir, options with { Ranks = ranks }, progress)
+            : new BatchGroups(groups, size, prompts, options.FailFast, progress);
+
+        var summary = Run(Create, rows, outputDir, json, options.Shard, cancellation);
         if (summary.Failed == 0)
         {
             return ExitCode.Done;
@@ -116,11 +139,76 @@ internal sealed class BatchCommand
         return ExitCode.Failed;
     }
 
+    private (RowModels Models, IReadOnlyList<BatchRow> Rows) Plan(ParseResult parsed, PromptSource source, PartialRequest shared, SeedPlan seeds)
+    {
+        var preset = _options.Preset(parsed);
+        var prompts = PromptFile.Read(source);
+        var said = new HashSet<string>();
+        var models = RowModels.Open(prompts, shared, pieces => ModelLocator.Open(parsed.GetValue(_model.Model), pieces, said));
+        shared = preset is null ? shared : shared.Over(preset.Values, models.All[0].Defaults);
+        return (models, BatchPlan.Make(prompts, shared, seeds, models));
+    }
+
+    private RowPipelines Pipelines(ParseResult parsed, RowModels models) => new(models, model => _model.Pipeline(parsed, model.Model, keepLoaded: true));
+
+    // GPUs that make a row together.
+    private static int Split(RankChoice? choice, RowPipelines pipelines, IReadOnlyList<BatchRow> rows)
+    {
+        var size = choice?.CountOn(pipelines.Device) ?? 1;
+        if (size > 1)
+        {
+            pipelines.SplitOver(size, rows);
+        }
+
+        return size;
+    }
+
+    // The other ranks are started with the first row that has to be sampled.
+    private static RowRanks? Ranks(RankChoice? choice, int size, Device device, PromptSource prompts, CancellationToken cancellation) =>
+        size == 1 ? null : RankOptions.Rows(() => choice!.Open(device, null, cancellation)!, prompts);
+
+    // The first rank of one of several groups: the process that started it tells of the rows.
+    private int Lead(ParseResult parsed, RankChoice choice, BatchOptions options, PartialRequest shared, SeedPlan seeds, CancellationToken cancellation)
+    {
+        using var input = new GroupInput(
+            new StreamReader(Console.OpenStandardInput()), () => Interruption.Leave(ExitCode.Cancelled, "cancelled", null), cancellation);
+        using var output = new StreamWriter(Console.OpenStandardOutput());
+        using var progress = new GroupReporter(output, input.WaitToGo);
+        try
+        {
+            var (models, rows) = Plan(parsed, input.Prompts, shared, seeds);
+            using var pipelines = Pipelines(parsed, models);
+            using var ranks = Ranks(choice, Split(choice, pipelines, rows), pipelines.Device, input.Prompts, input.Token);
+            new BatchRunner(pipelines, parsed.GetValue(_outputDir)!, options with { Ranks = ranks }, progress).Run(rows, input.Token);
+            return ExitCode.Done;
+        }
+        catch (OperationCanceledException) when (input.Token.IsCancellationRequested)
+        {
+            return ExitCode.Cancelled;
+        }
+    }
+
+    // Another rank: it gets the prompt file from rank 0, for that alone can read standard input, and a file may change.
+    private int Help(ParseResult parsed, RankChoice choice, PartialRequest shared, SeedPlan seeds, CancellationToken cancellation)
+    {
+        var device = _model.DeviceOf(parsed);
+        using var job = choice.Open(device, null, cancellation)!;
+        return RankOptions.Help(
+            job,
+            () =>
+            {
+                var (models, rows) = Plan(parsed, RowHelper.Receive(job.World), shared, seeds);
+                using var pipelines = Pipelines(parsed, models);
+                RowHelper.Follow(job.World, rows, pipelines, cancellation);
+            },
+            cancellation);
+    }
+
     // Also a batch that is cut off says how its rows stand.
     private static BatchSummary Run(
-        Func<IBatchProgress, BatchRunner> create, IReadOnlyList<BatchRow> rows, string folder, BatchJson? json, Shard shard, CancellationToken cancellation)
+        Func<IBatchProgress, IBatchRun> create, IReadOnlyList<BatchRow> rows, string folder, BatchJson? json, Shard shard, CancellationToken cancellation)
     {
-        BatchRunner? runner = null;
+        IBatchRun? runner = null;
         BatchSummary Work(IBatchProgress progress)
         {
             runner = create(LongJob.Current?.Log is { } log ? new LoggedBatch(progress, log, shard) : progress);

@@ -2,6 +2,7 @@ using System.CommandLine;
 using NablaGen.Generation;
 using NablaGen.Models;
 using NablaGen.Tensors;
+using TorchSharp;
 
 namespace NablaGen.Cli.Commands;
 
@@ -21,6 +22,13 @@ internal sealed class ModelOptions
     /// <summary>The model, with the files that the options name in place of its own; its weights are not opened.</summary>
     public VideoModel Open(ParseResult parsed, GenerationOptions options) => ModelLocator.Open(parsed.GetValue(Model), options.Pieces(parsed));
 
+    /// <summary>Loads libtorch and gives the device that is asked for.</summary>
+    public torch.Device DeviceOf(ParseResult parsed)
+    {
+        TorchRuntime.Load();
+        return DeviceChoice.Resolve(parsed.GetValue(Device)!);
+    }
+
     /// <summary>Loads libtorch and makes a pipeline on the device that is asked for.</summary>
     /// <param name="parsed">The command line.</param>
     /// <param name="model">The model.</param>
@@ -29,8 +37,7 @@ internal sealed class ModelOptions
     /// <param name="limit">Who is asked about long and large jobs; null for nobody.</param>
     public TextToVideo Pipeline(ParseResult parsed, VideoModel model, bool keepLoaded = false, Recipe? from = null, JobLimit? limit = null)
     {
-        TorchRuntime.Load();
-        var device = DeviceChoice.Resolve(parsed.GetValue(Device)!);
+        var device = DeviceOf(parsed);
         var type = DeviceChoice.ResolveDtype(from is not null && !PrecisionOptions.IsGiven(parsed, Dtype) ? from.Dtype : parsed.GetValue(Dtype)!, device);
         return new TextToVideo(Precision.Over(parsed, model, device, type, from), device, type, keepLoaded, DeviceChoice.ResolveVram(parsed.GetValue(Vram), device))
         {

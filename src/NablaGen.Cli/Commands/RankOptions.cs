@@ -3,6 +3,7 @@ using System.Globalization;
 using NablaGen.Distributed;
 using NablaGen.Generation;
 using NablaGen.Generation.Fields;
+using NablaGen.Jobs.Batch;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -14,19 +15,32 @@ internal sealed class RankOptions
     private const string All = "all";
     private const string Name = "--gpus";
 
-    /// <summary>The option.</summary>
-    public Option<string?> Gpus { get; } = new(Name)
+    // Of a command that starts all ranks itself: how it was started tells nothing of them.
+    private readonly bool _isOwn;
+
+    /// <param name="isOwn">Whether the command always starts its ranks itself, whatever Slurm says, and takes no ranks of torchrun's.</param>
+    public RankOptions(bool isOwn = false)
     {
-        Description = "GPUs that make one video together, a number or all; each needs memory for the whole model [default: 1]",
-        HelpName = "N",
-        CompletionSources = { "2", "4", "8", All },
-    };
+        _isOwn = isOwn;
+        Gpus = new GpuOption(Name, isOwn)
+        {
+            Description = "GPUs that make one video together, a number or all [default: 1]",
+            HelpName = "N",
+            CompletionSources = { "2", "4", "8", All },
+        };
+    }
+
+    /// <summary>The option.</summary>
+    public Option<string?> Gpus { get; }
 
     /// <summary>Whether this process helps another, which tells of the run and writes its files.</summary>
     /// <param name="parsed">The command line.</param>
     public static bool IsHelper(ParseResult parsed) =>
-        parsed.CommandResult.Command.Options.OfType<Option<string?>>().FirstOrDefault(option => option.Name == Name) is { } option
-        && parsed.GetValue(option) is not null && Environment() is { Rank: > 0 };
+        parsed.CommandResult.Command.Options.OfType<GpuOption>().FirstOrDefault() is { } option
+        && parsed.GetValue(option) is not null && (Environment(option.IsOwn) is { Rank: > 0 } || (option.IsOwn && Group() is not null));
+
+    /// <summary>The group of GPUs that this process leads for another; null where it leads none.</summary>
+    public static BatchGroup? Group() => BatchGroup.FromEnvironment(System.Environment.GetEnvironmentVariable);
 
     /// <summary>What the option asks for; null for one GPU. Before libtorch is loaded.</summary>
     /// <param name="parsed">The command line.</param>
@@ -47,7 +61,7 @@ internal sealed class RankOptions
             throw new InvalidRequestException($"--device {parsed.GetValue(device)} names one GPU, and --gpus takes the first ones: leave one of them out, or choose GPUs by CUDA_VISIBLE_DEVICES");
         }
 
-        var place = Environment();
+        var place = Environment(_isOwn);
         if (place is not null && count is not null && count != place.Size)
         {
             throw new InvalidRequestException($"--gpus {count}: torchrun or Slurm has started {place.Size} processes of this job; give --gpus all");
@@ -66,6 +80,11 @@ internal sealed class RankOptions
     /// <param name="work">The work.</param>
     public static T Run<T>(RankJob? job, Func<T> work) =>
         job is null ? work() : job.Run(work, Line);
+
+    /// <summary>The ranks of a batch: rank 0's end.</summary>
+    /// <param name="begin">Begins a job.</param>
+    /// <param name="prompts">The prompt file.</param>
+    public static RowRanks Rows(Func<RankJob> begin, PromptSource prompts) => new(begin, prompts, Line);
 
     /// <summary>Does another rank's work. Rank 0 tells of what goes wrong.</summary>
     /// <returns>The exit code.</returns>
@@ -89,7 +108,20 @@ internal sealed class RankOptions
 
     private static string Line(Exception error) => CommandRunner.Explain(error, cancelled: error is OperationCanceledException).Line;
 
-    private static RankPlace? Environment() => RankPlace.FromEnvironment(System.Environment.GetEnvironmentVariable);
+    private static RankPlace? Environment(bool isOwn)
+    {
+        static string? Read(string name) => System.Environment.GetEnvironmentVariable(name);
+
+        return !isOwn || Read(RankPlace.JobVariable) is { Length: > 0 } ? RankPlace.FromEnvironment(Read)
+            : Read("RANK") is { Length: > 0 } && Read("WORLD_SIZE") is { Length: > 0 } and not "1"
+            ? throw new InvalidRequestException("--gpus: this command starts its own processes, one for each GPU: run it without torchrun, once on each machine")
+            : null;
+    }
+
+    private sealed class GpuOption(string name, bool isOwn) : Option<string?>(name)
+    {
+        public bool IsOwn => isOwn;
+    }
 }
 
 /// <summary>The GPUs that are asked for.</summary>
@@ -114,6 +146,19 @@ internal sealed record RankChoice(int? Count, RankPlace? Place)
 
         return count;
     }
+
+    /// <summary>How many groups of so many GPUs there are: one at least.</summary>
+    /// <param name="device">This process's device.</param>
+    /// <exception cref="NablaGenException">There are not so many.</exception>
+    public int GroupsOn(Device device)
+    {
+        var size = CountOn(device);
+        return Place is not null ? 1 : Math.Max(1, DevicesOf(device) / size);
+    }
+
+    /// <summary>How many GPUs are in no group.</summary>
+    /// <inheritdoc cref="GroupsOn"/>
+    public int IdleOn(Device device) => Math.Max(0, DevicesOf(device) - (GroupsOn(device) * CountOn(device)));
 
     /// <summary>Begins the job, or joins it; null where there is one GPU after all.</summary>
     /// <param name="pipeline">What makes the video; it gets the job's ranks.</param>
@@ -147,7 +192,10 @@ internal sealed record RankChoice(int? Count, RankPlace? Place)
             : RankJob.Launch(count, device, Arguments(prompt), GiveUp, cancellation);
     }
 
-    private int CountOn(Device device)
+    /// <summary>How many there are.</summary>
+    /// <param name="device">This rank's device.</param>
+    /// <exception cref="NablaGenException">There are not so many.</exception>
+    public int CountOn(Device device)
     {
         var isCuda = device.type == DeviceType.CUDA;
         if (!isCuda && !RankJob.UsesSockets)
@@ -161,6 +209,8 @@ internal sealed record RankChoice(int? Count, RankPlace? Place)
             ? count
             : throw new NablaGenException($"--gpus {count}: there {(there == 1 ? "is 1 CUDA device" : $"are {there} CUDA devices")}");
     }
+
+    private static int DevicesOf(Device device) => device.type == DeviceType.CUDA ? cuda.device_count() : RankJob.PretendedDevices;
 
     private static IEnumerable<string> Arguments(string? prompt)
     {

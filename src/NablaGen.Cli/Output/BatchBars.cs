@@ -9,20 +9,18 @@ internal sealed class BatchBars : IBatchProgress
     private readonly BatchEta _eta = new();
     private readonly ProgressContext _context;
     private readonly Shard _shard;
-    private readonly ProgressTask _row;
+    private readonly Lanes<Lane> _lanes = new();
     private ProgressTask? _all;
-    private GenerationStage _stage;
-    private int _units;
-    private string _name = "";
     private bool _begun;
 
     private BatchBars(ProgressContext context, Shard shard)
     {
         _context = context;
         _shard = shard;
-        _row = context.AddTask("checking");
-        _row.IsIndeterminate = true;
+        _ = Bar;
     }
+
+    private ProgressTask Bar => _lanes.Now.Bar ??= Added();
 
     public static T Run<T>(Shard shard, Func<IBatchProgress, T> work) => AnsiConsole.Progress()
         .AutoClear(true)
@@ -36,11 +34,17 @@ internal sealed class BatchBars : IBatchProgress
         _all = _context.AddTask("all rows", maxValue: 1);
     }
 
+    public void OnGroup(int group, int groups)
+    {
+        _eta.Group(group);
+        _lanes.Select(group);
+    }
+
     public void OnRowStart(BatchRow row)
     {
         _begun = true;
         _eta.RowStart(row);
-        _name = Short(row.Name);
+        _lanes.Now.Name = Short(row.Name);
         ShowAll();
     }
 
@@ -71,8 +75,8 @@ internal sealed class BatchBars : IBatchProgress
 
     public void OnWait(int rows)
     {
-        _row.Description = BatchText.Wait(rows);
-        _row.IsIndeterminate = true;
+        Bar.Description = BatchText.Wait(rows);
+        Bar.IsIndeterminate = true;
     }
 
     public void OnCut(string prompt, int tokens, int read) => Line(ProgressReport.Cut(prompt, tokens, read));
@@ -81,20 +85,20 @@ internal sealed class BatchBars : IBatchProgress
 
     public void OnStage(GenerationStage stage, int units)
     {
-        (_stage, _units) = (stage, units);
+        _lanes.Now.Stage = stage;
         _eta.Stage(stage, units);
-        _row.Description = Describe(ProgressReport.Name(stage));
-        _row.MaxValue = Math.Max(units, 1);
-        _row.Value = 0;
-        _row.IsIndeterminate = units == 0;
+        Bar.Description = Describe(ProgressReport.Name(stage));
+        Bar.MaxValue = Math.Max(units, 1);
+        Bar.Value = 0;
+        Bar.IsIndeterminate = units == 0;
     }
 
     public void OnProgress(int done, double? density)
     {
         _eta.Progress(done);
         var tail = density is { } value ? $", density {value:0.000}" : "";
-        _row.Description = Describe($"{ProgressReport.Unit(_stage)} {done}/{_units}{tail}");
-        _row.Value = done;
+        Bar.Description = Describe($"{ProgressReport.Unit(_lanes.Now.Stage)} {done}/{Bar.MaxValue:0}{tail}");
+        Bar.Value = done;
         ShowAll();
     }
 
@@ -103,12 +107,28 @@ internal sealed class BatchBars : IBatchProgress
 
     private static void Line(string text) => Wrapped.WriteAboveBars(text);
 
-    private string Describe(string what) => Markup.Escape(_name.Length == 0 ? what : $"{_name} {what}");
+    private string Describe(string what) => Markup.Escape(_lanes.Now.Name.Length == 0 ? what : $"{_lanes.Now.Name} {what}");
+
+    private ProgressTask Added()
+    {
+        var bar = _context.AddTask("checking");
+        bar.IsIndeterminate = true;
+        return bar;
+    }
 
     private void ShowAll()
     {
         var eta = _eta.Left is { } left ? $", ETA {ProgressReport.Time(left)}" : "";
         _all!.Description = $"all rows: {_eta.Current}/{_eta.Rows}{eta}";
         _all.Value = _eta.Fraction;
+    }
+
+    private sealed class Lane
+    {
+        public ProgressTask? Bar { get; set; }
+
+        public GenerationStage Stage { get; set; }
+
+        public string Name { get; set; } = "";
     }
 }

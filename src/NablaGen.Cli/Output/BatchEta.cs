@@ -13,10 +13,7 @@ internal sealed class BatchEta
     private readonly HashSet<BatchRow> _pending = [];
     private double _left;
     private double _done;
-    private double _inRow;
-    private double _row;
-    private GenerationStage _stage;
-    private int _units;
+    private readonly Lanes<Lane> _lanes = new();
 
     /// <summary>Rows to make, by this process or another.</summary>
     public int Rows { get; private set; }
@@ -25,10 +22,15 @@ internal sealed class BatchEta
     public int Current { get; private set; }
 
     /// <summary>The share of the work that is done.</summary>
-    public double Fraction => _left + _done == 0 ? 1 : (_done + _inRow) / (_left + _done);
+    public double Fraction => _left + _done == 0 ? 1 : (_done + InRows) / (_left + _done);
 
     /// <summary>The time that is left; null where nothing is known yet.</summary>
-    public TimeSpan? Left => _done + _inRow > 0 ? _watch.Elapsed / (_done + _inRow) * (_left - _inRow) : null;
+    public TimeSpan? Left => _done + InRows > 0 ? _watch.Elapsed / (_done + InRows) * (_left - InRows) : null;
+
+    private double InRows => _lanes.All.Sum(lane => lane.InRow);
+
+    /// <summary>What comes from now on is of another group of GPUs.</summary>
+    public void Group(int group) => _lanes.Select(group);
 
     public void Start(IReadOnlyList<BatchRow> pending)
     {
@@ -40,12 +42,12 @@ internal sealed class BatchEta
     public void RowStart(BatchRow row)
     {
         Current++;
-        _row = row.Work;
+        _lanes.Now.Row = row.Work;
     }
 
     public void Stage(GenerationStage stage, int units)
     {
-        (_stage, _units) = (stage, units);
+        (_lanes.Now.Stage, _lanes.Now.Units) = (stage, units);
         if (stage is GenerationStage.Sample or GenerationStage.Decode)
         {
             // From here, so that reading the model does not count as the first row's work.
@@ -53,18 +55,22 @@ internal sealed class BatchEta
         }
     }
 
-    public void Progress(int done) => _inRow = _stage switch
+    public void Progress(int done)
     {
-        GenerationStage.Sample => _row * (1 - DecodePart) * done / _units,
-        GenerationStage.Decode => _row * (1 - DecodePart + (DecodePart * done / _units)),
-        _ => 0,
-    };
+        var lane = _lanes.Now;
+        lane.InRow = lane.Stage switch
+        {
+            GenerationStage.Sample => lane.Row * (1 - DecodePart) * done / lane.Units,
+            GenerationStage.Decode => lane.Row * (1 - DecodePart + (DecodePart * done / lane.Units)),
+            _ => 0,
+        };
+    }
 
     public void RowEnd()
     {
-        _left -= _row;
-        _done += _row;
-        _inRow = 0;
+        _left -= _lanes.Now.Row;
+        _done += _lanes.Now.Row;
+        _lanes.Now.InRow = 0;
     }
 
     /// <summary>A row is left out; one that was to be made is no more.</summary>
@@ -75,5 +81,16 @@ internal sealed class BatchEta
             Rows--;
             _left -= row.Work;
         }
+    }
+
+    private sealed class Lane
+    {
+        public double InRow { get; set; }
+
+        public double Row { get; set; }
+
+        public GenerationStage Stage { get; set; }
+
+        public int Units { get; set; }
     }
 }

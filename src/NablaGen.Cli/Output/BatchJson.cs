@@ -12,10 +12,7 @@ internal sealed class BatchJson(TextWriter output, Shard shard) : IBatchProgress
     private static readonly TimeSpan Between = TimeSpan.FromSeconds(1);
 
     private readonly BatchEta _eta = new();
-    private readonly Stopwatch _watch = new();
-    private GenerationStage _stage;
-    private int _units;
-    private string? _row;
+    private readonly Lanes<Lane> _lanes = new();
 
     public void OnStart(IReadOnlyList<BatchRow> pending, BatchSummary soFar)
     {
@@ -31,10 +28,16 @@ internal sealed class BatchJson(TextWriter output, Shard shard) : IBatchProgress
         });
     }
 
+    public void OnGroup(int group, int groups)
+    {
+        _eta.Group(group);
+        _lanes.Select(group);
+    }
+
     public void OnRowStart(BatchRow row)
     {
         _eta.RowStart(row);
-        _row = row.Name;
+        _lanes.Now.Row = row.Name;
         Write("row-start", new JsonObject
         {
             ["row"] = row.Number,
@@ -68,27 +71,28 @@ internal sealed class BatchJson(TextWriter output, Shard shard) : IBatchProgress
     public void OnCut(string prompt, int tokens, int read) =>
         Write("cut", new JsonObject { ["prompt"] = prompt, ["tokens"] = tokens, ["read"] = read });
 
-    public void OnNote(string note) => Write("note", new JsonObject { ["name"] = _row, ["note"] = note });
+    public void OnNote(string note) => Write("note", new JsonObject { ["name"] = _lanes.Now.Row, ["note"] = note });
 
     public void OnStage(GenerationStage stage, int units)
     {
-        (_stage, _units) = (stage, units);
+        (_lanes.Now.Stage, _lanes.Now.Units) = (stage, units);
         _eta.Stage(stage, units);
-        _watch.Restart();
+        _lanes.Now.Watch.Restart();
     }
 
     public void OnProgress(int done, double? density)
     {
         _eta.Progress(done);
-        if (_watch.Elapsed > Between)
+        var lane = _lanes.Now;
+        if (lane.Watch.Elapsed > Between)
         {
-            _watch.Restart();
+            lane.Watch.Restart();
             Write("progress", new JsonObject
             {
-                ["name"] = _row,
-                ["stage"] = JsonNamingPolicy.SnakeCaseLower.ConvertName(_stage.ToString()),
+                ["name"] = lane.Row,
+                ["stage"] = JsonNamingPolicy.SnakeCaseLower.ConvertName(lane.Stage.ToString()),
                 ["done"] = done,
-                ["of"] = _units,
+                ["of"] = lane.Units,
                 ["density"] = density,
                 ["eta_seconds"] = _eta.Left?.TotalSeconds,
             });
@@ -128,5 +132,16 @@ internal sealed class BatchJson(TextWriter output, Shard shard) : IBatchProgress
         fields.Insert(0, "event", name);
         output.WriteLine(fields.ToJsonString(Recipe.Json));
         output.Flush();
+    }
+
+    private sealed class Lane
+    {
+        public Stopwatch Watch { get; } = new();
+
+        public GenerationStage Stage { get; set; }
+
+        public int Units { get; set; }
+
+        public string? Row { get; set; }
     }
 }

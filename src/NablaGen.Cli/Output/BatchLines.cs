@@ -9,11 +9,7 @@ internal sealed class BatchLines(TextWriter output, Shard shard) : IBatchProgres
     private static readonly TimeSpan Between = TimeSpan.FromSeconds(5);
 
     private readonly BatchEta _eta = new();
-    private readonly Stopwatch _watch = new();
-    private readonly Stopwatch _stageWatch = new();
-    private GenerationStage _stage;
-    private int _units;
-    private string _name = "";
+    private readonly Lanes<Lane> _lanes = new();
 
     public void OnStart(IReadOnlyList<BatchRow> pending, BatchSummary soFar)
     {
@@ -21,28 +17,34 @@ internal sealed class BatchLines(TextWriter output, Shard shard) : IBatchProgres
         output.WriteLine(BatchText.Start(pending, soFar, shard));
     }
 
+    public void OnGroup(int group, int groups)
+    {
+        _eta.Group(group);
+        _lanes.Select(group);
+    }
+
     public void OnRowStart(BatchRow row)
     {
         _eta.RowStart(row);
-        _name = $"[{_eta.Current}/{_eta.Rows}] {row.Name}";
-        output.WriteLine(_name);
+        _lanes.Now.Name = $"[{_eta.Current}/{_eta.Rows}] {row.Name}";
+        output.WriteLine(_lanes.Now.Name);
     }
 
     public void OnRowDone(BatchRow row, ManifestEntry entry, BatchSummary soFar)
     {
         _eta.RowEnd();
-        output.WriteLine($"{_name}: {BatchText.Done(entry)}{BatchText.Left(_eta)}");
+        output.WriteLine($"{_lanes.Now.Name}: {BatchText.Done(entry)}{BatchText.Left(_eta)}");
     }
 
     public void OnRowFailed(BatchRow row, ManifestEntry entry, BatchSummary soFar)
     {
         _eta.RowEnd();
-        output.WriteLine($"{_name}: failed: {entry.Error}");
+        output.WriteLine($"{_lanes.Now.Name}: failed: {entry.Error}");
     }
 
     public void OnRowSkipped(BatchRow row, ManifestEntry entry, BatchSummary soFar)
     {
-        if (_name.Length > 0 || entry.State == RowState.Failed)
+        if (_lanes.All.Any(lane => lane.Name.Length > 0) || entry.State == RowState.Failed)
         {
             output.WriteLine(BatchText.Skipped(entry));
         }
@@ -58,9 +60,9 @@ internal sealed class BatchLines(TextWriter output, Shard shard) : IBatchProgres
 
     public void OnStage(GenerationStage stage, int units)
     {
-        (_stage, _units) = (stage, units);
+        (_lanes.Now.Stage, _lanes.Now.Units) = (stage, units);
         _eta.Stage(stage, units);
-        _stageWatch.Restart();
+        _lanes.Now.StageWatch.Restart();
         if (stage is GenerationStage.EncodeText or GenerationStage.EncodeImage or GenerationStage.LoadTransformer)
         {
             output.WriteLine(ProgressReport.Name(stage));
@@ -70,14 +72,28 @@ internal sealed class BatchLines(TextWriter output, Shard shard) : IBatchProgres
     public void OnProgress(int done, double? density)
     {
         _eta.Progress(done);
-        if (done < _units && (!_watch.IsRunning || _watch.Elapsed > Between))
+        var lane = _lanes.Now;
+        if (done < lane.Units && (!lane.Watch.IsRunning || lane.Watch.Elapsed > Between))
         {
-            var left = ProgressReport.Time(_stageWatch.Elapsed / done * (_units - done));
+            var left = ProgressReport.Time(lane.StageWatch.Elapsed / done * (lane.Units - done));
             var tail = density is { } value ? $", density {value:0.000}" : "";
-            var row = _name.Length == 0 ? "" : _name + ": ";
-            var unit = $"{ProgressReport.Name(_stage)}: {ProgressReport.Unit(_stage)} {done}/{_units}";
+            var row = lane.Name.Length == 0 ? "" : lane.Name + ": ";
+            var unit = $"{ProgressReport.Name(lane.Stage)}: {ProgressReport.Unit(lane.Stage)} {done}/{lane.Units}";
             output.WriteLine($"{row}{unit}, ETA {left}{tail}{BatchText.Left(_eta)}");
-            _watch.Restart();
+            lane.Watch.Restart();
         }
+    }
+
+    private sealed class Lane
+    {
+        public Stopwatch Watch { get; } = new();
+
+        public Stopwatch StageWatch { get; } = new();
+
+        public GenerationStage Stage { get; set; }
+
+        public int Units { get; set; }
+
+        public string Name { get; set; } = "";
     }
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using NablaGen.Jobs.Batch;
 
 namespace NablaGen.Cli.Output;
@@ -23,6 +24,8 @@ internal static class BatchText
     public static string Skipped(ManifestEntry entry) => entry.State == RowState.Failed
         ? $"{entry.Name}: failed before: {entry.Error}"
         : $"{entry.Name}: made by another process";
+
+    public static string Group(int group, int groups) => string.Create(CultureInfo.InvariantCulture, $"{group} of {groups}, until another is named");
 
     public static string Wait(int rows) => $"waiting for {Rows(rows)} that other processes have";
 

@@ -7,11 +7,23 @@ namespace NablaGen.Cli.Output;
 internal sealed class LoggedBatch(IBatchProgress shown, RunLog log, Shard shard) : IBatchProgress
 {
     private readonly LoggedProgress _stages = new(shown, log);
+    private int _group = 1;
 
     public void OnStart(IReadOnlyList<BatchRow> pending, BatchSummary soFar)
     {
         log.Write("batch", BatchText.Start(pending, soFar, shard));
         shown.OnStart(pending, soFar);
+    }
+
+    public void OnGroup(int group, int groups)
+    {
+        if (group != _group)
+        {
+            log.Write("group", BatchText.Group(group, groups));
+            _group = group;
+        }
+
+        shown.OnGroup(group, groups);
     }
 
     public void OnRowStart(BatchRow row)

@@ -33,7 +33,7 @@ internal static class PlanReport
         var turns = plan.Experts == 1 ? "" : plan.KeepsExperts ? ", both in memory" : ", which change places once a video";
         return plan.StreamedLayers == 0
             ? $"{name} with all {plan.Layers} layers{turns}"
-            : $"{name} with {plan.ResidentLayers + plan.FixedLayers} of {plan.Layers + plan.FixedLayers} layers, the others streamed from the host{turns}";
+            : $"{name} with {plan.ResidentLayers + plan.FixedLayers} of {plan.Layers + plan.FixedLayers} layers, the others {(plan.Parts > 1 ? $"in parts on {plan.Parts} GPUs" : "streamed from the host")}{turns}";
     }
 
     private static string Vae(MemoryPlan plan) => $"the VAE in {plan.Vae.Name}{(plan.KeepsBoth ? " beside it" : "")}";

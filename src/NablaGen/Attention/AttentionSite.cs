@@ -3,4 +3,8 @@ namespace NablaGen.Attention;
 /// <summary>Where in a generation an attention is computed.</summary>
 /// <param name="Step">Solver step, from 0.</param>
 /// <param name="Layer">Transformer block, from 0.</param>
-public readonly record struct AttentionSite(int Step, int Layer);
+public readonly record struct AttentionSite(int Step, int Layer)
+{
+    /// <summary>Which of the layer's heads are computed here, where several GPUs share them; null for all.</summary>
+    public IReadOnlyList<int>? Heads { get; init; }
+}

@@ -14,19 +14,22 @@ public sealed class BlockSparseAttention(
     FrozenMasks? frozen = null)
     : IAttention
 {
+    private readonly Dictionary<int, (IReadOnlyList<int> Heads, AttentionExpression Own)> _owns = [];
+
     /// <inheritdoc/>
     public bool TakesBlockMeans => backend.TakesBlockMeans && (expression.UsesNabla || expression.RolaShare is not null);
 
     /// <inheritdoc/>
     public Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionSite site, BlockMeans? means = null)
     {
-        expression.HeadThresholds?.CheckLayer(expression, site.Layer, (int)q.shape[1]);
+        var own = Own(site);
+        own.HeadThresholds?.CheckLayer(own, site.Layer, (int)q.shape[1]);
         if (curve is { IsOpen: true })
         {
             curve.Add(q, k, layout, means);
         }
 
-        var now = thresholds is null ? expression : expression with { Threshold = thresholds(site.Step) };
+        var now = thresholds is null ? own : own with { Threshold = thresholds(site.Step) };
         // The pass that shows the curve is no pass of the step.
         var output = frozen is null || curve is { IsOpen: true }
             ? backend.Forward(q, k, v, layout, now, out var kept, site.Layer, means)
@@ -48,5 +51,21 @@ public sealed class BlockSparseAttention(
     {
         frozen?.Dispose();
         backend.Dispose();
+    }
+
+    // What the site's heads keep, where they are some of all; made anew where a layer gets other heads.
+    private AttentionExpression Own(AttentionSite site)
+    {
+        if (expression.HeadThresholds is not { } all || site.Heads is not { } heads)
+        {
+            return expression;
+        }
+
+        if (!_owns.TryGetValue(site.Layer, out var known) || !ReferenceEquals(known.Heads, heads))
+        {
+            _owns[site.Layer] = known = (heads, expression with { HeadThresholds = all.Of(heads) });
+        }
+
+        return known.Own;
     }
 }

@@ -79,10 +79,9 @@ public sealed class HeadThresholds : IEquatable<HeadThresholds>
     /// <inheritdoc/>
     public override string ToString() => $"{Layers} layers of {Heads} heads ({Hash})";
 
-    /// <summary>Those of a run of heads.</summary>
-    /// <param name="head">The first.</param>
-    /// <param name="count">How many.</param>
-    public HeadThresholds Part(int head, int count) => new([.. _values.Select(layer => layer[head..(head + count)])]);
+    /// <summary>Those of some heads.</summary>
+    /// <param name="heads">Which, in every layer.</param>
+    public HeadThresholds Of(IReadOnlyList<int> heads) => new([.. _values.Select(layer => heads.Select(head => layer[head]).ToArray())]);
 
     /// <summary>The numbers as lists. [layers][heads]</summary>
     public double[][] ToArray() => [.. _values.Select(layer => layer.ToArray())];

@@ -1,4 +1,5 @@
 using NablaGen.Attention;
+using NablaGen.Distributed;
 
 namespace NablaGen.Denoising;
 
@@ -20,38 +21,57 @@ internal sealed class AttentionRecorder(SamplingRanks ranks) : IAttentionObserve
     /// <summary>Forgets what it knows: a pass that is no part of the run.</summary>
     public void Clear() => _own.Clear();
 
-    /// <summary>Exchanges a step's statistics and tells them. To be called on all ranks.</summary>
+    /// <summary>Exchanges a step's statistics, tells them, and has heads dealt by them for the next step. To be called on all ranks.</summary>
     /// <param name="observer">Is told; null for nobody on this rank.</param>
     public void Tell(IAttentionObserver? observer)
     {
         var all = ranks.Share(Write()).Select(Read).ToArray();
         _own.Clear();
-        foreach (var pass in observer is null ? [] : all.Chunk(ranks.GroupSize))
+        foreach (var (pass, group) in all.Chunk(ranks.GroupSize).Index())
         {
-            for (var i = 0; i < pass[0].Count; i++)
+            var seen = new List<(int Layer, IReadOnlyList<double> Densities)>();
+            for (var i = 0; i < group[0].Count; i++)
             {
-                var site = pass[0][i].Site;
-                var kept = pass.Select(rank => rank[i].Kept).OfType<KeptStatistics>().ToArray();
+                var site = group[0][i].Site;
+                var kept = group.Select(rank => rank[i].Kept).OfType<KeptStatistics>().ToArray();
                 if (kept.Length == 0)
                 {
-                    observer!.OnDense(site);
+                    observer?.OnDense(site);
                 }
                 else
                 {
-                    observer!.OnSparse(site, new MergedBlocks(Merge(kept)));
+                    var merged = Merge(kept, ranks.Heads(pass)[site.Layer]);
+                    seen.Add((site.Layer, merged.HeadDensities));
+                    observer?.OnSparse(site, new MergedBlocks(merged));
                 }
+            }
+
+            foreach (var layer in seen.GroupBy(one => one.Layer, one => one.Densities))
+            {
+                ranks.Deal(pass, layer.Key, Mean([.. layer.SelectMany(one => one.Chunk(ranks.Heads(pass).Heads))]));
             }
         }
     }
 
-    // A batch's videos follow one another, each with the heads of all ranks.
-    private KeptStatistics Merge(KeptStatistics[] kept)
+    // A batch's videos follow one another, each with the heads of all ranks in their order.
+    private static KeptStatistics Merge(KeptStatistics[] kept, HeadDeal deal)
     {
-        var videos = kept[0].HeadDensities.Count / ranks.Heads.Count(0);
-        var densities = Enumerable.Range(0, videos).SelectMany(video => kept.SelectMany((one, rank) =>
-            one.HeadDensities.Skip(video * ranks.Heads.Count(rank)).Take(ranks.Heads.Count(rank))));
-        return new KeptStatistics([.. densities], kept.Max(one => one.MaskSeconds), kept.Max(one => one.AttentionSeconds));
+        var heads = Enumerable.Range(0, deal.Ranks).Sum(deal.Count);
+        var densities = new double[kept[0].HeadDensities.Count / deal.Count(0) * heads];
+        for (var rank = 0; rank < deal.Ranks; rank++)
+        {
+            for (var i = 0; i < kept[rank].HeadDensities.Count; i++)
+            {
+                var (video, own) = Math.DivRem(i, deal.Count(rank));
+                densities[(video * heads) + deal.Of(rank)[own]] = kept[rank].HeadDensities[i];
+            }
+        }
+
+        return new KeptStatistics(densities, kept.Max(one => one.MaskSeconds), kept.Max(one => one.AttentionSeconds));
     }
+
+    // Of several videos and passes, by head.
+    private static double[] Mean(double[][] all) => [.. Enumerable.Range(0, all[0].Length).Select(head => all.Average(one => one[head]))];
 
     private byte[] Write()
     {

@@ -73,7 +73,7 @@ public sealed class LatentSampler(IVideoTransformer model) : IDisposable
         var recorder = ranks is null ? null : new AttentionRecorder(ranks);
         Func<int, double>? thresholds = settings.Thresholds is { } known ? step => known[step] : controller is null ? null : _ => controller.Threshold;
         var heads = AttentionFactory.Create(
-            ranks?.Own(settings.Attention) ?? settings.Attention, model.Options.Device, settings.DenseSteps, settings.DenseLayers, recorder ?? (IAttentionObserver?)observer, thresholds, controller?.Curve,
+            settings.Attention, model.Options.Device, settings.DenseSteps, settings.DenseLayers, recorder ?? (IAttentionObserver?)observer, thresholds, controller?.Curve,
             model.Options.EightBitAttention, settings.MaskEvery, settings.MaskFromStep);
         using var attention = ranks?.Over(heads) ?? heads;
         using var denoiser = new Denoiser(

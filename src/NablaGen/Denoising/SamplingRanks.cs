@@ -14,6 +14,8 @@ namespace NablaGen.Denoising;
 public sealed class SamplingRanks
 {
     private readonly ICommunicator _world;
+    private readonly HeadDeals[] _deals;
+    private readonly bool _keepsMasks;
 
     /// <summary>The split of a run.</summary>
     /// <param name="world">The ranks; stay the caller's.</param>
@@ -28,7 +30,9 @@ public sealed class SamplingRanks
         var split = given ?? RankSplit.Of(world.Size, settings.Guidance, settings.GuidanceHigh, isGuided);
         split.Check(model.Heads, model.LowRank);
         (HasPairs, GroupSize) = (split.Guidance == 2, split.Heads);
-        Heads = new HeadSplit(model.Heads, GroupSize);
+        _deals = [.. Enumerable.Range(0, split.Guidance).Select(_ => new HeadDeals(model.Heads, GroupSize))];
+        // A mask that is kept from step to step lies with the rank that made it.
+        _keepsMasks = settings.MaskEvery > 1 || settings.MaskFromStep is not null;
         HasPrompt = world.Rank < GroupSize;
     }
 
@@ -41,21 +45,28 @@ public sealed class SamplingRanks
     /// <summary>Ranks that make a pass together.</summary>
     public int GroupSize { get; }
 
-    /// <summary>Which of them has which heads.</summary>
-    public HeadSplit Heads { get; }
-
     private int Self => _world.Rank % GroupSize;
 
-    /// <summary>What this rank's heads attend to.</summary>
-    /// <param name="expression">What all do.</param>
-    public AttentionExpression Own(AttentionExpression expression) =>
-        expression.HeadThresholds is { } all ? expression with { HeadThresholds = all.Part(Heads.Start(Self), Heads.Count(Self)) } : expression;
+    /// <summary>Who has which heads in the ranks that make a pass: 0 with the prompt, 1 those without, where they are others.</summary>
+    public HeadDeals Heads(int pass) => _deals[pass];
+
+    /// <summary>Deals the heads of a pass anew by what they kept in the step that is done; where masks are kept, they stay as they are.</summary>
+    /// <param name="pass">As for <see cref="Heads"/>.</param>
+    /// <param name="layer">The layer.</param>
+    /// <param name="densities">Each head's. [heads]</param>
+    public void Deal(int pass, int layer, IReadOnlyList<double> densities)
+    {
+        if (GroupSize > 1 && !_keepsMasks)
+        {
+            _deals[pass].Deal(layer, densities);
+        }
+    }
 
     /// <summary>The attention of all heads, of which this rank computes its own.</summary>
     /// <param name="heads">The attention of this rank's heads; the result's from now on.</param>
     public IAttention Over(IAttention heads) => GroupSize == 1
         ? heads
-        : new UlyssesAttention(_world, [.. Enumerable.Range(_world.Rank - Self, GroupSize)], Heads, heads);
+        : new UlyssesAttention(_world, [.. Enumerable.Range(_world.Rank - Self, GroupSize)], _deals[_world.Rank / GroupSize], heads);
 
     /// <summary>The velocities with and without the prompt.</summary>
     /// <param name="own">This rank's.</param>

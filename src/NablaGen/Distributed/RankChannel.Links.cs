@@ -120,9 +120,9 @@ public sealed partial class RankChannel
             while (true)
             {
                 var (kind, payload) = RankFrame.Read(link.Stream);
-                if (kind == RankFrame.Kind.Fault)
+                if (kind is RankFrame.Kind.Fault or RankFrame.Kind.Shortage)
                 {
-                    Fail(Encoding.UTF8.GetString(payload));
+                    Fail(Encoding.UTF8.GetString(payload), isShortage: kind == RankFrame.Kind.Shortage);
                     continue;
                 }
 

@@ -11,16 +11,11 @@ namespace NablaGen.Distributed;
 /// </summary>
 public sealed partial class RankChannel : IDisposable
 {
-    // The reason comes over another connection than the one that broke.
-    private const int ReasonMilliseconds = 3000;
-
     private readonly object _gate = new();
     private readonly RankTimes _times;
     private readonly CancellationToken _cancellation;
     private readonly List<Link> _links = [];
-    private readonly List<Action<string>> _failed = [];
     private readonly Standing _standing = new();
-    private string? _fault;
     private bool _isClosed;
     private bool _isDone;
     private long _reached;
@@ -30,18 +25,6 @@ public sealed partial class RankChannel : IDisposable
 
     /// <summary>This process's place in the job.</summary>
     public RankPlace Place { get; }
-
-    /// <summary>What ended the job; null while it goes on.</summary>
-    public string? Fault
-    {
-        get
-        {
-            lock (_gate)
-            {
-                return _fault;
-            }
-        }
-    }
 
     /// <summary>Says more of a rank that has gone without a word, such as its process's exit code; null for nothing.</summary>
     public Func<int, string?>? Explain { get; set; }
@@ -157,63 +140,6 @@ public sealed partial class RankChannel : IDisposable
         }
     }
 
-    /// <summary>Ends the job on all ranks; the first line counts.</summary>
-    /// <param name="line">What ended it.</param>
-    public void Fail(string line)
-    {
-        Action<string>[] failed;
-        lock (_gate)
-        {
-            if (_fault is not null || _isClosed)
-            {
-                return;
-            }
-
-            _fault = line;
-            failed = [.. _failed];
-            Monitor.PulseAll(_gate);
-        }
-
-        Tell(RankFrame.Kind.Fault, line);
-        foreach (var action in failed)
-        {
-            action(line);
-        }
-    }
-
-    /// <summary>Has an action called once the job has failed, on any thread.</summary>
-    public void OnFailure(Action<string> action)
-    {
-        string? line;
-        lock (_gate)
-        {
-            _failed.Add(action);
-            line = _fault;
-        }
-
-        if (line is not null)
-        {
-            action(line);
-        }
-    }
-
-    /// <summary>What to throw where a connection failed: in a moment it is known why.</summary>
-    internal NablaGenException Lost(string otherwise)
-    {
-        lock (_gate)
-        {
-            var end = Environment.TickCount64 + ReasonMilliseconds;
-            while (_fault is null && !_isClosed && Environment.TickCount64 < end && !_cancellation.IsCancellationRequested)
-            {
-                Monitor.Wait(_gate, 50);
-            }
-        }
-
-        _cancellation.ThrowIfCancellationRequested();
-        Fail(otherwise);
-        return new NablaGenException(Fault ?? otherwise);
-    }
-
     /// <summary>This rank has done its part: that it ends now is no fault.</summary>
     public void Complete()
     {
@@ -248,14 +174,6 @@ public sealed partial class RankChannel : IDisposable
         foreach (var link in _links)
         {
             link.Socket.Dispose();
-        }
-    }
-
-    private void ThrowIfFailed()
-    {
-        if (_fault is not null)
-        {
-            throw new NablaGenException(_fault);
         }
     }
 

@@ -16,6 +16,7 @@ internal static class RankFrame
         Alive = 4,
         Fault = 5,
         Done = 6,
+        Shortage = 7,
     }
 
     public static void Write(Stream stream, Kind kind, ReadOnlySpan<byte> payload)

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using System.Security.Cryptography;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace NablaGen.Distributed;
@@ -11,7 +12,7 @@ namespace NablaGen.Distributed;
 /// </summary>
 public sealed class RankJob : IDisposable
 {
-    /// <summary>Has tensors go over sockets, on the CPU and where several ranks share a GPU: for tests.</summary>
+    /// <summary>Has tensors go over sockets, on the CPU and where several ranks share a GPU: for tests. A number above 1 is how many devices the CPU shall be.</summary>
     public const string SocketsVariable = "NABLAGEN_RANK_SOCKETS";
 
     /// <summary>How long others are waited for, in seconds, instead of 25: for tests.</summary>
@@ -36,7 +37,7 @@ public sealed class RankJob : IDisposable
         channel.OnFailure(_ => Start());
         try
         {
-            _world = UsesSockets ? new SocketCommunicator(channel) : new NcclCommunicator(channel, device);
+            _world = UsesSockets || device.type == DeviceType.CPU ? new SocketCommunicator(channel) : new NcclCommunicator(channel, device);
         }
         catch
         {
@@ -47,6 +48,10 @@ public sealed class RankJob : IDisposable
 
     /// <summary>Whether tensors go over sockets.</summary>
     public static bool UsesSockets => Environment.GetEnvironmentVariable(SocketsVariable) is { Length: > 0 };
+
+    /// <summary>How many devices the CPU shall be.</summary>
+    public static int PretendedDevices =>
+        int.TryParse(Environment.GetEnvironmentVariable(SocketsVariable), NumberStyles.None, CultureInfo.InvariantCulture, out var count) ? count : 1;
 
     /// <summary>The ranks.</summary>
     public ICommunicator World => _world;
@@ -88,25 +93,33 @@ public sealed class RankJob : IDisposable
             : RankChannel.Join(place, Times(), cancellation),
         null, device, giveUp);
 
-    /// <summary>Does this rank's work. Where it fails, or another rank's does, all end.</summary>
+    /// <summary>Does all of this rank's work. Where it fails, or another rank's does, all end.</summary>
     /// <param name="work">The work.</param>
     /// <param name="explain">The line of an error.</param>
-    /// <exception cref="NablaGenException">Another rank failed; the line names it.</exception>
+    /// <exception cref="RankFaultException">Another rank failed; the line names it.</exception>
     public T Run<T>(Func<T> work, Func<Exception, string> explain)
     {
+        var result = Step(work, explain);
+        Complete();
+        return result;
+    }
+
+    /// <summary>Does a part of this rank's work; more may follow, until <see cref="Complete"/>.</summary>
+    /// <inheritdoc cref="Run"/>
+    public T Step<T>(Func<T> work, Func<Exception, string> explain)
+    {
+        Volatile.Write(ref _isOver, false);
         try
         {
-            var result = work();
-            _channel.Complete();
-            return result;
+            return work();
         }
-        catch (Exception error) when (error is not OperationCanceledException && _channel.Fault is { } fault)
+        catch (Exception error) when (error is not OperationCanceledException && _channel.FaultOf(error) is { } fault)
         {
-            throw new NablaGenException(fault, error);
+            throw fault;
         }
         catch (Exception error)
         {
-            _channel.Fail($"{_channel.Name}: {explain(error)}");
+            _channel.Fail($"{_channel.Name}: {explain(error)}", error is RankFaultException { IsShortage: true });
             throw;
         }
         finally
@@ -114,6 +127,9 @@ public sealed class RankJob : IDisposable
             Volatile.Write(ref _isOver, true);
         }
     }
+
+    /// <summary>This rank has done its work: that it ends now is no fault.</summary>
+    public void Complete() => _channel.Complete();
 
     /// <summary>Leaves the job; where this process started the others, waits until they have ended.</summary>
     public void Dispose()
@@ -124,6 +140,11 @@ public sealed class RankJob : IDisposable
         _world.Dispose();
         _launcher?.Dispose();
     }
+
+    /// <summary>A job over a connection that is there.</summary>
+    /// <param name="channel">The connection, the result's from now on.</param>
+    /// <param name="device">This rank's device.</param>
+    internal static RankJob Over(RankChannel channel, Device device) => Begin(() => channel, null, device, _ => { });
 
     private void GiveUp()
     {

@@ -6,7 +6,8 @@ namespace NablaGen.Distributed;
 /// <summary>The processes of the other ranks, which rank 0 starts: this program once more for each, with the same arguments.</summary>
 public sealed class RankLauncher : IDisposable
 {
-    private const string Visible = "CUDA_VISIBLE_DEVICES";
+    /// <summary>Names the GPUs that a process sees.</summary>
+    internal const string Visible = "CUDA_VISIBLE_DEVICES";
 
     private static readonly TimeSpan Grace = TimeSpan.FromSeconds(3);
     private static readonly TimeSpan Reason = TimeSpan.FromSeconds(2);
@@ -61,6 +62,26 @@ public sealed class RankLauncher : IDisposable
             : throw new NablaGenException($"{Visible} names {devices.Length} GPUs, and this is the process number {localRank} of its machine, counted from 0");
     }
 
+    /// <summary>How this program is started once more, with streams that are read and written here.</summary>
+    /// <param name="arguments">Its arguments.</param>
+    /// <exception cref="NablaGenException">It is not known where it is.</exception>
+    internal static ProcessStartInfo ThisProgram(IEnumerable<string> arguments)
+    {
+        var program = Environment.ProcessPath ?? throw new NablaGenException("the path of this program is not known, so that it cannot be started for the other GPUs");
+        var start = new ProcessStartInfo(program) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
+        if (Path.GetFileNameWithoutExtension(program) == "dotnet")
+        {
+            start.ArgumentList.Add(Environment.GetCommandLineArgs()[0]);
+        }
+
+        foreach (var argument in arguments)
+        {
+            start.ArgumentList.Add(argument);
+        }
+
+        return start;
+    }
+
     /// <summary>Lets this process see its own GPU alone, where torchrun or Slurm started it. To be called before libtorch is loaded.</summary>
     /// <param name="localRank">The process among those of its machine.</param>
     public static void Confine(int localRank) => Tensors.NativeEnvironment.Set(Visible, DeviceOf(Environment.GetEnvironmentVariable(Visible), localRank));
@@ -82,18 +103,7 @@ public sealed class RankLauncher : IDisposable
         public Child(RankPlace place, IEnumerable<string> arguments)
         {
             Rank = place.Rank;
-            var program = Environment.ProcessPath ?? throw new NablaGenException("the path of this program is not known, so that it cannot be started for the other GPUs");
-            var start = new ProcessStartInfo(program) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
-            if (Path.GetFileNameWithoutExtension(program) == "dotnet")
-            {
-                start.ArgumentList.Add(Environment.GetCommandLineArgs()[0]);
-            }
-
-            foreach (var argument in arguments)
-            {
-                start.ArgumentList.Add(argument);
-            }
-
+            var start = ThisProgram(arguments);
             foreach (var (name, value) in place.Variables())
             {
                 start.Environment[name] = value;

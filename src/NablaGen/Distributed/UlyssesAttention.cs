@@ -11,9 +11,9 @@ namespace NablaGen.Distributed;
 /// <remarks>DeepSpeed Ulysses (Jacobs et al., 2023). NABLA's masks are per head, so that each rank selects for its own heads alone.</remarks>
 /// <param name="world">The job's ranks; stays the caller's.</param>
 /// <param name="group">The ranks of the group, in the order of their parts; this one is among them.</param>
-/// <param name="heads">Who has which heads.</param>
+/// <param name="heads">Who has which heads; it may change between two steps.</param>
 /// <param name="inner">The attention for this rank's heads; this one's from now on.</param>
-public sealed class UlyssesAttention(ICommunicator world, IReadOnlyList<int> group, HeadSplit heads, IAttention inner) : IAttention
+public sealed class UlyssesAttention(ICommunicator world, IReadOnlyList<int> group, HeadDeals heads, IAttention inner) : IAttention
 {
     private readonly int _self = group.ToList().IndexOf(world.Rank);
     private TokenSplit? _split;
@@ -36,36 +36,37 @@ public sealed class UlyssesAttention(ICommunicator world, IReadOnlyList<int> gro
             ? _split
             : throw new ArgumentException("these tokens were not split by this attention", nameof(layout));
         using var scope = NewDisposeScope();
-        var own = ToHeads([q, k, v], split);
-        var y = inner.Forward(own[0], own[1], own[2], layout, site, means is null ? null : ToHeads(means, q.shape[0], split));
+        var deal = heads[site.Layer];
+        var own = ToHeads([q, k, v], split, deal);
+        var y = inner.Forward(
+            own[0], own[1], own[2], layout, site with { Heads = deal.Of(_self) }, means is null ? null : ToHeads(means, q.shape[0], split, deal));
         foreach (var tensor in own)
         {
             tensor.Dispose();
         }
 
-        return ToTokens(y, split).MoveToOuterDisposeScope();
+        return ToTokens(y, split, deal).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>
     public void Dispose() => inner.Dispose();
 
     // [B, H, own tokens, D] → [B, own heads, L, D], in memory [B, L, own heads, D]: what a rank sends of a video is then one piece of memory.
-    private Tensor[] ToHeads(Tensor[] tensors, TokenSplit split)
+    private Tensor[] ToHeads(Tensor[] tensors, TokenSplit split, HeadDeal deal)
     {
         using var scope = NewDisposeScope();
         var (sends, receives) = (new List<Transfer>(), new List<Transfer>());
         var wholes = new List<Tensor>();
         foreach (var x in tensors)
         {
-            var whole = empty([x.shape[0], split.Whole.Tokens, heads.Count(_self), x.shape[3]], x.dtype, x.device);
+            var whole = empty([x.shape[0], split.Whole.Tokens, deal.Count(_self), x.shape[3]], x.dtype, x.device);
             wholes.Add(whole);
             for (var rank = 0; rank < group.Count; rank++)
             {
                 for (var video = 0L; video < x.shape[0]; video++)
                 {
-                    var piece = x.select(0, video).narrow(0, heads.Start(rank), heads.Count(rank)).transpose(0, 1);
                     var place = whole.select(0, video).narrow(0, split.Start(rank), split.Count(rank));
-                    Move(rank, piece, place, sends, receives);
+                    MoveHeads(rank, x.select(0, video).transpose(0, 1), place, deal, sends, receives);
                 }
             }
         }
@@ -75,17 +76,17 @@ public sealed class UlyssesAttention(ICommunicator world, IReadOnlyList<int> gro
     }
 
     // [B · H, own blocks, D] → [B · own heads, blocks, D]
-    private BlockMeans ToHeads(BlockMeans means, long videos, TokenSplit split)
+    private BlockMeans ToHeads(BlockMeans means, long videos, TokenSplit split, HeadDeal deal)
     {
         using var scope = NewDisposeScope();
         var (sends, receives) = (new List<Transfer>(), new List<Transfer>());
         Tensor[] Pieces(Tensor x)
         {
             var all = x.unflatten(0, [videos, heads.Heads]);
-            var pieces = split.Parts.Select(part => empty([videos, heads.Count(_self), part.Blocks, x.shape[2]], x.dtype, x.device)).ToArray();
+            var pieces = split.Parts.Select(part => empty([videos, deal.Count(_self), part.Blocks, x.shape[2]], x.dtype, x.device)).ToArray();
             for (var rank = 0; rank < group.Count; rank++)
             {
-                Move(rank, all.narrow(1, heads.Start(rank), heads.Count(rank)), pieces[rank], sends, receives);
+                MoveHeads(rank, all, pieces[rank], deal, sends, receives);
             }
 
             return pieces;
@@ -97,21 +98,61 @@ public sealed class UlyssesAttention(ICommunicator world, IReadOnlyList<int> gro
     }
 
     // [B, own heads, L, D] → [B, H, own tokens, D], in memory [B, own tokens, H, D], as the next product reads it.
-    private Tensor ToTokens(Tensor y, TokenSplit split)
+    private Tensor ToTokens(Tensor y, TokenSplit split, HeadDeal deal)
     {
         using var scope = NewDisposeScope();
         var (sends, receives) = (new List<Transfer>(), new List<Transfer>());
         var byTokens = y.transpose(1, 2);
         var (videos, dim) = (y.shape[0], y.shape[3]);
-        var pieces = Enumerable.Range(0, group.Count)
-            .Select(rank => empty([videos, split.Count(_self), heads.Count(rank), dim], y.dtype, y.device)).ToArray();
+        var pieces = new Tensor[group.Count];
         for (var rank = 0; rank < group.Count; rank++)
         {
-            Move(rank, byTokens.narrow(1, split.Start(rank), split.Count(rank)), pieces[rank], sends, receives);
+            var piece = byTokens.narrow(1, split.Start(rank), split.Count(rank));
+            pieces[rank] = rank == _self ? piece : empty([videos, split.Count(_self), deal.Count(rank), dim], y.dtype, y.device);
+            if (rank != _self)
+            {
+                Move(rank, piece, pieces[rank], sends, receives);
+            }
         }
 
         world.Exchange(sends, receives);
-        return cat(pieces, 2).transpose(1, 2).MoveToOuterDisposeScope();
+        var all = empty([videos, split.Count(_self), heads.Heads, dim], y.dtype, y.device);
+        for (var rank = 0; rank < group.Count; rank++)
+        {
+            var at = 0;
+            foreach (var (head, count) in deal.Runs(rank))
+            {
+                all.narrow(2, head, count).copy_(pieces[rank].narrow(2, at, count));
+                at += count;
+            }
+        }
+
+        return all.transpose(1, 2).MoveToOuterDisposeScope();
+    }
+
+    // A rank's heads, one after the other, from all of them: the second axis of both.
+    private void MoveHeads(int rank, Tensor from, Tensor place, HeadDeal deal, List<Transfer> sends, List<Transfer> receives)
+    {
+        var runs = deal.Runs(rank).ToArray();
+        if (runs.Length == 1)
+        {
+            Move(rank, from.narrow(1, runs[0].Head, runs[0].Count), place, sends, receives);
+            return;
+        }
+
+        long[] shape = [from.shape[0], deal.Count(rank), .. from.shape[2..]];
+        var piece = rank == _self ? place : empty(shape, from.dtype, from.device);
+        var at = 0;
+        foreach (var (head, count) in runs)
+        {
+            piece.narrow(1, at, count).copy_(from.narrow(1, head, count));
+            at += count;
+        }
+
+        if (rank != _self)
+        {
+            Move(rank, piece, place, sends, receives);
+        }
     }
 
     // What is this rank's own stays here.

@@ -40,6 +40,12 @@ internal sealed class GenerationMemory(
     /// <summary>Is asked before a job that does not fit; null refuses it.</summary>
     public JobLimit? Limit { get; set; }
 
+    /// <summary>Reads the host's memory; null to ask the system.</summary>
+    public Func<HostMemory>? Host { get; set; } = host;
+
+    /// <summary>How many GPUs may hold the layers of a request's transformer together; null for 1.</summary>
+    public Func<GenerationRequest, int>? PartsOf { get; set; }
+
     /// <summary>Whether this process has worked on the device, so that its context has grown.</summary>
     public bool HasRun { get; set; }
 
@@ -55,13 +61,15 @@ internal sealed class GenerationMemory(
     }
 
     /// <summary>Plans for videos that are made one after another with the same models.</summary>
+    /// <param name="requests">The videos.</param>
+    /// <param name="mayShare">Whether GPUs may hold the transformer's layers together.</param>
     /// <exception cref="NablaGenException">One does not fit; the line says what would.</exception>
-    public MemoryPlan Plan(IReadOnlyList<GenerationRequest> requests)
+    public MemoryPlan Plan(IReadOnlyList<GenerationRequest> requests, bool mayShare = true)
     {
         // Rows of one size and kind need the same memory, and a batch has thousands of them.
         var kinds = requests.DistinctBy(one => (one.Width, one.Height, one.Frames, $"{one.Attention}", one.IsGuided, one.StepCache, one.Image is not null, ChangesSizes(one) ? one.Loras : null));
         var needs = kinds.Select(Needs).Aggregate((a, b) => a.Max(b)) with { Encodings = Encodings(requests) };
-        var plan = Plan(needs, Budget) ?? TriedPlan(needs, Refusal(requests.FirstOrDefault(request => !Fits(request, Budget)) ?? requests[0]));
+        var plan = Plan(needs, Budget, mayShare ? requests.Min(request => PartsOf?.Invoke(request) ?? 1) : 1) ?? TriedPlan(needs, Refusal(requests.FirstOrDefault(request => !Fits(request, Budget)) ?? requests[0]));
         return plan with { SamplingTime = Time(requests), BatchesGuidance = requests.All(IsBatched) };
     }
 
@@ -149,7 +157,7 @@ internal sealed class GenerationMemory(
 
     private MemoryBudget FindBudget()
     {
-        var machine = host?.Invoke() ?? HostMemory.Read();
+        var machine = Host?.Invoke() ?? HostMemory.Read();
         if (probe is null)
         {
             return new MemoryBudget(machine.Budget, machine.Budget);
@@ -190,8 +198,8 @@ internal sealed class GenerationMemory(
     private long Tokens(GenerationRequest request) => model.Transformer.TokensOf(request.LatentShape(model.Latents));
 
     // The CPU has nowhere to stream from, and one memory for all.
-    private MemoryPlan? Plan(MemoryNeeds needs, MemoryBudget budget) => MemoryPlanner.Plan(
-        IsCuda ? needs : needs with { Runtime = needs.Runtime + needs.Encodings, Encodings = 0 }, budget, keepLoaded) is { } plan && (IsCuda || plan is { StreamedLayers: 0, IsTextEncoderOnDevice: true }) ? plan : null;
+    private MemoryPlan? Plan(MemoryNeeds needs, MemoryBudget budget, int parts = 1) => MemoryPlanner.Plan(
+        IsCuda ? needs : needs with { Runtime = needs.Runtime + needs.Encodings, Encodings = 0 }, budget, keepLoaded, parts) is { } plan && (IsCuda || (plan.IsTextEncoderOnDevice && (plan.StreamedLayers == 0 || plan.Parts > 1))) ? plan : null;
 
     private bool Fits(GenerationRequest request, MemoryBudget budget) => Plan(Needs(request), budget) is not null;
 

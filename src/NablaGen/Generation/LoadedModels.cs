@@ -15,6 +15,7 @@ namespace NablaGen.Generation;
 internal sealed class LoadedModels(VideoModel model, Device device, ScalarType dtype, bool keep) : IDisposable
 {
     private MemoryPlan? _samplerPlan;
+    private RankSharing? _sharing;
     private LatentSampler? _sampler;
     private LoraList _loras = LoraList.Empty;
     private VideoDecoder? _decoder;
@@ -23,8 +24,13 @@ internal sealed class LoadedModels(VideoModel model, Device device, ScalarType d
     public bool IsEmpty => _sampler is null && _decoder is null;
 
     /// <summary>The transformer with LoRAs merged, with as many layers on the device as the plan has room for.</summary>
-    public LatentSampler Sampler(MemoryPlan plan, LoraList loras, StageClock clock)
+    /// <param name="plan">The plan.</param>
+    /// <param name="loras">The LoRAs.</param>
+    /// <param name="clock">Is told where it has to be read.</param>
+    /// <param name="sharing">Who holds the layers together that the plan shares out.</param>
+    public LatentSampler Sampler(MemoryPlan plan, LoraList loras, StageClock clock, RankSharing? sharing = null)
     {
+        sharing = plan.Parts > 1 ? sharing : null;
         if (!plan.KeepsBoth)
         {
             Free(ref _decoder);
@@ -32,7 +38,7 @@ internal sealed class LoadedModels(VideoModel model, Device device, ScalarType d
 
         // A larger video than the last may leave room for fewer layers, or none for the prompt; merged weights cannot be parted again.
         if (!_loras.Equals(loras) || _samplerPlan?.ResidentLayers > plan.ResidentLayers || (_samplerPlan?.KeepsPrompt == true && !plan.KeepsPrompt)
-            || (_samplerPlan?.KeepsExperts == true && !plan.KeepsExperts))
+            || (_samplerPlan?.KeepsExperts == true && !plan.KeepsExperts) || _sharing != sharing || (sharing is not null && _samplerPlan?.ResidentLayers != plan.ResidentLayers))
         {
             Free(ref _sampler);
         }
@@ -40,14 +46,14 @@ internal sealed class LoadedModels(VideoModel model, Device device, ScalarType d
         if (_sampler is null)
         {
             clock.Start(GenerationStage.LoadTransformer);
-            var transformer = model.WithLoras(loras).LoadTransformer(new ModuleOptions(device, dtype), plan.Placement);
+            var transformer = model.WithLoras(loras).LoadTransformer(new ModuleOptions(device, dtype), plan.Placement is { } placement ? placement with { Sharing = sharing } : null);
             if (transformer is IExpertTransformer experts)
             {
                 experts.KeepsExperts = plan.KeepsExperts;
             }
 
             _sampler = new LatentSampler(transformer) { KeepsPrompt = plan.KeepsPrompt };
-            (_samplerPlan, _loras) = (plan, loras);
+            (_samplerPlan, _loras, _sharing) = (plan, loras, sharing);
         }
 
         return _sampler;

@@ -84,10 +84,14 @@ public sealed partial class TextToVideo
         cancellation.ThrowIfCancellationRequested();
         try
         {
-            var latents = Sampled(request, prepared.Conditioning, plan, observer, clock, cancellation);
-            return latents.isfinite().all().item<bool>()
-                ? latents
-                : throw new NablaGenException($"the latents contain NaN or infinity after sampling with {request.Solver}, {request.Steps} steps and guidance {request.Guidance} in "
+            var (latents, isSound) = Sampled(request, prepared.Conditioning, plan, observer, clock, cancellation);
+            if (isSound)
+            {
+                return latents;
+            }
+
+            Released?.Invoke();
+            throw new NablaGenException($"the latents contain NaN or infinity after sampling with {request.Solver}, {request.Steps} steps and guidance {request.Guidance} in "
                     + $"{DtypeName(dtype)}{PrecisionChoice.Said(model.Formats)}, so no video was made: try {PrecisionChoice.Instead(model.Formats, dtype)}");
         }
         finally
@@ -106,11 +110,23 @@ public sealed partial class TextToVideo
         try
         {
             using var video = VideoOutput.Open(output, recipe, cancellation);
+            var ranks = World is null ? null : SlicedDecoding.Agree(World, latents.shape[2], plan.Vae.Tiling);
+            if (ranks is null)
+            {
+                Released?.Invoke();
+            }
+
             var flat = decoder.Decode(latents, frames =>
             {
                 video.Write(frames);
                 clock.Done(video.FramesWritten, null);
-            }, plan.Vae.Tiling, cancellation);
+            }, plan.Vae.Tiling, ranks, cancellation);
+            if (ranks is not null)
+            {
+                World!.Barrier(isPatient: true);
+                Released?.Invoke();
+            }
+
             video.Complete();
             return flat;
         }

@@ -126,6 +126,7 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
         ISamplingObserver? observer = null, CancellationToken cancellation = default)
     {
         CheckOutput(prepared.Request, output, latentsPath ??= LatentFile.PathBeside(output), cancellation);
+        Tell(prepared);
         return Generate(prepared, output, latentsPath, Memory.Plan([prepared.Request]), observer, Clock(progress), cancellation);
     }
 
@@ -219,6 +220,7 @@ public sealed partial class TextToVideo(VideoModel model, Device device, ScalarT
                 _memory.ReadAgain();
             }
 
+            _memory.PartsOf = request => RankCount == 1 ? 1 : (Split ?? SplitOf(request, RankCount)).Heads;
             return _memory;
         }
     }

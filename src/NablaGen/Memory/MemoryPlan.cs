@@ -56,6 +56,9 @@ public sealed record MemoryPlan
     /// <summary>Layers that stay on the device beside these, whatever the memory.</summary>
     public int FixedLayers { get; init; }
 
+    /// <summary>GPUs that hold the streamed layers together, a part of each layer each; 1 where they are in the host's memory.</summary>
+    public int Parts { get; init; } = 1;
+
     /// <summary>Streamed layers.</summary>
     public int StreamedLayers => Layers - ResidentLayers;
 

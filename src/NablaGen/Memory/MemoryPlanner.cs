@@ -24,10 +24,13 @@ public static class MemoryPlanner
     /// <param name="needs">What the stages take.</param>
     /// <param name="budget">What there is.</param>
     /// <param name="keepLoaded">Whether the models are to stay for the next video, if they can.</param>
-    public static MemoryPlan? Plan(MemoryNeeds needs, MemoryBudget budget, bool keepLoaded)
+    /// <param name="parts">GPUs that may hold the transformer's layers together, a part of each layer each, rather than stream them from the host's memory.</param>
+    public static MemoryPlan? Plan(MemoryNeeds needs, MemoryBudget budget, bool keepLoaded, int parts = 1)
     {
         var room = Room(budget) - needs.Runtime;
         var resident = Resident(needs, room);
+        var shared = resident == needs.Layers ? -1 : ResidentOfParts(needs, room, parts);
+        (resident, parts) = shared >= 0 ? (shared, parts) : (resident, 1);
         var hostRoom = (long)(budget.Host * MostOfHost) - needs.Encodings;
         var vae = needs.Vae.FirstOrDefault(choice => needs.VaeWeights + choice.Bytes <= room && choice.HostBytes <= hostRoom);
         var pictures = needs.Pictures.FirstOrDefault(choice => choice.Bytes <= room && choice.HostBytes <= hostRoom);
@@ -47,7 +50,8 @@ public static class MemoryPlanner
         var text = needs.TextEncoderWeights + needs.TextEncoderWork;
         var isTextOnDevice = text <= room;
         var keepsAll = keepsBoth && Math.Max(text, pictures?.Bytes ?? 0) + both <= room;
-        var streamed = (needs.Layers - resident) * needs.SlotWeights;
+        // A layer that is shared out is read whole, one after another.
+        var streamed = (parts > 1 ? 1 : needs.Layers - resident) * needs.SlotWeights;
         var host = Math.Max(Math.Max(streamed, isTextOnDevice ? 0 : text), Math.Max(pictures?.HostBytes ?? 0, vae.HostBytes));
         if (host > hostRoom)
         {
@@ -55,7 +59,7 @@ public static class MemoryPlanner
         }
 
         var slots = isAllResident ? 0 : Slots;
-        var dit = needs.DitWeights + resident * needs.LayerWeights + slots * needs.SlotWeights;
+        var dit = needs.DitWeights + resident * needs.LayerWeights + slots * needs.SlotWeights + (parts > 1 ? (needs.Layers - resident) * Part(needs, parts) : 0);
         var peaks = new Dictionary<GenerationStage, long>();
         if (isTextOnDevice)
         {
@@ -78,6 +82,7 @@ public static class MemoryPlanner
             ResidentLayers = resident,
             FixedLayers = needs.FixedLayers,
             Slots = slots,
+            Parts = parts,
             KeepsBoth = keepsBoth,
             KeepsAll = keepsAll,
             KeepsPrompt = keepsPrompt,
@@ -97,6 +102,16 @@ public static class MemoryPlanner
         var sample = needs.DitWeights + Math.Min(slots * needs.SlotWeights, needs.Layers * needs.LayerWeights) + needs.DitWork;
         var decode = needs.VaeWeights + needs.Vae.Min(choice => choice.Bytes);
         return (long)Math.Ceiling((needs.Runtime + Math.Max(needs.LeastPictures, Math.Max(sample, decode))) / (1 - Margin));
+    }
+
+    private static long Part(MemoryNeeds needs, int parts) => (needs.SlotWeights + parts - 1) / parts;
+
+    // How many layers can stay whole where the others are shared out; −1 if the parts do not fit.
+    private static int ResidentOfParts(MemoryNeeds needs, long room, int parts)
+    {
+        var part = Part(needs, parts);
+        var left = room - needs.DitWeights - needs.DitWork - Slots * needs.SlotWeights - needs.Layers * part;
+        return parts == 1 || left < 0 ? -1 : (int)Math.Min(left / Math.Max(needs.LayerWeights - part, 1), needs.Layers - 1);
     }
 
     private static long Room(MemoryBudget budget) => (long)(budget.Device * (1 - Margin));

@@ -12,6 +12,9 @@ namespace NablaGen.Models;
 /// <param name="FramesAtOnce">How many frames are at full resolution at once; a latent frame becomes four.</param>
 public sealed record VaeTiling(int Height = 0, int Width = 0, int FramesAtOnce = 4)
 {
+    /// <summary>Which of how many slices of rows is decoded and handed over, of tiles as wide as the frame; null for all rows. Encoding knows no slices.</summary>
+    public (int Index, int Count)? Slice { get; init; }
+
     /// <summary>Whole frames, as many at once as there are: the fastest.</summary>
     public static VaeTiling None { get; } = new();
 

@@ -52,6 +52,38 @@ internal sealed class ParameterPool : IDisposable
         }
     }
 
+    /// <summary>One of about equal parts of this pool's parameters, copied.</summary>
+    /// <param name="index">Which, from 0.</param>
+    /// <param name="count">Of how many.</param>
+    /// <param name="device">Where the copy is.</param>
+    public ParameterPool Part(int index, int count, Device device)
+    {
+        var pool = new ParameterPool();
+        try
+        {
+            using var scope = NewDisposeScope();
+            foreach (var (type, piece) in _pieces)
+            {
+                var part = piece.Part(index, count);
+                var copy = new Piece(part.numel() * part.element_size(), type, device);
+                pool._pieces.Add(type, copy);
+                copy.Take([part.numel()]).copy_(part);
+            }
+
+            return pool;
+        }
+        catch
+        {
+            pool.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>What each of such parts of this pool's parameters is: views by type. Part 0 of 1 is all.</summary>
+    /// <param name="index">Which, from 0.</param>
+    /// <param name="count">Of how many.</param>
+    public IReadOnlyDictionary<ScalarType, Tensor> Views(int index, int count) => _pieces.ToDictionary(piece => piece.Key, piece => piece.Value.Part(index, count));
+
     /// <summary>The next parameter's place, unfilled. Valid as long as the pool.</summary>
     public Tensor Take(long[] shape, ScalarType type) => _pieces[type].Take(shape);
 
@@ -95,6 +127,13 @@ internal sealed class ParameterPool : IDisposable
             var place = _memory.narrow(0, _first + _used / _size, elements).view(shape);
             _used += Padded(elements * _size);
             return place.MoveToOuterDisposeScope();
+        }
+
+        public Tensor Part(int index, int count)
+        {
+            // In steps of what each parameter is padded to, so that a part is padded already.
+            var (from, to) = (index * (_used / Alignment) / count * Alignment / _size, (index + 1) * (_used / Alignment) / count * Alignment / _size);
+            return _memory.narrow(0, _first + from, to - from);
         }
 
         public void CopyFrom(Piece other)

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Text.RegularExpressions;
 using NablaGen.Generation;
 using NablaGen.Models;
@@ -49,6 +50,47 @@ public sealed class RankCommandTests(GoldenModelFixture model) : IClassFixture<G
         Assert.False(Directory.Exists($"/proc/{File.ReadAllText(_folder["child"]).Trim()}"));
         Assert.True(Environment.TickCount64 - start < 60_000);
     }
+
+    [Fact]
+    public void Two_groups_of_two_processes_make_a_batch_from_standard_input()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "a shell's pipe");
+        var run = NablaGenProcess.Shell(
+            $"printf 'one\ntwo\n' | $N batch - {Small} -o out --json --log log", _folder.Path, new Dictionary<string, string?>(OnSockets) { ["NABLAGEN_RANK_SOCKETS"] = "4" });
+        Assert.Equal((0, ""), (run.ExitCode, run.Error));
+        var events = run.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => JsonDocument.Parse(line).RootElement.GetProperty("event").GetString()!).ToList();
+        Assert.Equal(("start", "end"), (events[0], events[^1]));
+        Assert.Equal((2, 2), (events.Count(name => name == "row-start"), events.Count(name => name == "row-done")));
+        Assert.All(["0001-one-s7", "0002-two-s7"], name => Assert.Equal("2 × cpu (guidance 1 × heads 2)", RecipeFile.Read(_folder[$"out/{name}.json"]).Device));
+        Assert.Single(Regex.Matches(File.ReadAllText(_folder["log"]), "^.* start ", RegexOptions.Multiline));
+        Assert.Matches(" group +2 of 2, until another is named\n", File.ReadAllText(_folder["log"]));
+    }
+
+    [Fact]
+    public void A_lost_process_stops_a_batch_and_is_named()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "signals, and /proc");
+        File.WriteAllText(_folder["a.txt"], "one\ntwo\n");
+        var run = NablaGenProcess.Shell(
+            $"$N batch a.txt {Small.Replace("--steps 1", "--steps 900")} -o out > log 2> error & p=$!; until grep -qs '^loading transformer' log || ! kill -0 $p; do sleep 0.05; done; "
+                + "c=$(cat /proc/$p/task/$p/children /proc/$p/task/*/children | tr ' ' '\n' | head -1); kill -KILL $c; wait $p", _folder.Path, OnSockets);
+        Assert.Equal(1, run.ExitCode);
+        Assert.Matches(
+            @"^nablagen: rank 1 on .* \(process \d+\) ended: exit code 137 \(signal 9\).*; this is not the row's fault, so the batch stops and 0001-one-s7 is not recorded as failed: mend it, and the same command goes on\n$",
+            File.ReadAllText(_folder["error"]));
+        Assert.Empty(Directory.GetFiles(_folder["out"]));
+    }
+
+    [Fact]
+    public void A_batch_takes_no_ranks_of_torchrun()
+    {
+        File.WriteAllText(_folder["a.txt"], "one\n");
+        var environment = new Dictionary<string, string?>(OnSockets) { ["RANK"] = "1", ["WORLD_SIZE"] = "2", ["LOCAL_RANK"] = "1", ["MASTER_PORT"] = "29500" };
+        var run = NablaGenProcess.Shell($"$N batch a.txt {Small} -o out", _folder.Path, environment);
+        Assert.Equal((2, "nablagen: --gpus: this command starts its own processes, one for each GPU: run it without torchrun, once on each machine\n"), (run.ExitCode, run.Error));
+    }
+
+    private string Small => $"--model '{model.Path}' --seed 7 --steps 1 --frames 1 --width 144 --height 64 --guidance 1 --device cpu --gpus 2";
 
     public void Dispose() => _folder.Dispose();
 }

@@ -89,12 +89,19 @@ public sealed class CudaRankTests(GoldenModelFixture model) : IClassFixture<Gold
             var (q, k, v) = (Random(), Random(), Random());
             using var alone = AttentionFactory.Create(expression, device);
             var expected = alone.Forward(q, k, v, layout, new AttentionSite(0, 0));
-            using var attention = new UlyssesAttention(world, [0, 1], new HeadSplit(heads, 2), AttentionFactory.Create(expression, device));
+            var deals = new HeadDeals(heads, 2);
+            using var attention = new UlyssesAttention(world, [0, 1], deals, AttentionFactory.Create(expression, device));
             var share = attention.Split(layout, byFrames: false);
             Tensor Part(Tensor x) => x.narrow(2, share.Start, share.Layout.Tokens);
-            var y = attention.Forward(Part(q), Part(k), Part(v), layout, new AttentionSite(0, 0));
-            Assert.True(RankThreads.Same(y, Part(expected)));
-            Assert.True(RankThreads.Same(share.Gather(y.transpose(1, 2).flatten(2)), expected.transpose(1, 2).flatten(2)));
+            // In order, then with heads that are no neighbours and other numbers of them, then in order again.
+            foreach (var last in new[] { 0.1, 1, 0.1 })
+            {
+                deals.Deal(0, [.. Enumerable.Range(0, heads).Select(head => head < heads - 2 ? 0.1 : last)]);
+                var y = attention.Forward(Part(q), Part(k), Part(v), layout, new AttentionSite(0, 0));
+                Assert.True(RankThreads.Same(y, Part(expected)));
+                Assert.True(RankThreads.Same(share.Gather(y.transpose(1, 2).flatten(2)), expected.transpose(1, 2).flatten(2)));
+            }
+
             return true;
         });
     }
@@ -121,6 +128,61 @@ public sealed class CudaRankTests(GoldenModelFixture model) : IClassFixture<Gold
         var error = Golden.RelativeError(two.Latents, one.Latents);
         Output.WriteLine($"{split}: relative error {error:E2}");
         Assert.InRange(error, 0, allowed);
+    }
+
+    [Fact]
+    public void A_layer_that_two_hold_together_comes_out_whole()
+    {
+        RequireDevices();
+        Assert.All(OnTwo(SharedWeightsTests.Gathers), Assert.True);
+    }
+
+    [Fact]
+    public void Ranks_begin_anew_after_one_has_failed()
+    {
+        RequireDevices();
+        var (_, errors) = RankThreads.Try(2, null, channel =>
+        {
+            using var scope = NewDisposeScope();
+            var device = new Device(DeviceType.CUDA, channel.Place.Rank);
+            var got = zeros([1 << 20], ScalarType.Float32, device);
+            using ICommunicator world = new NcclCommunicator(channel, device);
+            if (world.Rank == 1)
+            {
+                Thread.Sleep(1000);
+                channel.Fail("rank 1: full", isShortage: true);
+                throw new IOException("full");
+            }
+
+            // Waits on the device for what never comes.
+            world.Exchange([], [new Transfer(1, got)]);
+            CudaDevices.Open(device).Synchronize();
+            world.Barrier();
+            return true;
+        });
+        var error = Assert.IsType<RankFaultException>(errors[0]);
+        Assert.Equal(("rank 1: full", true), (error.Message, error.IsShortage));
+        Tensors_arrive_in_the_streams_order();
+    }
+
+    [Theory]
+    [InlineData(2, 1)]
+    [InlineData(4, 2)]
+    public void A_batch_is_made_by_groups_of_two(int devices, int groups)
+    {
+        RequireDevices(devices);
+        File.WriteAllText(_folder["a.txt"], "one\ntwo\nthree\n");
+        NablaGenProcess Batch(params string[] more) => NablaGenProcess.Run(
+            ["batch", "a.txt", "--model", model.Path, "--seed", "4", "--steps", "4", "--frames", "1", "--width", "512", "--height", "384", "--threshold", "0.5", "--device", "cuda",
+                "-o", "out", "--log", "log", .. more],
+            _folder.Path,
+            new Dictionary<string, string?> { ["CUDA_VISIBLE_DEVICES"] = string.Join(',', Enumerable.Range(0, devices)) });
+        var run = Batch("--gpus", "2");
+        Assert.Equal((0, ""), (run.ExitCode, run.Error));
+        Assert.Contains("3 rows: 3 made, 0 skipped, 0 failed", run.Output);
+        Assert.Equal(groups > 1, File.ReadAllText(_folder["log"]).Contains($"{groups} of {groups}, until another is named", StringComparison.Ordinal));
+        Assert.All(["0001-one-s4", "0002-two-s4", "0003-three-s4"], name => Assert.StartsWith("2 × cuda (", RecipeFile.Read(_folder[$"out/{name}.json"]).Device, StringComparison.Ordinal));
+        Assert.Contains("3 rows: 0 made, 3 skipped, 0 failed", Batch().Output);
     }
 
     [Fact]
@@ -154,6 +216,6 @@ public sealed class CudaRankTests(GoldenModelFixture model) : IClassFixture<Gold
         return results!;
     }
 
-    private static void RequireDevices() =>
-        Assert.SkipUnless(TorchRuntime.HasCuda && cuda.device_count() >= 2, $"needs two CUDA devices, found {(TorchRuntime.HasCuda ? cuda.device_count() : 0)}");
+    private static void RequireDevices(int count = 2) =>
+        Assert.SkipUnless(TorchRuntime.HasCuda && cuda.device_count() >= count, $"needs {count} CUDA devices, found {(TorchRuntime.HasCuda ? cuda.device_count() : 0)}");
 }

@@ -53,7 +53,7 @@ public class RankChannelTests
             Wait(world);
             return true;
         });
-        Assert.All(errors, error => Assert.Matches("^rank 2 on .* \\(process [0-9]+\\): cuda:2 ran out of memory$", Assert.IsType<NablaGenException>(error).Message));
+        Assert.All(errors, error => Assert.Matches("^rank 2 on .* \\(process [0-9]+\\): cuda:2 ran out of memory$", Assert.IsType<RankFaultException>(error).Message));
     }
 
     [Fact]
@@ -116,7 +116,7 @@ public class RankChannelTests
         mute.GetStream().Write([1, (byte)hello.Length, 0, 0, 0, .. hello]);
         var watch = Stopwatch.StartNew();
         using var channel = RankChannel.Lead(new RankPlace(0, 2, 0, "127.0.0.1", port, "job"), listener, RankThreads.Short, cancellation: TestContext.Current.CancellationToken);
-        var error = Assert.Throws<NablaGenException>(() => channel.Share([], isPatient: true));
+        var error = Assert.Throws<RankFaultException>(() => channel.Share([], isPatient: true));
         Assert.StartsWith("rank 1 on elsewhere (process 77) has given no sign of life", error.Message);
         Assert.True(watch.Elapsed < TimeSpan.FromSeconds(15));
     }

@@ -72,7 +72,7 @@ public class SplitSamplingTests
 
             using var alone = AttentionFactory.Create(AttentionExpression.Dense, CPU);
             using var together = new UlyssesAttention(
-                world, [0, 1], new HeadSplit(model.Config.NumHeads, 2), AttentionFactory.Create(AttentionExpression.Dense, CPU));
+                world, [0, 1], new HeadDeals(model.Config.NumHeads, 2), AttentionFactory.Create(AttentionExpression.Dense, CPU));
             return RankThreads.Same(Run(together), Run(alone));
         }), Assert.True);
     }

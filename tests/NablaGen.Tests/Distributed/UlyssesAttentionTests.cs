@@ -37,7 +37,8 @@ public class UlyssesAttentionTests
     public void Means_over_blocks_come_along()
     {
         var layout = BlockLayout.Create(2, 9, 19);
-        var heads = new HeadSplit(5, 3);
+        var heads = new HeadDeals(5, 3);
+        heads.Deal(Site.Layer, [0.9, 0.1, 0.1, 0.1, 0.2]);
         RankThreads.Run(3, world =>
         {
             using var scope = NewDisposeScope();
@@ -50,7 +51,7 @@ public class UlyssesAttentionTests
             var own = means.narrow(2, first, share.Layout.Blocks).flatten(0, 1);
             var x = zeros([2, heads.Heads, share.Layout.Tokens, 4]);
             attention.Forward(x, x, x, layout, Site, new BlockMeans(own, own.Times(2)));
-            var expected = means.narrow(1, heads.Start(world.Rank), heads.Count(world.Rank)).flatten(0, 1);
+            var expected = means.index_select(1, tensor(heads[Site.Layer].Of(world.Rank).Select(head => (long)head).ToArray())).flatten(0, 1);
             Assert.True(RankThreads.Same(expected, inner.Means!.Q) && RankThreads.Same(expected.Times(2), inner.Means.K));
             return true;
         });
@@ -83,16 +84,27 @@ public class UlyssesAttentionTests
         using var alone = AttentionFactory.Create(expression, CPU);
         var expected = alone.Forward(q, k, v, layout, Site);
 
-        var split = new HeadSplit(heads, world.Size);
-        var own = expression.HeadThresholds is { } all
-            ? expression with { HeadThresholds = all.Part(split.Start(world.Rank), split.Count(world.Rank)) }
-            : expression;
-        using var attention = new UlyssesAttention(world, [.. Enumerable.Range(0, world.Size)], split, AttentionFactory.Create(own, CPU));
+        var deals = new HeadDeals(heads, world.Size);
+        using var attention = new UlyssesAttention(world, [.. Enumerable.Range(0, world.Size)], deals, AttentionFactory.Create(expression, CPU));
         var share = attention.Split(layout, byFrames: false);
         Tensor Part(Tensor x) => x.narrow(2, share.Start, share.Layout.Tokens);
-        var y = attention.Forward(Part(q), Part(k), Part(v), layout, Site);
-        var tokens = share.Gather(y.transpose(1, 2).flatten(2));
-        return RankThreads.Same(y, Part(expected)) && RankThreads.Same(tokens, expected.transpose(1, 2).flatten(2));
+        bool IsSame()
+        {
+            var y = attention.Forward(Part(q), Part(k), Part(v), layout, Site);
+            var tokens = share.Gather(y.transpose(1, 2).flatten(2));
+            return RankThreads.Same(y, Part(expected)) && RankThreads.Same(tokens, expected.transpose(1, 2).flatten(2));
+        }
+
+        if (!IsSame())
+        {
+            return false;
+        }
+
+        // In order, then the last two heads kept far more than the others.
+        double[] densities = [.. Enumerable.Range(0, heads).Select(head => head < heads - 2 ? 0.02 : 1)];
+        deals.Deal(Site.Layer, densities);
+        Assert.Equal(heads > world.Size, deals[Site.Layer].Longest(densities) < HeadDeal.InOrder(heads, world.Size).Longest(densities));
+        return IsSame();
     }
 
     private sealed class MeansKeeper : IAttention

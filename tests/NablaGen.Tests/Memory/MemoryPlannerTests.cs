@@ -46,6 +46,19 @@ public class MemoryPlannerTests
     }
 
     [Fact]
+    public void Layers_that_do_not_fit_are_shared_out_where_the_parts_fit()
+    {
+        // 0.95 × 700 − 100 − 20 − 200 = 345, of which two slots take 100: four whole layers, or three and ten less three parts of 12.5; halves are too much.
+        MemoryPlan Shared(int parts) => MemoryPlanner.Plan(Needs with { TextEncoderWeights = 100 * MiB }, new MemoryBudget(700 * MiB, Plenty), keepLoaded: false, parts)!;
+
+        Assert.Equal((4, 2, 1, 300 * MiB), (Shared(1).ResidentLayers, Shared(1).Slots, Shared(1).Parts, Shared(1).HostBytes));
+        Assert.Equal(Shared(1).ResidentLayers, Shared(2).ResidentLayers);
+        Assert.Equal((3, 2, 4, 50 * MiB), (Shared(4).ResidentLayers, Shared(4).Slots, Shared(4).Parts, Shared(4).HostBytes));
+        Assert.Equal((100 + 20 + (3 * 50) + 100 + 200) * MiB + (7 * 25 * MiB / 2), Shared(4).Peaks[GenerationStage.Sample]);
+        Assert.Equal((10, 1), MemoryPlanner.Plan(Needs, new MemoryBudget(900 * MiB, Plenty), keepLoaded: false, 4) is { } all ? (all.ResidentLayers, all.Parts) : default);
+    }
+
+    [Fact]
     public void Tiles_that_the_host_has_no_room_for_are_not_taken()
     {
         var needs = Needs with { Vae = [Needs.Vae[0], Needs.Vae[1] with { HostBytes = 300 * MiB }] };

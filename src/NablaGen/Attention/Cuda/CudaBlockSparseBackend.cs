@@ -17,6 +17,8 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
     private readonly CudaKeptLog _log;
     private readonly CudaHeadThresholds _thresholds;
     private readonly CudaPooledTail _tail;
+    // By heads: of several GPUs each may have other numbers of them from layer to layer.
+    private readonly Dictionary<int, DeviceBlockMask> _masks = [];
     private BlockLayout? _layout;
     private BlockOffsets? _offsets;
     private DeviceBlockMask? _mask;
@@ -211,22 +213,29 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
 
     private void Prepare(BlockLayout layout, int heads)
     {
-        if (_layout == layout && _mask!.Heads == heads)
+        if (_layout != layout)
         {
-            return;
+            Release();
+            _offsets = new BlockOffsets(_device, layout.Lengths);
+            _layout = layout;
         }
 
-        Release();
-        CudaDevices.RequireCountable(layout.Blocks, layout.Tokens, heads);
-        _layout = layout;
-        _offsets = new BlockOffsets(_device, layout.Lengths);
-        _mask = new DeviceBlockMask(_device, heads, layout.Blocks);
+        if (!_masks.TryGetValue(heads, out _mask))
+        {
+            CudaDevices.RequireCountable(layout.Blocks, layout.Tokens, heads);
+            _masks[heads] = _mask = new DeviceBlockMask(_device, heads, layout.Blocks);
+        }
     }
 
     private void Release()
     {
         _offsets?.Dispose();
-        _mask?.Dispose();
+        foreach (var mask in _masks.Values)
+        {
+            mask.Dispose();
+        }
+
+        _masks.Clear();
         _window?.Dispose();
         _everything?.Dispose();
         (_layout, _offsets, _mask, _window, _everything) = (null, null, null, null, null);

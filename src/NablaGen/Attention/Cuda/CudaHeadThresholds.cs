@@ -3,12 +3,10 @@ using NablaGen.Cuda.Device;
 
 namespace NablaGen.Attention.Cuda;
 
-/// <summary>The thresholds of a run's layers and heads on the device, copied there once.</summary>
+/// <summary>The thresholds of a run's layers and heads on the device: each layer's are copied there once, and again where it gets other ones.</summary>
 internal sealed class CudaHeadThresholds(CudaDevice device) : IDisposable
 {
-    private HeadThresholds? _held;
-    private int _heads;
-    private CudaBuffer? _dropped;
+    private readonly Dictionary<int, (HeadThresholds Held, int Heads, CudaBuffer Dropped)> _layers = [];
 
     /// <summary>Those of one layer.</summary>
     /// <param name="thresholds">All of them.</param>
@@ -16,26 +14,35 @@ internal sealed class CudaHeadThresholds(CudaDevice device) : IDisposable
     /// <param name="heads">The heads of the mask: a batch's follow one another.</param>
     public NablaThreshold Of(HeadThresholds thresholds, int layer, int heads)
     {
-        if (!ReferenceEquals(_held, thresholds) || _heads != heads)
+        var isThere = _layers.TryGetValue(layer, out var own);
+        if (!isThere || own.Heads != heads || !ReferenceEquals(own.Held, thresholds))
         {
-            Dispose();
-            var dropped = new float[thresholds.Layers * heads];
-            for (var i = 0; i < dropped.Length; i++)
+            var dropped = Enumerable.Range(0, heads).Select(head => (float)(1 - thresholds[layer, head % thresholds.Heads])).ToArray();
+            if (isThere && own.Dropped.Bytes >= sizeof(float) * heads)
             {
-                dropped[i] = (float)(1 - thresholds[i / heads, i % heads % thresholds.Heads]);
+                own.Dropped.Write<float>(dropped);
+                own = (thresholds, heads, own.Dropped);
+            }
+            else
+            {
+                own.Dropped?.Dispose();
+                own = (thresholds, heads, CudaBuffer.From<float>(device, dropped));
             }
 
-            _dropped = CudaBuffer.From<float>(device, dropped);
-            (_held, _heads) = (thresholds, heads);
+            _layers[layer] = own;
         }
 
-        return NablaThreshold.ByHead(_dropped!.Pointer + (nint)sizeof(float) * layer * heads);
+        return NablaThreshold.ByHead(own.Dropped.Pointer);
     }
 
     /// <summary>Frees the memory.</summary>
     public void Dispose()
     {
-        _dropped?.Dispose();
-        (_dropped, _held) = (null, null);
+        foreach (var (_, _, dropped) in _layers.Values)
+        {
+            dropped.Dispose();
+        }
+
+        _layers.Clear();
     }
 }

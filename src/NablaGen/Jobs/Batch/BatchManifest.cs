@@ -51,6 +51,12 @@ public sealed class BatchManifest
     /// <param name="name">The name of the files, without an ending.</param>
     public IReadOnlyList<ManifestEntry> Named(string name) => Merged(file => file.ByName.GetValueOrDefault(name));
 
+    /// <summary>An entry as the manifest has it, without the line's end.</summary>
+    internal static string LineOf(ManifestEntry entry) => JsonSerializer.Serialize(entry, Json);
+
+    /// <summary>The entry of such a line.</summary>
+    internal static ManifestEntry EntryOf(string line) => JsonSerializer.Deserialize<ManifestEntry>(line, Json)!;
+
     /// <summary>What is known of a video under all names it has.</summary>
     /// <param name="recipe">The video's.</param>
     public IReadOnlyList<ManifestEntry> Of(Recipe recipe) => Of(ManifestEntry.KeyOf(recipe));

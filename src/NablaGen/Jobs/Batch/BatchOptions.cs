@@ -17,4 +17,10 @@ public sealed record BatchOptions
 
     /// <summary>Removes a row's latents once its video is there.</summary>
     public bool DiscardLatents { get; init; }
+
+    /// <summary>Which group of the machine's GPUs this process has; the others take the same rows in another order.</summary>
+    public BatchGroup Group { get; init; } = BatchGroup.Whole;
+
+    /// <summary>Makes each row with other ranks; null for this process alone. Stays the caller's.</summary>
+    public RowRanks? Ranks { get; init; }
 }

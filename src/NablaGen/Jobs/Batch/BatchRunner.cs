@@ -11,7 +11,7 @@ namespace NablaGen.Jobs.Batch;
 /// <param name="folder">Where videos and manifest go; made where it is not there.</param>
 /// <param name="options">How.</param>
 /// <param name="progress">Is told how it goes. Where that fails, no more is reported and the batch goes on.</param>
-public sealed class BatchRunner(RowPipelines pipelines, string folder, BatchOptions options, IBatchProgress progress)
+public sealed class BatchRunner(RowPipelines pipelines, string folder, BatchOptions options, IBatchProgress progress) : IBatchRun
 {
     private static readonly TimeSpan BetweenLooks = TimeSpan.FromSeconds(0.5);
 
@@ -19,7 +19,7 @@ public sealed class BatchRunner(RowPipelines pipelines, string folder, BatchOpti
     private static readonly TimeSpan InterruptGrace = TimeSpan.FromSeconds(0.5);
 
     private readonly SteadyBatch _progress = new(progress);
-    private readonly RowMaker _maker = new(pipelines, folder, options.DiscardLatents);
+    private readonly RowMaker _maker = new(pipelines, folder, options.DiscardLatents, options.Ranks);
 
     // From the start of the run on.
     private RowFault _faults = null!;
@@ -43,10 +43,10 @@ public sealed class BatchRunner(RowPipelines pipelines, string folder, BatchOpti
     /// <summary>Rows whose prompts are encoded at a time.</summary>
     internal int WindowSize { get; init; } = TextToVideo.PromptWindow;
 
-    /// <summary>How the rows stand, also after an exception.</summary>
+    /// <inheritdoc/>
     public BatchSummary Summary { get; private set; } = new(0, 0, 0, 0);
 
-    /// <summary>Why progress is not reported any more; null where it is.</summary>
+    /// <inheritdoc/>
     public Exception? ReportFailure => _progress.Failure;
 
     /// <summary>Runs the batch.</summary>
@@ -100,7 +100,7 @@ public sealed class BatchRunner(RowPipelines pipelines, string folder, BatchOpti
             // What no row can do without (ffmpeg) is no row's fault.
             var first = pending.FirstOrDefault(row => row.Request.Frames > 1) ?? pending[0];
             VideoOutput.Check(Path.Combine(folder, $"check{Path.GetExtension(first.FileName)}"), first.Request.Frames, cancellation);
-            Make(pending, places, manifest, cancellation);
+            Make(options.Group.Arrange(pending), places, manifest, cancellation);
         }
 
         return Summary;
@@ -142,6 +142,7 @@ public sealed class BatchRunner(RowPipelines pipelines, string folder, BatchOpti
     {
         var toSample = pending.Where(row => places.Latents(row) is null).ToList();
         pipelines.CheckRequests(toSample, _progress, cancellation);
+        (toSample.Count > 0 ? options.Ranks : null)?.Begin();
         using var prompts = new PromptWindow(pipelines, _progress, WindowSize);
         using var claims = new FileClaims(folder);
         var waiting = 0;

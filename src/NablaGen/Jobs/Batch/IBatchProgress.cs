@@ -10,6 +10,13 @@ public interface IBatchProgress : IGenerationProgress
     /// <param name="soFar">The others.</param>
     void OnStart(IReadOnlyList<BatchRow> pending, BatchSummary soFar);
 
+    /// <summary>What comes from now on, until the next such call, is of one of several groups of GPUs that make rows at once.</summary>
+    /// <param name="group">Which, from 1.</param>
+    /// <param name="groups">How many there are.</param>
+    void OnGroup(int group, int groups)
+    {
+    }
+
     /// <summary>A row begins.</summary>
     void OnRowStart(BatchRow row);
 

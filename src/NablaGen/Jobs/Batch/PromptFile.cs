@@ -21,12 +21,17 @@ public static class PromptFile
     /// <param name="table">The fields that rows have; null for NablaGen's.</param>
     /// <exception cref="NablaGenException">It cannot be read, is of another kind, or has no prompt.</exception>
     /// <exception cref="InvalidRequestException">A row is wrong; the message says where, and which others are.</exception>
-    public static IReadOnlyList<PromptRow> Read(string path, RequestFieldTable? table = null)
+    public static IReadOnlyList<PromptRow> Read(string path, RequestFieldTable? table = null) => Read(Open(path), table);
+
+    /// <summary>Reads a file's contents alone.</summary>
+    /// <param name="path">The file, or <see cref="StandardInput"/>.</param>
+    /// <exception cref="NablaGenException">It cannot be read, or is of another kind.</exception>
+    public static PromptSource Open(string path)
     {
         if (path == StandardInput)
         {
             using var input = Console.OpenStandardInput();
-            return Read(WholeText.Read(input, "standard input"), "standard input", "", table);
+            return new PromptSource(WholeText.Read(input, "standard input"), "standard input", "");
         }
 
         var kind = Path.GetExtension(path).ToLowerInvariant();
@@ -35,8 +40,14 @@ public static class PromptFile
             throw new NablaGenException($"{path}: the name of a file of prompts must end in .txt, .jsonl or .csv");
         }
 
-        return Read(WholeText.Read(path), path, kind, table);
+        return new PromptSource(WholeText.Read(path), path, kind);
     }
+
+    /// <summary>Reads rows from a file's contents.</summary>
+    /// <param name="source">The contents.</param>
+    /// <param name="table">The fields that rows have; null for NablaGen's.</param>
+    /// <inheritdoc cref="Read(string, RequestFieldTable?)"/>
+    public static IReadOnlyList<PromptRow> Read(PromptSource source, RequestFieldTable? table = null) => Read(source.Bytes, source.Name, source.Kind, table);
 
     /// <summary>Reads the contents of a file.</summary>
     /// <param name="bytes">The contents.</param>
@@ -135,3 +146,9 @@ public static class PromptFile
         }
     }
 }
+
+/// <summary>What a prompt file holds.</summary>
+/// <param name="Bytes">Its contents.</param>
+/// <param name="Name">Its name, for messages.</param>
+/// <param name="Kind"><c>.txt</c>, <c>.jsonl</c> or <c>.csv</c>; empty to tell them apart by how they begin.</param>
+public sealed record PromptSource(byte[] Bytes, string Name, string Kind);

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using NablaGen.Distributed;
 using NablaGen.Files;
 using NablaGen.Generation;
 using NablaGen.Memory;
@@ -20,12 +21,13 @@ internal sealed class RowFault(KnownFolder home, Device device)
     public static bool IsPossible(Exception error) =>
         error is NablaGenException or ExternalException or OutOfMemoryException or IOException or UnauthorizedAccessException;
 
-    /// <summary>Whether the machine is at fault: its disk, the folder, its ffmpeg or its GPU.</summary>
+    /// <summary>Whether the machine is at fault: its disk, the folder, its ffmpeg, its GPU or another rank that is lost.</summary>
     /// <param name="error">What the row failed with.</param>
     /// <param name="request">What the row asks for.</param>
     /// <param name="stage">Where it failed.</param>
     public bool IsOfMachine(Exception error, GenerationRequest request, GenerationStage stage) =>
-        EnvironmentFault.Is(error)
+        error is RankFaultException { IsShortage: false }
+        || EnvironmentFault.Is(error)
         || IsDeviceBroken(error)
         || !HasFolder
         || !CanWrite()
@@ -60,7 +62,8 @@ internal sealed class RowFault(KnownFolder home, Device device)
     // Out of memory is for the row's size; any other failure stays with a CUDA context until the process ends.
     private bool IsDeviceBroken(Exception error)
     {
-        var cause = error is NablaGenException && error.InnerException is { } inner ? inner : error;
+        // What a rank that ran out of memory has the others' exchanges fail with is of no interest.
+        var cause = error is NablaGenException and not RankFaultException && error.InnerException is { } inner ? inner : error;
         if (MemoryFault.IsOfDevice(cause) && !MemoryFault.IsDeviceFull(cause))
         {
             return true;

@@ -8,7 +8,8 @@ namespace NablaGen.Jobs.Batch;
 /// <param name="pipelines">The rows' models.</param>
 /// <param name="folder">The batch's folder.</param>
 /// <param name="discardsLatents">Removes the latents once the video is there.</param>
-internal sealed class RowMaker(RowPipelines pipelines, string folder, bool discardsLatents)
+/// <param name="ranks">Who makes the rows together; null for this process alone.</param>
+internal sealed class RowMaker(RowPipelines pipelines, string folder, bool discardsLatents, RowRanks? ranks)
 {
     private readonly Stopwatch _watch = new();
     private Recipe? _recipe;
@@ -34,9 +35,9 @@ internal sealed class RowMaker(RowPipelines pipelines, string folder, bool disca
 
         var video = Path.Combine(folder, row.FileName);
         var latents = LatentFile.PathBeside(video);
-        _result = hasLatents
-            ? pipeline.DecodeLatents(latents, video, progress, cancellation)
-            : pipeline.Generate(prepared!, video, latents, progress, cancellation: cancellation);
+        GenerationResult Generate() => pipeline.Generate(prepared!, video, latents, progress, cancellation: cancellation);
+
+        _result = hasLatents ? pipeline.DecodeLatents(latents, video, progress, cancellation) : ranks is null ? Generate() : ranks.Make(row, pipeline, Generate);
         return Entry(row, RowState.Done) with
         {
             Video = row.FileName,

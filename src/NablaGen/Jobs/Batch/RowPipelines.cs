@@ -61,6 +61,33 @@ public sealed class RowPipelines : IDisposable
         return _present = pipeline;
     }
 
+    /// <summary>Sees that rows can be split over ranks, which will make them together.</summary>
+    /// <param name="ranks">How many ranks make a row.</param>
+    /// <param name="rows">The rows.</param>
+    /// <exception cref="InvalidRequestException">A row cannot be split over so many; the message says which.</exception>
+    internal void SplitOver(int ranks, IReadOnlyList<BatchRow> rows)
+    {
+        var errors = new RowErrors();
+        foreach (var row in rows.DistinctBy(row => (row.Model, row.Request.Width, row.Request.Height, row.Request.Frames, row.Request.Guidance, row.Request.Sampling.GuidanceHigh, row.Request.IsGuided)))
+        {
+            var pipeline = Of(row);
+            pipeline.Ranks = ranks;
+            errors.Try(() =>
+            {
+                try
+                {
+                    pipeline.CheckSplit(row.Request, ranks);
+                }
+                catch (NablaGenException error)
+                {
+                    throw new InvalidRequestException($"{row.Where}: {error.Message}");
+                }
+            });
+        }
+
+        errors.Throw();
+    }
+
     /// <summary>Checks each model, whichever row has it.</summary>
     /// <param name="rows">The rows.</param>
     /// <param name="cancellation">Stops the checks.</param>

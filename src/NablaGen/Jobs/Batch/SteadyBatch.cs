@@ -10,6 +10,8 @@ internal sealed class SteadyBatch(IBatchProgress shown) : IBatchProgress
 
     public void OnStart(IReadOnlyList<BatchRow> pending, BatchSummary soFar) => Try(() => shown.OnStart(pending, soFar));
 
+    public void OnGroup(int group, int groups) => Try(() => shown.OnGroup(group, groups));
+
     public void OnRowStart(BatchRow row) => Try(() => shown.OnRowStart(row));
 
     public void OnRowDone(BatchRow row, ManifestEntry entry, BatchSummary soFar) => Try(() => shown.OnRowDone(row, entry, soFar));

@@ -8,6 +8,9 @@ public sealed record LayerPlacement(int Resident, int Slots)
     /// <summary>Slots for streamed layers: one computes, one is filled.</summary>
     public const int DefaultSlots = 2;
 
+    /// <summary>Who holds the other layers together, on their devices; null where each process has them in its host's memory.</summary>
+    public ILayerSharing? Sharing { get; init; }
+
     /// <summary>Whether a layer stays on the device.</summary>
     /// <param name="layer">The layer.</param>
     /// <param name="resident">How many stay.</param>

@@ -19,7 +19,7 @@ public sealed class LayerStreamer<TLayer> : ILayerSource<TLayer>
 
     internal LayerStreamer(
         int count, ModuleOptions options, LayerPlacement placement, Func<ModuleOptions, TLayer> make, Action<int, TLayer> fill,
-        Func<int, IReadOnlyList<ParameterPool>, ILayerUploads> uploads)
+        Func<int, IReadOnlyList<ParameterPool>, ILayerUploads> uploads, Func<ParameterPool, ParameterPool>? keep = null)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(placement.Slots, 2);
         ArgumentOutOfRangeException.ThrowIfNegative(placement.Resident);
@@ -37,8 +37,16 @@ public sealed class LayerStreamer<TLayer> : ILayerSource<TLayer>
                 else
                 {
                     var host = _host[number] = ParameterPool.For(shape, CPU);
-                    using var layer = make(options with { Device = CPU, Pool = host });
-                    fill(number, layer);
+                    using (var layer = make(options with { Device = CPU, Pool = host }))
+                    {
+                        fill(number, layer);
+                    }
+
+                    if (keep is not null)
+                    {
+                        _host[number] = keep(host);
+                        host.Dispose();
+                    }
                 }
             }
 

@@ -60,6 +60,17 @@ internal sealed class VaeTile
         return new VaeTile(frame, frame, config);
     }
 
+    /// <summary>A slice of a frame's rows. Height and width are the latents'.</summary>
+    /// <param name="slice">Which of how many; at most as many as there are rows.</param>
+    /// <param name="height">Rows of the latents.</param>
+    /// <param name="width">Columns of the latents.</param>
+    /// <param name="config">The decoder's sizes.</param>
+    public static VaeTile Slice((int Index, int Count) slice, long height, long width, VaeConfig config)
+    {
+        var start = slice.Index * height / slice.Count;
+        return new VaeTile(new VaeRegion(start, 0, ((slice.Index + 1) * height / slice.Count) - start, width), new VaeRegion(0, 0, height, width), config);
+    }
+
     private static VaeRegion[] Doublings(VaeRegion region, int times)
     {
         var regions = new VaeRegion[times + 1];

@@ -94,7 +94,9 @@ public sealed class WanVae : Module, IVideoAutoencoder
     public void Decode(Tensor latents, Action<Tensor> onFrames, VaeTiling? tiling = null, CancellationToken cancellation = default)
     {
         tiling ??= VaeTiling.None;
-        var tiles = VaeTile.Cut(tiling, latents.shape[3], latents.shape[4], Config);
+        var tiles = tiling.Slice is { } slice
+            ? [VaeTile.Slice(slice, latents.shape[3], latents.shape[4], Config)]
+            : VaeTile.Cut(tiling, latents.shape[3], latents.shape[4], Config);
         if (tiles.Count > 1)
         {
             DecodeTiles(latents, onFrames, tiles, tiling.FramesAtOnce, cancellation);
