@@ -7,13 +7,10 @@ function Invoke-Lane([string]$name, [string[]]$options) {
     return $LASTEXITCODE
 }
 
-# Runs one beside us with a thread of libtorch's, and says nothing.
+# Runs one beside us, and says nothing.
 function Start-Lane([string]$name, [string[]]$options) {
-    $threads = $env:OMP_NUM_THREADS
-    if (-not $threads) { $env:OMP_NUM_THREADS = '1' }
     $arguments = @("`"$tests`"", '-noColor', '-parallel', 'none', '-xml', "`"$results/$name.xml`"") + $options
     $process = Start-Process dotnet -ArgumentList $arguments -PassThru -NoNewWindow -RedirectStandardOutput "$results/$name.log"
-    $env:OMP_NUM_THREADS = $threads
     $null = $process.Handle # 5.1 knows no exit code without it
     return $process
 }
@@ -65,6 +62,7 @@ function Invoke-Tests([string[]]$options) {
     if (-not $env:DOTNET_EnableWriteXorExecute) { $env:DOTNET_EnableWriteXorExecute = '0' }
     if ($options) { return Write-Summary (Invoke-Lane 'tests' $options) $true }
 
+    if (-not $env:OMP_NUM_THREADS) { $env:OMP_NUM_THREADS = "$([Math]::Max(1, [Math]::Floor([Environment]::ProcessorCount / 2)))" }
     $commands = Start-Lane 'commands' @('-trait', 'lane=commands')
     $status = Invoke-Lane 'process' @('-trait-', 'lane=commands', '-trait-', 'lane=alone', '-trait-', 'lane=memory')
     $commands.WaitForExit()

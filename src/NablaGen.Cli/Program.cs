@@ -3,7 +3,7 @@ using NablaGen.Cli;
 using NablaGen.Cli.Commands;
 using NablaGen.Cli.Commands.Bench;
 
-var root = new RootCommand("Makes videos from text with Wan2.1 and NABLA sparse attention.")
+var root = new RootCommand("Make videos from text and pictures with Wan2.1, Wan2.2 and NABLA sparse attention.")
 {
     GenerateCommand.Create(),
     BatchCommand.Create(),

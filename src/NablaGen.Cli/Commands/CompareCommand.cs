@@ -85,7 +85,7 @@ internal sealed class CompareCommand
             throw new InvalidRequestException($"preset {Line.Key(preset.Name)}: its attention, threshold or target density has no effect: --attention says what is compared");
         }
 
-        var expressions = (parsed.GetResult(_attention) is null ? DefaultAttention : parsed.GetValue(_attention)!).Select(ThresholdFile.ParseExpression).ToArray();
+        var expressions = SharedOptions.Values(parsed, _attention, DefaultAttention).Select(ThresholdFile.ParseExpression).ToArray();
         Comparison.Check(expressions);
         var rows = parsed.GetValue(_prompts) is { } file ? PromptFile.Read(file) : null;
         var model = RowPictures.ModelOf(rows, flags, _model.Open(parsed, _options));

@@ -25,7 +25,6 @@ internal sealed class EvaluateVaeCommand
         Description = "What an object of each clip does [default: all]",
         HelpName = "NAME",
         AllowMultipleArgumentsPerToken = true,
-        DefaultValueFactory = _ => Names,
     }.AcceptOnlyFromAmong(Names);
 
     private readonly Option<string[]> _sizes = new("--sizes")
@@ -82,7 +81,7 @@ internal sealed class EvaluateVaeCommand
 
         foreach (var size in sizes)
         {
-            foreach (var motion in parsed.GetValue(_motions)!.Select(name => Enum.Parse<MotionKind>(name, ignoreCase: true)))
+            foreach (var motion in SharedOptions.Values(parsed, _motions, Names).Select(name => Enum.Parse<MotionKind>(name, ignoreCase: true)))
             {
                 var q = meter.Measure(motion, size, clips, cancellation);
                 Console.WriteLine(asJson

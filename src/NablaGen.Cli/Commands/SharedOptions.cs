@@ -13,6 +13,10 @@ internal static class SharedOptions
         HelpName = "PATH",
     };
 
+    /// <summary>An option's values, or its default ones. Its description names them: help would join them with bars, which no command line takes.</summary>
+    public static string[] Values(ParseResult parsed, Option<string[]> option, string[] byDefault) =>
+        parsed.GetResult(option) is null ? byDefault : parsed.GetValue(option)!;
+
     public static Option<string> Device() => new("--device")
     {
         Description = "auto, cpu, cuda or cuda:<number>",

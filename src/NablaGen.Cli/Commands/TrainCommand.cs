@@ -69,7 +69,7 @@ internal sealed class TrainCommand
 
         plan.Check(sizes);
         var from = Start(parsed, plan, folder);
-        return Train(parsed, plan, files, sizes, (world, model) => new VaeTrainer(sizes, VaeTrainingOptions.Of(plan) with { From = from }, new LivelyClips(world), model), cancellation);
+        return Train(parsed, plan, files, sizes, Read(parsed, plan), (world, model) => new VaeTrainer(sizes, VaeTrainingOptions.Of(plan) with { From = from }, new LivelyClips(world), model), cancellation);
     }
 
     private int RunText(ParseResult parsed, CancellationToken cancellation)
@@ -79,6 +79,7 @@ internal sealed class TrainCommand
         var sizes = Sizes(parsed, folder);
         var plan = _options.Plan(parsed, files, TrainingPlan.ForText(sizes));
         plan.Check(sizes);
+        var setup = Read(parsed, plan);
         var tokenizer = PlaceTokenizer(parsed, folder);
         sizes = sizes.WithVocabulary(tokenizer.VocabularySize);
         var from = parsed.GetValue(_options.From);
@@ -89,7 +90,7 @@ internal sealed class TrainCommand
             ModelFiles.CopyVae(from, folder);
         }
 
-        return Train(parsed, plan, files, sizes,
+        return Train(parsed, plan, files, sizes, setup,
             (world, model) => new TextTrainer(sizes, TextTrainingOptions.Of(plan) with { From = from }, world, tokenizer, model), cancellation);
     }
 
@@ -107,6 +108,7 @@ internal sealed class TrainCommand
         }
 
         var start = Start(parsed, plan, folder);
+        var setup = Read(parsed, plan);
         var tokenizer = PlaceTokenizer(parsed, folder);
         sizes = sizes.WithVocabulary(tokenizer.VocabularySize);
         if (VaeFolder(parsed) is { } latents)
@@ -114,7 +116,7 @@ internal sealed class TrainCommand
             ModelFiles.CopyVae(latents, folder);
         }
 
-        return Train(parsed, plan, files, sizes, (world, model) =>
+        return Train(parsed, plan, files, sizes, setup, (world, model) =>
         {
             // Encoding the clips is a large part of the time on a GPU; on the CPU bfloat16 is slower.
             var vae = ModelFiles.LoadVae(folder, sizes.Others.Vae, model.Device.type == TorchSharp.DeviceType.CUDA ? model : model.Float32);
@@ -139,17 +141,24 @@ internal sealed class TrainCommand
         parsed.GetValue(_options.Tokenizer)
             ?? (parsed.GetValue(_options.From) is { } from && File.Exists(ModelFiles.Tokenizer(from)) ? ModelFiles.Tokenizer(from) : ModelLocator.InTheBox(WanVideoModel.TokenizerFile)));
 
-    private int Train(
-        ParseResult parsed, TrainingPlan plan, TrainingFolder files, ModelSizes sizes, Func<ShapeWorld, ModuleOptions, OptimizedTrainer> make,
-        CancellationToken cancellation)
+    // What may still be refused: before the output folder gets its first file.
+    private Setup Read(ParseResult parsed, TrainingPlan plan)
     {
         var limits = _options.Limits(parsed, plan, Stopwatch.StartNew());
         var ranks = _options.Ranks.Read(parsed, _options.Device);
         TorchRuntime.LoadForTraining();
         var device = DeviceChoice.Resolve(parsed.GetValue(_options.Device)!);
-        var model = new ModuleOptions(device, DeviceChoice.ResolveDtype(parsed.GetValue(_options.Dtype)!, device));
+        ranks?.Check(device);
+        return new Setup(limits, ranks, new ModuleOptions(device, DeviceChoice.ResolveDtype(parsed.GetValue(_options.Dtype)!, device)));
+    }
+
+    private int Train(
+        ParseResult parsed, TrainingPlan plan, TrainingFolder files, ModelSizes sizes, Setup setup, Func<ShapeWorld, ModuleOptions, OptimizedTrainer> make,
+        CancellationToken cancellation)
+    {
+        var (limits, ranks, model) = setup;
         // An interruption ends no exchange: rank 0 looks for it between steps, saves, and lets the others go.
-        using var job = ranks?.Open(device, null, CancellationToken.None);
+        using var job = ranks?.Open(model.Device, null, CancellationToken.None);
         using var world = new ShapeWorld(WorldSplit.Training, (ulong)(plan.Seed + StepRandom.OfRank(job?.World.Rank ?? 0)));
         using var trainer = make(world, model);
         if (parsed.GetValue(_options.Resume))
@@ -210,4 +219,6 @@ internal sealed class TrainCommand
         _ when parsed.GetValue(_options.Resume) => throw new InvalidRequestException("--task has no effect with --resume: the training continues as it began"),
         var task => sizes.ForTask(task),
     };
+
+    private sealed record Setup(RunLimits Limits, RankChoice? Ranks, ModuleOptions Model);
 }

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using NablaGen.Tests.Video;
 using NablaGen.Video;
 
 namespace NablaGen.Tests.Cli;
@@ -14,8 +15,13 @@ public sealed partial class CompareTests(GoldenModelFixture model) : IClassFixtu
     [Fact]
     public void A_comparison_has_every_file_and_a_page_that_needs_none()
     {
-        var run = Compare("--prompt", Prompt, "--attention", "dense", "nabla-0.5", "nabla-1", "--seed", "7", "--width", "144", "--height", "128",
-            "--frames", "5", "--steps", "2", "--masks", "--output-dir", _folder["out"]);
+        // An ffmpeg that notes its lines.
+        using var tools = new TempFolder();
+        var ffmpeg = OperatingSystem.IsWindows() ? null : Clip.Script(tools, $"echo \"$*\" >> '{tools["lines"]}'; exec \"$FFMPEG\" \"$@\"").Ffmpeg;
+        var run = NablaGenCommand.Run(
+            ["compare", "--model", model.Path, "--prompt", Prompt, "--attention", "dense", "nabla-0.5", "nabla-1", "--seed", "7", "--width", "144", "--height", "128",
+                "--frames", "5", "--steps", "2", "--masks", "--output-dir", _folder["out"]],
+            _folder.Path, ffmpeg is null ? null : new Dictionary<string, string?> { [FfmpegTools.Variable] = ffmpeg });
         Assert.Equal("", run.Error);
         Assert.Equal(0, run.ExitCode);
         string[] names = ["dense", "nabla-0.5", "nabla-1"];
@@ -27,6 +33,9 @@ public sealed partial class CompareTests(GoldenModelFixture model) : IClassFixtu
         var json = JsonDocument.Parse(File.ReadAllText(_folder["out/compare.json"])).RootElement;
         CheckNumbers(json, run.Output);
         CheckPage(File.ReadAllText(_folder["out/report.html"]), names);
+        // Each video is decoded for its metrics and for what shows it; a sparse one also for its page of masks.
+        var lines = ffmpeg is null ? [] : File.ReadAllLines(tools["lines"]);
+        Assert.Equal(ffmpeg is null ? [0, 0, 0] : [2, 3, 3], names.Select(name => lines.Count(line => line.Contains($"/{name}.mp4 ") && line.EndsWith("-f rawvideo pipe:1", StringComparison.Ordinal))));
 
         var sideBySide = VideoProbe.Read(_folder["out/side-by-side.mp4"]);
         Assert.Equal((5, 8.0), (sideBySide.FrameCount, sideBySide.Fps));

@@ -12,9 +12,16 @@ public sealed class LabelsTests(LabelsTests.Coloured coloured) : IClassFixture<L
     private readonly TempFolder _folder = new();
 
     [Theory]
+    [InlineData(1, 1)]
+    [InlineData(2, 2)]
+    [InlineData(3, 3)]
+    [InlineData(4, 2)]
+    [InlineData(5, 3)]
+    [InlineData(9, 3)]
+    public void Up_to_three_stand_in_a_row_and_more_in_a_grid(int count, int columns) => Assert.Equal(columns, SideBySideVideo.Columns(count));
+
+    [Theory]
     [InlineData(2, 2, 1)]
-    [InlineData(3, 3, 1)]
-    [InlineData(4, 2, 2)]
     [InlineData(5, 3, 2)]
     public void Side_by_side_each_video_stands_under_its_label(int count, int columns, int rows)
     {

@@ -8,7 +8,7 @@ namespace NablaGen.Tests.Weights;
 [CollectionDefinition(nameof(LoadMemoryTests), DisableParallelization = true)]
 public sealed class LoadMemoryCollection;
 
-[Trait(Lane.Name, Lane.Memory)]
+[Trait(Lane.Name, Lane.Alone)]
 [Collection(nameof(LoadMemoryTests))]
 public sealed class LoadMemoryTests : IDisposable
 {

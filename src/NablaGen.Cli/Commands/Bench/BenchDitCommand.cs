@@ -18,6 +18,8 @@ internal sealed class BenchDitCommand
 {
     public const string Example = "bench dit --preset 1.3B --latent 21x60x104 --attention dense nabla-0.3";
 
+    private static readonly string[] Expressions = ["dense", "nabla-0.3", "nabla-0.15"];
+
     private const double GiB = 1 << 30;
 
     private readonly Option<string> _preset = BenchOptions.Preset();
@@ -29,7 +31,7 @@ internal sealed class BenchDitCommand
         DefaultValueFactory = _ => "21x60x104",
     };
 
-    private readonly Option<string[]> _attention = BenchOptions.Attention("dense", "nabla-0.3", "nabla-0.15");
+    private readonly Option<string[]> _attention = BenchOptions.Attention(Expressions);
     private readonly Option<int> _repeats = BenchOptions.Repeats(5);
     private readonly Option<int> _batch = new("--batch") { Description = "Videos in a pass; 2 are as many as guidance's two passes in one", HelpName = "N", DefaultValueFactory = _ => 1 };
     private readonly Option<int?> _resident = new("--resident") { Description = "Layers that stay on the GPU; the others are streamed from the host [default: all]", HelpName = "N" };
@@ -63,7 +65,7 @@ internal sealed class BenchDitCommand
         var config = BenchOptions.Sizes(parsed.GetValue(_preset)!).Dit;
         config = config with { NumLayers = BenchOptions.Positive(parsed.GetValue(_layers) ?? config.NumLayers, "layers") };
         var latent = Latent(parsed.GetValue(_latent)!, config);
-        var expressions = parsed.GetValue(_attention)!.Select(ThresholdFile.ParseExpression).ToArray();
+        var expressions = SharedOptions.Values(parsed, _attention, Expressions).Select(ThresholdFile.ParseExpression).ToArray();
         var repeats = BenchOptions.Positive(parsed.GetValue(_repeats), "repeats");
         config = BenchOptions.WithLowRank(config, expressions);
 

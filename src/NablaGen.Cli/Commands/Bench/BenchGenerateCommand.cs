@@ -13,6 +13,8 @@ internal sealed class BenchGenerateCommand
 {
     public const string Example = "bench generate --preset 1.3B --size 81x480x832 --attention dense nabla-0.7";
 
+    private static readonly string[] Expressions = ["dense", "nabla-0.7", "nabla-0.4"];
+
     private const double GiB = 1 << 30;
     private const double MiB = 1 << 20;
     private const string Prompt = "A red fox runs across a snowy field at sunrise, the camera following it from the side, soft golden light";
@@ -25,8 +27,8 @@ internal sealed class BenchGenerateCommand
     };
 
     private readonly Option<int?> _steps = new("--steps") { Description = "Solver steps [default: the preset's, 50 for Wan2.1's]", HelpName = "N" };
-    private readonly Option<double?> _guidance = SharedOptions.Number("Scale of guidance; 1 is one pass a step [default: the preset's]", "X", "--guidance");
-    private readonly Option<string[]> _attention = BenchOptions.Attention("dense", "nabla-0.7", "nabla-0.4");
+    private readonly Option<double?> _guidance = SharedOptions.Number("Guidance scale; 1 is one pass a step [default: the preset's]", "X", "--guidance");
+    private readonly Option<string[]> _attention = BenchOptions.Attention(Expressions);
     private readonly Option<string[]> _caches = new("--step-cache")
     {
         Description = $"Step caches to time with each attention, as for generate; {StepCaches.None} is always timed, because the others are compared with it",
@@ -62,7 +64,7 @@ internal sealed class BenchGenerateCommand
         var (frames, height, width) = parsed.GetValue(_size) is { } size ? Size(size) : (defaults.Frames, defaults.Height, defaults.Width);
         var steps = parsed.GetValue(_steps) ?? defaults.Steps;
         var caches = Caches(parsed.GetValue(_caches)!);
-        var requests = parsed.GetValue(_attention)!.Select(ThresholdFile.ParseExpression).SelectMany(attention => caches.Select(cache => new GenerationRequest
+        var requests = SharedOptions.Values(parsed, _attention, Expressions).Select(ThresholdFile.ParseExpression).SelectMany(attention => caches.Select(cache => new GenerationRequest
         {
             Prompt = Prompt,
             NegativePrompt = defaults.NegativePrompt,

@@ -15,10 +15,9 @@ internal sealed class BenchKernelsCommand
     private readonly Option<string?> _only = new("--only") { Description = "One kernel [default: all]", HelpName = "NAME" };
     private readonly Option<string[]> _preset = new("--preset")
     {
-        Description = "Model whose sizes to use: 14B (40 heads, 1,050 blocks of 64 tokens), 1.3B (12 heads, 378 blocks)",
+        Description = "Model whose sizes to use: 14B (40 heads, 1,050 blocks of 64 tokens), 1.3B (12 heads, 378 blocks) [default: both]",
         HelpName = "NAME",
         AllowMultipleArgumentsPerToken = true,
-        DefaultValueFactory = _ => [.. Shapes.Select(shape => shape.Name)],
     };
 
     private readonly Option<string?> _masks = new("--masks") { Description = "Also write the masks into this folder, as NumPy arrays [heads, blocks, blocks], so that another program can time the same masks", HelpName = "DIR" };
@@ -46,7 +45,7 @@ internal sealed class BenchKernelsCommand
             throw new InvalidRequestException($"kernel '{only}' is not known: use one of {string.Join(", ", KernelBench.Names)}");
         }
 
-        var shapes = parsed.GetValue(_preset)!.Distinct().Select(name => Shapes.Any(shape => shape.Name == name)
+        var shapes = SharedOptions.Values(parsed, _preset, [.. Shapes.Select(shape => shape.Name)]).Distinct().Select(name => Shapes.Any(shape => shape.Name == name)
             ? Shapes.Single(shape => shape.Name == name)
             : throw new InvalidRequestException($"preset '{name}' is not known: use 14B or 1.3B")).ToArray();
         var repeats = BenchOptions.Positive(parsed.GetValue(_repeats), "repeats");

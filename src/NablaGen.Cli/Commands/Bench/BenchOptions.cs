@@ -37,12 +37,12 @@ internal static class BenchOptions
             "--attention: rola-<share> is timed with a low-rank branch, and other expressions without one: time them in two calls");
     }
 
+    /// <summary>What to time; read it with <see cref="SharedOptions.Values"/>.</summary>
     public static Option<string[]> Attention(params string[] expressions) => new("--attention")
     {
-        Description = "Expressions to time",
+        Description = $"Expressions to time [default: {string.Join(' ', expressions)}]",
         HelpName = "EXPR",
         AllowMultipleArgumentsPerToken = true,
-        DefaultValueFactory = _ => expressions,
     };
 
     /// <summary>For <see cref="BenchReport"/>.</summary>

@@ -141,38 +141,57 @@ public sealed class Comparison : IDisposable
             throw new InvalidOperationException("A comparison needs two videos.");
         }
 
+        var qualities = VideoQuality.MeasureAll([.. _expressions.Select(PathOf)], cancellation: cancellation);
         for (var i = 0; i < _expressions.Count; i++)
         {
-            var quality = VideoQuality.Measure(PathOf(_expressions[i]), i == 0 ? null : PathOf(_expressions[0]), cancellation: cancellation);
             _expressions[i] = _expressions[i] with
             {
-                Psnr = quality.Psnr,
-                Ssim = quality.Ssim,
-                Flicker = quality.Flicker,
-                PsnrByFrame = quality.PsnrByFrame,
-                SsimByFrame = quality.SsimByFrame,
+                Psnr = qualities[i].Psnr,
+                Ssim = qualities[i].Ssim,
+                Flicker = qualities[i].Flicker,
+                PsnrByFrame = qualities[i].PsnrByFrame,
+                SsimByFrame = qualities[i].SsimByFrame,
             };
         }
 
-        LabelledVideo[] videos = [.. _expressions.Select(one => new LabelledVideo(
-            PathOf(one), one.Attention, $"density {one.Density:0.000} \u00b7 {one.SamplingSeconds:0.0} s"))];
-        SideBySideVideo.Write(Path.Combine(_folder, SideBySideName), videos,
-            new Dictionary<string, string> { ["title"] = _recipe.Prompt, ["comment"] = _recipe.ToJson() }, cancellation: cancellation);
-        var sheet = ContactSheet.Write(Path.Combine(_folder, ContactSheetName), videos,
-            new Dictionary<string, string> { ["Title"] = _recipe.Prompt, ["Comment"] = _recipe.ToJson() }, cancellation: cancellation);
-
+        var (gain, posters) = Show(_recipe, cancellation);
         cancellation.ThrowIfCancellationRequested();
         var report = new ComparisonReport
         {
             Recipe = _recipe,
             SideBySide = SideBySideName,
             ContactSheet = ContactSheetName,
-            DifferenceGain = sheet.Gain,
+            DifferenceGain = gain,
             Expressions = _expressions,
         };
         report.Save(_folder);
-        ComparisonPage.Save(_folder, report, cancellation);
+        ComparisonPage.Save(_folder, report, posters);
         return report;
+    }
+
+    // The side by side video, the contact sheet and the pages' first frames come from one decoding of each video.
+    private (int Gain, string[] Posters) Show(Recipe recipe, CancellationToken cancellation)
+    {
+        LabelledVideo[] videos = [.. _expressions.Select(one => new LabelledVideo(
+            PathOf(one), one.Attention, $"density {one.Density:0.000} \u00b7 {one.SamplingSeconds:0.0} s"))];
+        using var reader = LabelledReader.Open(videos, cancellation: cancellation);
+        using var sideBySide = SideBySideVideo.Open(Path.Combine(_folder, SideBySideName), reader,
+            new Dictionary<string, string> { ["title"] = recipe.Prompt, ["comment"] = recipe.ToJson() }, cancellation: cancellation);
+        var sheet = new ContactSheet(reader);
+        var posters = new string[videos.Length];
+        while (reader.Read())
+        {
+            sideBySide.Add(reader);
+            sheet.Add(reader);
+            for (var i = 0; reader.Time == 0 && i < videos.Length; i++)
+            {
+                posters[i] = ComparisonPage.Poster(reader.Info, reader.Frame(i));
+            }
+        }
+
+        sideBySide.Complete();
+        sheet.Save(Path.Combine(_folder, ContactSheetName), new Dictionary<string, string> { ["Title"] = recipe.Prompt, ["Comment"] = recipe.ToJson() });
+        return (sheet.Gain, posters);
     }
 
     /// <summary>Frees the first run's latents.</summary>

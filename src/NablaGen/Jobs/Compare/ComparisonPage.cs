@@ -21,7 +21,11 @@ public static class ComparisonPage
     /// <param name="report">What was found.</param>
     /// <param name="cancellation">Stops the work.</param>
     /// <exception cref="NablaGenException">A video cannot be read, or the page cannot be written.</exception>
-    public static void Save(string folder, ComparisonReport report, CancellationToken cancellation = default)
+    public static void Save(string folder, ComparisonReport report, CancellationToken cancellation = default) =>
+        Save(folder, report, [.. report.Expressions.Select(one => Poster(Path.Combine(folder, one.Video), cancellation))]);
+
+    /// <summary>Writes the page of videos whose first frames are known.</summary>
+    internal static void Save(string folder, ComparisonReport report, IReadOnlyList<string> posters)
     {
         var recipe = report.Recipe;
         new HtmlPage
@@ -37,7 +41,7 @@ public static class ComparisonPage
                 ["baseline"] = HtmlPage.Text(report.Expressions[0].Attention),
                 ["table"] = MetricsTable.Html(report.Expressions.Select(MeanExpression.Of)),
                 ["columns"] = $"{SideBySideVideo.Columns(report.Expressions.Count)}",
-                ["players"] = string.Concat(report.Expressions.Select(one => Player(folder, one, recipe, cancellation))),
+                ["players"] = string.Concat(report.Expressions.Select((one, i) => Player(folder, one, recipe, posters[i]))),
                 ["options"] = string.Concat(report.Expressions.Select(one => $"<option>{HtmlPage.Text(one.Attention)}</option>")),
                 ["masks"] = Masks(report.Expressions),
                 ["recipe"] = RecipeList(recipe),
@@ -51,9 +55,12 @@ public static class ComparisonPage
         using var reader = VideoReader.Open(video, cancellation: cancellation);
         var frame = new byte[reader.FrameBytes];
         return reader.ReadFrame(frame)
-            ? HtmlPage.Picture(reader.Info.Width, reader.Info.Height, frame, PosterWidth)
+            ? Poster(reader.Info, frame)
             : throw new NablaGenException($"{video}: the video has no frames");
     }
+
+    /// <summary>A frame as a JPEG in a <c>data:</c> address.</summary>
+    internal static string Poster(VideoInfo info, ReadOnlySpan<byte> rgb24) => HtmlPage.Picture(info.Width, info.Height, rgb24, PosterWidth);
 
     // Links to the pages of masks that lie beside this one; nothing where there are none.
     private static string Masks(IEnumerable<ComparedExpression> expressions)
@@ -63,12 +70,12 @@ public static class ComparisonPage
         return links.Length == 0 ? "" : $"<p class=\"note\">Which blocks a block looks at, on the frames: {string.Join(", ", links)}.</p>";
     }
 
-    private static string Player(string folder, ComparedExpression one, Recipe recipe, CancellationToken cancellation)
+    private static string Player(string folder, ComparedExpression one, Recipe recipe, string poster)
     {
         var path = Path.Combine(folder, one.Video);
         return "<figure class=\"player card\">"
             + $"<video autoplay loop muted playsinline controls preload=\"auto\" width=\"{recipe.Width}\" height=\"{recipe.Height}\" aria-label=\"{HtmlPage.Text(one.Attention)}\" "
-            + $"poster=\"{Poster(path, cancellation)}\" src=\"data:video/mp4;base64,{Convert.ToBase64String(File.ReadAllBytes(path))}\"></video>"
+            + $"poster=\"{poster}\" src=\"data:video/mp4;base64,{Convert.ToBase64String(File.ReadAllBytes(path))}\"></video>"
             + $"<figcaption><b>{HtmlPage.Text(one.Attention)}</b><span>density {one.Density:0.000}</span><span>{MetricsTable.Seconds(one.SamplingSeconds)}</span></figcaption></figure>\n";
     }
 

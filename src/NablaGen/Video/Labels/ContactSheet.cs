@@ -21,16 +21,31 @@ public sealed class ContactSheet
     private readonly IReadOnlyList<LabelledVideo> _videos;
     private readonly VideoInfo _info;
     private readonly int[] _columns;
-    private readonly byte[][][] _frames;
+    private readonly List<byte[]>[] _frames;
 
-    private ContactSheet(IReadOnlyList<LabelledVideo> videos, VideoInfo info, int[] columns, byte[][][] frames)
+    /// <summary>A sheet without frames yet.</summary>
+    /// <param name="videos">What to show, of one size and length; differences are to the first.</param>
+    /// <exception cref="NablaGenException">A video is longer or shorter than the first.</exception>
+    internal ContactSheet(LabelledReader videos)
     {
-        (_videos, _info, _columns, _frames) = (videos, info, columns, frames);
-        Gain = PickGain();
+        (_videos, _info) = (videos.Videos, videos.Info);
+        var frames = _info.FrameCount;
+        for (var i = 1; i < _videos.Count; i++)
+        {
+            if (videos.FramesOf(i) != frames)
+            {
+                throw new NablaGenException($"{_videos[i].Path}: expected {frames} frames of {_info.Width}x{_info.Height}, "
+                    + $"found {videos.FramesOf(i)} of {_info.Width}x{_info.Height}");
+            }
+        }
+
+        var count = Math.Min(MaxColumns, frames);
+        _columns = [.. Enumerable.Range(0, count).Select(i => count == 1 ? 0 : (int)Math.Round(i * (frames - 1.0) / (count - 1)))];
+        _frames = [.. _videos.Select(_ => new List<byte[]>())];
     }
 
     /// <summary>What the differences are multiplied with: the largest of 1, 2, 4 … 32 that leaves 99% of them below white.</summary>
-    public int Gain { get; }
+    public int Gain { get; private set; }
 
     /// <summary>Writes the sheet.</summary>
     /// <param name="output">The PNG to write.</param>
@@ -44,36 +59,35 @@ public sealed class ContactSheet
         string output, IReadOnlyList<LabelledVideo> videos, IReadOnlyDictionary<string, string>? text = null, FfmpegTools? tools = null,
         CancellationToken cancellation = default)
     {
-        ArgumentOutOfRangeException.ThrowIfZero(videos.Count);
-        var info = VideoProbe.Read(videos[0].Path, tools, cancellation);
-        var count = Math.Min(MaxColumns, info.FrameCount);
-        int[] columns = [.. Enumerable.Range(0, count).Select(i => count == 1 ? 0 : (int)Math.Round(i * (info.FrameCount - 1.0) / (count - 1)))];
-        var sheet = new ContactSheet(videos, info, columns, [.. videos.Select(video => Pick(video.Path, columns, info, tools, cancellation))]);
-        using var image = sheet.Draw();
-        PictureFile.SavePng(output, image.Width, image.Height, image.ToRgb24(), text);
+        using var reader = LabelledReader.Open(videos, tools, cancellation);
+        var sheet = new ContactSheet(reader);
+        while (reader.Read())
+        {
+            sheet.Add(reader);
+        }
+
+        sheet.Save(output, text);
         return sheet;
     }
 
-    private static byte[][] Pick(string path, int[] columns, VideoInfo info, FfmpegTools? tools, CancellationToken cancellation)
+    /// <summary>Keeps the frames that were read last, where they have a column.</summary>
+    internal void Add(LabelledReader videos)
     {
-        using var reader = VideoReader.Open(path, tools, cancellation);
-        if ((reader.Info.Width, reader.Info.Height, reader.Info.FrameCount) != (info.Width, info.Height, info.FrameCount))
+        if (_columns.Contains(videos.Time))
         {
-            throw new NablaGenException($"{path}: expected {info.FrameCount} frames of {info.Width}x{info.Height}, "
-                + $"found {reader.Info.FrameCount} of {reader.Info.Width}x{reader.Info.Height}");
-        }
-
-        var picked = new List<byte[]>();
-        var frame = new byte[reader.FrameBytes];
-        for (var t = 0; picked.Count < columns.Length && reader.ReadFrame(frame); t++)
-        {
-            if (t == columns[picked.Count])
+            for (var i = 0; i < _frames.Length; i++)
             {
-                picked.Add([.. frame]);
+                _frames[i].Add(videos.Frame(i).ToArray());
             }
         }
+    }
 
-        return [.. picked];
+    /// <summary>Draws and writes the sheet.</summary>
+    internal void Save(string output, IReadOnlyDictionary<string, string>? text = null)
+    {
+        Gain = PickGain();
+        using var image = Draw();
+        PictureFile.SavePng(output, image.Width, image.Height, image.ToRgb24(), text);
     }
 
     private RgbImage Draw()

@@ -1,10 +1,21 @@
 namespace NablaGen.Video.Labels;
 
 /// <summary>Several videos as one: up to three in a row, more in a grid, each under its label.</summary>
-public static class SideBySideVideo
+public sealed class SideBySideVideo : IDisposable
 {
     private const int Gap = 8;
     private const int Padding = 8;
+
+    private readonly Layout _layout;
+    private readonly Mp4Writer _writer;
+    private readonly byte[] _picture;
+
+    private SideBySideVideo(string output, LabelledReader videos, IReadOnlyDictionary<string, string>? metadata, FfmpegTools? tools, CancellationToken cancellation)
+    {
+        _layout = new Layout(videos.Videos, videos.Info.Width, videos.Info.Height);
+        _picture = _layout.DrawLabels(videos.Videos);
+        _writer = Mp4Writer.Open(output, _layout.Width, _layout.Height, videos.Info.Fps, metadata, tools, cancellation);
+    }
 
     /// <summary>Writes the video.</summary>
     /// <param name="output">The MP4 to write.</param>
@@ -17,40 +28,37 @@ public static class SideBySideVideo
         string output, IReadOnlyList<LabelledVideo> videos, IReadOnlyDictionary<string, string>? metadata = null,
         FfmpegTools? tools = null, CancellationToken cancellation = default)
     {
-        ArgumentOutOfRangeException.ThrowIfZero(videos.Count);
-        var readers = new List<VideoReader>();
-        try
+        using var reader = LabelledReader.Open(videos, tools, cancellation);
+        using var sideBySide = Open(output, reader, metadata, tools, cancellation);
+        while (reader.Read())
         {
-            readers.AddRange(videos.Select(video => VideoReader.Open(video.Path, tools, cancellation)));
-            var first = readers[0].Info;
-            if (readers.FindIndex(reader => (reader.Info.Width, reader.Info.Height) != (first.Width, first.Height)) is var other and >= 0)
-            {
-                throw new NablaGenException($"{videos[other].Path}: expected {first.Width}x{first.Height} as in {videos[0].Path}, "
-                    + $"found {readers[other].Info.Width}x{readers[other].Info.Height}");
-            }
-
-            var layout = new Layout(videos, first.Width, first.Height);
-            using var writer = Mp4Writer.Open(output, layout.Width, layout.Height, first.Fps, metadata, tools, cancellation);
-            var picture = layout.DrawLabels(videos);
-            var frame = new byte[readers[0].FrameBytes];
-            for (var t = 0; t < readers.Min(reader => reader.Info.FrameCount); t++)
-            {
-                for (var i = 0; i < readers.Count; i++)
-                {
-                    readers[i].ReadFrame(frame);
-                    layout.Put(frame, i, picture);
-                }
-
-                writer.WriteFrame(picture);
-            }
-
-            writer.Complete();
+            sideBySide.Add(reader);
         }
-        finally
-        {
-            readers.ForEach(reader => reader.Dispose());
-        }
+
+        sideBySide.Complete();
     }
+
+    /// <summary>Begins a video, aside. Stopped before <see cref="Complete"/> it leaves nothing.</summary>
+    internal static SideBySideVideo Open(
+        string output, LabelledReader videos, IReadOnlyDictionary<string, string>? metadata = null, FfmpegTools? tools = null,
+        CancellationToken cancellation = default) => new(output, videos, metadata, tools, cancellation);
+
+    /// <summary>Adds the frames that were read last.</summary>
+    internal void Add(LabelledReader videos)
+    {
+        for (var i = 0; i < videos.Videos.Count; i++)
+        {
+            _layout.Put(videos.Frame(i), i, _picture);
+        }
+
+        _writer.WriteFrame(_picture);
+    }
+
+    /// <summary>Finishes the video and gives it its name.</summary>
+    internal void Complete() => _writer.Complete();
+
+    /// <summary>Ends ffmpeg.</summary>
+    public void Dispose() => _writer.Dispose();
 
     /// <summary>How many videos stand in a row.</summary>
     internal static int Columns(int videos) => videos <= 3 ? videos : (int)Math.Ceiling(Math.Sqrt(videos));

@@ -16,41 +16,91 @@ public sealed record VideoQuality(
     /// <param name="cancellation">Stops between frames.</param>
     /// <exception cref="NablaGenException">A file cannot be read, or the two differ in size or number of frames.</exception>
     public static VideoQuality Measure(
-        string path, string? reference = null, FfmpegTools? tools = null, CancellationToken cancellation = default)
+        string path, string? reference = null, FfmpegTools? tools = null, CancellationToken cancellation = default) =>
+        MeasureAll(reference is null ? [path] : [reference, path], tools, cancellation)[^1];
+
+    /// <summary>Measures several videos, all beside the first. Each is decoded once, all at the same time.</summary>
+    /// <param name="paths">The videos; the first, the reference, has no reference itself.</param>
+    /// <param name="tools">The ffmpeg to use; <see cref="FfmpegTools.Find()"/> if null.</param>
+    /// <param name="cancellation">Stops between frames.</param>
+    /// <exception cref="NablaGenException">A file cannot be read, or one differs from the first in size or number of frames.</exception>
+    public static IReadOnlyList<VideoQuality> MeasureAll(
+        IReadOnlyList<string> paths, FfmpegTools? tools = null, CancellationToken cancellation = default)
     {
-        using var video = YuvReader.Open(path, tools, cancellation);
-        using var original = reference is null ? null : YuvReader.Open(reference, tools, cancellation);
-        if (original is not null && Form(original) != Form(video))
+        ArgumentOutOfRangeException.ThrowIfZero(paths.Count);
+        var videos = new List<Meter>();
+        try
         {
-            throw new NablaGenException($"{path}: expected {Form(original)} as in {reference}, found {Form(video)}");
-        }
-
-        var (psnr, ssim, flicker) = (new Psnr(), new Ssim(), new Flicker());
-        var (psnrs, ssims) = (new List<double>(), new List<double>());
-        var frame = video.NewFrame();
-        var originalFrame = original?.NewFrame();
-        while (video.ReadFrame(frame))
-        {
-            cancellation.ThrowIfCancellationRequested();
-            flicker.Add(frame);
-            if (original is null)
+            foreach (var path in paths)
             {
-                continue;
+                videos.Add(new Meter(path, YuvReader.Open(path, tools, cancellation)));
+                if (videos[^1].Form != videos[0].Form)
+                {
+                    throw new NablaGenException($"{path}: expected {videos[0].Form} as in {paths[0]}, found {videos[^1].Form}");
+                }
             }
 
-            if (!original.ReadFrame(originalFrame!))
+            while (videos[0].Read())
             {
-                throw new NablaGenException($"{reference}: it ends before {path}");
+                cancellation.ThrowIfCancellationRequested();
+                foreach (var video in videos.Skip(1))
+                {
+                    if (!video.Read())
+                    {
+                        throw new NablaGenException($"{video.Path}: it ends before {paths[0]}");
+                    }
+
+                    video.Compare(videos[0]);
+                }
             }
 
-            psnrs.Add(psnr.Add(originalFrame!, frame));
-            ssims.Add(ssim.Add(originalFrame!, frame));
-        }
+            if (videos.Skip(1).FirstOrDefault(video => video.Read()) is { } longer)
+            {
+                throw new NablaGenException($"{paths[0]}: it ends before {longer.Path}");
+            }
 
-        return original is null
-            ? new VideoQuality(null, null, flicker.Value, null, null)
-            : new VideoQuality(psnr.Value, ssim.Value, flicker.Value, psnrs, ssims);
+            return [.. videos.Select((video, i) => video.Result(hasReference: i > 0))];
+        }
+        finally
+        {
+            videos.ForEach(video => video.Dispose());
+        }
     }
 
-    private static string Form(YuvReader video) => $"{video.Info.FrameCount} frames of {video.Info.Width}x{video.Info.Height}";
+    // A video while it is measured.
+    private sealed class Meter(string path, YuvReader reader) : IDisposable
+    {
+        private readonly YuvFrame _frame = reader.NewFrame();
+        private readonly Flicker _flicker = new();
+        private readonly Psnr _psnr = new();
+        private readonly Ssim _ssim = new();
+        private readonly List<double> _psnrs = [], _ssims = [];
+
+        public string Path => path;
+
+        public string Form => $"{reader.Info.FrameCount} frames of {reader.Info.Width}x{reader.Info.Height}";
+
+        public bool Read()
+        {
+            if (!reader.ReadFrame(_frame))
+            {
+                return false;
+            }
+
+            _flicker.Add(_frame);
+            return true;
+        }
+
+        public void Compare(Meter reference)
+        {
+            _psnrs.Add(_psnr.Add(reference._frame, _frame));
+            _ssims.Add(_ssim.Add(reference._frame, _frame));
+        }
+
+        public VideoQuality Result(bool hasReference) => hasReference
+            ? new VideoQuality(_psnr.Value, _ssim.Value, _flicker.Value, _psnrs, _ssims)
+            : new VideoQuality(null, null, _flicker.Value, null, null);
+
+        public void Dispose() => reader.Dispose();
+    }
 }

@@ -81,8 +81,8 @@ public sealed class EvaluationRunnerTests : IDisposable
         Assert.Equal(46 + 1 + 2, File.ReadAllLines(_folder["rows.jsonl"]).Length);
 
         _generator.Calls.Clear();
-        var other = Run(steps: 8);
-        Assert.Equal(4 * 3, _generator.Calls.Count);
+        var other = Run(steps: 8, attentions: "nabla-0.6");
+        Assert.Equal(2 * 3, _generator.Calls.Count);
         Assert.Equal(8, other.Recipe.Steps);
     }
 
@@ -111,7 +111,7 @@ public sealed class EvaluationRunnerTests : IDisposable
     [Fact]
     public void Rows_of_other_weights_or_rules_are_not_taken()
     {
-        Run();
+        Run(attentions: "dense");
         using var rows = RowFile.Open(_folder[""]);
         var recipe = _generator.RecipeOf(Plan(16).Request(Plan(16).Prompts[0], 1, Plan(16).Attentions[0]));
         var row = rows.Find(recipe)!;
@@ -150,9 +150,9 @@ public sealed class EvaluationRunnerTests : IDisposable
     public void Strips_are_kept_with_what_is_wrong()
     {
         _generator.Wrong["nabla-0.2"] = 1;
-        Run(kept: new KeptClips(_folder["kept"], videos: false, strips: true));
-        Assert.Equal(48, Directory.GetFiles(_folder["kept"], "*.png", SearchOption.AllDirectories).Length);
-        using var strip = SKBitmap.Decode(Directory.GetFiles(_folder["kept/strips/sta-3-3-3"])[0]);
+        Run(kept: new KeptClips(_folder["kept"], videos: false, strips: true), attentions: "nabla-0.2");
+        Assert.Equal(24, Directory.GetFiles(_folder["kept"], "*.png", SearchOption.AllDirectories).Length);
+        using var strip = SKBitmap.Decode(Directory.GetFiles(_folder["kept/strips/nabla-0.2"])[0]);
         Assert.True(strip.Width > 6 * 96 && strip.Height > 96);
     }
 
@@ -178,19 +178,19 @@ public sealed class EvaluationRunnerTests : IDisposable
         _folder.Dispose();
     }
 
-    private EvaluationPlan Plan(int steps) => new()
+    private EvaluationPlan Plan(int steps, params string[] attentions) => new()
     {
         Prompts = _generator.Prompts(Prompts),
         Seeds = [1, 2],
-        Attentions = EvaluationPlan.Parse(["nabla-0.6", "nabla-0.2", "sta-3-3-3"]),
+        Attentions = EvaluationPlan.Parse(attentions.Length > 0 ? attentions : ["nabla-0.6", "nabla-0.2", "sta-3-3-3"]),
         Shared = new PartialRequest { Steps = steps },
         Defaults = GenerationDefaults.Of(WanDefaults.Values.With(
             ("width", RenderedClips.Size.Width), ("height", RenderedClips.Size.Height), ("frames", RenderedClips.Size.Frames), ("guidance", 1))),
     };
 
-    private EvaluationReport Run(int steps = 16, KeptClips? kept = null, CancellationToken cancellation = default)
+    private EvaluationReport Run(int steps = 16, KeptClips? kept = null, CancellationToken cancellation = default, params string[] attentions)
     {
         using var rows = RowFile.Open(_folder[""]);
-        return new EvaluationRunner(Plan(steps), _generator, rows, batch: 4, keeper: kept).Run(cancellation);
+        return new EvaluationRunner(Plan(steps, attentions), _generator, rows, batch: 4, keeper: kept).Run(cancellation);
     }
 }

@@ -12,8 +12,10 @@ internal sealed class RenderedClips : IClipGenerator, IDisposable
     // Scene 0 has a purple heart at sunset, whose shade the scorer takes for the sky in 3 of 17 frames: here it is the runner that is tested.
     private const int First = 1;
 
+    // Scenes are the same each time, and the tests run one after the other: each is rendered once.
+    private static readonly Dictionary<int, FrameBytes> Rendered = [];
+
     private readonly ShapeWorld _world = new(WorldSplit.All, 41);
-    private readonly Dictionary<string, FrameBytes> _clips = [];
 
     /// <summary>The size of its clips.</summary>
     public static ClipSize Size { get; } = new(17, 96, 96);
@@ -54,10 +56,10 @@ internal sealed class RenderedClips : IClipGenerator, IDisposable
 
     private FrameBytes Clip(int scene)
     {
-        if (!_clips.TryGetValue($"{scene}", out var clip))
+        if (!Rendered.TryGetValue(scene, out var clip))
         {
             using var scope = NewDisposeScope();
-            _clips[$"{scene}"] = clip = FrameBytes.Of(_world.Render([_world.SceneAt(First + scene)], Size, CPU)[0]);
+            Rendered[scene] = clip = FrameBytes.Of(_world.Render([_world.SceneAt(First + scene)], Size, CPU)[0]);
         }
 
         return clip;
