@@ -26,7 +26,8 @@ public class PackageTests
 
         var expected = Run(folder, "C");
         Assert.Contains("half is 0.5", expected.Output);
-        foreach (var (culture, half) in new[] { ("de_DE", "0,5"), ("ar_SA", "0٫5"), ("tr_TR", "0,5") })
+        // Other digits' signs, and a comma with letters that change their case in their own way.
+        foreach (var (culture, half) in new[] { ("ar_SA", "0٫5"), ("tr_TR", "0,5") })
         {
             var found = Run(folder, culture);
             // The program's own lines are in its user's culture; what the library writes is not.
