@@ -21,7 +21,7 @@ public sealed record ModelSizes(DitConfig Dit, NablaGenJson Others)
     /// <summary>The model in the box: at most 24 MB in bfloat16, 256×256, 33 frames, 2,304 tokens.</summary>
     public static ModelSizes Tiny { get; } = Create(
         "nablagen-tiny", dim: 256, heads: 4, layers: 7, ffn: 832, textLength: 64, textDim: 128, vaeDim: 16, zDim: 16, deepest: 4,
-        ("width", 256), ("height", 256), ("frames", 33), ("fps", 16), ("steps", 16), ("shift", 5), ("guidance", 3), ("negative_prompt", ""));
+        ("width", 256), ("height", 256), ("frames", 33), ("fps", 16), ("steps", 14), ("shift", 5), ("guidance", 3), ("negative_prompt", ""));
 
     /// <summary>To try the trainer on a CPU: 64×64, 9 frames.</summary>
     public static ModelSizes Toy { get; } = Create(
