@@ -151,4 +151,8 @@ public static class PromptFile
 /// <param name="Bytes">Its contents.</param>
 /// <param name="Name">Its name, for messages.</param>
 /// <param name="Kind"><c>.txt</c>, <c>.jsonl</c> or <c>.csv</c>; empty to tell them apart by how they begin.</param>
-public sealed record PromptSource(byte[] Bytes, string Name, string Kind);
+public sealed record PromptSource(byte[] Bytes, string Name, string Kind)
+{
+    /// <summary>The name and how long it is.</summary>
+    public override string ToString() => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{Name}, {Bytes.Length} bytes");
+}

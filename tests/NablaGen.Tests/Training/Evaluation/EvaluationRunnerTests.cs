@@ -169,7 +169,7 @@ public sealed class EvaluationRunnerTests : IDisposable
         Assert.Equal("prompts must be from 1 to 84, found 85", Assert.Throws<InvalidRequestException>(() => EvaluationPlan.Choose(85)).Message);
         Assert.Equal(["dense", "nabla-0.5"], EvaluationPlan.Parse(["nabla-0.5", "dense"]).Select(one => $"{one}"));
         Assert.Throws<InvalidRequestException>(() => EvaluationPlan.Parse(["nabla-0.5", "nabla-0.50"]));
-        Assert.Equal(13, EvaluationPlan.Parse(EvaluationPlan.DefaultAttentions).Count);
+        Assert.Equal(14, EvaluationPlan.Parse(EvaluationPlan.DefaultAttentions).Count);
     }
 
     public void Dispose()
