@@ -160,11 +160,6 @@ internal sealed record RankChoice(int? Count, RankPlace? Place)
     /// <inheritdoc cref="GroupsOn"/>
     public int IdleOn(Device device) => Math.Max(0, DevicesOf(device) - (GroupsOn(device) * CountOn(device)));
 
-    /// <summary>Sees that a device's kind has so many GPUs.</summary>
-    /// <param name="device">This rank's device.</param>
-    /// <exception cref="NablaGenException">It has not; the line says why.</exception>
-    public void Check(Device device) => CountOn(device);
-
     /// <summary>Begins the job, or joins it; null where there is one GPU after all.</summary>
     /// <param name="pipeline">What makes the video; it gets the job's ranks.</param>
     /// <param name="prompt">The prompt, which one process alone can read from standard input; null where nothing is read.</param>

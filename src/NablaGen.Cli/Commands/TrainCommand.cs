@@ -148,7 +148,7 @@ internal sealed class TrainCommand
         var ranks = _options.Ranks.Read(parsed, _options.Device);
         TorchRuntime.LoadForTraining();
         var device = DeviceChoice.Resolve(parsed.GetValue(_options.Device)!);
-        ranks?.Check(device);
+        _ = ranks?.CountOn(device);
         return new Setup(limits, ranks, new ModuleOptions(device, DeviceChoice.ResolveDtype(parsed.GetValue(_options.Dtype)!, device)));
     }
 

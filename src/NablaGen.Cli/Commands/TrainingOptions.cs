@@ -82,14 +82,14 @@ internal sealed class TrainingOptions
     /// <summary>How much noise the transformer learns from, of its training alone.</summary>
     public Option<double?> NoiseShift { get; } = new("--noise-shift")
     {
-        Description = "Bends the noise levels toward noise, as --shift bends those of sampling; 1 for not at all [default: 2]",
+        Description = "Bends the noise levels toward noise, as --shift bends those of sampling; 1 for not at all [default: 5; 2 for a preset of 64x64 or less]",
         HelpName = "F",
     };
 
     /// <summary>How far its levels spread, of its training alone.</summary>
     public Option<double?> NoiseSpread { get; } = new("--noise-spread")
     {
-        Description = "Standard deviation of the noise levels' logits: above 1 for more of both ends [default: 1]",
+        Description = "Standard deviation of the noise levels' logits: above 1 for more of both ends [default: 1.5; 1 for a preset of 64x64 or less]",
         HelpName = "F",
     };
 

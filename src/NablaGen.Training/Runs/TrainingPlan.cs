@@ -98,7 +98,7 @@ public sealed record TrainingPlan
     /// <summary>What suits a transformer of these sizes.</summary>
     public static TrainingPlan ForDit(ModelSizes sizes) => IsSmall(sizes)
         ? Of(sizes) with { Steps = 1500, Batch = 16, LearningRate = 2e-3, PoolClips = 256, PoolGroup = 16, PoolEvery = 4 }
-        : Of(sizes) with { Steps = 12000, Batch = 64, LearningRate = 1e-3, PoolClips = 4096, PoolGroup = 32, PoolEvery = 16 };
+        : Of(sizes) with { Steps = 12000, Batch = 64, LearningRate = 1e-3, PoolClips = 4096, PoolGroup = 32, PoolEvery = 16, NoiseShift = 5, NoiseSpread = 1.5 };
 
     /// <summary>What suits a text encoder of these sizes.</summary>
     public static TrainingPlan ForText(ModelSizes sizes) => IsSmall(sizes)

@@ -25,7 +25,7 @@ internal static partial class NativeHeap
 
     private static int _calls;
 
-    /// <summary>Frees what waits for the garbage collector. It takes about a millisecond; call it at the end of a step, which takes far longer.</summary>
+    /// <summary>Frees what waits for the garbage collector. It takes about a millisecond, and longer every sixteenth time; call it at the end of a step, which takes far longer.</summary>
     public static void Collect()
     {
         var isFull = Interlocked.Increment(ref _calls) % FullEvery == 0;
