@@ -79,18 +79,25 @@ public class PoseTests
     }
 
     [Fact]
-    public void Lively_clips_are_faster_and_always_the_same()
+    public void Lively_clips_are_harder_and_always_the_same()
     {
         using var world = new ShapeWorld(WorldSplit.All, 2);
         var lively = new LivelyClips(world);
         var plain = Enumerable.Range(0, 200).Average(i => LivelyClips.PeakSpeed(world.SceneAt(i)));
         var size = new ClipSize(1, 16, 16);
-        using var clips = lively.Next(6, 2, size, TorchSharp.torch.CPU);
-        Assert.Equal([lively.CaptionAt(6, 0), lively.CaptionAt(7, 0)], clips.Captions);
+        using var clips = lively.Next(6, 3, size, TorchSharp.torch.CPU);
+        Assert.Equal([lively.CaptionAt(6, 0), lively.CaptionAt(7, 0), lively.CaptionAt(8, 0)], clips.Captions);
         // Of its own three, which no other clip shows, the fastest.
         var three = Enumerable.Range(21, 3).Select(i => world.SceneAt(i)).OrderByDescending(LivelyClips.PeakSpeed).ToArray();
         using var fastest = world.Render([three[0]], size, TorchSharp.torch.CPU);
         Assert.True(fastest[0].equal(clips.Frames[1]).all().item<bool>());
         Assert.InRange(Enumerable.Range(0, 60).Average(i => Enumerable.Range(3 * i, 3).Max(at => LivelyClips.PeakSpeed(world.SceneAt(at)))), 1.2 * plain, 10 * plain);
+        // And the most detailed; among many of those, stars and spins are more than a sixth and a tenth of the objects.
+        var detailed = Enumerable.Range(24, 3).Select(i => world.SceneAt(i)).MaxBy(LivelyClips.Detail)!;
+        using var picture = world.Render([detailed], size, TorchSharp.torch.CPU);
+        Assert.True(picture[0].equal(clips.Frames[2]).all().item<bool>());
+        SceneObject[] objects = [.. Enumerable.Range(0, 100).SelectMany(i => Enumerable.Range(3 * i, 3).Select(at => world.SceneAt(at)).MaxBy(LivelyClips.Detail)!.Objects)];
+        Assert.InRange(objects.Average(o => o.Shape == ShapeKind.Star ? 1.0 : 0), 0.25, 0.8);
+        Assert.InRange(objects.Average(o => o.Motion == MotionKind.Spin ? 1.0 : 0), 0.2, 0.8);
     }
 }
