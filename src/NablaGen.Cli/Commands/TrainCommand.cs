@@ -28,7 +28,7 @@ internal sealed class TrainCommand
         var vae = new TrainCommand();
         vae._options.From.Description = "Begin with the weights of this model folder instead of drawn ones; with --preset they become the first channels of a wider VAE";
         vae._options.FreezeEncoder.Description = "Train the decoder alone: a transformer that was trained on the encoder's latents still fits";
-        var vaeCommand = new Command("vae", "Train the VAE, which comes first.") { vae._options.Crop, vae._options.FreezeEncoder, vae._options.Transformer };
+        var vaeCommand = new Command("vae", "Train the VAE, which comes first.") { vae._options.Crop, vae._options.FreezeEncoder };
         Add(vaeCommand, vae._options.Shared, vae._options.OfClips);
         vaeCommand.SetAction((parsed, cancellation) => Task.FromResult(vae.RunVae(parsed, cancellation)));
 

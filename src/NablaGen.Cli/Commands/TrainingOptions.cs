@@ -65,13 +65,6 @@ internal sealed class TrainingOptions
     /// <summary>The VAE's window; of its training alone.</summary>
     public Option<int?> Crop { get; } = new("--crop") { Description = "Side of the window that a step sees of each clip [default: the preset's]", HelpName = "N" };
 
-    /// <summary>Whose estimates a decoder learns from, of the VAE's training alone.</summary>
-    public Option<string?> Transformer { get; } = new("--transformer")
-    {
-        Description = "Also learn to decode what this model folder's transformer makes of noised latents, so that the decoder evens out its errors; needs --freeze-encoder",
-        HelpName = "DIR",
-    };
-
     /// <summary>Leaves an encoder as it is, whose is the command's to say.</summary>
     public Option<bool> FreezeEncoder { get; } = new("--freeze-encoder");
 
@@ -162,7 +155,6 @@ internal sealed class TrainingOptions
             Attention = parsed.GetValue(Attention) is { Length: > 0 } attentions ? attentions : plan.Attention,
             NoiseShift = parsed.GetValue(NoiseShift) ?? plan.NoiseShift,
             NoiseSpread = parsed.GetValue(NoiseSpread) ?? plan.NoiseSpread,
-            Transformer = parsed.GetValue(Transformer) is { } transformer ? Path.GetFullPath(transformer) : plan.Transformer,
             FrozenEncoder = parsed.GetValue(FreezeEncoder) || plan.FrozenEncoder,
             Seed = parsed.GetValue(_seed) ?? plan.Seed,
         };

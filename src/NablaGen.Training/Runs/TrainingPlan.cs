@@ -71,9 +71,6 @@ public sealed record TrainingPlan
     /// <summary>Whether the encoder stays as it is: the VAE's, and with it what a transformer has learnt, or the text encoder beside a transformer.</summary>
     public bool FrozenEncoder { get; init; }
 
-    /// <summary>The model folder whose transformer's estimates a decoder learns from, too: see <see cref="Vae.VaeTrainingOptions.Transformer"/>.</summary>
-    public string? Transformer { get; init; }
-
     /// <summary>Seed of the weights and of all draws.</summary>
     public required long Seed { get; init; }
 
@@ -130,7 +127,6 @@ public sealed record TrainingPlan
         Require(PoolClips / PoolGroup >= Clips.Count, $"pool must have a group of {PoolGroup} (--fresh) for each of the {Clips.Count} sizes, found {PoolClips}");
         Require(NoiseShift > 0 && double.IsFinite(NoiseShift), $"noise shift must be above 0, found {NoiseShift}");
         Require(NoiseSpread > 0 && NoiseSpread <= 4, $"noise spread must be above 0 and at most 4, found {NoiseSpread}");
-        Require(Transformer is null || FrozenEncoder, "--transformer needs --freeze-encoder: what it has learnt are this encoder's latents");
         Require(Seed >= 0, $"seed must be 0 or more, found {Seed}");
         Require(Attentions.Count > 0, "attention needs an expression");
         foreach (var attention in Attentions)

@@ -26,7 +26,6 @@ public sealed class VaeTrainer : OptimizedTrainer
     private readonly Device _device;
     private readonly WanVae _vae;
     private readonly IReadOnlyList<ClipPool> _pools;
-    private readonly LatentEstimates? _estimates;
 
     /// <summary>A VAE of drawn weights at step 0.</summary>
     /// <param name="sizes">The model.</param>
@@ -49,10 +48,9 @@ public sealed class VaeTrainer : OptimizedTrainer
 
         Parameters = new FlatParameters(options.FrozenEncoder ? [.. _vae.DecodingParts] : [("", _vae)]);
         Optimizer = new Optimizer(Parameters, options.Optimizer);
-        _estimates = options.Transformer is { } transformer ? new LatentEstimates(transformer, sizes.Others.Vae, options.Clips, model) : null;
         // Bytes: a quarter of the floats to keep, and as many shades as the videos have that are made in the end.
         _pools = [.. options.Clips.Select((size, i) => new ClipPool(source, size, model.Device, options.Pool,
-            (clips, first) => [clips.Frames.Plus(1).Times(127.5).round().to_type(ScalarType.Byte), .. Estimates(clips, first, i)], i * StepRandom.PoolClips))];
+            (clips, _) => [clips.Frames.Plus(1).Times(127.5).round().to_type(ScalarType.Byte)], i * StepRandom.PoolClips))];
     }
 
     /// <inheritdoc/>
@@ -80,10 +78,8 @@ public sealed class VaeTrainer : OptimizedTrainer
         StepRandom.Seed(_options.Seed, Step, _device);
         var random = StepRandom.Of(_options.Seed, Step);
         var pool = _pools[random.Next(_pools.Count)];
-        var drawn = pool.Draw(_options.Batch);
-        var (window, estimated) = (Window(drawn[0], random), drawn.Length > 1 && random.Next(2) == 0);
-        var video = Cut(drawn[0], window, stride: 1).to_type(ScalarType.Float32).Over(127.5).Minus(1);
-        var (latents, kl) = estimated ? (Cut(drawn[1], window, _vae.Config.SpatialStride), zeros([], device: _device)) : Encode(video);
+        var video = Crop(pool.Draw(_options.Batch)[0], random).to_type(ScalarType.Float32).Over(127.5).Minus(1);
+        var (latents, kl) = Encode(video);
         var decoded = _vae.DecodeWhole(latents.to_type(Dtype)).to_type(ScalarType.Float32);
 
         var error = decoded - video;
@@ -161,7 +157,6 @@ public sealed class VaeTrainer : OptimizedTrainer
             pool.Dispose();
         }
 
-        _estimates?.Dispose();
         Optimizer.Dispose();
         Parameters.Dispose();
         _vae.Dispose();
@@ -178,22 +173,6 @@ public sealed class VaeTrainer : OptimizedTrainer
         var kl = (mean.Squared().Plus(logVariance.exp()).Minus(1) - logVariance).mean().Times(0.5);
         var latents = _options.FrozenEncoder ? mean : mean.Plus(randn_like(mean) * logVariance.Times(0.5).exp());
         return (latents.MoveToOuterDisposeScope(), kl.MoveToOuterDisposeScope());
-    }
-
-    // What a transformer makes of the clips' latents, as the decoder takes them: none or one. [B, C, T', h, w]
-    private IEnumerable<Tensor> Estimates(ClipBatch clips, long first, int size)
-    {
-        if (_estimates is null)
-        {
-            return [];
-        }
-
-        using var scope = NewDisposeScope();
-        StepRandom.Seed(_options.Seed, (int)(first % int.MaxValue), _device);
-        var estimates = _estimates.Of(_vae.Encode(clips.Frames), clips.Captions, size).to_type(ScalarType.Float32);
-        return [Channels(_vae.Config.LatentsMean).PlusProduct(estimates, Channels(_vae.Config.LatentsStd)).MoveToOuterDisposeScope()];
-
-        Tensor Channels(IReadOnlyList<float> values) => tensor([.. values], device: _device).view(1, -1, 1, 1, 1);
     }
 
     // The colours of previews, from the normalised latents of clips that it has not seen; of a single latent frame there are no later ones.
@@ -232,18 +211,14 @@ public sealed class VaeTrainer : OptimizedTrainer
         }
     }
 
-    // The same window of each clip, more often from the middle, where things move; at whole latents, where these are cut too.
-    private (int Top, int Left, int Height, int Width) Window(Tensor video, Random random)
+    // The same window of each clip, more often from the middle, where things move.
+    private Tensor Crop(Tensor video, Random random)
     {
         var (height, width) = ((int)Math.Min(_options.Crop, video.shape[3]), (int)Math.Min(_options.Crop, video.shape[4]));
-        var stride = _estimates is null ? 1 : _vae.Config.SpatialStride;
-        return (Middling((int)video.shape[3] - height), Middling((int)video.shape[4] - width), height, width);
+        return video.narrow(3, Middling((int)video.shape[3] - height), height).narrow(4, Middling((int)video.shape[4] - width), width);
 
-        int Middling(int most) => (random.Next(most + 1) + random.Next(most + 1)) / 2 / stride * stride;
+        int Middling(int most) => (random.Next(most + 1) + random.Next(most + 1)) / 2;
     }
-
-    private static Tensor Cut(Tensor clips, (int Top, int Left, int Height, int Width) window, int stride) =>
-        clips.narrow(3, window.Top / stride, window.Height / stride).narrow(4, window.Left / stride, window.Width / stride);
 
     // What moves counts more: it is a small part of the picture, and the first that a VAE of few channels smears. 1 on average. [B, 1, T, H, W]
     private Tensor Weight(Tensor video)

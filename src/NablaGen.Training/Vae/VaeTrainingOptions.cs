@@ -38,12 +38,6 @@ public sealed record VaeTrainingOptions
     /// <summary>Whether the encoder stays as it is, so that a transformer that was trained on its latents still fits.</summary>
     public bool FrozenEncoder { get; init; }
 
-    /// <summary>
-    /// A model folder whose transformer's estimates the decoder learns to decode in every other step (<see cref="LatentEstimates"/>); null for true
-    /// latents alone. Needs <see cref="FrozenEncoder"/>.
-    /// </summary>
-    public string? Transformer { get; init; }
-
     /// <summary>Clips over which the latents' statistics and the PSNR are taken.</summary>
     public int MeasuredClips { get; init; } = 64;
 
@@ -72,7 +66,6 @@ public sealed record VaeTrainingOptions
             Optimizer = new OptimizerOptions { Method = plan.Optimizer, LearningRate = plan.LearningRate, Steps = plan.Steps },
             FrozenEncoder = plan.FrozenEncoder,
             FrameWeight = plan.FrameWeight,
-            Transformer = plan.Transformer,
             Seed = plan.Seed,
         };
     }

@@ -45,7 +45,7 @@ internal static class Toys
 
     /// <summary>A VAE in training; with a folder to begin with its encoder is frozen, unless said otherwise.</summary>
     public static VaeTrainer Vae(IClipSource source, int steps = 100, int batch = 2, ModelSizes? sizes = null, string? from = null,
-        bool? frozen = null, IReadOnlyList<ClipSize>? sizesOfClips = null, string? transformer = null) => new(
+        bool? frozen = null, IReadOnlyList<ClipSize>? sizesOfClips = null) => new(
         sizes ?? Sizes(),
         new VaeTrainingOptions
         {
@@ -57,7 +57,6 @@ internal static class Toys
             MeasuredClips = 6,
             From = from,
             FrozenEncoder = frozen ?? from is not null,
-            Transformer = transformer,
         },
         source, ModuleOptions.Cpu);
 

@@ -138,7 +138,6 @@ public sealed class TrainCommandTests(TrainCommandTests.Begun begun) : IClassFix
     [InlineData("attention 'nabla-2': NABLA's threshold must be above 0 and at most 1", "dit", "--attention", "dense", "nabla-2")]
     [InlineData("--freeze-encoder needs --from: there is no encoder yet", "vae", "--freeze-encoder")]
     [InlineData("--freeze-encoder needs --from: there is no encoder yet", "dit", "--freeze-encoder")]
-    [InlineData("--transformer needs --freeze-encoder", "vae", "--transformer", "x")]
     [InlineData("--gpus: expected a number of 1 or more, or all; found '0'", "dit", "--gpus", "0")]
     [InlineData("--gpus needs CUDA devices: on the CPU one process uses all cores", "dit", "--gpus", "2", "--device", "cpu")]
     [InlineData("Unrecognized command or argument '--freeze-encoder'", "text", "--freeze-encoder")]

@@ -1,6 +1,5 @@
 using NablaGen.Tensors;
 using NablaGen.Training.Models;
-using NablaGen.Training.Vae;
 using static TorchSharp.torch;
 
 namespace NablaGen.Tests.Training;
@@ -78,62 +77,6 @@ public class VaeTrainerTests(VaeTrainerTests.Trained trained) : IClassFixture<Va
         {
             using var vae = ModelFiles.LoadVae(path ?? folder.Path, sizes.Others.Vae, ModuleOptions.Cpu);
             return (vae.Encode(clips.Frames), vae.DecodeWhole(vae.EncodeMoments(clips.Frames).Mean));
-        }
-    }
-
-    [Fact]
-    public void A_decoder_learns_from_a_transformers_estimates_and_a_resumed_training_the_same()
-    {
-        using var folder = new TempFolder();
-        File.Copy(Toys.TokenizerPath, ModelFiles.Tokenizer(Directory.CreateDirectory(folder["google/umt5-xxl"]).Parent!.Parent!.FullName));
-        using (var first = Toys.Vae(new SlidingSquares()))
-        using (var transformer = Toys.Dit(new SlidingSquares()))
-        {
-            Toys.Advance(first, 2);
-            transformer.Export(folder.Path);
-            first.Export(folder.Path);
-        }
-
-        var sizes = ModelSizes.Open(folder.Path);
-        VaeTrainer Begin(bool estimates) => Toys.Vae(new SlidingSquares(), sizes: sizes, from: folder.Path, transformer: estimates ? folder.Path : null);
-        using var whole = Begin(true);
-        var early = Toys.Advance(whole, 3);
-        whole.Save(folder["state.safetensors"]);
-        var later = Toys.Advance(whole, 3);
-        using var resumed = Begin(true);
-        resumed.Resume(folder["state.safetensors"]);
-        Assert.Equal(later, Toys.Advance(resumed, 3));
-
-        // Some steps are of estimates, which are harder to decode than the clips' own latents.
-        using var plain = Begin(false);
-        Assert.NotEqual(early.Concat(later), Toys.Advance(plain, 6));
-    }
-
-    [Fact]
-    public void Estimates_are_near_the_latents_and_nearer_for_a_transformer_that_has_learnt()
-    {
-        using var scope = NewDisposeScope();
-        using var folder = new TempFolder();
-        File.Copy(Toys.TokenizerPath, ModelFiles.Tokenizer(Directory.CreateDirectory(folder["google/umt5-xxl"]).Parent!.Parent!.FullName));
-        using var vae = Toys.RandomVae();
-        using var clips = new SlidingSquares().Next(40, 6, Toys.Clip, CPU);
-        using var latents = vae.Encode(clips.Frames);
-        using var trainer = Toys.Dit(new SlidingSquares(), steps: 60);
-        var untrained = Error();
-        using (enable_grad())
-        {
-            Toys.Advance(trainer, 60);
-        }
-
-        Assert.InRange(Error(), 0.01, 0.93 * untrained);
-
-        double Error()
-        {
-            trainer.Export(folder.Path);
-            using var estimates = new LatentEstimates(folder.Path, vae.Config, [Toys.Clip], ModuleOptions.Cpu);
-            DeviceRandom.Seed(1, CPU);
-            using var of = estimates.Of(latents, clips.Captions, 0);
-            return (of - latents).Squared().mean().sqrt().item<float>();
         }
     }
 
