@@ -26,12 +26,28 @@ public sealed class EightBitAttention : IDisposable
     private const int Alignment = 256;
 
     private readonly CudaDevice _device;
+    private readonly string[] _macros;
     private readonly AttentionPlan _plan;
     private readonly Workspace _workspace;
+
+    /// <summary>The forms of block_attention8_sm90.cu; the first is what the program uses, the others are there to be measured beside it.</summary>
+    internal static IReadOnlyList<Variant> Variants { get; } =
+    [
+        new("as it was", ["EIGHT_BIT_PLAIN"]),
+        new("p set", []),
+        new("steps", ["EIGHT_BIT_STEPS"]),
+        new("steps in turns", ["EIGHT_BIT_STEPS", "EIGHT_BIT_TURNS"]),
+    ];
 
     /// <summary>The kernels on a device; they are compiled at first use.</summary>
     /// <exception cref="CudaException">The device cannot run them.</exception>
     public EightBitAttention(CudaDevice device)
+        : this(device, Variants[0])
+    {
+    }
+
+    /// <summary>The same in one of the <see cref="Variants"/>.</summary>
+    internal EightBitAttention(CudaDevice device, Variant variant)
     {
         if (!device.HasHopperKernels)
         {
@@ -39,6 +55,7 @@ public sealed class EightBitAttention : IDisposable
         }
 
         _device = device;
+        _macros = variant.Macros;
         _plan = new AttentionPlan(device);
         _workspace = new Workspace(device);
     }
@@ -188,7 +205,7 @@ public sealed class EightBitAttention : IDisposable
             Tokens = q.Tokens,
             ScaleLog2 = (float)(scale * Math.Log2(Math.E)),
         };
-        _device.Kernel("block_attention8_sm90", ElementMacros(q)).Launch(
+        _device.Kernel("block_attention8_sm90", [.. ElementMacros(q), .. _macros]).Launch(
             (Math.Min(_device.Multiprocessors, count), 1, 1), LaunchConstants.HopperThreads, LaunchConstants.EightBitSharedBytes, stream, work);
     }
 
@@ -200,6 +217,11 @@ public sealed class EightBitAttention : IDisposable
     /// <param name="Keys">K's and V's tiles with K's scale.</param>
     /// <param name="QueryScales">Q's scales.</param>
     internal readonly record struct Tiles(nint Statistics, nint Queries, nint Keys, nint QueryScales);
+
+    /// <summary>A form of the attention kernel.</summary>
+    /// <param name="Name">What the benchmark calls it.</param>
+    /// <param name="Macros">The kernel's macros.</param>
+    internal sealed record Variant(string Name, string[] Macros);
 
     [StructLayout(LayoutKind.Sequential)]
     private readonly struct Source(AttentionTensor x)

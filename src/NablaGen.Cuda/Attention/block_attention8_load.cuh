@@ -12,6 +12,7 @@ struct Barriers {
     u64 queryFull[kQueryBlocks], queryEmpty[kQueryBlocks];
     u64 tileFull[2], tileEmpty[2];
     int tile[2];
+    u32 issued[kQueryBlocks][4];                               // entries whose products a warp of a consumer has issued, or passed over
 };
 
 struct Work {

@@ -19,7 +19,7 @@
 #include "eight_bits.cuh"
 #include "hopper.cuh"
 #include "block_attention8_load.cuh"
-#include "block_attention8_rows.cuh"
+#include "block_attention8_step.cuh"
 
 constexpr int kSumBytes = 64 * 128 * 4;
 constexpr int kConsumerRegisters = 160;
@@ -27,17 +27,6 @@ constexpr int kProducerRegisters = 32;
 constexpr int kHold = 2;                                       // entries that a P V may wait for the next own entry
 constexpr int kFlush = 32;                                     // own entries between two additions to the float32 sums
 static_assert(24 * 1024 + kEightBitStages * kStageBytes + 3 * kSumBytes + 1024 == kEightBitSharedBytes, "shared memory");
-
-DEVICE void multiply_qk(int (&s)[32], u64 q, u64 k) {
-    wgmma_n64_int8<false>(s, q, k);
-#pragma unroll
-    for (int step = 1; step < 4; ++step) wgmma_n64_int8<true>(s, q + (step * 32 >> 4), k + (step * 32 >> 4));
-}
-
-DEVICE void multiply_pv(float (&o)[64], const u32 (&p)[2][4], u64 v) {
-    wgmma_n128_fp8<true>(o, p[0], v);
-    wgmma_n128_fp8<true>(o, p[1], v + (32 >> 4));
-}
 
 // P V of the held entry by itself, and its stage goes back to the producer.
 DEVICE void finish_held(float (&o)[64], const u32 (&p)[2][4], u64 v, u32 empty, int lane) {
@@ -64,6 +53,8 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
     const u64 v = matrix_descriptor_64(stages + kTile8Bytes);
     const u32 full = shared_address(&barriers->stageFull[0]), empty = shared_address(&barriers->stageEmpty[0]);
 
+    const u32 turns = shared_address(&barriers->issued[which][warp]);
+    u32 count = 0;                                             // entries so far, this one included
     Ring ring;
     u32 tileParity = 0;
     for (int turn = 0;; turn ^= 1) {
@@ -76,7 +67,11 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
 
         float o[64];
         int s[32];
+#ifdef EIGHT_BIT_PLAIN
         u32 p[2][4];
+#else
+        u32 p[2][4] = {};                                      // or ptxas makes all products wait (C7513)
+#endif
         Row low, high;
         Sums sums;
         sums.at = room + thread;
@@ -100,9 +95,13 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
             const int stage = ring.stage;
             barrier_wait(full + stage * 8, ring.parity);
             ring.advance();
+            ++count;
 
             if (!(entry >> (kEntryKeyBits + which) & 1)) {     // for another query block
                 if (lane == 0) barrier_arrive(empty + stage * 8);
+#ifdef EIGHT_BIT_TURNS
+                set_counter(turns, count, lane);
+#endif
                 if (held >= 0 && i + 1 - heldAt > kHold) {
                     finish_held(o, p, v + held * (kStageBytes >> 4), empty + held * 8, lane);
                     ++since;
@@ -113,6 +112,24 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
 
             const int tokens = (int)(entry >> kEntryTokensBit) + 1;
             const float f = queryScale * shared_float(stages + stage * kStageBytes + 2 * kTile8Bytes);
+#ifdef EIGHT_BIT_STEPS
+            const int before = held < 0 ? stage : held;        // nothing held: P V with weights of zero
+            if (held < 0) {
+#pragma unroll
+                for (int j = 0; j < 8; ++j) p[j / 4][j % 4] = 0;
+            }
+            const Step at{q, k + stage * (kStageBytes >> 4), v + before * (kStageBytes >> 4), f, tokens, quad * 2, lane, turns, count};
+#ifdef EIGHT_BIT_TURNS
+            wait_counter(shared_address(&barriers->issued[(which + kQueryBlocks - 1) % kQueryBlocks][warp]), which == 0 ? count - 1 : count);
+#endif
+            step(o, p, low, high, at);
+            if (lane == 0 && held >= 0) barrier_arrive(empty + held * 8);
+            since += held >= 0;
+            if (since >= kFlush) {
+                sums.take(o, low, high);
+                since = 0;
+            }
+#else
             if (held >= 0) {
                 wgmma_pin(s);
                 wgmma_pin(o);
@@ -143,6 +160,7 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
                 since = 0;
             }
             pack_weights(p, s);
+#endif
             held = stage;
             heldAt = i;
         }
@@ -170,6 +188,7 @@ extern "C" __global__ void __launch_bounds__(kHopperThreads, 1) block_attention8
         for (int i = 0; i < kQueryBlocks; ++i) {
             barrier_init(shared_address(&barriers.queryFull[i]), 1);
             barrier_init(shared_address(&barriers.queryEmpty[i]), 4);
+            for (int w = 0; w < 4; ++w) barriers.issued[i][w] = 0;
         }
         for (int i = 0; i < 2; ++i) {
             barrier_init(shared_address(&barriers.tileFull[i]), 1);

@@ -64,13 +64,16 @@ internal static class EightBitEntries
 
     private static IEnumerable<KernelLoad> Attention(KernelData data)
     {
-        var attention = Make(data);
         var shape = data.Shape;
-        foreach (var (name, mask) in data.Masks())
+        foreach (var variant in EightBitAttention.Variants)
         {
-            var pairs = (double)shape.Tokens * shape.Tokens * mask.Density();
-            yield return new KernelLoad(name, 4.0 * pairs * shape.HeadSize * shape.Heads, KernelLoad.Products, () => attention.Run(
-                data.Tensor(data.Q), data.Tensor(data.K), data.Tensor(data.V), data.Tensor(data.Output), data.Offsets, mask));
+            var attention = data.Make($"eight-bit attention {variant.Name}", () => new EightBitAttention(data.Device, variant));
+            foreach (var (name, mask) in data.Masks().Append(data.Dense()))
+            {
+                var pairs = (double)shape.Tokens * shape.Tokens * mask.Density();
+                yield return new KernelLoad($"{name}, {variant.Name}", 4.0 * pairs * shape.HeadSize * shape.Heads, KernelLoad.Products, () => attention.Run(
+                    data.Tensor(data.Q), data.Tensor(data.K), data.Tensor(data.V), data.Tensor(data.Output), data.Offsets, mask));
+            }
         }
     }
 
