@@ -51,7 +51,13 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
     const u64 q = matrix_descriptor(queryTile, 16, 1024);
     const u64 k = matrix_descriptor(stages, 16, 1024);
     const u64 v = matrix_descriptor_64(stages + kTile8Bytes);
+#ifdef EIGHT_BIT_STEPS
+    // Through a shuffle, so that they are kept in registers: ptxas would reckon them anew for each entry.
+    const u32 full = __shfl_sync(kAllLanes, shared_address(&barriers->stageFull[0]), 0);
+    const u32 empty = __shfl_sync(kAllLanes, shared_address(&barriers->stageEmpty[0]), 0);
+#else
     const u32 full = shared_address(&barriers->stageFull[0]), empty = shared_address(&barriers->stageEmpty[0]);
+#endif
 
     const u32 turns = shared_address(&barriers->issued[which][warp]);
     u32 count = 0;                                             // entries so far, this one included
@@ -106,19 +112,19 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
                     finish_held(o, p, v + held * (kStageBytes >> 4), empty + held * 8, lane);
                     ++since;
                     held = -1;
+#ifdef EIGHT_BIT_STEPS
+#pragma unroll
+                    for (int j = 0; j < 8; ++j) p[j / 4][j % 4] = 0;
+#endif
                 }
                 continue;
             }
 
             const int tokens = (int)(entry >> kEntryTokensBit) + 1;
-            const float f = queryScale * shared_float(stages + stage * kStageBytes + 2 * kTile8Bytes);
+            const float keyScale = shared_float(stages + stage * kStageBytes + 2 * kTile8Bytes);
 #ifdef EIGHT_BIT_STEPS
             const int before = held < 0 ? stage : held;        // nothing held: P V with weights of zero
-            if (held < 0) {
-#pragma unroll
-                for (int j = 0; j < 8; ++j) p[j / 4][j % 4] = 0;
-            }
-            const Step at{q, k + stage * (kStageBytes >> 4), v + before * (kStageBytes >> 4), f, tokens, quad * 2, lane, turns, count};
+            const Step at{q, k + stage * (kStageBytes >> 4), v + before * (kStageBytes >> 4), queryScale, keyScale, tokens, quad * 2, lane, turns, count};
 #ifdef EIGHT_BIT_TURNS
             wait_counter(shared_address(&barriers->issued[(which + kQueryBlocks - 1) % kQueryBlocks][warp]), which == 0 ? count - 1 : count);
 #endif
@@ -130,6 +136,7 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
                 since = 0;
             }
 #else
+            const float f = queryScale * keyScale;
             if (held >= 0) {
                 wgmma_pin(s);
                 wgmma_pin(o);

@@ -11,7 +11,7 @@ constexpr float kLeastFactor = 1e-30f;                         // 0 · −∞ wo
 // What a step needs to know of its entry and of the one before.
 struct Step {
     u64 q, k, v;                 // operands: Q, this entry's K, the held entry's V
-    float f;
+    float queryScale, keyScale;
     int tokens, column, lane;    // of this entry; the thread's first column; its lane
     u32 turn, count;             // EIGHT_BIT_TURNS: the warp's counter of entries and what it gets
 };
@@ -68,12 +68,10 @@ DEVICE void weigh(u32 (&p)[2][4], float& sum0, float& sum1, const int (&s)[32], 
 // S of this entry; with it O += P V of the entry before; then P of this one. The weights are first reckoned as if m stayed, which it mostly does;
 // S is still there if it does not.
 DEVICE void step(float (&o)[64], u32 (&p)[2][4], Row& low, Row& high, const Step& at) {
-    float f = at.f;
     int s[32];
 #pragma unroll
     for (int i = 0; i < 32; ++i) s[i] = kMagicBits;
     if (at.tokens < kBlock) {
-        if (f < kLeastFactor) f = kLeastFactor;
 #pragma unroll
         for (int i = 0; i < 32; ++i) {
             if (i / 4 * 8 + (i & 1) + at.column >= at.tokens) s[i] = kNone;
@@ -93,6 +91,8 @@ DEVICE void step(float (&o)[64], u32 (&p)[2][4], Row& low, Row& high, const Step
     wgmma_wait<1>();
     wgmma_pin(s);
 
+    float f = at.queryScale * at.keyScale;
+    if (f < kLeastFactor) f = kLeastFactor;
     int top0 = max(s[0], s[1]), top1 = max(s[2], s[3]);
 #pragma unroll
     for (int i = 4; i < 32; i += 4) {
