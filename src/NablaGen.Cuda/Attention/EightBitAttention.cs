@@ -37,6 +37,8 @@ public sealed class EightBitAttention : IDisposable
         new("p set", []),
         new("steps", ["EIGHT_BIT_STEPS"]),
         new("steps in turns", ["EIGHT_BIT_STEPS", "EIGHT_BIT_TURNS"]),
+        new("steps with ones", ["EIGHT_BIT_STEPS", "EIGHT_BIT_ONES"]),
+        new("steps with ones in turns", ["EIGHT_BIT_STEPS", "EIGHT_BIT_ONES", "EIGHT_BIT_TURNS"]),
     ];
 
     /// <summary>The kernels on a device; they are compiled at first use.</summary>

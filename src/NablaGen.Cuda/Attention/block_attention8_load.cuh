@@ -6,6 +6,11 @@
 constexpr u32 kKeyMask = (1u << kEntryKeyBits) - 1;
 constexpr u32 kCopied = 2 * kTile8Bytes + 16;                  // K, V and K's scale
 constexpr int kStageBytes = 17 * 1024;
+#ifdef EIGHT_BIT_ONES
+constexpr int kOutputs = 68, kScaleAt = 2 * kTile8Bytes + 512; // accumulators of a thread; eight columns of V that are ones follow V
+#else
+constexpr int kOutputs = 64, kScaleAt = 2 * kTile8Bytes;
+#endif
 
 struct Barriers {
     u64 stageFull[kEightBitStages], stageEmpty[kEightBitStages];
@@ -82,7 +87,12 @@ DEVICE void produce(const Work& work, Barriers* barriers, u32 queryTiles, u32 st
                     const u32 full = shared_address(&barriers->stageFull[ring.stage]);
                     barrier_wait(shared_address(&barriers->stageEmpty[ring.stage]), ring.parity ^ 1);
                     barrier_expect(full, kCopied);
+#ifdef EIGHT_BIT_ONES
+                    copy_bytes(stages + ring.stage * kStageBytes, keys + (i64)at * kKeyPieceBytes, 2 * kTile8Bytes, full);
+                    copy_bytes(stages + ring.stage * kStageBytes + kScaleAt, keys + (i64)at * kKeyPieceBytes + 2 * kTile8Bytes, 16, full);
+#else
                     copy_bytes(stages + ring.stage * kStageBytes, keys + (i64)at * kKeyPieceBytes, kCopied, full);
+#endif
                 }
                 __syncwarp();
                 ring.advance();

@@ -70,9 +70,9 @@ DEVICE void pack_weights(u32 (&p)[2][4], const int (&s)[32]) {
 }
 
 // When m moved, what was summed so far is rescaled.
-DEVICE void rescale(float (&o)[64], float f0, float f1) {
+DEVICE void rescale(float (&o)[kOutputs], float f0, float f1) {
 #pragma unroll
-    for (int j = 0; j < 64; j += 4) {
+    for (int j = 0; j < kOutputs; j += 4) {
         o[j] *= f0;
         o[j + 1] *= f0;
         o[j + 2] *= f1;
@@ -87,7 +87,7 @@ struct Sums {
     bool any = false;
 
     // o += sums, relative to the rows' m.
-    DEVICE void join(float (&o)[64], const Row& low, const Row& high) {
+    DEVICE void join(float (&o)[kOutputs], const Row& low, const Row& high) {
         if (!any) return;
         const float f0 = exp2_approx(m0 - low.m), f1 = exp2_approx(m1 - high.m);
 #pragma unroll
@@ -101,12 +101,12 @@ struct Sums {
     }
 
     // sums += o, and o begins anew.
-    DEVICE void take(float (&o)[64], const Row& low, const Row& high) {
+    DEVICE void take(float (&o)[kOutputs], const Row& low, const Row& high) {
         join(o, low, high);
 #pragma unroll
         for (int j = 0; j < 16; ++j) at[j * kWarpgroup] = make_float4(o[4 * j], o[4 * j + 1], o[4 * j + 2], o[4 * j + 3]);
 #pragma unroll
-        for (int j = 0; j < 64; ++j) o[j] = 0;
+        for (int j = 0; j < kOutputs; ++j) o[j] = 0;
         m0 = low.m;
         m1 = high.m;
         any = true;
@@ -114,7 +114,7 @@ struct Sums {
 };
 
 // Divides by the row sums, gives the columns V's scales and writes the rows that the block has.
-DEVICE void store_output(const Work& work, float (&o)[64], Row low, Row high, int bh, int block, int row, int quad) {
+DEVICE void store_output(const Work& work, float (&o)[kOutputs], Row low, Row high, int bh, int block, int row, int quad) {
     const int start = work.offsets[block], rows = work.offsets[block + 1] - start;
     low.sum = quad_sum(low.sum);
     high.sum = quad_sum(high.sum);

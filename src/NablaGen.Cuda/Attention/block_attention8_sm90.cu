@@ -29,7 +29,7 @@ constexpr int kFlush = 32;                                     // own entries be
 static_assert(24 * 1024 + kEightBitStages * kStageBytes + 3 * kSumBytes + 1024 == kEightBitSharedBytes, "shared memory");
 
 // P V of the held entry by itself, and its stage goes back to the producer.
-DEVICE void finish_held(float (&o)[64], const u32 (&p)[2][4], u64 v, u32 empty, int lane) {
+DEVICE void finish_held(float (&o)[kOutputs], const u32 (&p)[2][4], u64 v, u32 empty, int lane) {
     wgmma_pin(o);
     wgmma_fence();
     multiply_pv(o, p, v);
@@ -71,7 +71,7 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
         const int bh = tile / work.groups, group = tile % work.groups;
         const int block = group * kQueryBlocks + which;
 
-        float o[64];
+        float o[kOutputs];
         int s[32];
 #ifdef EIGHT_BIT_PLAIN
         u32 p[2][4];
@@ -83,7 +83,7 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
         sums.at = room + thread;
         float f0 = 0, f1 = 0;
 #pragma unroll
-        for (int i = 0; i < 64; ++i) o[i] = 0;
+        for (int i = 0; i < kOutputs; ++i) o[i] = 0;
 
         const float queryScale = block < work.blocks ? work.queryScales[(i64)bh * work.blocks + block] * work.scaleLog2 : 0;
         barrier_wait(shared_address(&barriers->queryFull[which]), turn);
@@ -121,7 +121,7 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
             }
 
             const int tokens = (int)(entry >> kEntryTokensBit) + 1;
-            const float keyScale = shared_float(stages + stage * kStageBytes + 2 * kTile8Bytes);
+            const float keyScale = shared_float(stages + stage * kStageBytes + kScaleAt);
 #ifdef EIGHT_BIT_STEPS
             const int before = held < 0 ? stage : held;        // nothing held: P V with weights of zero
             const Step at{q, k + stage * (kStageBytes >> 4), v + before * (kStageBytes >> 4), queryScale, keyScale, tokens, quad * 2, lane, turns, count};
@@ -132,6 +132,10 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
             if (lane == 0 && held >= 0) barrier_arrive(empty + held * 8);
             since += held >= 0;
             if (since >= kFlush) {
+#ifdef EIGHT_BIT_ONES
+                low.sum += o[64];
+                high.sum += o[66];
+#endif
                 sums.take(o, low, high);
                 since = 0;
             }
@@ -173,6 +177,10 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
         }
         if (lane == 0) barrier_arrive(shared_address(&barriers->queryEmpty[which]));
         if (held >= 0) finish_held(o, p, v + held * (kStageBytes >> 4), empty + held * 8, lane);
+#ifdef EIGHT_BIT_ONES
+        low.sum = (low.sum + o[64]) / 4;                       // each of the four lanes of a row has the row's
+        high.sum = (high.sum + o[66]) / 4;
+#endif
         sums.join(o, low, high);
 
         if (block < work.blocks) store_output(work, o, low, high, bh, block, row, quad);
@@ -203,6 +211,12 @@ extern "C" __global__ void __launch_bounds__(kHopperThreads, 1) block_attention8
         }
         barrier_init_fence();
     }
+#ifdef EIGHT_BIT_ONES
+    for (int i = thread; i < kEightBitStages * 128; i += kHopperThreads) {
+        asm volatile("st.shared.u32 [%0], %1;" ::"r"(stages + i / 128 * kStageBytes + 2 * kTile8Bytes + i % 128 * 4), "r"(0x38383838) : "memory");
+    }
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+#endif
     __syncthreads();
 
     const int warpgroup = __shfl_sync(kAllLanes, thread / kWarpgroup, 0);

@@ -27,9 +27,14 @@ DEVICE void multiply_qk_on(int (&s)[32], u64 q, u64 k) {
     for (int step = 0; step < 4; ++step) wgmma_n64_int8<true>(s, q + (step * 32 >> 4), k + (step * 32 >> 4));
 }
 
-DEVICE void multiply_pv(float (&o)[64], const u32 (&p)[2][4], u64 v) {
+DEVICE void multiply_pv(float (&o)[kOutputs], const u32 (&p)[2][4], u64 v) {
+#ifdef EIGHT_BIT_ONES
+    wgmma_n136_fp8<true>(o, p[0], v);
+    wgmma_n136_fp8<true>(o, p[1], v + (32 >> 4));
+#else
     wgmma_n128_fp8<true>(o, p[0], v);
     wgmma_n128_fp8<true>(o, p[1], v + (32 >> 4));
+#endif
 }
 
 // Keeps weights from being made after, or overwritten before, what stands here.
@@ -58,8 +63,10 @@ DEVICE void weigh(u32 (&p)[2][4], float& sum0, float& sum1, const int (&s)[32], 
         float w[8];
 #pragma unroll
         for (int i = 0; i < 8; ++i) w[i] = exp2_approx(fmaf(__int_as_float(s[j * 8 + i]), f, i & 2 ? c1 : c0));
+#ifndef EIGHT_BIT_ONES
         sum0 += (w[0] + w[1]) + (w[4] + w[5]);
         sum1 += (w[2] + w[3]) + (w[6] + w[7]);
+#endif
         p[j / 2][j % 2 * 2] = pack_fp8(w[0], w[1], w[4], w[5]);
         p[j / 2][j % 2 * 2 + 1] = pack_fp8(w[2], w[3], w[6], w[7]);
     }
@@ -67,7 +74,7 @@ DEVICE void weigh(u32 (&p)[2][4], float& sum0, float& sum1, const int (&s)[32], 
 
 // S of this entry; with it O += P V of the entry before; then P of this one. The weights are first reckoned as if m stayed, which it mostly does;
 // S is still there if it does not.
-DEVICE void step(float (&o)[64], u32 (&p)[2][4], Row& low, Row& high, const Step& at) {
+DEVICE void step(float (&o)[kOutputs], u32 (&p)[2][4], Row& low, Row& high, const Step& at) {
     int s[32];
 #pragma unroll
     for (int i = 0; i < 32; ++i) s[i] = kMagicBits;
