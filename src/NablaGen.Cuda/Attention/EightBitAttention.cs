@@ -36,9 +36,10 @@ public sealed class EightBitAttention : IDisposable
         new("as it was", ["EIGHT_BIT_PLAIN"]),
         new("p set", []),
         new("steps", ["EIGHT_BIT_STEPS"]),
-        new("steps in turns", ["EIGHT_BIT_STEPS", "EIGHT_BIT_TURNS"]),
+        new("steps in turns", ["EIGHT_BIT_STEPS", "EIGHT_BIT_TURNS=1"]),
         new("steps with ones", ["EIGHT_BIT_STEPS", "EIGHT_BIT_ONES"]),
-        new("steps with ones in turns", ["EIGHT_BIT_STEPS", "EIGHT_BIT_ONES", "EIGHT_BIT_TURNS"]),
+        new("steps with ones in turns", ["EIGHT_BIT_STEPS", "EIGHT_BIT_ONES", "EIGHT_BIT_TURNS=1"]),
+        new("steps with ones in late turns", ["EIGHT_BIT_STEPS", "EIGHT_BIT_ONES", "EIGHT_BIT_TURNS=2"]),
     ];
 
     /// <summary>The kernels on a device; they are compiled at first use.</summary>

@@ -16,6 +16,9 @@
 // A query block with an empty list gets zeros and −∞.
 // Grid: as many thread blocks as multiprocessors; tiles (batch · head, group) are drawn from `tileCounter` (zero at launch). kHopperThreads
 // threads, dynamic shared memory: kEightBitSharedBytes. HEAD_DIM is 128.
+#ifndef EIGHT_BIT_TURNS
+#define EIGHT_BIT_TURNS 0
+#endif
 #include "eight_bits.cuh"
 #include "hopper.cuh"
 #include "block_attention8_load.cuh"
@@ -105,7 +108,7 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
 
             if (!(entry >> (kEntryKeyBits + which) & 1)) {     // for another query block
                 if (lane == 0) barrier_arrive(empty + stage * 8);
-#ifdef EIGHT_BIT_TURNS
+#if EIGHT_BIT_TURNS
                 set_counter(turns, count, lane);
 #endif
                 if (held >= 0 && i + 1 - heldAt > kHold) {
@@ -125,7 +128,7 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
 #ifdef EIGHT_BIT_STEPS
             const int before = held < 0 ? stage : held;        // nothing held: P V with weights of zero
             const Step at{q, k + stage * (kStageBytes >> 4), v + before * (kStageBytes >> 4), queryScale, keyScale, tokens, quad * 2, lane, turns, count};
-#ifdef EIGHT_BIT_TURNS
+#if EIGHT_BIT_TURNS
             wait_counter(shared_address(&barriers->issued[(which + kQueryBlocks - 1) % kQueryBlocks][warp]), which == 0 ? count - 1 : count);
 #endif
             step(o, p, low, high, at);

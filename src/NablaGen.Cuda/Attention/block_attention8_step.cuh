@@ -13,7 +13,7 @@ struct Step {
     u64 q, k, v;                 // operands: Q, this entry's K, the held entry's V
     float queryScale, keyScale;
     int tokens, column, lane;    // of this entry; the thread's first column; its lane
-    u32 turn, count;             // EIGHT_BIT_TURNS: the warp's counter of entries and what it gets
+    u32 turn, count;             // the warp's counter of entries and what it gets
 };
 
 DEVICE void multiply_qk(int (&s)[32], u64 q, u64 k) {
@@ -92,11 +92,14 @@ DEVICE void step(float (&o)[kOutputs], u32 (&p)[2][4], Row& low, Row& high, cons
     wgmma_commit();
     multiply_pv(o, p, at.v);
     wgmma_commit();
-#ifdef EIGHT_BIT_TURNS
+#if EIGHT_BIT_TURNS == 1
     set_counter(at.turn, at.count, at.lane);
 #endif
     wgmma_wait<1>();
     wgmma_pin(s);
+#if EIGHT_BIT_TURNS == 2
+    set_counter(at.turn, at.count, at.lane);
+#endif
 
     float f = at.queryScale * at.keyScale;
     if (f < kLeastFactor) f = kLeastFactor;
