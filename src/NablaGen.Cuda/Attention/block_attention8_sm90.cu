@@ -131,6 +131,7 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
 #if EIGHT_BIT_TURNS
             wait_counter(shared_address(&barriers->issued[(which + kQueryBlocks - 1) % kQueryBlocks][warp]), which == 0 ? count - 1 : count);
 #endif
+            __syncwarp();                                      // or ptxas takes the path for divergent, and products wait (C7518)
             step(o, p, low, high, at);
             if (lane == 0 && held >= 0) barrier_arrive(empty + held * 8);
             since += held >= 0;
