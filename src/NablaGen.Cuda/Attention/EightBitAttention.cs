@@ -33,13 +33,10 @@ public sealed class EightBitAttention : IDisposable
     /// <summary>The forms of block_attention8_sm90.cu; the first is what the program uses, the others are there to be measured beside it.</summary>
     internal static IReadOnlyList<Variant> Variants { get; } =
     [
-        new("as it was", ["EIGHT_BIT_PLAIN"]),
-        new("p set", []),
-        new("steps", ["EIGHT_BIT_STEPS"]),
-        new("steps in turns", ["EIGHT_BIT_STEPS", "EIGHT_BIT_TURNS=1"]),
-        new("steps with ones", ["EIGHT_BIT_STEPS", "EIGHT_BIT_ONES"]),
-        new("steps with ones in turns", ["EIGHT_BIT_STEPS", "EIGHT_BIT_ONES", "EIGHT_BIT_TURNS=1"]),
-        new("steps with ones in late turns", ["EIGHT_BIT_STEPS", "EIGHT_BIT_ONES", "EIGHT_BIT_TURNS=2"]),
+        new("", []),
+        new("ahead", ["EIGHT_BIT_AHEAD"]),
+        new("late", ["EIGHT_BIT_LATE"]),
+        new("ahead and late", ["EIGHT_BIT_AHEAD", "EIGHT_BIT_LATE"]),
     ];
 
     /// <summary>The kernels on a device; they are compiled at first use.</summary>

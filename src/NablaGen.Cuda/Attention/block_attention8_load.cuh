@@ -4,20 +4,14 @@
 #include "hopper.cuh"
 
 constexpr u32 kKeyMask = (1u << kEntryKeyBits) - 1;
-constexpr u32 kCopied = 2 * kTile8Bytes + 16;                  // K, V and K's scale
-constexpr int kStageBytes = 17 * 1024;
-#ifdef EIGHT_BIT_ONES
-constexpr int kOutputs = 68, kScaleAt = 2 * kTile8Bytes + 512; // accumulators of a thread; eight columns of V that are ones follow V
-#else
-constexpr int kOutputs = 64, kScaleAt = 2 * kTile8Bytes;
-#endif
+constexpr int kStageBytes = 17 * 1024;                         // K, V, eight columns of ones for V, K's scale
+constexpr int kOnesAt = 2 * kTile8Bytes, kScaleAt = kOnesAt + 8 * 64;
 
 struct Barriers {
     u64 stageFull[kEightBitStages], stageEmpty[kEightBitStages];
     u64 queryFull[kQueryBlocks], queryEmpty[kQueryBlocks];
     u64 tileFull[2], tileEmpty[2];
     int tile[2];
-    u32 issued[kQueryBlocks][4];                               // entries whose products a warp of a consumer has issued, or passed over
 };
 
 struct Work {
@@ -45,6 +39,14 @@ struct Ring {
         }
     }
 };
+
+// V's columns of ones, in all stages: 1 in fp8 is 0x38. To be followed by a barrier of all threads.
+DEVICE void write_ones(u32 stages, int thread) {
+    for (int i = thread; i < kEightBitStages * 128; i += kHopperThreads) {
+        asm volatile("st.shared.u32 [%0], %1;" ::"r"(stages + i / 128 * kStageBytes + kOnesAt + i % 128 * 4), "r"(0x38383838) : "memory");
+    }
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
 
 DEVICE void produce(const Work& work, Barriers* barriers, u32 queryTiles, u32 stages, int lane) {
     Ring ring;
@@ -86,13 +88,10 @@ DEVICE void produce(const Work& work, Barriers* barriers, u32 queryTiles, u32 st
                 if (lane == 0) {
                     const u32 full = shared_address(&barriers->stageFull[ring.stage]);
                     barrier_wait(shared_address(&barriers->stageEmpty[ring.stage]), ring.parity ^ 1);
-                    barrier_expect(full, kCopied);
-#ifdef EIGHT_BIT_ONES
-                    copy_bytes(stages + ring.stage * kStageBytes, keys + (i64)at * kKeyPieceBytes, 2 * kTile8Bytes, full);
-                    copy_bytes(stages + ring.stage * kStageBytes + kScaleAt, keys + (i64)at * kKeyPieceBytes + 2 * kTile8Bytes, 16, full);
-#else
-                    copy_bytes(stages + ring.stage * kStageBytes, keys + (i64)at * kKeyPieceBytes, kCopied, full);
-#endif
+                    barrier_expect(full, 2 * kTile8Bytes + 16);
+                    const u32 to = stages + ring.stage * kStageBytes;
+                    copy_bytes(to, keys + (i64)at * kKeyPieceBytes, 2 * kTile8Bytes, full);
+                    copy_bytes(to + kScaleAt, keys + (i64)at * kKeyPieceBytes + 2 * kTile8Bytes, 16, full);
                 }
                 __syncwarp();
                 ring.advance();

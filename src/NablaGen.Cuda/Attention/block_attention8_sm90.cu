@@ -6,22 +6,21 @@
 //
 //     S = q8 k8ᵀ   ·   P = 2^(S · f − m + kLift), f = scale · log2(e) · (both blocks' scales)   ·   O += P v8
 //
-// with one entry's S in flight together with the P V of the one before. Weights use the whole range of fp8: the row's largest lie between
-// 2^kLift and 448, what is below 2^−(9 + kLift) of them is lost. m moves when a logit of the warp exceeds it by kSlack.
+// with one entry's S in flight together with the P V of the one before (block_attention8_step.cuh). Eight columns of ones stand behind V's in each
+// stage, so O's last columns are the row sums. Weights use the whole range of fp8: the row's largest lie between 2^kLift and 448, what is below
+// 2^−(9 + kLift) of them is lost. m moves when a logit of the warp exceeds it by kSlack.
 // The tensor core's own sums of fp8 products keep about 14 bits, so every kFlush entries O is added to float32 sums in shared memory.
 //
 // queries, queryScales, keys, statistics   as attention_quantize.cu and attention_statistics.cu leave them
 // out      bf16 (or fp16), strides in elements, rows 16-byte aligned; each row is written once, rounded from float32
-// lse      float32 [batch · heads, tokens] or null: natural log of Σ exp(logit), of logits without k's mean
+// lse      float32 [batch · heads, tokens] or null: natural log of Σ exp(logit), of logits without k's mean and weights as they were rounded, so
+//          within log(17 / 16) of the exact one: what `out` was divided by
 // A query block with an empty list gets zeros and −∞.
 // Grid: as many thread blocks as multiprocessors; tiles (batch · head, group) are drawn from `tileCounter` (zero at launch). kHopperThreads
 // threads, dynamic shared memory: kEightBitSharedBytes. HEAD_DIM is 128.
-#ifndef EIGHT_BIT_TURNS
-#define EIGHT_BIT_TURNS 0
-#endif
+// Macro: EIGHT_BIT_AHEAD looks for the next entry while products run.
 #include "eight_bits.cuh"
 #include "hopper.cuh"
-#include "block_attention8_load.cuh"
 #include "block_attention8_step.cuh"
 
 constexpr int kSumBytes = 64 * 128 * 4;
@@ -31,8 +30,8 @@ constexpr int kHold = 2;                                       // entries that a
 constexpr int kFlush = 32;                                     // own entries between two additions to the float32 sums
 static_assert(24 * 1024 + kEightBitStages * kStageBytes + 3 * kSumBytes + 1024 == kEightBitSharedBytes, "shared memory");
 
-// P V of the held entry by itself, and its stage goes back to the producer.
-DEVICE void finish_held(float (&o)[kOutputs], const u32 (&p)[2][4], u64 v, u32 empty, int lane) {
+// P V of the held entry by itself, and its stage goes back to the producer; p is zero afterwards.
+DEVICE void finish_held(float (&o)[kOutputs], u32 (&p)[2][4], u64 v, u32 empty, int lane) {
     wgmma_pin(o);
     wgmma_fence();
     multiply_pv(o, p, v);
@@ -40,6 +39,8 @@ DEVICE void finish_held(float (&o)[kOutputs], const u32 (&p)[2][4], u64 v, u32 e
     wgmma_wait<0>();
     wgmma_pin(o);
     if (lane == 0) barrier_arrive(empty);
+#pragma unroll
+    for (int i = 0; i < 8; ++i) p[i / 4][i % 4] = 0;
 }
 
 DEVICE float shared_float(u32 address) {
@@ -48,22 +49,49 @@ DEVICE float shared_float(u32 address) {
     return x;
 }
 
+// A consumer's way through a tile's entries.
+struct Stream {
+    const u32* list;
+    int entries, lane;
+    u32 full;                    // barrier of stage 0
+    u32 chunk, coming;           // of the list, one entry a lane: where the stream is, and the next
+    u32 entry;                   // the entry that was looked at last
+    bool ready;                  // its tiles are there
+
+    DEVICE Stream(const u32* list, int entries, int lane, u32 full) : list(list), entries(entries), lane(lane), full(full) {
+        chunk = 0;
+        coming = lane < entries ? list[lane] : 0;
+    }
+
+    // Before entry i is looked at; the one before has been. A step of its own, because it branches.
+    DEVICE void prepare(int i) {
+        if (i % kWarp != 0) return;
+        chunk = coming;
+        const int ahead = i + kWarp + lane;
+        coming = ahead < entries ? list[ahead] : 0;
+    }
+
+    // Looks at entry i, which will be in the ring's stage. i may be `entries`; then what is seen is of no matter.
+    DEVICE void look(int i, const Ring& ring) {
+        entry = __shfl_sync(kAllLanes, chunk, i % kWarp);
+#ifdef EIGHT_BIT_AHEAD
+        ready = barrier_test(full + ring.stage * 8, ring.parity);
+#else
+        ready = false;
+#endif
+    }
+};
+
 DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 stages, float4* room, int which, int thread) {
     const int lane = thread % kWarp, warp = thread / kWarp;
     const int row = warp * 16 + lane / 4, quad = lane % 4;
     const u64 q = matrix_descriptor(queryTile, 16, 1024);
     const u64 k = matrix_descriptor(stages, 16, 1024);
     const u64 v = matrix_descriptor_64(stages + kTile8Bytes);
-#ifdef EIGHT_BIT_STEPS
     // Through a shuffle, so that they are kept in registers: ptxas would reckon them anew for each entry.
     const u32 full = __shfl_sync(kAllLanes, shared_address(&barriers->stageFull[0]), 0);
     const u32 empty = __shfl_sync(kAllLanes, shared_address(&barriers->stageEmpty[0]), 0);
-#else
-    const u32 full = shared_address(&barriers->stageFull[0]), empty = shared_address(&barriers->stageEmpty[0]);
-#endif
 
-    const u32 turns = shared_address(&barriers->issued[which][warp]);
-    u32 count = 0;                                             // entries so far, this one included
     Ring ring;
     u32 tileParity = 0;
     for (int turn = 0;; turn ^= 1) {
@@ -75,116 +103,54 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
         const int block = group * kQueryBlocks + which;
 
         float o[kOutputs];
-        int s[32];
-#ifdef EIGHT_BIT_PLAIN
-        u32 p[2][4];
-#else
-        u32 p[2][4] = {};                                      // or ptxas makes all products wait (C7513)
-#endif
+        u32 p[2][4] = {};
         Row low, high;
         Sums sums;
         sums.at = room + thread;
-        float f0 = 0, f1 = 0;
 #pragma unroll
         for (int i = 0; i < kOutputs; ++i) o[i] = 0;
 
         const float queryScale = block < work.blocks ? work.queryScales[(i64)bh * work.blocks + block] * work.scaleLog2 : 0;
         barrier_wait(shared_address(&barriers->queryFull[which]), turn);
-        const int entries = work.entryCounts[tile];
-        const u32* list = work.entries + (i64)tile * work.blocks;
+        Stream stream(work.entries + (i64)tile * work.blocks, work.entryCounts[tile], lane, full);
         int held = -1, heldAt = 0, since = 0;                  // the stage whose P V is still to do, its entry; P Vs in o
-        u32 chunk = 0, next = lane < entries ? list[lane] : 0;
-        for (int i = 0; i < entries; ++i) {
-            if (i % kWarp == 0) {
-                chunk = next;
-                const int ahead = i + kWarp + lane;
-                next = ahead < entries ? list[ahead] : 0;
-            }
-            const u32 entry = __shfl_sync(kAllLanes, chunk, i % kWarp);
+        stream.prepare(0);
+        stream.look(0, ring);
+        for (int i = 0; i < stream.entries; ++i) {
+            const u32 entry = stream.entry;
             const int stage = ring.stage;
-            barrier_wait(full + stage * 8, ring.parity);
+            if (!stream.ready) barrier_wait(full + stage * 8, ring.parity);
             ring.advance();
-            ++count;
+            stream.prepare(i + 1);
 
             if (!(entry >> (kEntryKeyBits + which) & 1)) {     // for another query block
                 if (lane == 0) barrier_arrive(empty + stage * 8);
-#if EIGHT_BIT_TURNS
-                set_counter(turns, count, lane);
-#endif
                 if (held >= 0 && i + 1 - heldAt > kHold) {
                     finish_held(o, p, v + held * (kStageBytes >> 4), empty + held * 8, lane);
                     ++since;
                     held = -1;
-#ifdef EIGHT_BIT_STEPS
-#pragma unroll
-                    for (int j = 0; j < 8; ++j) p[j / 4][j % 4] = 0;
-#endif
                 }
+                stream.look(i + 1, ring);
                 continue;
             }
 
-            const int tokens = (int)(entry >> kEntryTokensBit) + 1;
-            const float keyScale = shared_float(stages + stage * kStageBytes + kScaleAt);
-#ifdef EIGHT_BIT_STEPS
-            const int before = held < 0 ? stage : held;        // nothing held: P V with weights of zero
-            const Step at{q, k + stage * (kStageBytes >> 4), v + before * (kStageBytes >> 4), queryScale, keyScale, tokens, quad * 2, lane, turns, count};
-#if EIGHT_BIT_TURNS
-            wait_counter(shared_address(&barriers->issued[(which + kQueryBlocks - 1) % kQueryBlocks][warp]), which == 0 ? count - 1 : count);
-#endif
+            // Nothing held: P V with weights of zero.
+            const Step at{
+                q, k + stage * (kStageBytes >> 4), v + (held < 0 ? stage : held) * (kStageBytes >> 4), queryScale,
+                shared_float(stages + stage * kStageBytes + kScaleAt), (int)(entry >> kEntryTokensBit) + 1, quad * 2};
             __syncwarp();                                      // or ptxas takes the path for divergent, and products wait (C7518)
-            step(o, p, low, high, at);
+            step(o, p, low, high, at, [&] { stream.look(i + 1, ring); });
             if (lane == 0 && held >= 0) barrier_arrive(empty + held * 8);
             since += held >= 0;
             if (since >= kFlush) {
-#ifdef EIGHT_BIT_ONES
-                low.sum += o[64];
-                high.sum += o[66];
-#endif
                 sums.take(o, low, high);
                 since = 0;
             }
-#else
-            const float f = queryScale * keyScale;
-            if (held >= 0) {
-                wgmma_pin(s);
-                wgmma_pin(o);
-                wgmma_fence();
-                multiply_qk(s, q, k + stage * (kStageBytes >> 4));
-                wgmma_commit();
-                multiply_pv(o, p, v + held * (kStageBytes >> 4));
-                wgmma_commit();
-                wgmma_wait<1>();
-                wgmma_pin(s);
-                const bool moved = soften(s, low, high, f0, f1, tokens, f, quad * 2);
-                wgmma_wait<0>();
-                wgmma_pin(o);
-                if (lane == 0) barrier_arrive(empty + held * 8);
-                if (moved) rescale(o, f0, f1);
-                ++since;
-            } else {
-                wgmma_pin(s);
-                wgmma_fence();
-                multiply_qk(s, q, k + stage * (kStageBytes >> 4));
-                wgmma_commit();
-                wgmma_wait<0>();
-                wgmma_pin(s);
-                if (soften(s, low, high, f0, f1, tokens, f, quad * 2)) rescale(o, f0, f1);
-            }
-            if (since >= kFlush) {
-                sums.take(o, low, high);
-                since = 0;
-            }
-            pack_weights(p, s);
-#endif
             held = stage;
             heldAt = i;
         }
         if (lane == 0) barrier_arrive(shared_address(&barriers->queryEmpty[which]));
         if (held >= 0) finish_held(o, p, v + held * (kStageBytes >> 4), empty + held * 8, lane);
-#ifdef EIGHT_BIT_ONES
-        low.sum = (low.sum + o[64]) / 4;                       // each of the four lanes of a row has the row's
-        high.sum = (high.sum + o[66]) / 4;
-#endif
         sums.join(o, low, high);
 
         if (block < work.blocks) store_output(work, o, low, high, bh, block, row, quad);
@@ -207,7 +173,6 @@ extern "C" __global__ void __launch_bounds__(kHopperThreads, 1) block_attention8
         for (int i = 0; i < kQueryBlocks; ++i) {
             barrier_init(shared_address(&barriers.queryFull[i]), 1);
             barrier_init(shared_address(&barriers.queryEmpty[i]), 4);
-            for (int w = 0; w < 4; ++w) barriers.issued[i][w] = 0;
         }
         for (int i = 0; i < 2; ++i) {
             barrier_init(shared_address(&barriers.tileFull[i]), 1);
@@ -215,12 +180,7 @@ extern "C" __global__ void __launch_bounds__(kHopperThreads, 1) block_attention8
         }
         barrier_init_fence();
     }
-#ifdef EIGHT_BIT_ONES
-    for (int i = thread; i < kEightBitStages * 128; i += kHopperThreads) {
-        asm volatile("st.shared.u32 [%0], %1;" ::"r"(stages + i / 128 * kStageBytes + 2 * kTile8Bytes + i % 128 * 4), "r"(0x38383838) : "memory");
-    }
-    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
-#endif
+    write_ones(stages, thread);
     __syncthreads();
 
     const int warpgroup = __shfl_sync(kAllLanes, thread / kWarpgroup, 0);

@@ -71,7 +71,7 @@ internal static class EightBitEntries
             foreach (var (name, mask) in data.Masks().Append(data.Dense()))
             {
                 var pairs = (double)shape.Tokens * shape.Tokens * mask.Density();
-                yield return new KernelLoad($"{name}, {variant.Name}", 4.0 * pairs * shape.HeadSize * shape.Heads, KernelLoad.Products, () => attention.Run(
+                yield return new KernelLoad(variant.Name.Length == 0 ? name : $"{name}, {variant.Name}", 4.0 * pairs * shape.HeadSize * shape.Heads, KernelLoad.Products, () => attention.Run(
                     data.Tensor(data.Q), data.Tensor(data.K), data.Tensor(data.V), data.Tensor(data.Output), data.Offsets, mask));
             }
         }

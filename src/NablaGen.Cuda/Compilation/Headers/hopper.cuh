@@ -42,6 +42,14 @@ DEVICE void barrier_wait(u32 barrier, u32 parity) {
     } while (!done);
 }
 
+// Whether the phase of this parity is complete, without waiting.
+DEVICE bool barrier_test(u32 barrier, u32 parity) {
+    u32 done;
+    asm volatile("{.reg .pred p; mbarrier.test_wait.parity.shared::cta.b64 p, [%1], %2; selp.u32 %0, 1, 0, p;}"
+                 : "=r"(done) : "r"(barrier), "r"(parity) : "memory");
+    return done != 0;
+}
+
 // ---- bulk tensor copies --------------------------------------------------------------------------------------------------
 
 DEVICE void prefetch_map(const TensorMap* map) {
@@ -151,9 +159,8 @@ DEVICE u64 matrix_descriptor_64(u32 address) {
     return (u64)((address & 0x3ffff) >> 4) | 1ull << 16 | (u64)(512 >> 4) << 32 | 2ull << 62;
 }
 
-// d[64 × 64] (+)= A[64 × 32] B[64 × 32]ᵀ in int8 with int32 sums, both in shared memory.
-template <bool Accumulate>
-DEVICE void wgmma_n64_int8(int (&d)[32], u64 a, u64 b) {
+// d[64 × 64] (+)= A[64 × 32] B[64 × 32]ᵀ in int8 with int32 sums, both in shared memory; d counts where `accumulate` is not 0.
+DEVICE void wgmma_n64_int8(int (&d)[32], u64 a, u64 b, int accumulate) {
     asm volatile(
         "{.reg .pred p; setp.ne.b32 p, %34, 0; wgmma.mma_async.sync.aligned.m64n64k32.s32.s8.s8 "
         "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
@@ -164,33 +171,11 @@ DEVICE void wgmma_n64_int8(int (&d)[32], u64 a, u64 b) {
         "+r"(d[8]), "+r"(d[9]), "+r"(d[10]), "+r"(d[11]), "+r"(d[12]), "+r"(d[13]), "+r"(d[14]), "+r"(d[15]),
         "+r"(d[16]), "+r"(d[17]), "+r"(d[18]), "+r"(d[19]), "+r"(d[20]), "+r"(d[21]), "+r"(d[22]), "+r"(d[23]),
         "+r"(d[24]), "+r"(d[25]), "+r"(d[26]), "+r"(d[27]), "+r"(d[28]), "+r"(d[29]), "+r"(d[30]), "+r"(d[31])
-        : "l"(a), "l"(b), "n"(Accumulate ? 1 : 0));
+        : "l"(a), "l"(b), "r"(accumulate));
 }
 
-// d[64 × 128] (+)= A[64 × 32] B[128 × 32]ᵀ in fp8 (E4M3): A in registers, B in shared memory. Lane 4 g + c of a warp holds of A, in word
+// d[64 × 136] (+)= A[64 × 32] B[136 × 32]ᵀ in fp8 (E4M3): A in registers, B in shared memory. Lane 4 g + c of a warp holds of A, in word
 // h + 2 k, row g + 8 h and columns 16 k + 4 c to + 3.
-template <bool Accumulate>
-DEVICE void wgmma_n128_fp8(float (&d)[64], const u32 (&a)[4], u64 b) {
-    asm volatile(
-        "{.reg .pred p; setp.ne.b32 p, %69, 0; wgmma.mma_async.sync.aligned.m64n128k32.f32.e4m3.e4m3 "
-        "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
-        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
-        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
-        "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "
-        "{%64, %65, %66, %67}, %68, p, 1, 1;}"
-        :
-        "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7]),
-        "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), "+f"(d[12]), "+f"(d[13]), "+f"(d[14]), "+f"(d[15]),
-        "+f"(d[16]), "+f"(d[17]), "+f"(d[18]), "+f"(d[19]), "+f"(d[20]), "+f"(d[21]), "+f"(d[22]), "+f"(d[23]),
-        "+f"(d[24]), "+f"(d[25]), "+f"(d[26]), "+f"(d[27]), "+f"(d[28]), "+f"(d[29]), "+f"(d[30]), "+f"(d[31]),
-        "+f"(d[32]), "+f"(d[33]), "+f"(d[34]), "+f"(d[35]), "+f"(d[36]), "+f"(d[37]), "+f"(d[38]), "+f"(d[39]),
-        "+f"(d[40]), "+f"(d[41]), "+f"(d[42]), "+f"(d[43]), "+f"(d[44]), "+f"(d[45]), "+f"(d[46]), "+f"(d[47]),
-        "+f"(d[48]), "+f"(d[49]), "+f"(d[50]), "+f"(d[51]), "+f"(d[52]), "+f"(d[53]), "+f"(d[54]), "+f"(d[55]),
-        "+f"(d[56]), "+f"(d[57]), "+f"(d[58]), "+f"(d[59]), "+f"(d[60]), "+f"(d[61]), "+f"(d[62]), "+f"(d[63])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(Accumulate ? 1 : 0));
-}
-
-// The same with eight more columns: 16 w + g + 8 r is the row of d[64 + 2 r + e], too.
 template <bool Accumulate>
 DEVICE void wgmma_n136_fp8(float (&d)[68], const u32 (&a)[4], u64 b) {
     asm volatile(
