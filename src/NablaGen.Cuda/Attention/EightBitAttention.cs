@@ -36,7 +36,9 @@ public sealed class EightBitAttention : IDisposable
         new("", []),
         new("ahead", ["EIGHT_BIT_AHEAD"]),
         new("late", ["EIGHT_BIT_LATE"]),
-        new("ahead and late", ["EIGHT_BIT_AHEAD", "EIGHT_BIT_LATE"]),
+        new("early", ["EIGHT_BIT_EARLY"]),
+        new("ahead, early", ["EIGHT_BIT_AHEAD", "EIGHT_BIT_EARLY"]),
+        new("ahead, late, early", ["EIGHT_BIT_AHEAD", "EIGHT_BIT_LATE", "EIGHT_BIT_EARLY"]),
     ];
 
     /// <summary>The kernels on a device; they are compiled at first use.</summary>

@@ -7,6 +7,13 @@ constexpr u32 kKeyMask = (1u << kEntryKeyBits) - 1;
 constexpr int kStageBytes = 17 * 1024;                         // K, V, eight columns of ones for V, K's scale
 constexpr int kOnesAt = 2 * kTile8Bytes, kScaleAt = kOnesAt + 8 * 64;
 
+// Warps that fetch Q, one a query block, so that the key blocks of the next tile need not wait until all query blocks are done with this one.
+#ifdef EIGHT_BIT_EARLY
+constexpr int kQueryWarps = kQueryBlocks;
+#else
+constexpr int kQueryWarps = 0;
+#endif
+
 struct Barriers {
     u64 stageFull[kEightBitStages], stageEmpty[kEightBitStages];
     u64 queryFull[kQueryBlocks], queryEmpty[kQueryBlocks];
@@ -48,6 +55,33 @@ DEVICE void write_ones(u32 stages, int thread) {
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 }
 
+// Q's tile of a query block, when the tile before is done with. Each tile is one phase of the query barriers; a turn of two tiles is one phase of
+// the tile barriers.
+DEVICE void fetch_query(const Work& work, Barriers* barriers, u32 queryTiles, int tile, int entries, int turn, int which) {
+    const int bh = tile / work.groups, block = tile % work.groups * kQueryBlocks + which;
+    const u32 full = shared_address(&barriers->queryFull[which]);
+    barrier_wait(shared_address(&barriers->queryEmpty[which]), turn ^ 1);
+    if (block < work.blocks && entries > 0) {
+        barrier_expect(full, kTile8Bytes);
+        copy_bytes(queryTiles + which * kTile8Bytes, work.queries + ((i64)bh * work.blocks + block) * kTile8Bytes, kTile8Bytes, full);
+    } else {
+        barrier_arrive(full);
+    }
+}
+
+DEVICE void produce_queries(const Work& work, Barriers* barriers, u32 queryTiles, int which, int lane) {
+    if (lane != 0) return;
+    u32 tileParity = 0;
+    for (int turn = 0;; turn ^= 1) {
+        barrier_wait(shared_address(&barriers->tileFull[turn]), tileParity);
+        const int tile = barriers->tile[turn];
+        barrier_arrive(shared_address(&barriers->tileEmpty[turn]));
+        if (tile >= work.tiles) return;
+        fetch_query(work, barriers, queryTiles, tile, work.entryCounts[tile], turn, which);
+        if (turn == 1) tileParity ^= 1;
+    }
+}
+
 DEVICE void produce(const Work& work, Barriers* barriers, u32 queryTiles, u32 stages, int lane) {
     Ring ring;
     u32 tileParity = 0;
@@ -61,22 +95,13 @@ DEVICE void produce(const Work& work, Barriers* barriers, u32 queryTiles, u32 st
         }
         tile = __shfl_sync(kAllLanes, tile, 0);
         if (tile >= work.tiles) return;
-        const int bh = tile / work.groups, group = tile % work.groups;
+        const int bh = tile / work.groups;
 
-        // Each tile is one phase of the query barriers; a turn of two tiles is one phase of the tile barriers.
         const int entries = work.entryCounts[tile];
-        if (lane < kQueryBlocks) {
-            const int block = group * kQueryBlocks + lane;
-            const u32 full = shared_address(&barriers->queryFull[lane]);
-            barrier_wait(shared_address(&barriers->queryEmpty[lane]), turn ^ 1);
-            if (block < work.blocks && entries > 0) {
-                barrier_expect(full, kTile8Bytes);
-                copy_bytes(queryTiles + lane * kTile8Bytes, work.queries + ((i64)bh * work.blocks + block) * kTile8Bytes, kTile8Bytes, full);
-            } else {
-                barrier_arrive(full);
-            }
+        if (kQueryWarps == 0) {
+            if (lane < kQueryBlocks) fetch_query(work, barriers, queryTiles, tile, entries, turn, lane);
+            __syncwarp();
         }
-        __syncwarp();
 
         const u32* list = work.entries + (i64)tile * work.blocks;
         const u8* keys = work.keys + (i64)bh * work.blocks * kKeyPieceBytes;

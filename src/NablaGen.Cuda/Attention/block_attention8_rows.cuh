@@ -57,6 +57,14 @@ struct Sums {
     }
 };
 
+DEVICE void prefetch(const void* at) { asm volatile("prefetch.global.L1 [%0];" ::"l"(at)); }
+
+// What store_output() will read, to the cache.
+DEVICE void prefetch_output(const Work& work, int bh, int block, int lane) {
+    if (lane < 4) prefetch(work.statistics + (i64)bh * 256 + 128 + lane * 32);
+    else if (lane == 4) prefetch(work.offsets + block);
+}
+
 // Divides by the row sums, gives the columns V's scales and writes the rows that the block has.
 DEVICE void store_output(const Work& work, float (&o)[kOutputs], const Row& low, const Row& high, int bh, int block, int row, int quad) {
     const int start = work.offsets[block], rows = work.offsets[block + 1] - start;
@@ -70,7 +78,7 @@ DEVICE void store_output(const Work& work, float (&o)[kOutputs], const Row& low,
         for (int i = 0; i < 4; ++i) {
             const int at = (j * 4 + i) * 4;
             const float2 top = *(const float2*)(most + (j * 4 + i) * 8);
-            const float x = top.x > 0 ? top.x / kFp8Largest : 1, y = top.y > 0 ? top.y / kFp8Largest : 1;
+            const float x = top.x > 0 ? top.x * (1 / kFp8Largest) : 1, y = top.y > 0 ? top.y * (1 / kFp8Largest) : 1;
             words0[i] = pack_elements(o[at] * r0 * x, o[at + 1] * r0 * y);
             words1[i] = pack_elements(o[at + 2] * r1 * x, o[at + 3] * r1 * y);
         }

@@ -49,6 +49,24 @@ DEVICE float shared_float(u32 address) {
     return x;
 }
 
+// A tile as a consumer gets it, with what it reads first.
+struct Tile {
+    int index, entries;
+    float queryScale;
+    u32 first;                   // the entry of this lane among the first 32
+
+    DEVICE void take(const Work& work, Barriers* barriers, int turn, u32 parity, int which, int lane) {
+        barrier_wait(shared_address(&barriers->tileFull[turn]), parity);
+        index = barriers->tile[turn];
+        barrier_arrive(shared_address(&barriers->tileEmpty[turn]));
+        if (index >= work.tiles) return;
+        const int bh = index / work.groups, block = index % work.groups * kQueryBlocks + which;
+        entries = work.entryCounts[index];
+        queryScale = block < work.blocks ? work.queryScales[(i64)bh * work.blocks + block] * work.scaleLog2 : 0;
+        first = lane < work.blocks ? work.entries[(i64)index * work.blocks + lane] : 0;
+    }
+};
+
 // A consumer's way through a tile's entries.
 struct Stream {
     const u32* list;
@@ -58,9 +76,9 @@ struct Stream {
     u32 entry;                   // the entry that was looked at last
     bool ready;                  // its tiles are there
 
-    DEVICE Stream(const u32* list, int entries, int lane, u32 full) : list(list), entries(entries), lane(lane), full(full) {
+    DEVICE Stream(const u32* list, const Tile& tile, int lane, u32 full) : list(list), entries(tile.entries), lane(lane), full(full) {
         chunk = 0;
-        coming = lane < entries ? list[lane] : 0;
+        coming = lane < entries ? tile.first : 0;
     }
 
     // Before entry i is looked at; the one before has been. A step of its own, because it branches.
@@ -93,14 +111,11 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
     const u32 empty = __shfl_sync(kAllLanes, shared_address(&barriers->stageEmpty[0]), 0);
 
     Ring ring;
+    Tile tile;
     u32 tileParity = 0;
-    for (int turn = 0;; turn ^= 1) {
-        barrier_wait(shared_address(&barriers->tileFull[turn]), tileParity);
-        const int tile = barriers->tile[turn];
-        barrier_arrive(shared_address(&barriers->tileEmpty[turn]));
-        if (tile >= work.tiles) return;
-        const int bh = tile / work.groups, group = tile % work.groups;
-        const int block = group * kQueryBlocks + which;
+    tile.take(work, barriers, 0, tileParity, which, lane);
+    for (int turn = 0; tile.index < work.tiles; turn ^= 1) {
+        const int bh = tile.index / work.groups, block = tile.index % work.groups * kQueryBlocks + which;
 
         float o[kOutputs];
         u32 p[2][4] = {};
@@ -110,9 +125,9 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
 #pragma unroll
         for (int i = 0; i < kOutputs; ++i) o[i] = 0;
 
-        const float queryScale = block < work.blocks ? work.queryScales[(i64)bh * work.blocks + block] * work.scaleLog2 : 0;
+        const float queryScale = tile.queryScale;
         barrier_wait(shared_address(&barriers->queryFull[which]), turn);
-        Stream stream(work.entries + (i64)tile * work.blocks, work.entryCounts[tile], lane, full);
+        Stream stream(work.entries + (i64)tile.index * work.blocks, tile, lane, full);
         int held = -1, heldAt = 0, since = 0;                  // the stage whose P V is still to do, its entry; P Vs in o
         stream.prepare(0);
         stream.look(0, ring);
@@ -150,11 +165,19 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
             heldAt = i;
         }
         if (lane == 0) barrier_arrive(shared_address(&barriers->queryEmpty[which]));
-        if (held >= 0) finish_held(o, p, v + held * (kStageBytes >> 4), empty + held * 8, lane);
-        sums.join(o, low, high);
-
-        if (block < work.blocks) store_output(work, o, low, high, bh, block, row, quad);
         if (turn == 1) tileParity ^= 1;
+#ifdef EIGHT_BIT_EARLY
+        if (block < work.blocks) prefetch_output(work, bh, block, lane);
+#endif
+        if (held >= 0) finish_held(o, p, v + held * (kStageBytes >> 4), empty + held * 8, lane);
+#ifdef EIGHT_BIT_EARLY
+        tile.take(work, barriers, turn ^ 1, tileParity, which, lane);
+#endif
+        sums.join(o, low, high);
+        if (block < work.blocks) store_output(work, o, low, high, bh, block, row, quad);
+#ifndef EIGHT_BIT_EARLY
+        tile.take(work, barriers, turn ^ 1, tileParity, which, lane);
+#endif
     }
 }
 
@@ -176,7 +199,7 @@ extern "C" __global__ void __launch_bounds__(kHopperThreads, 1) block_attention8
         }
         for (int i = 0; i < 2; ++i) {
             barrier_init(shared_address(&barriers.tileFull[i]), 1);
-            barrier_init(shared_address(&barriers.tileEmpty[i]), kQueryBlocks * kWarpgroup);
+            barrier_init(shared_address(&barriers.tileEmpty[i]), kQueryBlocks * kWarpgroup + kQueryWarps);
         }
         barrier_init_fence();
     }
@@ -187,6 +210,7 @@ extern "C" __global__ void __launch_bounds__(kHopperThreads, 1) block_attention8
     if (warpgroup == 0) {
         give_registers<kProducerRegisters>();
         if (thread < kWarp) produce(work, &barriers, queryTiles, stages, lane);
+        else if (thread < kWarp * (1 + kQueryWarps)) produce_queries(work, &barriers, queryTiles, thread / kWarp - 1, lane);
     } else {
         take_registers<kConsumerRegisters>();
         const int which = warpgroup - 1;
