@@ -38,7 +38,7 @@ public sealed class EightBitAttention : IDisposable
         new("late", ["EIGHT_BIT_LATE"]),
         new("early", ["EIGHT_BIT_EARLY"]),
         new("ahead, early", ["EIGHT_BIT_AHEAD", "EIGHT_BIT_EARLY"]),
-        new("ahead, late, early", ["EIGHT_BIT_AHEAD", "EIGHT_BIT_LATE", "EIGHT_BIT_EARLY"]),
+        new("early, apart", ["EIGHT_BIT_EARLY", "EIGHT_BIT_APART"]),
     ];
 
     /// <summary>The kernels on a device; they are compiled at first use.</summary>

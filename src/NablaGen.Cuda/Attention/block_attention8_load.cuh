@@ -19,6 +19,7 @@ struct Barriers {
     u64 queryFull[kQueryBlocks], queryEmpty[kQueryBlocks];
     u64 tileFull[2], tileEmpty[2];
     int tile[2];
+    u32 issued;                                                // EIGHT_BIT_APART: entries whose copies the producer has started
 };
 
 struct Work {
@@ -46,6 +47,14 @@ struct Ring {
         }
     }
 };
+
+DEVICE void set_counter(u32 address, u32 value) { asm volatile("st.volatile.shared.u32 [%0], %1;" ::"r"(address), "r"(value) : "memory"); }
+
+DEVICE u32 counter(u32 address) {
+    u32 value;
+    asm volatile("ld.volatile.shared.u32 %0, [%1];" : "=r"(value) : "r"(address) : "memory");
+    return value;
+}
 
 // V's columns of ones, in all stages: 1 in fp8 is 0x38. To be followed by a barrier of all threads.
 DEVICE void write_ones(u32 stages, int thread) {
@@ -85,6 +94,9 @@ DEVICE void produce_queries(const Work& work, Barriers* barriers, u32 queryTiles
 DEVICE void produce(const Work& work, Barriers* barriers, u32 queryTiles, u32 stages, int lane) {
     Ring ring;
     u32 tileParity = 0;
+#ifdef EIGHT_BIT_APART
+    u32 issued = 0;
+#endif
     for (int turn = 0;; turn ^= 1) {
         int tile = 0;
         if (lane == 0) {
@@ -106,17 +118,24 @@ DEVICE void produce(const Work& work, Barriers* barriers, u32 queryTiles, u32 st
         const u32* list = work.entries + (i64)tile * work.blocks;
         const u8* keys = work.keys + (i64)bh * work.blocks * kKeyPieceBytes;
         for (int base = 0; base < entries; base += kWarp) {
-            const int key = base + lane < entries ? (int)(list[base + lane] & kKeyMask) : 0;
+            const u32 word = base + lane < entries ? list[base + lane] : 0;
             const int many = min(kWarp, entries - base);
             for (int i = 0; i < many; ++i) {
-                const int at = __shfl_sync(kAllLanes, key, i);
+                const u32 entry = __shfl_sync(kAllLanes, word, i);
                 if (lane == 0) {
+                    const u32 at = entry & kKeyMask;
                     const u32 full = shared_address(&barriers->stageFull[ring.stage]);
                     barrier_wait(shared_address(&barriers->stageEmpty[ring.stage]), ring.parity ^ 1);
                     barrier_expect(full, 2 * kTile8Bytes + 16);
                     const u32 to = stages + ring.stage * kStageBytes;
                     copy_bytes(to, keys + (i64)at * kKeyPieceBytes, 2 * kTile8Bytes, full);
                     copy_bytes(to + kScaleAt, keys + (i64)at * kKeyPieceBytes + 2 * kTile8Bytes, 16, full);
+#ifdef EIGHT_BIT_APART
+                    // Those who do not want it need not say so.
+                    const int others = kQueryBlocks - __popc(entry >> kEntryKeyBits & ((1 << kQueryBlocks) - 1));
+                    if (others > 0) barrier_arrive(shared_address(&barriers->stageEmpty[ring.stage]), others * 4);
+                    set_counter(shared_address(&barriers->issued), ++issued);
+#endif
                 }
                 __syncwarp();
                 ring.advance();
