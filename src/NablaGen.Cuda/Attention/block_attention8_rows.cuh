@@ -1,6 +1,7 @@
-// The rows of a consumer of block_attention8_sm90.cu: logits to weights, sums of what the weights multiply, and the output.
+// What the eight-bit attention kernels do with rows: logits to weights, sums of what the weights multiply, and the output. A warp has 16 rows;
+// lane 4 g + c holds rows g (low) and g + 8 (high), and of them columns 8 j + 2 c + e in elements 4 j + e and 4 j + 2 + e.
 #pragma once
-#include "block_attention8_load.cuh"
+#include "eight_bits.cuh"
 
 constexpr float kLift = 6;
 constexpr float kSlack = 2.75f;                                // 2^(6 + 2.75) = 431, below 448
@@ -80,7 +81,7 @@ DEVICE void rescale(float (&o)[64], float f0, float f1) {
     }
 }
 
-// The float32 sums of a consumer's rows, in shared memory; each thread's own, so no barrier is needed.
+// The float32 sums of a warpgroup's rows, in shared memory; each thread's own, so no barrier is needed.
 struct Sums {
     float4* at;                  // of this thread, 16 of them, kWarpgroup apart
     float m0, m1;                // what they are relative to
@@ -114,7 +115,7 @@ struct Sums {
 };
 
 // Divides by the row sums, gives the columns V's scales and writes the rows that the block has.
-DEVICE void store_output(const Work& work, float (&o)[64], Row low, Row high, int bh, int block, int row, int quad) {
+template <class Work> DEVICE void store_output(const Work& work, float (&o)[64], Row low, Row high, int bh, int block, int row, int quad) {
     const int start = work.offsets[block], rows = work.offsets[block + 1] - start;
     low.sum = quad_sum(low.sum);
     high.sum = quad_sum(high.sum);
@@ -128,7 +129,7 @@ DEVICE void store_output(const Work& work, float (&o)[64], Row low, Row high, in
         for (int i = 0; i < 4; ++i) {
             const int at = (j * 4 + i) * 4;
             const float2 top = *(const float2*)(most + (j * 4 + i) * 8);
-            const float x = top.x > 0 ? top.x / kFp8Largest : 1, y = top.y > 0 ? top.y / kFp8Largest : 1;
+            const float x = top.x > 0 ? top.x * (1 / kFp8Largest) : 1, y = top.y > 0 ? top.y * (1 / kFp8Largest) : 1;
             words0[i] = pack_elements(o[at] * r0 * x, o[at + 1] * r0 * y);
             words1[i] = pack_elements(o[at + 2] * r1 * x, o[at + 3] * r1 * y);
         }

@@ -10,11 +10,12 @@ internal static class EightBitEntries
 {
     public static IReadOnlyList<KernelEntry> All { get; } =
     [
-        new("quantize_rows", Rows, NeedsHopper: true),
-        new("fp8_linear", Products, NeedsHopper: true),
-        new("attention_statistics", Statistics, needsHopper: true),
-        new("attention_quantize", Tiles, needsHopper: true),
-        new("block_attention8_sm90", Attention, NeedsHopper: true),
+        new("quantize_rows", Rows, KernelNeeds.Hopper),
+        new("fp8_linear", Products, KernelNeeds.Hopper),
+        new("attention_statistics", Statistics, KernelNeeds.Fp8),
+        new("attention_quantize", Tiles, KernelNeeds.Fp8),
+        new("block_attention8_sm90", data => Attention(data, EightBitKernel.Hopper), KernelNeeds.Hopper),
+        new("block_attention8_sm89", data => Attention(data, EightBitKernel.Ada), KernelNeeds.Fp8),
     ];
 
     private static IEnumerable<KernelLoad> Rows(KernelData data)
@@ -62,9 +63,9 @@ internal static class EightBitEntries
         return new KernelLoad($"{shape.Tokens} × {shape.Columns}", 9.0 * shape.Elements, KernelLoad.Bytes, () => attention.Fill(tiles, q, k, v, data.Offsets, 0));
     }
 
-    private static IEnumerable<KernelLoad> Attention(KernelData data)
+    private static IEnumerable<KernelLoad> Attention(KernelData data, EightBitKernel kernel)
     {
-        var attention = Make(data);
+        var attention = Make(data, kernel);
         var shape = data.Shape;
         foreach (var (name, mask) in data.Masks())
         {
@@ -74,7 +75,8 @@ internal static class EightBitEntries
         }
     }
 
-    private static EightBitAttention Make(KernelData data) => data.Make("eight-bit attention", () => new EightBitAttention(data.Device));
+    private static EightBitAttention Make(KernelData data, EightBitKernel kernel = EightBitKernel.Best) =>
+        data.Make($"eight-bit attention {kernel}", () => new EightBitAttention(data.Device, kernel));
 
     private static (nint At, nint Scales) Quantised(KernelData data, string name, CudaBuffer from, int rows) =>
         (data.Room($"fp8 {name}", from.Bytes / 2).Pointer, data.Room($"scales of {name}", 4L * rows).Pointer);
