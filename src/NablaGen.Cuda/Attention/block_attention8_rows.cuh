@@ -1,20 +1,79 @@
-// The rows of a consumer of block_attention8_sm90.cu: logits to weights, sums of what the weights multiply, and the output.
+// What the eight-bit attention kernels do with rows: logits to weights, sums of what the weights multiply, and the output. A warp has 16 rows;
+// lane 4 g + c holds rows g (low) and g + 8 (high), and of them columns 8 j + 2 c + e in elements 4 j + e and 4 j + 2 + e.
 #pragma once
-#include "block_attention8_load.cuh"
+#include "eight_bits.cuh"
 
-constexpr int kOutputs = 68;                                   // sums of a thread: 32 columns of two rows, and twice each row's sum of weights
 constexpr float kLift = 6;
 constexpr float kSlack = 2.75f;                                // 2^(6 + 2.75) = 431, below 448
+constexpr float kMagic = 12582912;                             // 1.5 · 2^23: added to an int32 below 2^22 as bits, it is kMagic + the int
+constexpr int kOutside = -4194304;                             // −2^22: a logit that is none, still in that range
 
-// What a row's sums are relative to, and the sum of its weights as far as they left o.
+// What a row's sums are relative to, and the sum of its weights.
 struct Row {
     float m = NEGATIVE_INFINITY, sum = 0;
 };
 
-// When m moved, what was summed so far is rescaled.
-DEVICE void rescale(float (&o)[kOutputs], float f0, float f1) {
+DEVICE float weight(int s, float f, float c) { return exp2_approx(fmaf(__int_as_float(s + 0x4b400000), f, c)); }
+
+// Logits to weights: s becomes the bits of 2^(s · f − m + kLift), the row sums grow. True if m moved; then f0 and f1 rescale what was summed.
+DEVICE bool soften(int (&s)[32], Row& low, Row& high, float& f0, float& f1, int tokens, float f, int column) {
+    if (tokens < kBlock) {
 #pragma unroll
-    for (int j = 0; j < kOutputs; j += 4) {
+        for (int i = 0; i < 32; ++i) {
+            if (i / 4 * 8 + (i & 1) + column >= tokens) s[i] = kOutside;
+        }
+    }
+    int top0 = max(s[0], s[1]), top1 = max(s[2], s[3]);
+#pragma unroll
+    for (int i = 4; i < 32; i += 4) {
+        top0 = max(top0, max(s[i], s[i + 1]));
+        top1 = max(top1, max(s[i + 2], s[i + 3]));
+    }
+    const float x0 = (float)top0 * f, x1 = (float)top1 * f;
+    const bool moved = __any_sync(kAllLanes, x0 > low.m + kSlack || x1 > high.m + kSlack);
+    if (moved) {
+        const float n0 = fmaxf(low.m, quad_max(x0)), n1 = fmaxf(high.m, quad_max(x1));
+        f0 = exp2_approx(low.m - n0);
+        f1 = exp2_approx(high.m - n1);
+        low.m = n0;
+        high.m = n1;
+        low.sum *= f0;
+        high.sum *= f1;
+    }
+    const float c0 = kLift - low.m - kMagic * f, c1 = kLift - high.m - kMagic * f;
+    float sum0 = 0, sum1 = 0;
+#pragma unroll
+    for (int i = 0; i < 32; i += 4) {
+        float a = weight(s[i], f, c0), b = weight(s[i + 1], f, c0), c = weight(s[i + 2], f, c1), d = weight(s[i + 3], f, c1);
+        if (tokens < kBlock) {
+            if (i / 4 * 8 + column >= tokens) a = c = 0;
+            if (i / 4 * 8 + 1 + column >= tokens) b = d = 0;
+        }
+        sum0 += a + b;
+        sum1 += c + d;
+        s[i] = __float_as_int(a);
+        s[i + 1] = __float_as_int(b);
+        s[i + 2] = __float_as_int(c);
+        s[i + 3] = __float_as_int(d);
+    }
+    low.sum += sum0;
+    high.sum += sum1;
+    return moved;
+}
+
+// Weights to fp8. Not before the product that reads p is over, or the compiler would let products wait for one another.
+DEVICE void pack_weights(u32 (&p)[2][4], const int (&s)[32]) {
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+        const int at = i / 2 * 8 + i % 2 * 2;                  // 16 tokens: two words of two rows
+        p[i / 4][i % 4] = pack_fp8(__int_as_float(s[at]), __int_as_float(s[at + 1]), __int_as_float(s[at + 4]), __int_as_float(s[at + 5]));
+    }
+}
+
+// When m moved, what was summed so far is rescaled.
+template <int N> DEVICE void rescale(float (&o)[N], float f0, float f1) {
+#pragma unroll
+    for (int j = 0; j < N; j += 4) {
         o[j] *= f0;
         o[j + 1] *= f0;
         o[j + 2] *= f1;
@@ -22,51 +81,9 @@ DEVICE void rescale(float (&o)[kOutputs], float f0, float f1) {
     }
 }
 
-// The float32 sums of a consumer's rows, in shared memory; each thread's own, so no barrier is needed.
-struct Sums {
-    float4* at;                  // of this thread, 16 of them, kWarpgroup apart
-    float m0, m1;                // what they are relative to
-    bool any = false;
-
-    // o += sums, relative to the rows' m; the rows get their sums of weights.
-    DEVICE void join(float (&o)[kOutputs], Row& low, Row& high) {
-        low.sum += o[64];
-        high.sum += o[66];
-        if (!any) return;
-        const float f0 = exp2_approx(m0 - low.m), f1 = exp2_approx(m1 - high.m);
-#pragma unroll
-        for (int j = 0; j < 16; ++j) {
-            const float4 x = at[j * kWarpgroup];
-            o[4 * j] = fmaf(x.x, f0, o[4 * j]);
-            o[4 * j + 1] = fmaf(x.y, f0, o[4 * j + 1]);
-            o[4 * j + 2] = fmaf(x.z, f1, o[4 * j + 2]);
-            o[4 * j + 3] = fmaf(x.w, f1, o[4 * j + 3]);
-        }
-    }
-
-    // sums += o, and o begins anew.
-    DEVICE void take(float (&o)[kOutputs], Row& low, Row& high) {
-        join(o, low, high);
-#pragma unroll
-        for (int j = 0; j < 16; ++j) at[j * kWarpgroup] = make_float4(o[4 * j], o[4 * j + 1], o[4 * j + 2], o[4 * j + 3]);
-#pragma unroll
-        for (int j = 0; j < kOutputs; ++j) o[j] = 0;
-        m0 = low.m;
-        m1 = high.m;
-        any = true;
-    }
-};
-
-DEVICE void prefetch(const void* at) { asm volatile("prefetch.global.L1 [%0];" ::"l"(at)); }
-
-// What store_output() will read, to the cache.
-DEVICE void prefetch_output(const Work& work, int bh, int block, int lane) {
-    if (lane < 4) prefetch(work.statistics + (i64)bh * 256 + 128 + lane * 32);
-    else if (lane == 4) prefetch(work.offsets + block);
-}
-
-// Divides by the row sums, gives the columns V's scales and writes the rows that the block has.
-DEVICE void store_output(const Work& work, float (&o)[kOutputs], const Row& low, const Row& high, int bh, int block, int row, int quad) {
+// Divides by the row sums, which are the whole rows' by now, gives the columns V's scales and writes the rows that the block has.
+template <class Work, int N>
+DEVICE void store_output(const Work& work, float (&o)[N], const Row& low, const Row& high, int bh, int block, int row, int quad) {
     const int start = work.offsets[block], rows = work.offsets[block + 1] - start;
     const float r0 = low.sum > 0 ? 1 / low.sum : 0, r1 = high.sum > 0 ? 1 / high.sum : 0;
     const float* most = work.statistics + (i64)bh * 256 + 128 + quad * 2;

@@ -2,10 +2,11 @@
 // they read or fill, or ptxas waits for them there: so S stays as it is, the new weights have registers of their own, and p is used once more after
 // the wait. Each of these rules was found in the machine code (docs/kernels.md).
 #pragma once
+#include "block_attention8_load.cuh"
 #include "block_attention8_rows.cuh"
 
-constexpr float kMagic = 12582912;                             // 1.5 · 2^23: the sum of its bits and an int below 2^22 is kMagic + the int as a float
-constexpr int kMagicBits = 0x4b400000;
+constexpr int kOutputs = 68;                                   // sums of a thread: 32 columns of two rows, and twice each row's sum of weights
+constexpr int kMagicBits = 0x4b400000;                         // kMagic's
 #ifdef EIGHT_BIT_LATE
 constexpr int kBegin = 0, kLate = kMagicBits;                  // where S's sums begin, and what is added to their bits later
 #else
@@ -109,4 +110,47 @@ DEVICE void step(float (&o)[kOutputs], u32 (&p)[2][4], Row& low, Row& high, cons
     const bool never = __float_as_int(o[0]) == kNoSuchResult;
 #pragma unroll
     for (int i = 0; i < 8; ++i) p[i / 4][i % 4] = never ? p[i / 4][i % 4] : next[i / 4][i % 4];
+}
+
+// The float32 sums of a consumer's rows, in shared memory; each thread's own, so no barrier is needed.
+struct Sums {
+    float4* at;                  // of this thread, 16 of them, kWarpgroup apart
+    float m0, m1;                // what they are relative to
+    bool any = false;
+
+    // o += sums, relative to the rows' m; the rows get their sums of weights.
+    DEVICE void join(float (&o)[kOutputs], Row& low, Row& high) {
+        low.sum += o[64];
+        high.sum += o[66];
+        if (!any) return;
+        const float f0 = exp2_approx(m0 - low.m), f1 = exp2_approx(m1 - high.m);
+#pragma unroll
+        for (int j = 0; j < 16; ++j) {
+            const float4 x = at[j * kWarpgroup];
+            o[4 * j] = fmaf(x.x, f0, o[4 * j]);
+            o[4 * j + 1] = fmaf(x.y, f0, o[4 * j + 1]);
+            o[4 * j + 2] = fmaf(x.z, f1, o[4 * j + 2]);
+            o[4 * j + 3] = fmaf(x.w, f1, o[4 * j + 3]);
+        }
+    }
+
+    // sums += o, and o begins anew.
+    DEVICE void take(float (&o)[kOutputs], Row& low, Row& high) {
+        join(o, low, high);
+#pragma unroll
+        for (int j = 0; j < 16; ++j) at[j * kWarpgroup] = make_float4(o[4 * j], o[4 * j + 1], o[4 * j + 2], o[4 * j + 3]);
+#pragma unroll
+        for (int j = 0; j < kOutputs; ++j) o[j] = 0;
+        m0 = low.m;
+        m1 = high.m;
+        any = true;
+    }
+};
+
+DEVICE void prefetch(const void* at) { asm volatile("prefetch.global.L1 [%0];" ::"l"(at)); }
+
+// What store_output() will read, to the cache.
+DEVICE void prefetch_output(const Work& work, int bh, int block, int lane) {
+    if (lane < 4) prefetch(work.statistics + (i64)bh * 256 + 128 + lane * 32);
+    else if (lane == 4) prefetch(work.offsets + block);
 }

@@ -9,10 +9,10 @@ internal static class AttentionEntries
     public static IReadOnlyList<KernelEntry> All { get; } =
     [
         new("block_attention_sm90", data => HopperAttention.Variants.SelectMany(
-            variant => Forward(data, $", {variant.Name}", () => new BlockAttention(data.Device, variant))), NeedsHopper: true),
+            variant => Forward(data, $", {variant.Name}", () => new BlockAttention(data.Device, variant))), KernelNeeds.Hopper),
         new("block_attention_sm80", data => Forward(data, "", () => new BlockAttention(data.Device, AttentionKernel.Ampere))),
         new("attention_backward_sums", Sums),
-        new("block_attention_backward_sm90", data => Backward(data, AttentionKernel.Hopper), NeedsHopper: true),
+        new("block_attention_backward_sm90", data => Backward(data, AttentionKernel.Hopper), KernelNeeds.Hopper),
         new("block_attention_backward_sm80", data => Backward(data, AttentionKernel.Ampere)),
     ];
 

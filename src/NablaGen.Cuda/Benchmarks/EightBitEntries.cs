@@ -10,11 +10,14 @@ internal static class EightBitEntries
 {
     public static IReadOnlyList<KernelEntry> All { get; } =
     [
-        new("quantize_rows", Rows, NeedsHopper: true),
-        new("fp8_linear", Products, NeedsHopper: true),
-        new("attention_statistics", Statistics, needsHopper: true),
-        new("attention_quantize", Tiles, needsHopper: true),
-        new("block_attention8_sm90", Attention, NeedsHopper: true),
+        new("quantize_rows", Rows, KernelNeeds.Hopper),
+        new("fp8_linear", Products, KernelNeeds.Hopper),
+        new("attention_statistics", Statistics, KernelNeeds.Fp8),
+        new("attention_quantize", Tiles, KernelNeeds.Fp8),
+        new("block_attention8_sm90", data => HopperEightBitAttention.Variants.SelectMany(variant => Attention(
+            data, variant.Name, () => new EightBitAttention(data.Device, variant), data.Masks().Append(data.Dense()))), KernelNeeds.Hopper),
+        new("block_attention8_sm89", data => Attention(
+            data, "on 8.9", () => new EightBitAttention(data.Device, EightBitKernel.Ada), data.Masks()), KernelNeeds.Fp8),
     ];
 
     private static IEnumerable<KernelLoad> Rows(KernelData data)
@@ -62,18 +65,16 @@ internal static class EightBitEntries
         return new KernelLoad($"{shape.Tokens} × {shape.Columns}", 9.0 * shape.Elements, KernelLoad.Bytes, () => attention.Fill(tiles, q, k, v, data.Offsets, 0));
     }
 
-    private static IEnumerable<KernelLoad> Attention(KernelData data)
+    private static IEnumerable<KernelLoad> Attention(
+        KernelData data, string form, Func<EightBitAttention> make, IEnumerable<(string Name, DeviceBlockMask Mask)> masks)
     {
+        var attention = data.Make($"eight-bit attention, {form}", make);
         var shape = data.Shape;
-        foreach (var variant in EightBitAttention.Variants)
+        foreach (var (name, mask) in masks)
         {
-            var attention = data.Make($"eight-bit attention {variant.Name}", () => new EightBitAttention(data.Device, variant));
-            foreach (var (name, mask) in data.Masks().Append(data.Dense()))
-            {
-                var pairs = (double)shape.Tokens * shape.Tokens * mask.Density();
-                yield return new KernelLoad(variant.Name.Length == 0 ? name : $"{name}, {variant.Name}", 4.0 * pairs * shape.HeadSize * shape.Heads, KernelLoad.Products, () => attention.Run(
-                    data.Tensor(data.Q), data.Tensor(data.K), data.Tensor(data.V), data.Tensor(data.Output), data.Offsets, mask));
-            }
+            var pairs = (double)shape.Tokens * shape.Tokens * mask.Density();
+            yield return new KernelLoad(form.Length == 0 ? name : $"{name}, {form}", 4.0 * pairs * shape.HeadSize * shape.Heads, KernelLoad.Products, () => attention.Run(
+                data.Tensor(data.Q), data.Tensor(data.K), data.Tensor(data.V), data.Tensor(data.Output), data.Offsets, mask));
         }
     }
 
