@@ -19,7 +19,9 @@ internal sealed class HopperEightBitAttention(CudaDevice device, HopperEightBitA
         new("late", ["EIGHT_BIT_LATE"]),
         new("early", ["EIGHT_BIT_EARLY"]),
         new("ahead, early", ["EIGHT_BIT_AHEAD", "EIGHT_BIT_EARLY"]),
+        new("ahead, early, shared", ["EIGHT_BIT_AHEAD", "EIGHT_BIT_EARLY", "EIGHT_BIT_SHARED"]),
         new("early, apart", ["EIGHT_BIT_EARLY", "EIGHT_BIT_APART"]),
+        new("early, apart, shared", ["EIGHT_BIT_EARLY", "EIGHT_BIT_APART", "EIGHT_BIT_SHARED"]),
     ];
 
     /// <summary>Plans and puts the attention on the stream; arguments are checked by the caller.</summary>
