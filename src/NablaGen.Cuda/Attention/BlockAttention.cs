@@ -30,15 +30,8 @@ public sealed class BlockAttention : IDisposable
         }
         else
         {
-            _hopper = new HopperAttention(device, HopperAttention.Variants[0]);
+            _hopper = new HopperAttention(device);
         }
-    }
-
-    /// <summary>The Hopper kernel in one of its forms.</summary>
-    internal BlockAttention(CudaDevice device, HopperAttention.Variant variant)
-    {
-        _device = device;
-        _hopper = new HopperAttention(device, variant);
     }
 
     /// <summary>Bytes of the order of work that the Hopper kernel keeps beside the mask.</summary>

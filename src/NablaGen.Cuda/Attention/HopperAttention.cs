@@ -5,14 +5,9 @@ using NablaGen.Cuda.Device;
 namespace NablaGen.Cuda.Attention;
 
 /// <summary>Block-sparse attention with TMA and wgmma, compute capability 9.0. Contract: block_attention_sm90.cu.</summary>
-/// <param name="device">Where.</param>
-/// <param name="variant">One of the <see cref="Variants"/>.</param>
-internal sealed class HopperAttention(CudaDevice device, HopperAttention.Variant variant) : IDisposable
+internal sealed class HopperAttention(CudaDevice device) : IDisposable
 {
     private readonly AttentionPlan _plan = new(device);
-
-    /// <summary>The forms of block_attention_sm90.cu; the first is what the program uses, the others are there to be measured beside it.</summary>
-    public static IReadOnlyList<Variant> Variants { get; } = [new("as it was", "ATTENTION_PLAIN"), new("p set", "ATTENTION_P"), new("steps", "ATTENTION_STEPS")];
 
     /// <summary>Plans and puts the attention on the stream; arguments are checked by the caller.</summary>
     public unsafe void Run(
@@ -43,7 +38,7 @@ internal sealed class HopperAttention(CudaDevice device, HopperAttention.Variant
             Tokens = q.Tokens,
             ScaleLog2 = (float)(scale * Math.Log2(Math.E)),
         };
-        device.Kernel("block_attention_sm90", [.. q.Macros(), variant.Macro]).Launch(
+        device.Kernel("block_attention_sm90", q.Macros()).Launch(
             (Math.Min(device.Multiprocessors, tiles), 1, 1), LaunchConstants.HopperThreads,
             1024 + queryBlocks * tileBytes + stages * 2 * tileBytes, stream,
             [(nint)(&mapQ), (nint)(&mapK), (nint)(&mapV), (nint)(&work)]);
@@ -51,11 +46,6 @@ internal sealed class HopperAttention(CudaDevice device, HopperAttention.Variant
 
     /// <summary>Frees the plan.</summary>
     public void Dispose() => _plan.Dispose();
-
-    /// <summary>A form of the kernel.</summary>
-    /// <param name="Name">What the benchmark calls it.</param>
-    /// <param name="Macro">The kernel's macro.</param>
-    internal sealed record Variant(string Name, string Macro);
 
     [StructLayout(LayoutKind.Sequential)]
     private struct Work

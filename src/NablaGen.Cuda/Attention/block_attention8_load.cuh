@@ -7,19 +7,11 @@ constexpr u32 kKeyMask = (1u << kEntryKeyBits) - 1;
 constexpr int kStageBytes = 17 * 1024;                         // K, V, eight columns of ones for V, K's scale
 constexpr int kOnesAt = 2 * kTile8Bytes, kScaleAt = kOnesAt + 8 * 64;
 
-// Warps that fetch Q, one a query block, so that the key blocks of the next tile need not wait until all query blocks are done with this one.
-#ifdef EIGHT_BIT_EARLY
-constexpr int kQueryWarps = kQueryBlocks;
-#else
-constexpr int kQueryWarps = 0;
-#endif
-
 struct Barriers {
     u64 stageFull[kEightBitStages], stageEmpty[kEightBitStages];
     u64 queryFull[kQueryBlocks], queryEmpty[kQueryBlocks];
     u64 tileFull[2], tileEmpty[2];
     int tile[2];
-    u32 issued;                                                // EIGHT_BIT_APART: entries whose copies the producer has started
 };
 
 struct Work {
@@ -48,14 +40,6 @@ struct Ring {
     }
 };
 
-DEVICE void set_counter(u32 address, u32 value) { asm volatile("st.volatile.shared.u32 [%0], %1;" ::"r"(address), "r"(value) : "memory"); }
-
-DEVICE u32 counter(u32 address) {
-    u32 value;
-    asm volatile("ld.volatile.shared.u32 %0, [%1];" : "=r"(value) : "r"(address) : "memory");
-    return value;
-}
-
 // V's columns of ones, in all stages: 1 in fp8 is 0x38. To be followed by a barrier of all threads.
 DEVICE void write_ones(u32 stages, int thread) {
     for (int i = thread; i < kEightBitStages * 128; i += kHopperThreads) {
@@ -78,25 +62,9 @@ DEVICE void fetch_query(const Work& work, Barriers* barriers, u32 queryTiles, in
     }
 }
 
-DEVICE void produce_queries(const Work& work, Barriers* barriers, u32 queryTiles, int which, int lane) {
-    if (lane != 0) return;
-    u32 tileParity = 0;
-    for (int turn = 0;; turn ^= 1) {
-        barrier_wait(shared_address(&barriers->tileFull[turn]), tileParity);
-        const int tile = barriers->tile[turn];
-        barrier_arrive(shared_address(&barriers->tileEmpty[turn]));
-        if (tile >= work.tiles) return;
-        fetch_query(work, barriers, queryTiles, tile, work.entryCounts[tile], turn, which);
-        if (turn == 1) tileParity ^= 1;
-    }
-}
-
 DEVICE void produce(const Work& work, Barriers* barriers, u32 queryTiles, u32 stages, int lane) {
     Ring ring;
     u32 tileParity = 0;
-#ifdef EIGHT_BIT_APART
-    u32 issued = 0;
-#endif
     for (int turn = 0;; turn ^= 1) {
         int tile = 0;
         if (lane == 0) {
@@ -110,10 +78,8 @@ DEVICE void produce(const Work& work, Barriers* barriers, u32 queryTiles, u32 st
         const int bh = tile / work.groups;
 
         const int entries = work.entryCounts[tile];
-        if (kQueryWarps == 0) {
-            if (lane < kQueryBlocks) fetch_query(work, barriers, queryTiles, tile, entries, turn, lane);
-            __syncwarp();
-        }
+        if (lane < kQueryBlocks) fetch_query(work, barriers, queryTiles, tile, entries, turn, lane);
+        __syncwarp();
 
         const u32* list = work.entries + (i64)tile * work.blocks;
         const u8* keys = work.keys + (i64)bh * work.blocks * kKeyPieceBytes;
@@ -130,12 +96,6 @@ DEVICE void produce(const Work& work, Barriers* barriers, u32 queryTiles, u32 st
                     const u32 to = stages + ring.stage * kStageBytes;
                     copy_bytes(to, keys + (i64)at * kKeyPieceBytes, 2 * kTile8Bytes, full);
                     copy_bytes(to + kScaleAt, keys + (i64)at * kKeyPieceBytes + 2 * kTile8Bytes, 16, full);
-#ifdef EIGHT_BIT_APART
-                    // Those who do not want it need not say so.
-                    const int others = kQueryBlocks - __popc(entry >> kEntryKeyBits & ((1 << kQueryBlocks) - 1));
-                    if (others > 0) barrier_arrive(shared_address(&barriers->stageEmpty[ring.stage]), others * 4);
-                    set_counter(shared_address(&barriers->issued), ++issued);
-#endif
                 }
                 __syncwarp();
                 ring.advance();

@@ -13,12 +13,11 @@
 //
 // queries, queryScales, keys, statistics   as attention_quantize.cu and attention_statistics.cu leave them
 // out      bf16 (or fp16), strides in elements, rows 16-byte aligned; each row is written once, rounded from float32
-// lse      float32 [batch · heads, tokens] or null: natural log of Σ exp(logit), of logits without k's mean and weights as they were rounded, so
-//          within log(17 / 16) of the exact one: what `out` was divided by
+// lse      float32 [batch · heads, tokens] or null: natural log of what `out` was divided by: Σ exp(logit), of logits without k's mean, weights as
+//          they were rounded and a sum that the tensor core cuts. Within log(17 / 16) of the exact one, and some 0.02 below it over many blocks
 // A query block with an empty list gets zeros and −∞.
 // Grid: as many thread blocks as multiprocessors; tiles (batch · head, group) are drawn from `tileCounter` (zero at launch). kHopperThreads
 // threads, dynamic shared memory: kEightBitSharedBytes. HEAD_DIM is 128.
-// Macro: EIGHT_BIT_AHEAD looks for the next entry while products run.
 #include "eight_bits.cuh"
 #include "hopper.cuh"
 #include "block_attention8_step.cuh"
@@ -67,67 +66,14 @@ struct Tile {
     }
 };
 
-#ifdef EIGHT_BIT_APART
-// A consumer's own entries of a tile. The producer gives back the stages of others' entries for it.
-struct Stream {
-    const u32* list;
-    int entries, lane, which;
-    u32 base, full, issued;      // what the tile's first entry is to the ring; barrier of stage 0; the producer's counter
-    u32 chunk, coming, own;      // of the list, one entry a lane: where the stream is, and the next; which of the chunk are its own and still to come
-    int chunkAt, at;             // the chunk's first entry; the one that was found last, `entries` if there is none
-    u32 entry, seen;             // that entry; the producer's counter as last read
-    bool ready;                  // the entry's tiles are there
-
-    DEVICE void open(const u32* of, const Tile& tile, u32 first) {
-        list = of;
-        entries = tile.entries;
-        base = first;
-        chunkAt = -kWarp;
-        own = 0;
-        coming = lane < entries ? tile.first : 0;
-        ready = false;
-    }
-
-    DEVICE void find() {
-        while (own == 0 && chunkAt + kWarp < entries) {
-            chunkAt += kWarp;
-            chunk = coming;
-            const int ahead = chunkAt + kWarp + lane;
-            coming = ahead < entries ? list[ahead] : 0;
-            own = __ballot_sync(kAllLanes, chunk >> (kEntryKeyBits + which) & 1);
-        }
-        const int bit = __ffs(own) - 1;
-        at = own == 0 ? entries : chunkAt + bit;
-        entry = __shfl_sync(kAllLanes, chunk, bit & (kWarp - 1));
-        own &= own - 1;
-    }
-
-    DEVICE int stage() const { return (base + at) % kEightBitStages; }
-    DEVICE u32 parity() const { return (base + at) / kEightBitStages & 1; }
-
-    // A barrier's parity says something only from when the producer has begun with the entry: before, it may be two phases behind.
-    DEVICE void look() {
-        seen = counter(issued);
-        ready = barrier_test(full + stage() * 8, parity()) && (int)(seen - (base + at)) > 0;
-    }
-
-    DEVICE void wait() {
-        if (ready) return;
-        while (__any_sync(kAllLanes, (int)(seen - (base + at)) <= 0)) seen = counter(issued);
-        barrier_wait(full + stage() * 8, parity());
-    }
-};
-#else
 // A consumer's way through a tile's entries.
 struct Stream {
     const u32* list;
     int entries, lane;
-    u32 full;                    // barrier of stage 0
     u32 chunk, coming;           // of the list, one entry a lane: where the stream is, and the next
     u32 entry;                   // the entry that was looked at last
-    bool ready;                  // its tiles are there
 
-    DEVICE Stream(const u32* list, const Tile& tile, int lane, u32 full) : list(list), entries(tile.entries), lane(lane), full(full) {
+    DEVICE Stream(const u32* list, const Tile& tile, int lane) : list(list), entries(tile.entries), lane(lane) {
         chunk = 0;
         coming = lane < entries ? tile.first : 0;
     }
@@ -140,17 +86,9 @@ struct Stream {
         coming = ahead < entries ? list[ahead] : 0;
     }
 
-    // Looks at entry i, which will be in the ring's stage. i may be `entries`; then what is seen is of no matter.
-    DEVICE void look(int i, const Ring& ring) {
-        entry = __shfl_sync(kAllLanes, chunk, i % kWarp);
-#ifdef EIGHT_BIT_AHEAD
-        ready = barrier_test(full + ring.stage * 8, ring.parity);
-#else
-        ready = false;
-#endif
-    }
+    // i may be `entries`; then what is seen is of no matter.
+    DEVICE void look(int i) { entry = __shfl_sync(kAllLanes, chunk, i % kWarp); }
 };
-#endif
 
 DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 stages, float4* room, int which, int thread) {
     const int lane = thread % kWarp, warp = thread / kWarp;
@@ -162,17 +100,7 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
     const u32 full = __shfl_sync(kAllLanes, shared_address(&barriers->stageFull[0]), 0);
     const u32 empty = __shfl_sync(kAllLanes, shared_address(&barriers->stageEmpty[0]), 0);
 
-#ifndef EIGHT_BIT_APART
     Ring ring;
-#else
-    Stream stream;
-    stream.lane = lane;
-    stream.which = which;
-    stream.full = full;
-    stream.issued = __shfl_sync(kAllLanes, shared_address(&barriers->issued), 0);
-    stream.seen = 0;
-    u32 base = 0;                                              // entries of the tiles before
-#endif
     Tile tile;
     u32 tileParity = 0;
     tile.take(work, barriers, 0, tileParity, which, lane);
@@ -189,47 +117,14 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
 
         const float queryScale = tile.queryScale;
         barrier_wait(shared_address(&barriers->queryFull[which]), turn);
-#ifdef EIGHT_BIT_APART
-        int held = -1, since = 0;                              // the stage whose P V is still to do; P Vs in o
-        stream.open(work.entries + (i64)tile.index * work.blocks, tile, base);
-        base += tile.entries;
-        stream.find();
-        int heldAt = 0;
-        while (true) {
-            if (held >= 0 && stream.at - heldAt > kHold) {
-                finish_held(o, p, v + held * (kStageBytes >> 4), empty + held * 8, lane);
-                ++since;
-                held = -1;
-                continue;
-            }
-            if (stream.at >= stream.entries) break;
-            heldAt = stream.at;
-            const int stage = stream.stage(), tokens = (int)(stream.entry >> kEntryTokensBit) + 1;
-            stream.wait();
-            stream.find();
-            // Nothing held: P V with weights of zero.
-            const Step at{
-                q, k + stage * (kStageBytes >> 4), v + (held < 0 ? stage : held) * (kStageBytes >> 4), queryScale,
-                shared_float(stages + stage * kStageBytes + kScaleAt), tokens, quad * 2};
-            __syncwarp();                                      // or ptxas takes the path for divergent, and products wait (C7518)
-            step(o, p, low, high, at, [&] { stream.look(); });
-            if (lane == 0 && held >= 0) barrier_arrive(empty + held * 8);
-            since += held >= 0;
-            if (since >= kFlush) {
-                sums.take(o, low, high);
-                since = 0;
-            }
-            held = stage;
-        }
-#else
-        Stream stream(work.entries + (i64)tile.index * work.blocks, tile, lane, full);
+        Stream stream(work.entries + (i64)tile.index * work.blocks, tile, lane);
         int held = -1, heldAt = 0, since = 0;                  // the stage whose P V is still to do, its entry; P Vs in o
         stream.prepare(0);
-        stream.look(0, ring);
+        stream.look(0);
         for (int i = 0; i < stream.entries; ++i) {
             const u32 entry = stream.entry;
             const int stage = ring.stage;
-            if (!stream.ready) barrier_wait(full + stage * 8, ring.parity);
+            barrier_wait(full + stage * 8, ring.parity);
             ring.advance();
             stream.prepare(i + 1);
 
@@ -240,7 +135,7 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
                     ++since;
                     held = -1;
                 }
-                stream.look(i + 1, ring);
+                stream.look(i + 1);
                 continue;
             }
 
@@ -249,7 +144,7 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
                 q, k + stage * (kStageBytes >> 4), v + (held < 0 ? stage : held) * (kStageBytes >> 4), queryScale,
                 shared_float(stages + stage * kStageBytes + kScaleAt), (int)(entry >> kEntryTokensBit) + 1, quad * 2};
             __syncwarp();                                      // or ptxas takes the path for divergent, and products wait (C7518)
-            step(o, p, low, high, at, [&] { stream.look(i + 1, ring); });
+            step(o, p, low, high, at, [&] { stream.look(i + 1); });
             if (lane == 0 && held >= 0) barrier_arrive(empty + held * 8);
             since += held >= 0;
             if (since >= kFlush) {
@@ -259,21 +154,12 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
             held = stage;
             heldAt = i;
         }
-#endif
         if (lane == 0) barrier_arrive(shared_address(&barriers->queryEmpty[which]));
         if (turn == 1) tileParity ^= 1;
-#ifdef EIGHT_BIT_EARLY
-        if (block < work.blocks) prefetch_output(work, bh, block, lane);
-#endif
         if (held >= 0) finish_held(o, p, v + held * (kStageBytes >> 4), empty + held * 8, lane);
-#ifdef EIGHT_BIT_EARLY
-        tile.take(work, barriers, turn ^ 1, tileParity, which, lane);
-#endif
         sums.join(o, low, high);
         if (block < work.blocks) store_output(work, o, low, high, bh, block, row, quad);
-#ifndef EIGHT_BIT_EARLY
         tile.take(work, barriers, turn ^ 1, tileParity, which, lane);
-#endif
     }
 }
 
@@ -285,7 +171,6 @@ extern "C" __global__ void __launch_bounds__(kHopperThreads, 1) block_attention8
     const int thread = threadIdx.x, lane = thread % kWarp;
 
     if (thread == 0) {
-        barriers.issued = 0;
         for (int i = 0; i < kEightBitStages; ++i) {
             barrier_init(shared_address(&barriers.stageFull[i]), 1);
             barrier_init(shared_address(&barriers.stageEmpty[i]), kQueryBlocks * 4);
@@ -296,7 +181,7 @@ extern "C" __global__ void __launch_bounds__(kHopperThreads, 1) block_attention8
         }
         for (int i = 0; i < 2; ++i) {
             barrier_init(shared_address(&barriers.tileFull[i]), 1);
-            barrier_init(shared_address(&barriers.tileEmpty[i]), kQueryBlocks * kWarpgroup + kQueryWarps);
+            barrier_init(shared_address(&barriers.tileEmpty[i]), kQueryBlocks * kWarpgroup);
         }
         barrier_init_fence();
     }
@@ -307,7 +192,6 @@ extern "C" __global__ void __launch_bounds__(kHopperThreads, 1) block_attention8
     if (warpgroup == 0) {
         give_registers<kProducerRegisters>();
         if (thread < kWarp) produce(work, &barriers, queryTiles, stages, lane);
-        else if (thread < kWarp * (1 + kQueryWarps)) produce_queries(work, &barriers, queryTiles, thread / kWarp - 1, lane);
     } else {
         take_registers<kConsumerRegisters>();
         const int which = warpgroup - 1;

@@ -6,13 +6,8 @@
 #include "block_attention8_rows.cuh"
 
 constexpr int kOutputs = 68;                                   // sums of a thread: 32 columns of two rows, and twice each row's sum of weights
-constexpr int kMagicBits = 0x4b400000;                         // kMagic's
-#ifdef EIGHT_BIT_LATE
-constexpr int kBegin = 0, kLate = kMagicBits;                  // where S's sums begin, and what is added to their bits later
-#else
-constexpr int kBegin = kMagicBits, kLate = 0;
-#endif
-constexpr int kNone = (int)(0xff800000u - kLate);              // −∞ in the end: where sums of no key begin; their products are 0
+constexpr int kBegin = 0x4b400000;                             // kMagic's bits: where S's sums begin
+constexpr int kNone = (int)0xff800000u;                        // −∞: where sums of no key begin; their products are 0
 constexpr int kNoSuchResult = 0x7fabcdef;                      // a NaN whose bits no product makes
 constexpr float kLeastFactor = 1e-30f;                         // logits with less are all 0, and 0 · −∞ would be NaN
 
@@ -23,10 +18,9 @@ struct Step {
     int tokens, column;          // of this entry; the thread's first column
 };
 
-DEVICE void multiply_qk(int (&s)[32], u64 q, u64 k, bool begun) {
-    wgmma_n64_int8(s, q, k, begun);
+DEVICE void multiply_qk(int (&s)[32], u64 q, u64 k) {
 #pragma unroll
-    for (int step = 1; step < 4; ++step) wgmma_n64_int8(s, q + (step * 32 >> 4), k + (step * 32 >> 4), 1);
+    for (int step = 0; step < 4; ++step) wgmma_n64_int8<true>(s, q + (step * 32 >> 4), k + (step * 32 >> 4));
 }
 
 DEVICE void multiply_pv(float (&o)[kOutputs], const u32 (&p)[2][4], u64 v) {
@@ -40,20 +34,6 @@ DEVICE void pin_weights(u32 (&p)[2][4]) {
     for (int i = 0; i < 8; ++i) asm volatile("" : "+r"(p[i / 4][i % 4])::"memory");
 }
 
-#ifdef EIGHT_BIT_SHARED
-constexpr bool kShared = true;
-#else
-constexpr bool kShared = false;
-#endif
-
-// 2^x within 0.2%, a twentieth of what rounding to fp8 takes, without the special function unit; 2^−20 for what is below it, and for NaN.
-DEVICE float exp2_short(float x) {
-    x = fmaxf(x, -20);
-    const float t = x + kMagic, r = x - (t - kMagic);
-    const float y = fmaf(fmaf(0.23842894f, r, 0.703448f), r, 1.0004431f);
-    return __int_as_float(__float_as_int(y) + (__float_as_int(t) << 23));
-}
-
 // Weights in fp8: 2^(x − m + kLift), x = (s − kMagic) · f, s as floats.
 DEVICE void weigh(u32 (&p)[2][4], const int (&s)[32], float f, float m0, float m1) {
     const float c0 = kLift - m0 - kMagic * f, c1 = kLift - m1 - kMagic * f;
@@ -62,8 +42,7 @@ DEVICE void weigh(u32 (&p)[2][4], const int (&s)[32], float f, float m0, float m
         float w[8];
 #pragma unroll
         for (int i = 0; i < 8; ++i) {
-            const float x = fmaf(__int_as_float(s[j * 8 + i] + kLate), f, i & 2 ? c1 : c0);
-            w[i] = kShared && (i == 1 || i == 6) ? exp2_short(x) : exp2_approx(x);
+            w[i] = exp2_approx(fmaf(__int_as_float(s[j * 8 + i]), f, i & 2 ? c1 : c0));
         }
         p[j / 2][j % 2 * 2] = pack_fp8(w[0], w[1], w[4], w[5]);
         p[j / 2][j % 2 * 2 + 1] = pack_fp8(w[2], w[3], w[6], w[7]);
@@ -75,12 +54,9 @@ DEVICE void weigh(u32 (&p)[2][4], const int (&s)[32], float f, float m0, float m
 template <typename Meanwhile>
 DEVICE void step(float (&o)[kOutputs], u32 (&p)[2][4], Row& low, Row& high, const Step& at, Meanwhile meanwhile) {
     int s[32];
-    const bool ragged = at.tokens < kBlock, begun = ragged || kBegin != 0;
-    if (kBegin != 0) {
 #pragma unroll
-        for (int i = 0; i < 32; ++i) s[i] = kBegin;
-    }
-    if (ragged) {
+    for (int i = 0; i < 32; ++i) s[i] = kBegin;
+    if (at.tokens < kBlock) {
 #pragma unroll
         for (int i = 0; i < 32; ++i) s[i] = i / 4 * 8 + (i & 1) + at.column >= at.tokens ? kNone : kBegin;
     }
@@ -88,7 +64,7 @@ DEVICE void step(float (&o)[kOutputs], u32 (&p)[2][4], Row& low, Row& high, cons
     wgmma_pin(o);
     pin_weights(p);
     wgmma_fence();
-    multiply_qk(s, at.q, at.k, begun);
+    multiply_qk(s, at.q, at.k);
     wgmma_commit();
     multiply_pv(o, p, at.v);
     wgmma_commit();
@@ -104,7 +80,7 @@ DEVICE void step(float (&o)[kOutputs], u32 (&p)[2][4], Row& low, Row& high, cons
         top0 = max(top0, max(s[i], s[i + 1]));
         top1 = max(top1, max(s[i + 2], s[i + 3]));
     }
-    const float x0 = (__int_as_float(top0 + kLate) - kMagic) * f, x1 = (__int_as_float(top1 + kLate) - kMagic) * f;
+    const float x0 = (__int_as_float(top0) - kMagic) * f, x1 = (__int_as_float(top1) - kMagic) * f;
     const bool moved = __any_sync(kAllLanes, x0 > low.m + kSlack || x1 > high.m + kSlack);
     u32 next[2][4];
     weigh(next, s, f, low.m, high.m);
@@ -163,11 +139,3 @@ struct Sums {
         any = true;
     }
 };
-
-DEVICE void prefetch(const void* at) { asm volatile("prefetch.global.L1 [%0];" ::"l"(at)); }
-
-// What store_output() will read, to the cache.
-DEVICE void prefetch_output(const Work& work, int bh, int block, int lane) {
-    if (lane < 4) prefetch(work.statistics + (i64)bh * 256 + 128 + lane * 32);
-    else if (lane == 4) prefetch(work.offsets + block);
-}

@@ -190,82 +190,6 @@ DEVICE void rescale(float (&o)[HEAD_DIM / 2], float f0, float f1) {
     }
 }
 
-#ifdef ATTENTION_STEPS
-constexpr int kNoSuchResult = 0x7fabcdef;                      // bits of a NaN that no product makes
-
-// Weights of a step, 2^(s · scale − m), and their sums.
-DEVICE void weigh(u32 (&p)[4][4], float& sum0, float& sum1, const float (&s)[32], float scale, float m0, float m1) {
-    sum0 = sum1 = 0;
-#pragma unroll
-    for (int i = 0; i < 32; i += 4) {
-        const float a = exp2_approx(fmaf(s[i], scale, -m0)), b = exp2_approx(fmaf(s[i + 1], scale, -m0));
-        const float c = exp2_approx(fmaf(s[i + 2], scale, -m1)), d = exp2_approx(fmaf(s[i + 3], scale, -m1));
-        sum0 += a + b;
-        sum1 += c + d;
-        p[i / 8][i / 2 % 4] = pack_elements(a, b);
-        p[i / 8][i / 2 % 4 + 1] = pack_elements(c, d);
-    }
-}
-
-// S of this entry; with it O += P V of the entry before; then P of this one. See block_attention8_step.cuh for why no branch stands between the
-// products and the wait for them, and why p is chosen in the end.
-DEVICE void step(float (&o)[HEAD_DIM / 2], u32 (&p)[4][4], float& m0, float& m1, float& l0, float& l1, u64 q, u64 k, u64 v, int tokens, float scale,
-                 int column) {
-    float s[32];
-#pragma unroll
-    for (int i = 0; i < 32; ++i) s[i] = 0;
-    if (tokens < kBlock) {
-#pragma unroll
-        for (int i = 0; i < 32; ++i) {
-            if (i / 4 * 8 + (i & 1) + column >= tokens) s[i] = NEGATIVE_INFINITY;
-        }
-    }
-    wgmma_pin(s);
-    wgmma_pin(o);
-    wgmma_fence();
-#pragma unroll
-    for (int i = 0; i < HEAD_DIM / 16; ++i) {
-        const int offset = (i / 4 * kHalfBytes + i % 4 * 32) >> 4;
-        wgmma_n64_shared<true>(s, q + offset, k + offset);
-    }
-    wgmma_commit();
-    multiply_pv(o, p, v);
-    wgmma_commit();
-    wgmma_wait<1>();
-    wgmma_pin(s);
-
-    float top0 = fmaxf(s[0], s[1]), top1 = fmaxf(s[2], s[3]);
-#pragma unroll
-    for (int i = 4; i < 32; i += 4) {
-        top0 = fmaxf(top0, fmaxf(s[i], s[i + 1]));
-        top1 = fmaxf(top1, fmaxf(s[i + 2], s[i + 3]));
-    }
-    const bool moved = __any_sync(kAllLanes, top0 * scale > m0 + kSlack || top1 * scale > m1 + kSlack);
-    u32 next[4][4];
-    float sum0, sum1;
-    weigh(next, sum0, sum1, s, scale, m0, m1);
-#pragma unroll
-    for (int i = 0; i < 16; ++i) asm volatile("" : "+r"(next[i / 4][i % 4])::"memory");
-    wgmma_wait<0>();
-    wgmma_pin(o);
-    if (moved) {
-        const float n0 = fmaxf(m0, quad_max(top0) * scale), n1 = fmaxf(m1, quad_max(top1) * scale);
-        const float f0 = exp2_approx(m0 - n0), f1 = exp2_approx(m1 - n1);
-        m0 = n0;
-        m1 = n1;
-        l0 *= f0;
-        l1 *= f1;
-        rescale(o, f0, f1);
-        weigh(next, sum0, sum1, s, scale, n0, n1);
-    }
-    l0 += sum0;
-    l1 += sum1;
-    const bool never = __float_as_int(o[0]) == kNoSuchResult;
-#pragma unroll
-    for (int i = 0; i < 16; ++i) p[i / 4][i % 4] = never ? p[i / 4][i % 4] : next[i / 4][i % 4];
-}
-#endif
-
 // P V of the held entry by itself, and its stage goes back to the producer.
 DEVICE void finish_held(float (&o)[HEAD_DIM / 2], const u32 (&p)[4][4], u64 v, u32 empty, int lane) {
     wgmma_pin(o);
@@ -329,11 +253,7 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
         const int block = group * kQueryBlocks + which;
 
         float o[HEAD_DIM / 2], s[32];
-#ifdef ATTENTION_PLAIN
         u32 p[4][4];
-#else
-        u32 p[4][4] = {};
-#endif
         float m0 = NEGATIVE_INFINITY, m1 = NEGATIVE_INFINITY, l0 = 0, l1 = 0, f0 = 0, f1 = 0;
 #pragma unroll
         for (int i = 0; i < HEAD_DIM / 2; ++i) o[i] = 0;
@@ -359,21 +279,11 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
                 if (held >= 0 && i + 1 - heldAt > kHold) {
                     finish_held(o, p, v + held * (kStageBytes >> 4), empty + held * 8, lane);
                     held = -1;
-#ifdef ATTENTION_STEPS
-#pragma unroll
-                    for (int j = 0; j < 16; ++j) p[j / 4][j % 4] = 0;
-#endif
                 }
                 continue;
             }
 
             const int tokens = (int)(entry >> kEntryTokensBit) + 1;
-#ifdef ATTENTION_STEPS
-            const int before = held < 0 ? stage : held;        // nothing held: P V with weights of zero
-            __syncwarp();                                      // or ptxas takes the path for divergent, and products wait (C7518)
-            step(o, p, m0, m1, l0, l1, q, k + stage * (kStageBytes >> 4), v + before * (kStageBytes >> 4), tokens, scale, quad * 2);
-            if (lane == 0 && held >= 0) barrier_arrive(empty + held * 8);
-#else
             if (held >= 0) {
                 wgmma_pin(s);
                 wgmma_pin(o);
@@ -399,7 +309,6 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
                 if (soften(s, m0, m1, l0, l1, f0, f1, tokens, scale, quad * 2)) rescale(o, f0, f1);
             }
             pack_weights(p, s);
-#endif
             held = stage;
             heldAt = i;
         }

@@ -8,20 +8,19 @@ internal static class AttentionEntries
 {
     public static IReadOnlyList<KernelEntry> All { get; } =
     [
-        new("block_attention_sm90", data => HopperAttention.Variants.SelectMany(
-            variant => Forward(data, $", {variant.Name}", () => new BlockAttention(data.Device, variant))), KernelNeeds.Hopper),
-        new("block_attention_sm80", data => Forward(data, "", () => new BlockAttention(data.Device, AttentionKernel.Ampere))),
+        new("block_attention_sm90", data => Forward(data, AttentionKernel.Hopper), KernelNeeds.Hopper),
+        new("block_attention_sm80", data => Forward(data, AttentionKernel.Ampere)),
         new("attention_backward_sums", Sums),
         new("block_attention_backward_sm90", data => Backward(data, AttentionKernel.Hopper), KernelNeeds.Hopper),
         new("block_attention_backward_sm80", data => Backward(data, AttentionKernel.Ampere)),
     ];
 
-    private static IEnumerable<KernelLoad> Forward(KernelData data, string form, Func<BlockAttention> make)
+    private static IEnumerable<KernelLoad> Forward(KernelData data, AttentionKernel kernel)
     {
-        var attention = data.Make($"forward attention{form}", make);
+        var attention = data.Make($"attention {kernel}", () => new BlockAttention(data.Device, kernel));
         foreach (var (name, mask) in data.Masks())
         {
-            yield return Products(data, name + form, mask, 2, () => attention.Run(
+            yield return Products(data, name, mask, 2, () => attention.Run(
                 data.Tensor(data.Q), data.Tensor(data.K), data.Tensor(data.V), data.Tensor(data.Output), data.Offsets, mask));
         }
     }

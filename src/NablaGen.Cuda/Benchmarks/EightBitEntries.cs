@@ -14,10 +14,8 @@ internal static class EightBitEntries
         new("fp8_linear", Products, KernelNeeds.Hopper),
         new("attention_statistics", Statistics, KernelNeeds.Fp8),
         new("attention_quantize", Tiles, KernelNeeds.Fp8),
-        new("block_attention8_sm90", data => HopperEightBitAttention.Variants.SelectMany(variant => Attention(
-            data, variant.Name, () => new EightBitAttention(data.Device, variant), data.Masks().Append(data.Dense()))), KernelNeeds.Hopper),
-        new("block_attention8_sm89", data => Attention(
-            data, "on 8.9", () => new EightBitAttention(data.Device, EightBitKernel.Ada), data.Masks()), KernelNeeds.Fp8),
+        new("block_attention8_sm90", data => Attention(data, EightBitKernel.Hopper, data.Masks().Append(data.Dense())), KernelNeeds.Hopper),
+        new("block_attention8_sm89", data => Attention(data, EightBitKernel.Ada, data.Masks()), KernelNeeds.Fp8),
     ];
 
     private static IEnumerable<KernelLoad> Rows(KernelData data)
@@ -65,15 +63,14 @@ internal static class EightBitEntries
         return new KernelLoad($"{shape.Tokens} × {shape.Columns}", 9.0 * shape.Elements, KernelLoad.Bytes, () => attention.Fill(tiles, q, k, v, data.Offsets, 0));
     }
 
-    private static IEnumerable<KernelLoad> Attention(
-        KernelData data, string form, Func<EightBitAttention> make, IEnumerable<(string Name, DeviceBlockMask Mask)> masks)
+    private static IEnumerable<KernelLoad> Attention(KernelData data, EightBitKernel kernel, IEnumerable<(string Name, DeviceBlockMask Mask)> masks)
     {
-        var attention = data.Make($"eight-bit attention, {form}", make);
+        var attention = data.Make($"eight-bit attention {kernel}", () => new EightBitAttention(data.Device, kernel));
         var shape = data.Shape;
         foreach (var (name, mask) in masks)
         {
             var pairs = (double)shape.Tokens * shape.Tokens * mask.Density();
-            yield return new KernelLoad(form.Length == 0 ? name : $"{name}, {form}", 4.0 * pairs * shape.HeadSize * shape.Heads, KernelLoad.Products, () => attention.Run(
+            yield return new KernelLoad(name, 4.0 * pairs * shape.HeadSize * shape.Heads, KernelLoad.Products, () => attention.Run(
                 data.Tensor(data.Q), data.Tensor(data.K), data.Tensor(data.V), data.Tensor(data.Output), data.Offsets, mask));
         }
     }

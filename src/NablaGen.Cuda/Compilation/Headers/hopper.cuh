@@ -27,10 +27,6 @@ DEVICE void barrier_arrive(u32 barrier) {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
 }
 
-DEVICE void barrier_arrive(u32 barrier, u32 times) {
-    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(times) : "memory");
-}
-
 // Arrives and says how many bytes the copy engine will bring before the phase is complete.
 DEVICE void barrier_expect(u32 barrier, u32 bytes) {
     asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
@@ -44,14 +40,6 @@ DEVICE void barrier_wait(u32 barrier, u32 parity) {
             "{.reg .pred p; mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2; selp.u32 %0, 1, 0, p;}"
             : "=r"(done) : "r"(barrier), "r"(parity) : "memory");
     } while (!done);
-}
-
-// Whether the phase of this parity is complete, without waiting.
-DEVICE bool barrier_test(u32 barrier, u32 parity) {
-    u32 done;
-    asm volatile("{.reg .pred p; mbarrier.test_wait.parity.shared::cta.b64 p, [%1], %2; selp.u32 %0, 1, 0, p;}"
-                 : "=r"(done) : "r"(barrier), "r"(parity) : "memory");
-    return done != 0;
 }
 
 // ---- bulk tensor copies --------------------------------------------------------------------------------------------------
@@ -163,8 +151,9 @@ DEVICE u64 matrix_descriptor_64(u32 address) {
     return (u64)((address & 0x3ffff) >> 4) | 1ull << 16 | (u64)(512 >> 4) << 32 | 2ull << 62;
 }
 
-// d[64 × 64] (+)= A[64 × 32] B[64 × 32]ᵀ in int8 with int32 sums, both in shared memory; d counts where `accumulate` is not 0.
-DEVICE void wgmma_n64_int8(int (&d)[32], u64 a, u64 b, int accumulate) {
+// d[64 × 64] (+)= A[64 × 32] B[64 × 32]ᵀ in int8 with int32 sums, both in shared memory.
+template <bool Accumulate>
+DEVICE void wgmma_n64_int8(int (&d)[32], u64 a, u64 b) {
     asm volatile(
         "{.reg .pred p; setp.ne.b32 p, %34, 0; wgmma.mma_async.sync.aligned.m64n64k32.s32.s8.s8 "
         "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
@@ -175,7 +164,7 @@ DEVICE void wgmma_n64_int8(int (&d)[32], u64 a, u64 b, int accumulate) {
         "+r"(d[8]), "+r"(d[9]), "+r"(d[10]), "+r"(d[11]), "+r"(d[12]), "+r"(d[13]), "+r"(d[14]), "+r"(d[15]),
         "+r"(d[16]), "+r"(d[17]), "+r"(d[18]), "+r"(d[19]), "+r"(d[20]), "+r"(d[21]), "+r"(d[22]), "+r"(d[23]),
         "+r"(d[24]), "+r"(d[25]), "+r"(d[26]), "+r"(d[27]), "+r"(d[28]), "+r"(d[29]), "+r"(d[30]), "+r"(d[31])
-        : "l"(a), "l"(b), "r"(accumulate));
+        : "l"(a), "l"(b), "n"(Accumulate ? 1 : 0));
 }
 
 // d[64 × 136] (+)= A[64 × 32] B[136 × 32]ᵀ in fp8 (E4M3): A in registers, B in shared memory. Lane 4 g + c of a warp holds of A, in word
