@@ -38,10 +38,10 @@ internal static partial class TrainingNotes
             yield return $"{model.Name} was not trained for {request.Width}x{request.Height}: expect a worse video; {sizes}";
         }
 
-        if (trained.Frames is var (fewest, most) && (request.Frames < fewest || request.Frames > most))
+        if (trained.Frames is var (fewest, most) && (request.Frames < fewest || request.Frames > most) && !(trained.Stills && request.Frames == 1))
         {
             yield return $"{model.Name} was not trained for {request.Frames} frame{(request.Frames == 1 ? "" : "s")}: expect a worse video; use "
-                + (fewest == most ? $"{most}" : $"{fewest} to {most}");
+                + (fewest == most ? $"{most}" : $"{fewest} to {most}") + (trained.Stills && fewest > 1 ? ", or 1" : "");
         }
 
         if (request.Attention.Threshold is { } threshold && threshold < trained.SafeThreshold)

@@ -12,6 +12,9 @@ public sealed record TrainedFor
     /// <summary>Frames of the shortest and of the longest video; null where that is not known.</summary>
     public (int Fewest, int Most)? Frames { get; init; }
 
+    /// <summary>Whether it also makes single frames, which <see cref="Frames"/> need not include.</summary>
+    public bool Stills { get; init; }
+
     /// <summary>The lowest threshold of NABLA that does little harm; null where that is not known.</summary>
     public double? SafeThreshold { get; init; }
 

@@ -31,6 +31,7 @@ internal static class TrainedForJson
             Sizes = [.. (fields.Strings("sizes") ?? []).Select(size => Size(fields, "sizes", size))],
             Areas = [.. (fields.Strings("areas") ?? []).Select(size => Size(fields, "areas", size))],
             Frames = frames.Length == 0 ? null : (frames[0], frames[1]),
+            Stills = fields.Bool("stills", false),
             SafeThreshold = threshold == 0 ? null : threshold,
             Words = fields.Strings("words") ?? [],
         };
@@ -47,6 +48,11 @@ internal static class TrainedForJson
         if (trained.Frames is var (fewest, most))
         {
             json["frames"] = new JsonArray(fewest, most);
+        }
+
+        if (trained.Stills)
+        {
+            json["stills"] = true;
         }
 
         if (trained.SafeThreshold is { } threshold)
