@@ -43,7 +43,7 @@ internal static class SharedOptions
 
     public static Option<string> AttentionPrecision() => new("--attention-precision")
     {
-        Description = "Self-attention: bf16 (the type of --dtype), eight (int8 and fp8, Hopper, heads of 128 channels), or auto (bf16)",
+        Description = "Self-attention: bf16 (the type of --dtype), eight (int8 and fp8; Ada, Hopper and newer, heads of 128 channels), or auto (bf16)",
         HelpName = "NAME",
         DefaultValueFactory = _ => PrecisionChoice.Auto,
         CompletionSources = { PrecisionChoice.Auto, PrecisionChoice.Sixteen, PrecisionChoice.Eight },

@@ -6,15 +6,18 @@ namespace NablaGen.Cuda.Attention;
 
 /// <summary>
 /// Softmax attention over the key blocks that a mask keeps, in eight bits: Q Kᵀ in int8 with K's mean taken out and a scale a block, P V in fp8
-/// (E4M3) with V scaled by column. Compute capability 9.0 and head size 128. Holds a workspace of about a byte for each element of Q, K and V,
-/// so keep one for a run; not for several threads at once. Contracts: attention_statistics.cu, attention_quantize.cu,
-/// block_attention8_sm90.cu.
+/// (E4M3) with V scaled by column. Compute capability 8.9 and newer, and head size 128. Holds a workspace of about a byte for each element of Q,
+/// K and V, so keep one for a run; not for several threads at once. Contracts: attention_statistics.cu, attention_quantize.cu,
+/// block_attention8_sm90.cu, block_attention8_sm89.cu.
 /// </summary>
-/// <remarks>On normal data the output is within 4% (‖y − exact‖ / ‖exact‖) of the exact one; <see cref="BlockAttention"/> is within 0.4%.</remarks>
+/// <remarks>On normal data the output is within 5% (‖y − exact‖ / ‖exact‖) of the exact one; <see cref="BlockAttention"/> is within 0.4%.</remarks>
 public sealed class EightBitAttention : IDisposable
 {
     /// <summary>The one head size it has.</summary>
     public const int HeadSize = 128;
+
+    /// <summary>The oldest compute capability that it runs on, times ten.</summary>
+    public const int LeastCapability = 89;
 
     /// <summary>Floats from the mean of one head's keys to the next head's.</summary>
     public const int KeyMeanStride = 2 * HeadSize;
@@ -26,22 +29,45 @@ public sealed class EightBitAttention : IDisposable
     private const int Alignment = 256;
 
     private readonly CudaDevice _device;
-    private readonly AttentionPlan _plan;
+    private readonly HopperEightBitAttention? _hopper;
+    private readonly AdaEightBitAttention? _ada;
     private readonly Workspace _workspace;
 
     /// <summary>The kernels on a device; they are compiled at first use.</summary>
-    /// <exception cref="CudaException">The device cannot run them.</exception>
-    public EightBitAttention(CudaDevice device)
+    /// <param name="device">Where they run.</param>
+    /// <param name="kernel">Which kernel, for tests and measurements.</param>
+    /// <exception cref="CudaException">The device cannot run that kernel.</exception>
+    public EightBitAttention(CudaDevice device, EightBitKernel kernel = EightBitKernel.Best)
     {
-        if (!device.HasHopperKernels)
+        if (WhyNot(device, kernel) is { } reason)
         {
-            throw new CudaException($"{device.Name} ({device.Capability}, {device.Compiler}) cannot run the eight-bit attention; it needs 9.0.");
+            throw new CudaException($"The eight-bit attention {reason}.");
         }
 
         _device = device;
-        _plan = new AttentionPlan(device);
+        if (kernel == EightBitKernel.Ada || !device.HasHopperKernels)
+        {
+            _ada = new AdaEightBitAttention(device);
+        }
+        else
+        {
+            _hopper = new HopperEightBitAttention(device);
+        }
+
         _workspace = new Workspace(device);
     }
+
+    /// <summary>Why a device cannot run a kernel, as "needs …"; null where it can.</summary>
+    /// <param name="device">The device.</param>
+    /// <param name="kernel">The kernel.</param>
+    /// <exception cref="CudaException">There is no run-time compiler to ask.</exception>
+    public static string? WhyNot(CudaDevice device, EightBitKernel kernel = EightBitKernel.Best) => kernel switch
+    {
+        EightBitKernel.Hopper => device.HasHopperKernels ? null : $"needs compute capability 9.0, and {device.Name} has {device.Capability}",
+        EightBitKernel.Best when device.HasHopperKernels => null,
+        _ when device.Capability.Number < LeastCapability => $"needs compute capability 8.9 or newer, and {device.Name} has {device.Capability}",
+        _ => device.HasFp8Products ? null : $"needs NVRTC 12.4 or newer, and this is {device.Compiler}",
+    };
 
     /// <summary>Puts quantisation and attention on the stream.</summary>
     /// <param name="q">Q.</param>
@@ -75,14 +101,15 @@ public sealed class EightBitAttention : IDisposable
         }
 
         var tiles = Quantize(q, k, v, offsets, stream);
-        Attend(tiles, q, output, offsets, mask, factor, logSumExp, stream);
+        _hopper?.Run(tiles, output, offsets, mask, factor, logSumExp, stream);
+        _ada?.Run(tiles, output, offsets, mask, factor, logSumExp, stream);
         return tiles.Statistics;
     }
 
     /// <summary>Frees the workspace.</summary>
     public void Dispose()
     {
-        _plan.Dispose();
+        _hopper?.Dispose();
         _workspace.Dispose();
     }
 
@@ -136,7 +163,7 @@ public sealed class EightBitAttention : IDisposable
             Tokens = q.Tokens,
             Pieces = pieces,
         };
-        var kernel = _device.Kernel("attention_statistics", ElementMacros(q));
+        var kernel = _device.Kernel("attention_statistics", Macros(q));
         kernel.Launch((pieces, q.Rows, 1), LaunchConstants.StatisticThreads, 0, stream, work);
         work.Finish = 1;
         kernel.Launch((1, q.Rows, 1), LaunchConstants.StatisticThreads, 0, stream, work);
@@ -159,40 +186,12 @@ public sealed class EightBitAttention : IDisposable
             Heads = q.Heads,
             Blocks = offsets.Blocks,
         };
-        _device.Kernel("attention_quantize", ElementMacros(q)).Launch(
+        _device.Kernel("attention_quantize", Macros(q)).Launch(
             (offsets.Blocks, q.Rows, 3), LaunchConstants.QuantizeThreads, 0, stream, work);
     }
 
-    private void Attend(
-        Tiles tiles, AttentionTensor q, AttentionTensor output, BlockOffsets offsets, DeviceBlockMask mask, float scale, nint logSumExp, nint stream)
-    {
-        _plan.Run(mask, q.Rows, offsets, stream);
-        var count = q.Rows * _plan.Groups;
-        var work = new Work
-        {
-            Entries = _plan.Entries,
-            EntryCounts = _plan.EntryCounts,
-            Offsets = offsets.Pointer,
-            TileCounter = _plan.TileCounter,
-            Queries = tiles.Queries,
-            Keys = tiles.Keys,
-            QueryScales = tiles.QueryScales,
-            Statistics = tiles.Statistics,
-            Output = output.Pointer,
-            LogSumExp = logSumExp,
-            OutputStrides = new TensorStrides(output),
-            Heads = q.Heads,
-            Blocks = offsets.Blocks,
-            Groups = _plan.Groups,
-            Tiles = count,
-            Tokens = q.Tokens,
-            ScaleLog2 = (float)(scale * Math.Log2(Math.E)),
-        };
-        _device.Kernel("block_attention8_sm90", ElementMacros(q)).Launch(
-            (Math.Min(_device.Multiprocessors, count), 1, 1), LaunchConstants.HopperThreads, LaunchConstants.EightBitSharedBytes, stream, work);
-    }
-
-    private static string[] ElementMacros(AttentionTensor x) => x.Type == ElementType.Float16 ? ["NABLAGEN_FP16"] : [];
+    /// <summary>Macros of its kernels.</summary>
+    internal static string[] Macros(AttentionTensor x) => x.Type == ElementType.Float16 ? ["NABLAGEN_FP16"] : [];
 
     /// <summary>Device addresses of what attention_quantize.cu describes.</summary>
     /// <param name="Statistics">K's means and V's largest magnitudes, a head's 256 floats.</param>
@@ -222,14 +221,5 @@ public sealed class EightBitAttention : IDisposable
         public Source Q, K, V;
         public nint Offsets, Statistics, Queries, Keys, QueryScales;
         public int Heads, Blocks;
-    }
-
-    [StructLayout(LayoutKind.Sequential)]
-    private struct Work
-    {
-        public nint Entries, EntryCounts, Offsets, TileCounter, Queries, Keys, QueryScales, Statistics, Output, LogSumExp;
-        public TensorStrides OutputStrides;
-        public int Heads, Blocks, Groups, Tiles, Tokens;
-        public float ScaleLog2;
     }
 }

@@ -1,6 +1,7 @@
-// The rows of a consumer of block_attention8_sm90.cu: logits to weights, sums of what the weights multiply, and the output.
+// What the eight-bit attention kernels do with rows: logits to weights, sums of what the weights multiply, and the output. A warp has 16 rows;
+// lane 4 g + c holds rows g (low) and g + 8 (high), and of them columns 8 j + 2 c + e in elements 4 j + e and 4 j + 2 + e.
 #pragma once
-#include "block_attention8_load.cuh"
+#include "eight_bits.cuh"
 
 constexpr float kLift = 6;
 constexpr float kSlack = 2.75f;                                // 2^(6 + 2.75) = 431, below 448
@@ -70,9 +71,9 @@ DEVICE void pack_weights(u32 (&p)[2][4], const int (&s)[32]) {
 }
 
 // When m moved, what was summed so far is rescaled.
-DEVICE void rescale(float (&o)[64], float f0, float f1) {
+template <int N> DEVICE void rescale(float (&o)[N], float f0, float f1) {
 #pragma unroll
-    for (int j = 0; j < 64; j += 4) {
+    for (int j = 0; j < N; j += 4) {
         o[j] *= f0;
         o[j + 1] *= f0;
         o[j + 2] *= f1;
@@ -80,44 +81,10 @@ DEVICE void rescale(float (&o)[64], float f0, float f1) {
     }
 }
 
-// The float32 sums of a consumer's rows, in shared memory; each thread's own, so no barrier is needed.
-struct Sums {
-    float4* at;                  // of this thread, 16 of them, kWarpgroup apart
-    float m0, m1;                // what they are relative to
-    bool any = false;
-
-    // o += sums, relative to the rows' m.
-    DEVICE void join(float (&o)[64], const Row& low, const Row& high) {
-        if (!any) return;
-        const float f0 = exp2_approx(m0 - low.m), f1 = exp2_approx(m1 - high.m);
-#pragma unroll
-        for (int j = 0; j < 16; ++j) {
-            const float4 x = at[j * kWarpgroup];
-            o[4 * j] = fmaf(x.x, f0, o[4 * j]);
-            o[4 * j + 1] = fmaf(x.y, f0, o[4 * j + 1]);
-            o[4 * j + 2] = fmaf(x.z, f1, o[4 * j + 2]);
-            o[4 * j + 3] = fmaf(x.w, f1, o[4 * j + 3]);
-        }
-    }
-
-    // sums += o, and o begins anew.
-    DEVICE void take(float (&o)[64], const Row& low, const Row& high) {
-        join(o, low, high);
-#pragma unroll
-        for (int j = 0; j < 16; ++j) at[j * kWarpgroup] = make_float4(o[4 * j], o[4 * j + 1], o[4 * j + 2], o[4 * j + 3]);
-#pragma unroll
-        for (int j = 0; j < 64; ++j) o[j] = 0;
-        m0 = low.m;
-        m1 = high.m;
-        any = true;
-    }
-};
-
-// Divides by the row sums, gives the columns V's scales and writes the rows that the block has.
-DEVICE void store_output(const Work& work, float (&o)[64], Row low, Row high, int bh, int block, int row, int quad) {
+// Divides by the row sums, which are the whole rows' by now, gives the columns V's scales and writes the rows that the block has.
+template <class Work, int N>
+DEVICE void store_output(const Work& work, float (&o)[N], const Row& low, const Row& high, int bh, int block, int row, int quad) {
     const int start = work.offsets[block], rows = work.offsets[block + 1] - start;
-    low.sum = quad_sum(low.sum);
-    high.sum = quad_sum(high.sum);
     const float r0 = low.sum > 0 ? 1 / low.sum : 0, r1 = high.sum > 0 ? 1 / high.sum : 0;
     const float* most = work.statistics + (i64)bh * 256 + 128 + quad * 2;
     u16* out = work.out + bh / work.heads * work.outBatch + bh % work.heads * work.outHead + start * work.outToken;
@@ -128,7 +95,7 @@ DEVICE void store_output(const Work& work, float (&o)[64], Row low, Row high, in
         for (int i = 0; i < 4; ++i) {
             const int at = (j * 4 + i) * 4;
             const float2 top = *(const float2*)(most + (j * 4 + i) * 8);
-            const float x = top.x > 0 ? top.x / kFp8Largest : 1, y = top.y > 0 ? top.y / kFp8Largest : 1;
+            const float x = top.x > 0 ? top.x * (1 / kFp8Largest) : 1, y = top.y > 0 ? top.y * (1 / kFp8Largest) : 1;
             words0[i] = pack_elements(o[at] * r0 * x, o[at + 1] * r0 * y);
             words1[i] = pack_elements(o[at + 2] * r1 * x, o[at + 3] * r1 * y);
         }

@@ -8,10 +8,10 @@ internal static class AttentionEntries
 {
     public static IReadOnlyList<KernelEntry> All { get; } =
     [
-        new("block_attention_sm90", data => Forward(data, AttentionKernel.Hopper), NeedsHopper: true),
+        new("block_attention_sm90", data => Forward(data, AttentionKernel.Hopper), KernelNeeds.Hopper),
         new("block_attention_sm80", data => Forward(data, AttentionKernel.Ampere)),
         new("attention_backward_sums", Sums),
-        new("block_attention_backward_sm90", data => Backward(data, AttentionKernel.Hopper), NeedsHopper: true),
+        new("block_attention_backward_sm90", data => Backward(data, AttentionKernel.Hopper), KernelNeeds.Hopper),
         new("block_attention_backward_sm80", data => Backward(data, AttentionKernel.Ampere)),
     ];
 

@@ -10,11 +10,12 @@ internal static class EightBitEntries
 {
     public static IReadOnlyList<KernelEntry> All { get; } =
     [
-        new("quantize_rows", Rows, NeedsHopper: true),
-        new("fp8_linear", Products, NeedsHopper: true),
-        new("attention_statistics", Statistics, needsHopper: true),
-        new("attention_quantize", Tiles, needsHopper: true),
-        new("block_attention8_sm90", Attention, NeedsHopper: true),
+        new("quantize_rows", Rows, KernelNeeds.Hopper),
+        new("fp8_linear", Products, KernelNeeds.Hopper),
+        new("attention_statistics", Statistics, KernelNeeds.Fp8),
+        new("attention_quantize", Tiles, KernelNeeds.Fp8),
+        new("block_attention8_sm90", data => Attention(data, EightBitKernel.Hopper, data.Masks().Append(data.Dense())), KernelNeeds.Hopper),
+        new("block_attention8_sm89", data => Attention(data, EightBitKernel.Ada, data.Masks()), KernelNeeds.Fp8),
     ];
 
     private static IEnumerable<KernelLoad> Rows(KernelData data)
@@ -62,11 +63,11 @@ internal static class EightBitEntries
         return new KernelLoad($"{shape.Tokens} × {shape.Columns}", 9.0 * shape.Elements, KernelLoad.Bytes, () => attention.Fill(tiles, q, k, v, data.Offsets, 0));
     }
 
-    private static IEnumerable<KernelLoad> Attention(KernelData data)
+    private static IEnumerable<KernelLoad> Attention(KernelData data, EightBitKernel kernel, IEnumerable<(string Name, DeviceBlockMask Mask)> masks)
     {
-        var attention = Make(data);
+        var attention = data.Make($"eight-bit attention {kernel}", () => new EightBitAttention(data.Device, kernel));
         var shape = data.Shape;
-        foreach (var (name, mask) in data.Masks())
+        foreach (var (name, mask) in masks)
         {
             var pairs = (double)shape.Tokens * shape.Tokens * mask.Density();
             yield return new KernelLoad(name, 4.0 * pairs * shape.HeadSize * shape.Heads, KernelLoad.Products, () => attention.Run(

@@ -34,8 +34,8 @@ public static class KernelBench
             using var data = Data(device, shape, densities);
             foreach (var entry in Entries.Where(entry => only is null || entry.Name == only))
             {
-                var times = entry.NeedsHopper && !device.HasHopperKernels
-                    ? [new KernelTime(entry.Name, shape.Name, "") { Skipped = $"needs compute capability 9.0, and {device.Name} has {device.Capability}" }]
+                var times = entry.WhyNot(device) is { } reason
+                    ? [new KernelTime(entry.Name, shape.Name, "") { Skipped = reason }]
                     : Run(entry, data, rates, repeats, cancellation);
                 foreach (var time in times)
                 {

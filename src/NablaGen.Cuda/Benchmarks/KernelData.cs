@@ -118,6 +118,10 @@ internal sealed class KernelData : IDisposable
         yield return ($"random mask, density {random.Density():0.000}", random);
     }
 
+    /// <summary>The mask that keeps everything, with its name.</summary>
+    public (string Name, DeviceBlockMask Mask) Dense() =>
+        ("dense", Make("dense mask", () => DeviceBlockMask.FromHost(Device, 1, Shape.Blocks, (_, _, _) => true, withLists: true)));
+
     public void Dispose()
     {
         foreach (var made in _made.Values)

@@ -23,7 +23,7 @@ internal static class MaskEntries
         new("transpose_mask", TransposeMask),
         new("tail_weights", TailWeights),
         new("tail_merge", TailMerge),
-        new("attention_plan", AttentionPlan, needsHopper: true),
+        new("attention_plan", AttentionPlan, KernelNeeds.Hopper),
     ];
 
     private static KernelLoad PoolBlocks(KernelData data)

@@ -104,6 +104,12 @@ internal static class LaunchConstants
     /// <summary>Its dynamic shared memory: to align, three tiles of Q, the stages, and float32 sums of three query blocks.</summary>
     public const int EightBitSharedBytes = 1024 + 24 * 1024 + EightBitStages * 17 * 1024 + 3 * 32 * 1024;
 
+    /// <summary>Threads of block_attention8_sm89.</summary>
+    public const int AdaThreads = 128;
+
+    /// <summary>Its dynamic shared memory: two stages of K's and V's tiles, so that three thread blocks fit the 100 KiB of an Ada multiprocessor.</summary>
+    public const int AdaSharedBytes = 2 * 2 * 64 * 128;
+
     /// <summary>The constants as CUDA C++.</summary>
     public static string Header { get; } = Write();
 

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using NablaGen.Cuda.Device;
 using NablaGen.Cuda.Native;
@@ -68,6 +69,16 @@ internal sealed unsafe class Nvrtc : IKernelCompiler
         return older > 0
             ? $"compute_{older}"
             : throw new CudaException($"This NVRTC ({major}) knows no architecture from 8.0 to {capability}; install a newer one.");
+    }
+
+    /// <summary>Whether a target has <c>mma.sync</c> of fp8 numbers, which PTX 8.4 (CUDA 12.4) can say for 8.9 and newer.</summary>
+    /// <param name="target">What <see cref="TargetFor"/> gives.</param>
+    /// <param name="major">This NVRTC's version.</param>
+    /// <param name="minor">The second part of it.</param>
+    internal static bool HasFp8Products(string target, int major, int minor)
+    {
+        var number = target[(target.IndexOf('_', StringComparison.Ordinal) + 1)..].TrimEnd('a');
+        return int.Parse(number, CultureInfo.InvariantCulture) >= 89 && (major, minor).CompareTo((12, 4)) >= 0;
     }
 
     /// <inheritdoc/>

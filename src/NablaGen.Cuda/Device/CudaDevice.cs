@@ -158,6 +158,9 @@ public sealed class CudaDevice
     /// <summary>True where the Hopper kernels can run: compute capability 9.0 and an NVRTC that knows sm_90a.</summary>
     public bool HasHopperKernels => Capability.Number == 90 && Target == "sm_90a";
 
+    /// <summary>True where <c>mma.sync</c> multiplies fp8 numbers: compute capability 8.9 and newer, and an NVRTC (12.4 and newer) that can say so.</summary>
+    public bool HasFp8Products => Nvrtc.HasFp8Products(Target, _nvrtc.Value.Major, _nvrtc.Value.Minor);
+
     private CudaKernel Load(string name, ReadOnlySpan<string> macros)
     {
         MakeCurrent();

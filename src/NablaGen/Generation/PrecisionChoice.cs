@@ -122,5 +122,5 @@ public static class PrecisionChoice
 
     private static string? WhyNoAttention(TransformerTraits transformer, Device device) => transformer.HeadDim != EightBitAttention.HeadSize
         ? $"it has kernels for heads of {EightBitAttention.HeadSize} channels, and this model's have {transformer.HeadDim}"
-        : CudaDevices.Open(device) is { HasHopperKernels: false } cuda ? $"it needs compute capability 9.0, and {cuda.Name} has {cuda.Capability}" : null;
+        : EightBitAttention.WhyNot(CudaDevices.Open(device)) is { } reason ? $"it {reason}" : null;
 }

@@ -2,6 +2,7 @@ using NablaGen.Attention;
 using NablaGen.Attention.Cpu;
 using NablaGen.Attention.Cuda;
 using NablaGen.Tensors;
+using NablaGen.Tests.Cuda;
 using static TorchSharp.torch;
 
 namespace NablaGen.Tests.Attention;
@@ -64,7 +65,7 @@ public class CudaPooledTailTests
     public void Eight_bits_agree_to_their_precision()
     {
         Assert.SkipUnless(TorchRuntime.HasCuda, "no CUDA device");
-        Assert.SkipUnless(CudaDevices.Open(CUDA).HasHopperKernels, "the device has no eight-bit attention");
+        Gpu.EightBitKernels(Gpu.Require());
         using var scope = NewDisposeScope();
         var layout = BlockLayout.Create(4, 33, 40);
         var (q, k, v) = Draw(layout.Tokens, 128, ScalarType.BFloat16);

@@ -10,8 +10,15 @@ public class EightBitAttentionTests
     // ‖y − exact‖ / ‖exact‖: rounding V and the weights to three bits of mantissa is 2.6% each, the logits' share is below 2%.
     private const double ToExact = 0.05;
 
-    // To the exact attention of the quantised tensors: the weights' rounding alone.
+    // To the exact attention of the quantised tensors: the weights' rounding, and on Hopper what the tensor cores cut from sums (docs/kernels.md).
     private const double ToQuantised = 0.032;
+
+    private const double ToLogSumExp = 0.02, Bias = 0.005;
+
+    // Hopper's log-sum-exp is that of the sum by which its output is divided. A weight is rounded by at most a sixteenth, up as often as down; but the
+    // tensor cores cut what they add to 13 bits of fraction, which takes 0.017 from the mean over 40 blocks (seen on an H200, and by reckoning).
+    private static readonly double ToRoundedLogSumExp = Math.Log(17.0 / 16);
+    private const double RoundedBias = 0.02;
 
     public static TheoryData<int[], double> Shapes => new()
     {
@@ -64,7 +71,8 @@ public class EightBitAttentionTests
     [InlineData(2, 0x7f80)]
     public void What_is_not_a_number_shows_in_the_output(int which, int bits)
     {
-        var device = Gpu.Require(AttentionKernel.Hopper);
+        var device = Gpu.Require();
+        var kernels = Gpu.EightBitKernels(device);
         var draw = new Draw(3);
         using var offsets = new BlockOffsets(device, [64, 64, 30]);
         var (tokens, count) = (offsets.Tokens, offsets.Tokens * HeadSize);
@@ -72,25 +80,30 @@ public class EightBitAttentionTests
         // Token 70 is in the second block.
         inputs[which][(70 * HeadSize) + 5] = (ushort)bits;
         CudaBuffer[] buffers = [.. inputs.Select(values => CudaBuffer.From<ushort>(device, values))];
-        using var output = Gpu.Poisoned(device, 2L * count);
-        using var attention = new EightBitAttention(device);
-        using var mask = DeviceBlockMask.FromHost(device, 1, 3, (_, query, key) => query != 0 || key == 0);
+        using var mask = DeviceBlockMask.FromHost(device, 1, 3, (_, query, key) => query != 0 || key == 0, withLists: true);
         AttentionTensor Tensor(CudaBuffer buffer) => AttentionTensor.HeadsFirst(buffer.Pointer, ElementType.BFloat16, 1, 1, tokens, HeadSize);
-        attention.Run(Tensor(buffers[0]), Tensor(buffers[1]), Tensor(buffers[2]), Tensor(output), offsets, mask);
-        var rows = Element16.Decode(ElementType.BFloat16, output.ToArray<ushort>(count)).Chunk(HeadSize).Select(row => row.All(double.IsFinite)).ToArray();
+        foreach (var kernel in kernels)
+        {
+            using var output = new CudaBuffer(device, 2L * count);
+            output.Fill(0);
+            using var attention = new EightBitAttention(device, kernel);
+            attention.Run(Tensor(buffers[0]), Tensor(buffers[1]), Tensor(buffers[2]), Tensor(output), offsets, mask);
+            var rows = Element16.Decode(ElementType.BFloat16, output.ToArray<ushort>(count)).Chunk(HeadSize).Select(row => row.All(double.IsFinite)).ToArray();
+            // Of a query its block's rows, of a key or a value at least all that attend to its block.
+            Assert.All(rows[64..(which == 0 ? 128 : tokens)], isFinite => Assert.False(isFinite, $"{kernel}"));
+        }
+
         foreach (var buffer in buffers)
         {
             buffer.Dispose();
         }
-
-        // Of a query its block's rows, of a key or a value at least all that attend to its block.
-        Assert.All(rows[64..(which == 0 ? 128 : tokens)], Assert.False);
     }
 
     [Fact, Trait("gpu", "true")]
     public void Other_head_sizes_are_refused()
     {
-        var device = Gpu.Require(AttentionKernel.Hopper);
+        var device = Gpu.Require();
+        Gpu.EightBitKernels(device);
         using var attention = new EightBitAttention(device);
         using var offsets = new BlockOffsets(device, [64]);
         using var mask = new DeviceBlockMask(device, 1, 1);
@@ -129,7 +142,8 @@ public class EightBitAttentionTests
     private static void Check(
         ElementType type, int batch, int heads, int[] sizes, double density, bool tokensFirst, Action<double[], double[], double[]>? prepare = null)
     {
-        var device = Gpu.Require(AttentionKernel.Hopper);
+        var device = Gpu.Require();
+        var kernels = Gpu.EightBitKernels(device);
         var draw = new Draw(sizes.Length * 31 + heads);
         using var offsets = new BlockOffsets(device, sizes);
         var (rows, tokens, blocks) = (batch * heads, offsets.Tokens, offsets.Blocks);
@@ -172,28 +186,40 @@ public class EightBitAttentionTests
             : AttentionTensor.HeadsFirst(buffer.Pointer, type, batch, heads, tokens, HeadSize);
 
         using CudaBuffer onQ = Upload(q), onK = Upload(k), onV = Upload(v);
-        using var output = Gpu.Poisoned(device, 2L * count);
-        using var onLse = Gpu.Poisoned(device, 4L * rows * tokens);
-        using var mask = DeviceBlockMask.FromHost(device, rows, blocks, Keeps);
-        using var attention = new EightBitAttention(device);
-        attention.Run(Tensor(onQ), Tensor(onK), Tensor(onV), Tensor(output), offsets, mask, logSumExp: onLse.Pointer);
-        var bits = output.ToArray<ushort>(count);
-        double[] y = [.. Enumerable.Range(0, count).Select(i => Element16.Decode(type, bits[Place(i)]))];
-        AssertNear(y, exact, ToExact);
-        AssertNear(y, quantised, ToQuantised);
-
-        var measured = onLse.ToArray<float>(rows * tokens);
-        for (var i = 0; i < measured.Length; i++)
+        using var mask = DeviceBlockMask.FromHost(device, rows, blocks, Keeps, withLists: true);
+        foreach (var kernel in kernels)
         {
-            Assert.True(double.IsNegativeInfinity(lse[i]) ? float.IsNegativeInfinity(measured[i]) : Math.Abs(measured[i] - lse[i]) < 0.02, $"lse {i} is {measured[i]}; exact {lse[i]}.");
+            var (toLogSumExp, bias) = kernel == EightBitKernel.Hopper ? (ToRoundedLogSumExp, RoundedBias) : (ToLogSumExp, Bias);
+            using var output = Gpu.Poisoned(device, 2L * count);
+            using var onLse = Gpu.Poisoned(device, 4L * rows * tokens);
+            using var attention = new EightBitAttention(device, kernel);
+            attention.Run(Tensor(onQ), Tensor(onK), Tensor(onV), Tensor(output), offsets, mask, logSumExp: onLse.Pointer);
+            var bits = output.ToArray<ushort>(count);
+            double[] y = [.. Enumerable.Range(0, count).Select(i => Element16.Decode(type, bits[Place(i)]))];
+            AssertNear(y, exact, ToExact, $"{kernel}, exact attention");
+            AssertNear(y, quantised, ToQuantised, $"{kernel}, that of the quantised tensors");
+
+            var measured = onLse.ToArray<float>(rows * tokens);
+            double sum = 0;
+            for (var i = 0; i < measured.Length; i++)
+            {
+                var isEmpty = double.IsNegativeInfinity(lse[i]);
+                Assert.True(
+                    isEmpty ? float.IsNegativeInfinity(measured[i]) : Math.Abs(measured[i] - lse[i]) < toLogSumExp,
+                    $"{kernel}: lse {i} is {measured[i]}; exact {lse[i]}.");
+                sum += isEmpty ? 0 : measured[i] - lse[i];
+            }
+
+            Assert.True(Math.Abs(sum / measured.Length) < bias, $"{kernel}: lse is {sum / measured.Length} off on average.");
         }
     }
 
-    private static void AssertNear(double[] y, double[] reference, double allowed)
+    private static void AssertNear(double[] y, double[] reference, double allowed, string what)
     {
         var size = Math.Sqrt(reference.Sum(x => x * x));
         var distance = Math.Sqrt(y.Zip(reference, (a, b) => (a - b) * (a - b)).Sum());
+        TestContext.Current.TestOutputHelper?.WriteLine($"{what}: {distance / size:0.0000}");
         // Not "greater than": NaN must fail.
-        Assert.True(distance <= allowed * size, $"the distance is {distance / size:0.0000} of the reference; allowed is {allowed}");
+        Assert.True(distance <= allowed * size, $"{what}: the distance is {distance / size:0.0000} of the reference; allowed is {allowed}");
     }
 }

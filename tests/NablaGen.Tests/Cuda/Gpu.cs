@@ -29,6 +29,18 @@ internal static class Gpu
         return device;
     }
 
+    /// <summary>The kernels of the eight-bit attention that a device can run, or the test is skipped.</summary>
+    public static IReadOnlyList<EightBitKernel> EightBitKernels(CudaDevice device)
+    {
+        EightBitKernel[] kernels = [EightBitKernel.Ada, EightBitKernel.Hopper];
+        if (EightBitAttention.WhyNot(device) is { } reason)
+        {
+            Assert.Skip($"The eight-bit attention {reason}.");
+        }
+
+        return [.. kernels.Where(kernel => EightBitAttention.WhyNot(device, kernel) is null)];
+    }
+
     /// <summary>A buffer whose every 16-bit or 32-bit float is a NaN: what a kernel leaves out shows.</summary>
     public static CudaBuffer Poisoned(CudaDevice device, long bytes)
     {

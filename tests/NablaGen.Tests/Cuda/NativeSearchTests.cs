@@ -60,6 +60,18 @@ public sealed class NativeSearchTests : IDisposable
     public void The_target_is_the_devices_own_or_the_newest_below(int major, int minor, int nvrtc, string target) =>
         Assert.Equal(target, Nvrtc.ChooseTarget(new ComputeCapability(major, minor), [75, 80, 86, 89, 90, 100, 120], nvrtc));
 
+    [Theory]
+    [InlineData("sm_89", 12, 4, true)]
+    [InlineData("sm_89", 12, 3, false)]
+    [InlineData("sm_86", 13, 0, false)]
+    [InlineData("compute_86", 13, 0, false)]
+    [InlineData("sm_90a", 12, 4, true)]
+    [InlineData("compute_90", 12, 6, true)]
+    [InlineData("sm_120", 13, 0, true)]
+    [InlineData("sm_90", 11, 8, false)]
+    public void Products_of_fp8_need_8_9_and_a_compiler_of_12_4(string target, int major, int minor, bool has) =>
+        Assert.Equal(has, Nvrtc.HasFp8Products(target, major, minor));
+
     [Fact]
     public void Devices_before_Ampere_are_refused()
     {

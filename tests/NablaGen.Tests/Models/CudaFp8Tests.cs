@@ -156,7 +156,7 @@ public class CudaFp8Tests
     [InlineData("nabla-0.5", 64)]
     public void Attention_in_eight_bits_is_chosen_where_there_are_kernels(string expression, int dim)
     {
-        Gpu.Require(AttentionKernel.Hopper);
+        Gpu.EightBitKernels(Gpu.Require());
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         var layout = BlockLayout.Create(5, 37, 40);

@@ -2,8 +2,9 @@
 // eight-bit attention keeps Q, K and V.
 //
 // A tile of Q or K is 64 rows of 128 bytes, the 16-byte piece c of row r at place c ^ (r & 7) of its row. A tile of V is transposed, 128 rows
-// (columns of the head) of 64 bytes (tokens), piece c of row r at place c ^ (r >> 1 & 3). Both are how a product's operand lies in shared
-// memory, so that a tile is copied there as it is. Tokens of V stand in the order in which a product's result has them in registers.
+// (columns of the head) of 64 bytes (tokens), piece c of row r at place c ^ (r >> 1 & 3). Both are how an operand of Hopper's products lies in
+// shared memory, and one that ldmatrix reads without bank conflicts, so a tile is copied there as it is. Tokens of V stand in the order in which
+// a product's result has them in registers.
 #pragma once
 #include "common.cuh"
 
@@ -48,9 +49,12 @@ DEVICE float warp_larger(float top) {
 // Where the 8-byte piece p (of 16) of a row of a Q or K tile lies.
 DEVICE u32 tile8_piece(int row, int p) { return row * 128 + ((p / 2 ^ (row & 7)) << 4) + (p & 1) * 8; }
 
+// Where the 16-byte piece p (of 4) of a row of a V tile lies.
+DEVICE u32 tile8_values(int row, int p) { return row * 64 + ((p ^ (row >> 1 & 3)) << 4); }
+
 // Where a token of a column of the head lies in a tile of V. Of 32 tokens, 8 h + 2 c + e (h < 4) stands at 16 (h / 2) + 4 c + 2 (h % 2) + e.
 DEVICE u32 tile8_token(int column, int token) {
     const int step = token / 32, h = token / 8 & 3, c = token / 2 & 3, e = token & 1;
     const int at = step * 32 + (h / 2) * 16 + c * 4 + (h & 1) * 2 + e;
-    return column * 64 + (((at >> 4) ^ (column >> 1 & 3)) << 4) + (at & 15);
+    return tile8_values(column, at >> 4) + (at & 15);
 }

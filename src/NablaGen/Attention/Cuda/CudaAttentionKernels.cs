@@ -15,7 +15,7 @@ internal sealed class CudaAttentionKernels : IDisposable
     public CudaAttentionKernels(CudaDevice device, bool eightBits)
     {
         _sixteen = new BlockAttention(device);
-        _eight = eightBits && device.HasHopperKernels ? new EightBitAttention(device) : null;
+        _eight = eightBits && EightBitAttention.WhyNot(device) is null ? new EightBitAttention(device) : null;
     }
 
     /// <summary>Whether heads of a size are attended to in eight bits.</summary>

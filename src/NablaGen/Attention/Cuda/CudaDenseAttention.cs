@@ -7,8 +7,8 @@ using static TorchSharp.torch;
 namespace NablaGen.Attention.Cuda;
 
 /// <summary>
-/// Attention to every token by the kernel for blocks, all of them kept: on Hopper it outruns libtorch's (docs/performance.md). Where it does
-/// not fit (short videos, other types and heads) libtorch's it is.
+/// Attention to every token by the kernels for blocks, all of them kept: on Hopper they outrun libtorch's (docs/performance.md), elsewhere those in
+/// eight bits are used alone. Where they do not fit (short videos, other types and heads) libtorch's it is.
 /// </summary>
 public sealed class CudaDenseAttention : IAttention
 {
@@ -38,7 +38,8 @@ public sealed class CudaDenseAttention : IAttention
     {
         try
         {
-            if (CudaDevices.Open(device) is { HasHopperKernels: true } cuda)
+            var cuda = CudaDevices.Open(device);
+            if (cuda.HasHopperKernels || (eightBits && EightBitAttention.WhyNot(cuda) is null))
             {
                 return new CudaDenseAttention(cuda, observer, eightBits);
             }
@@ -55,7 +56,7 @@ public sealed class CudaDenseAttention : IAttention
     public Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionSite site, BlockMeans? means = null)
     {
         if (layout.Tokens < FewestTokens || !CudaDevices.IsSixteenBit(v.dtype) || q.dtype != v.dtype || k.dtype != v.dtype
-            || q.shape[3] is not (64 or 128))
+            || q.shape[3] is not (64 or 128) || !(_device.HasHopperKernels || _attention.IsEightBit(q.shape[3])))
         {
             return _plain.Forward(q, k, v, layout, site);
         }

@@ -1,0 +1,141 @@
+// One entry of a consumer of block_attention8_sm90.cu. Between the issue of products and the wait for them nothing may write to the registers that
+// they read or fill, or ptxas waits for them there: so S stays as it is, the new weights have registers of their own, and p is used once more after
+// the wait. Each of these rules was found in the machine code (docs/kernels.md).
+#pragma once
+#include "block_attention8_load.cuh"
+#include "block_attention8_rows.cuh"
+
+constexpr int kOutputs = 68;                                   // sums of a thread: 32 columns of two rows, and twice each row's sum of weights
+constexpr int kBegin = 0x4b400000;                             // kMagic's bits: where S's sums begin
+constexpr int kNone = (int)0xff800000u;                        // −∞: where sums of no key begin; their products are 0
+constexpr int kNoSuchResult = 0x7fabcdef;                      // a NaN whose bits no product makes
+constexpr float kLeastFactor = 1e-30f;                         // logits with less are all 0, and 0 · −∞ would be NaN
+
+// What a step needs to know of its entry and of the one before.
+struct Step {
+    u64 q, k, v;                 // operands: Q, this entry's K, the held entry's V
+    float queryScale, keyScale;  // the first with the softmax scale and log2(e) in it
+    int tokens, column;          // of this entry; the thread's first column
+};
+
+DEVICE void multiply_qk(int (&s)[32], u64 q, u64 k) {
+#pragma unroll
+    for (int step = 0; step < 4; ++step) wgmma_n64_int8<true>(s, q + (step * 32 >> 4), k + (step * 32 >> 4));
+}
+
+DEVICE void multiply_pv(float (&o)[kOutputs], const u32 (&p)[2][4], u64 v) {
+    wgmma_n136_fp8<true>(o, p[0], v);
+    wgmma_n136_fp8<true>(o, p[1], v + (32 >> 4));
+}
+
+// Keeps weights from being made after what stands here.
+DEVICE void pin_weights(u32 (&p)[2][4]) {
+#pragma unroll
+    for (int i = 0; i < 8; ++i) asm volatile("" : "+r"(p[i / 4][i % 4])::"memory");
+}
+
+// Weights in fp8: 2^(x − m + kLift), x = (s − kMagic) · f, s as floats.
+DEVICE void weigh(u32 (&p)[2][4], const int (&s)[32], float f, float m0, float m1) {
+    const float c0 = kLift - m0 - kMagic * f, c1 = kLift - m1 - kMagic * f;
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {                              // 16 tokens: two words of two rows
+        float w[8];
+#pragma unroll
+        for (int i = 0; i < 8; ++i) {
+            w[i] = exp2_approx(fmaf(__int_as_float(s[j * 8 + i]), f, i & 2 ? c1 : c0));
+        }
+        p[j / 2][j % 2 * 2] = pack_fp8(w[0], w[1], w[4], w[5]);
+        p[j / 2][j % 2 * 2 + 1] = pack_fp8(w[2], w[3], w[6], w[7]);
+    }
+}
+
+// S of this entry; with it O += P V of the entry before; then P of this one. `meanwhile` is done while S is not there yet. The weights are first
+// reckoned as if m stayed, which it mostly does; S is still there if it does not.
+template <typename Meanwhile>
+DEVICE void step(float (&o)[kOutputs], u32 (&p)[2][4], Row& low, Row& high, const Step& at, Meanwhile meanwhile) {
+    int s[32];
+#pragma unroll
+    for (int i = 0; i < 32; ++i) s[i] = kBegin;
+    if (at.tokens < kBlock) {
+#pragma unroll
+        for (int i = 0; i < 32; ++i) s[i] = i / 4 * 8 + (i & 1) + at.column >= at.tokens ? kNone : kBegin;
+    }
+    wgmma_pin(s);
+    wgmma_pin(o);
+    pin_weights(p);
+    wgmma_fence();
+    multiply_qk(s, at.q, at.k);
+    wgmma_commit();
+    multiply_pv(o, p, at.v);
+    wgmma_commit();
+    meanwhile();
+    wgmma_wait<1>();
+    wgmma_pin(s);
+
+    float f = at.queryScale * at.keyScale;
+    if (f < kLeastFactor) f = kLeastFactor;                    // NaN stays
+    int top0 = max(s[0], s[1]), top1 = max(s[2], s[3]);
+#pragma unroll
+    for (int i = 4; i < 32; i += 4) {
+        top0 = max(top0, max(s[i], s[i + 1]));
+        top1 = max(top1, max(s[i + 2], s[i + 3]));
+    }
+    const float x0 = (__int_as_float(top0) - kMagic) * f, x1 = (__int_as_float(top1) - kMagic) * f;
+    const bool moved = __any_sync(kAllLanes, x0 > low.m + kSlack || x1 > high.m + kSlack);
+    u32 next[2][4];
+    weigh(next, s, f, low.m, high.m);
+    pin_weights(next);
+    wgmma_wait<0>();
+    wgmma_pin(o);
+
+    if (moved) {
+        const float n0 = fmaxf(low.m, quad_max(x0)), n1 = fmaxf(high.m, quad_max(x1));
+        const float f0 = exp2_approx(low.m - n0), f1 = exp2_approx(high.m - n1);
+        low.m = n0;
+        high.m = n1;
+        low.sum *= f0;
+        high.sum *= f1;
+        rescale(o, f0, f1);
+        weigh(next, s, f, n0, n1);
+    }
+    // P V reads p until the wait, which ptxas (12.5) does not know: it would give p's registers to other values, and wait for P V before them. So p
+    // is used once more, in a choice that depends on P V's result and always falls the same way.
+    const bool never = __float_as_int(o[0]) == kNoSuchResult;
+#pragma unroll
+    for (int i = 0; i < 8; ++i) p[i / 4][i % 4] = never ? p[i / 4][i % 4] : next[i / 4][i % 4];
+}
+
+// The float32 sums of a consumer's rows, in shared memory; each thread's own, so no barrier is needed.
+struct Sums {
+    float4* at;                  // of this thread, 16 of them, kWarpgroup apart
+    float m0, m1;                // what they are relative to
+    bool any = false;
+
+    // o += sums, relative to the rows' m; the rows get their sums of weights.
+    DEVICE void join(float (&o)[kOutputs], Row& low, Row& high) {
+        low.sum += o[64];
+        high.sum += o[66];
+        if (!any) return;
+        const float f0 = exp2_approx(m0 - low.m), f1 = exp2_approx(m1 - high.m);
+#pragma unroll
+        for (int j = 0; j < 16; ++j) {
+            const float4 x = at[j * kWarpgroup];
+            o[4 * j] = fmaf(x.x, f0, o[4 * j]);
+            o[4 * j + 1] = fmaf(x.y, f0, o[4 * j + 1]);
+            o[4 * j + 2] = fmaf(x.z, f1, o[4 * j + 2]);
+            o[4 * j + 3] = fmaf(x.w, f1, o[4 * j + 3]);
+        }
+    }
+
+    // sums += o, and o begins anew.
+    DEVICE void take(float (&o)[kOutputs], Row& low, Row& high) {
+        join(o, low, high);
+#pragma unroll
+        for (int j = 0; j < 16; ++j) at[j * kWarpgroup] = make_float4(o[4 * j], o[4 * j + 1], o[4 * j + 2], o[4 * j + 3]);
+#pragma unroll
+        for (int j = 0; j < kOutputs; ++j) o[j] = 0;
+        m0 = low.m;
+        m1 = high.m;
+        any = true;
+    }
+};
