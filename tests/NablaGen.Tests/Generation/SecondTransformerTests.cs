@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using NablaGen.Generation;
 using NablaGen.Generation.Fields;
 using NablaGen.Jobs.Batch;
@@ -51,6 +52,18 @@ public sealed class SecondTransformerTests : IDisposable
         var alone = WanVideoModel.Open(_folder["told"]);
         Assert.Same(alone, alone.For(hasPicture: true));
         Assert.Same(alone, alone.For(hasPicture: false));
+    }
+
+    // Two files, of which one could be forgotten.
+    [Fact]
+    public void The_model_in_the_box_says_the_same_of_both_but_for_the_shift()
+    {
+        var (text, told) = (Read("nablagen.json"), Read("i2v_model/nablagen.json"));
+        Assert.NotEqual((double?)text["defaults"]!["shift"], (double?)told["defaults"]!["shift"]);
+        told["defaults"]!["shift"] = text["defaults"]!["shift"]!.DeepClone();
+        Assert.True(JsonNode.DeepEquals(text, told));
+
+        static JsonNode Read(string file) => JsonNode.Parse(File.ReadAllText(Path.Combine(Toys.Box, file)))!;
     }
 
     [Fact]
