@@ -69,7 +69,7 @@ internal sealed class TrainCommand
 
         plan.Check(sizes);
         var from = Start(parsed, plan, folder);
-        return Train(parsed, plan, files, sizes, Read(parsed, plan), (world, model) => new VaeTrainer(sizes, VaeTrainingOptions.Of(plan) with { From = from }, new LivelyClips(world), model), cancellation);
+        return Train(parsed, plan, files, sizes, Read(parsed, plan), (world, model) => new VaeTrainer(sizes, VaeTrainingOptions.Of(plan) with { From = from }, new HardClips(world), model), cancellation);
     }
 
     private int RunText(ParseResult parsed, CancellationToken cancellation)
@@ -120,7 +120,7 @@ internal sealed class TrainCommand
         {
             // Encoding the clips is a large part of the time on a GPU; on the CPU bfloat16 is slower.
             var vae = ModelFiles.LoadVae(folder, sizes.Others.Vae, model.Device.type == TorchSharp.DeviceType.CUDA ? model : model.Float32);
-            return new DitTrainer(sizes, DitTrainingOptions.Of(plan) with { From = start }, new LivelyClips(world), vae, tokenizer, model);
+            return new DitTrainer(sizes, DitTrainingOptions.Of(plan) with { From = start }, new HardClips(world), vae, tokenizer, model);
         }, cancellation);
     }
 

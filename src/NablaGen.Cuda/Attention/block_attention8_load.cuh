@@ -4,8 +4,8 @@
 #include "hopper.cuh"
 
 constexpr u32 kKeyMask = (1u << kEntryKeyBits) - 1;
-constexpr int kStageBytes = 17 * 1024;                         // K, V, eight columns of ones for V, K's scale
-constexpr int kOnesAt = 2 * kTile8Bytes, kScaleAt = kOnesAt + 8 * 64;
+constexpr u32 kCopied = 2 * kTile8Bytes + 16;                  // K, V and K's scale
+constexpr int kStageBytes = 17 * 1024, kScaleAt = 2 * kTile8Bytes;
 
 struct Barriers {
     u64 stageFull[kEightBitStages], stageEmpty[kEightBitStages];
@@ -40,28 +40,6 @@ struct Ring {
     }
 };
 
-// V's columns of ones, in all stages: 1 in fp8 is 0x38. To be followed by a barrier of all threads.
-DEVICE void write_ones(u32 stages, int thread) {
-    for (int i = thread; i < kEightBitStages * 128; i += kHopperThreads) {
-        asm volatile("st.shared.u32 [%0], %1;" ::"r"(stages + i / 128 * kStageBytes + kOnesAt + i % 128 * 4), "r"(0x38383838) : "memory");
-    }
-    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
-}
-
-// Q's tile of a query block, when the tile before is done with. Each tile is one phase of the query barriers; a turn of two tiles is one phase of
-// the tile barriers.
-DEVICE void fetch_query(const Work& work, Barriers* barriers, u32 queryTiles, int tile, int entries, int turn, int which) {
-    const int bh = tile / work.groups, block = tile % work.groups * kQueryBlocks + which;
-    const u32 full = shared_address(&barriers->queryFull[which]);
-    barrier_wait(shared_address(&barriers->queryEmpty[which]), turn ^ 1);
-    if (block < work.blocks && entries > 0) {
-        barrier_expect(full, kTile8Bytes);
-        copy_bytes(queryTiles + which * kTile8Bytes, work.queries + ((i64)bh * work.blocks + block) * kTile8Bytes, kTile8Bytes, full);
-    } else {
-        barrier_arrive(full);
-    }
-}
-
 DEVICE void produce(const Work& work, Barriers* barriers, u32 queryTiles, u32 stages, int lane) {
     Ring ring;
     u32 tileParity = 0;
@@ -75,27 +53,35 @@ DEVICE void produce(const Work& work, Barriers* barriers, u32 queryTiles, u32 st
         }
         tile = __shfl_sync(kAllLanes, tile, 0);
         if (tile >= work.tiles) return;
-        const int bh = tile / work.groups;
+        const int bh = tile / work.groups, group = tile % work.groups;
 
+        // Each tile is one phase of the query barriers; a turn of two tiles is one phase of the tile barriers.
         const int entries = work.entryCounts[tile];
-        if (lane < kQueryBlocks) fetch_query(work, barriers, queryTiles, tile, entries, turn, lane);
+        if (lane < kQueryBlocks) {
+            const int block = group * kQueryBlocks + lane;
+            const u32 full = shared_address(&barriers->queryFull[lane]);
+            barrier_wait(shared_address(&barriers->queryEmpty[lane]), turn ^ 1);
+            if (block < work.blocks && entries > 0) {
+                barrier_expect(full, kTile8Bytes);
+                copy_bytes(queryTiles + lane * kTile8Bytes, work.queries + ((i64)bh * work.blocks + block) * kTile8Bytes, kTile8Bytes, full);
+            } else {
+                barrier_arrive(full);
+            }
+        }
         __syncwarp();
 
         const u32* list = work.entries + (i64)tile * work.blocks;
         const u8* keys = work.keys + (i64)bh * work.blocks * kKeyPieceBytes;
         for (int base = 0; base < entries; base += kWarp) {
-            const u32 word = base + lane < entries ? list[base + lane] : 0;
+            const int key = base + lane < entries ? (int)(list[base + lane] & kKeyMask) : 0;
             const int many = min(kWarp, entries - base);
             for (int i = 0; i < many; ++i) {
-                const u32 entry = __shfl_sync(kAllLanes, word, i);
+                const int at = __shfl_sync(kAllLanes, key, i);
                 if (lane == 0) {
-                    const u32 at = entry & kKeyMask;
                     const u32 full = shared_address(&barriers->stageFull[ring.stage]);
                     barrier_wait(shared_address(&barriers->stageEmpty[ring.stage]), ring.parity ^ 1);
-                    barrier_expect(full, 2 * kTile8Bytes + 16);
-                    const u32 to = stages + ring.stage * kStageBytes;
-                    copy_bytes(to, keys + (i64)at * kKeyPieceBytes, 2 * kTile8Bytes, full);
-                    copy_bytes(to + kScaleAt, keys + (i64)at * kKeyPieceBytes + 2 * kTile8Bytes, 16, full);
+                    barrier_expect(full, kCopied);
+                    copy_bytes(stages + ring.stage * kStageBytes, keys + (i64)at * kKeyPieceBytes, kCopied, full);
                 }
                 __syncwarp();
                 ring.advance();

@@ -6,15 +6,14 @@
 //
 //     S = q8 k8ᵀ   ·   P = 2^(S · f − m + kLift), f = scale · log2(e) · (both blocks' scales)   ·   O += P v8
 //
-// with one entry's S in flight together with the P V of the one before (block_attention8_step.cuh). Eight columns of ones stand behind V's in each
-// stage, so O's last columns are the row sums. Weights use the whole range of fp8: the row's largest lie between 2^kLift and 448, what is below
-// 2^−(9 + kLift) of them is lost. m moves when a logit of the warp exceeds it by kSlack.
+// with one entry's S in flight together with the P V of the one before (block_attention8_step.cuh). Row sums are float32, of weights before they are
+// rounded. Weights use the whole range of fp8: the row's largest lie between 2^kLift and 448, what is below 2^−(9 + kLift) of them is lost. m moves
+// when a logit of the warp exceeds it by kSlack.
 // The tensor core's own sums of fp8 products keep about 14 bits, so every kFlush entries O is added to float32 sums in shared memory.
 //
 // queries, queryScales, keys, statistics   as attention_quantize.cu and attention_statistics.cu leave them
 // out      bf16 (or fp16), strides in elements, rows 16-byte aligned; each row is written once, rounded from float32
-// lse      float32 [batch · heads, tokens] or null: natural log of what `out` was divided by: Σ exp(logit), of logits without k's mean, weights as
-//          they were rounded and a sum that the tensor core cuts. Within log(17 / 16) of the exact one, and some 0.02 below it over many blocks
+// lse      float32 [batch · heads, tokens] or null: natural log of Σ exp(logit), of logits without k's mean
 // A query block with an empty list gets zeros and −∞.
 // Grid: as many thread blocks as multiprocessors; tiles (batch · head, group) are drawn from `tileCounter` (zero at launch). kHopperThreads
 // threads, dynamic shared memory: kEightBitSharedBytes. HEAD_DIM is 128.
@@ -29,8 +28,8 @@ constexpr int kHold = 2;                                       // entries that a
 constexpr int kFlush = 32;                                     // own entries between two additions to the float32 sums
 static_assert(24 * 1024 + kEightBitStages * kStageBytes + 3 * kSumBytes + 1024 == kEightBitSharedBytes, "shared memory");
 
-// P V of the held entry by itself, and its stage goes back to the producer; p is zero afterwards.
-DEVICE void finish_held(float (&o)[kOutputs], u32 (&p)[2][4], u64 v, u32 empty, int lane) {
+// P V of the held entry by itself, and its stage goes back to the producer.
+DEVICE void finish_held(float (&o)[kOutputs], const u32 (&p)[2][4], u64 v, u32 empty, int lane) {
     wgmma_pin(o);
     wgmma_fence();
     multiply_pv(o, p, v);
@@ -38,8 +37,6 @@ DEVICE void finish_held(float (&o)[kOutputs], u32 (&p)[2][4], u64 v, u32 empty, 
     wgmma_wait<0>();
     wgmma_pin(o);
     if (lane == 0) barrier_arrive(empty);
-#pragma unroll
-    for (int i = 0; i < 8; ++i) p[i / 4][i % 4] = 0;
 }
 
 DEVICE float shared_float(u32 address) {
@@ -47,48 +44,6 @@ DEVICE float shared_float(u32 address) {
     asm volatile("ld.shared.f32 %0, [%1];" : "=f"(x) : "r"(address) : "memory");
     return x;
 }
-
-// A tile as a consumer gets it, with what it reads first.
-struct Tile {
-    int index, entries;
-    float queryScale;
-    u32 first;                   // the entry of this lane among the first 32
-
-    DEVICE void take(const Work& work, Barriers* barriers, int turn, u32 parity, int which, int lane) {
-        barrier_wait(shared_address(&barriers->tileFull[turn]), parity);
-        index = barriers->tile[turn];
-        barrier_arrive(shared_address(&barriers->tileEmpty[turn]));
-        if (index >= work.tiles) return;
-        const int bh = index / work.groups, block = index % work.groups * kQueryBlocks + which;
-        entries = work.entryCounts[index];
-        queryScale = block < work.blocks ? work.queryScales[(i64)bh * work.blocks + block] * work.scaleLog2 : 0;
-        first = lane < work.blocks ? work.entries[(i64)index * work.blocks + lane] : 0;
-    }
-};
-
-// A consumer's way through a tile's entries.
-struct Stream {
-    const u32* list;
-    int entries, lane;
-    u32 chunk, coming;           // of the list, one entry a lane: where the stream is, and the next
-    u32 entry;                   // the entry that was looked at last
-
-    DEVICE Stream(const u32* list, const Tile& tile, int lane) : list(list), entries(tile.entries), lane(lane) {
-        chunk = 0;
-        coming = lane < entries ? tile.first : 0;
-    }
-
-    // Before entry i is looked at; the one before has been. A step of its own, because it branches.
-    DEVICE void prepare(int i) {
-        if (i % kWarp != 0) return;
-        chunk = coming;
-        const int ahead = i + kWarp + lane;
-        coming = ahead < entries ? list[ahead] : 0;
-    }
-
-    // i may be `entries`; then what is seen is of no matter.
-    DEVICE void look(int i) { entry = __shfl_sync(kAllLanes, chunk, i % kWarp); }
-};
 
 DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 stages, float4* room, int which, int thread) {
     const int lane = thread % kWarp, warp = thread / kWarp;
@@ -101,11 +56,14 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
     const u32 empty = __shfl_sync(kAllLanes, shared_address(&barriers->stageEmpty[0]), 0);
 
     Ring ring;
-    Tile tile;
     u32 tileParity = 0;
-    tile.take(work, barriers, 0, tileParity, which, lane);
-    for (int turn = 0; tile.index < work.tiles; turn ^= 1) {
-        const int bh = tile.index / work.groups, block = tile.index % work.groups * kQueryBlocks + which;
+    for (int turn = 0;; turn ^= 1) {
+        barrier_wait(shared_address(&barriers->tileFull[turn]), tileParity);
+        const int tile = barriers->tile[turn];
+        barrier_arrive(shared_address(&barriers->tileEmpty[turn]));
+        if (tile >= work.tiles) return;
+        const int bh = tile / work.groups, group = tile % work.groups;
+        const int block = group * kQueryBlocks + which;
 
         float o[kOutputs];
         u32 p[2][4] = {};
@@ -115,18 +73,22 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
 #pragma unroll
         for (int i = 0; i < kOutputs; ++i) o[i] = 0;
 
-        const float queryScale = tile.queryScale;
+        const float queryScale = block < work.blocks ? work.queryScales[(i64)bh * work.blocks + block] * work.scaleLog2 : 0;
         barrier_wait(shared_address(&barriers->queryFull[which]), turn);
-        Stream stream(work.entries + (i64)tile.index * work.blocks, tile, lane);
+        const int entries = work.entryCounts[tile];
+        const u32* list = work.entries + (i64)tile * work.blocks;
         int held = -1, heldAt = 0, since = 0;                  // the stage whose P V is still to do, its entry; P Vs in o
-        stream.prepare(0);
-        stream.look(0);
-        for (int i = 0; i < stream.entries; ++i) {
-            const u32 entry = stream.entry;
+        u32 chunk = 0, next = lane < entries ? list[lane] : 0;
+        for (int i = 0; i < entries; ++i) {
+            if (i % kWarp == 0) {
+                chunk = next;
+                const int ahead = i + kWarp + lane;
+                next = ahead < entries ? list[ahead] : 0;
+            }
+            const u32 entry = __shfl_sync(kAllLanes, chunk, i % kWarp);
             const int stage = ring.stage;
             barrier_wait(full + stage * 8, ring.parity);
             ring.advance();
-            stream.prepare(i + 1);
 
             if (!(entry >> (kEntryKeyBits + which) & 1)) {     // for another query block
                 if (lane == 0) barrier_arrive(empty + stage * 8);
@@ -134,17 +96,17 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
                     finish_held(o, p, v + held * (kStageBytes >> 4), empty + held * 8, lane);
                     ++since;
                     held = -1;
+#pragma unroll
+                    for (int j = 0; j < 8; ++j) p[j / 4][j % 4] = 0;
                 }
-                stream.look(i + 1);
                 continue;
             }
 
-            // Nothing held: P V with weights of zero.
-            const Step at{
-                q, k + stage * (kStageBytes >> 4), v + (held < 0 ? stage : held) * (kStageBytes >> 4), queryScale,
-                shared_float(stages + stage * kStageBytes + kScaleAt), (int)(entry >> kEntryTokensBit) + 1, quad * 2};
-            __syncwarp();                                      // or ptxas takes the path for divergent, and products wait (C7518)
-            step(o, p, low, high, at, [&] { stream.look(i + 1); });
+            const int tokens = (int)(entry >> kEntryTokensBit) + 1;
+            const float keyScale = shared_float(stages + stage * kStageBytes + kScaleAt);
+            const int before = held < 0 ? stage : held;        // nothing held: P V with weights of zero
+            const Step at{q, k + stage * (kStageBytes >> 4), v + before * (kStageBytes >> 4), queryScale, keyScale, tokens, quad * 2};
+            step(o, p, low, high, at);
             if (lane == 0 && held >= 0) barrier_arrive(empty + held * 8);
             since += held >= 0;
             if (since >= kFlush) {
@@ -155,11 +117,12 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
             heldAt = i;
         }
         if (lane == 0) barrier_arrive(shared_address(&barriers->queryEmpty[which]));
-        if (turn == 1) tileParity ^= 1;
         if (held >= 0) finish_held(o, p, v + held * (kStageBytes >> 4), empty + held * 8, lane);
         sums.join(o, low, high);
+        low.sum = quad_sum(low.sum);
+        high.sum = quad_sum(high.sum);
         if (block < work.blocks) store_output(work, o, low, high, bh, block, row, quad);
-        tile.take(work, barriers, turn ^ 1, tileParity, which, lane);
+        if (turn == 1) tileParity ^= 1;
     }
 }
 
@@ -185,7 +148,6 @@ extern "C" __global__ void __launch_bounds__(kHopperThreads, 1) block_attention8
         }
         barrier_init_fence();
     }
-    write_ones(stages, thread);
     __syncthreads();
 
     const int warpgroup = __shfl_sync(kAllLanes, thread / kWarpgroup, 0);

@@ -5,7 +5,7 @@
 #include "block_attention8_load.cuh"
 #include "block_attention8_rows.cuh"
 
-constexpr int kOutputs = 68;                                   // sums of a thread: 32 columns of two rows, and twice each row's sum of weights
+constexpr int kOutputs = 64;                                   // sums of a thread: 32 columns of two rows
 constexpr int kBegin = 0x4b400000;                             // kMagic's bits: where S's sums begin
 constexpr int kNone = (int)0xff800000u;                        // −∞: where sums of no key begin; their products are 0
 constexpr int kNoSuchResult = 0x7fabcdef;                      // a NaN whose bits no product makes
@@ -24,8 +24,8 @@ DEVICE void multiply_qk(int (&s)[32], u64 q, u64 k) {
 }
 
 DEVICE void multiply_pv(float (&o)[kOutputs], const u32 (&p)[2][4], u64 v) {
-    wgmma_n136_fp8<true>(o, p[0], v);
-    wgmma_n136_fp8<true>(o, p[1], v + (32 >> 4));
+    wgmma_n128_fp8<true>(o, p[0], v);
+    wgmma_n128_fp8<true>(o, p[1], v + (32 >> 4));
 }
 
 // Keeps weights from being made after what stands here.
@@ -34,9 +34,10 @@ DEVICE void pin_weights(u32 (&p)[2][4]) {
     for (int i = 0; i < 8; ++i) asm volatile("" : "+r"(p[i / 4][i % 4])::"memory");
 }
 
-// Weights in fp8: 2^(x − m + kLift), x = (s − kMagic) · f, s as floats.
-DEVICE void weigh(u32 (&p)[2][4], const int (&s)[32], float f, float m0, float m1) {
+// Weights in fp8, 2^(x − m + kLift) with x = (s − kMagic) · f, and their sums before they are rounded; s as floats.
+DEVICE void weigh(u32 (&p)[2][4], float& sum0, float& sum1, const int (&s)[32], float f, float m0, float m1) {
     const float c0 = kLift - m0 - kMagic * f, c1 = kLift - m1 - kMagic * f;
+    sum0 = sum1 = 0;
 #pragma unroll
     for (int j = 0; j < 4; ++j) {                              // 16 tokens: two words of two rows
         float w[8];
@@ -44,21 +45,24 @@ DEVICE void weigh(u32 (&p)[2][4], const int (&s)[32], float f, float m0, float m
         for (int i = 0; i < 8; ++i) {
             w[i] = exp2_approx(fmaf(__int_as_float(s[j * 8 + i]), f, i & 2 ? c1 : c0));
         }
+        sum0 += (w[0] + w[1]) + (w[4] + w[5]);
+        sum1 += (w[2] + w[3]) + (w[6] + w[7]);
         p[j / 2][j % 2 * 2] = pack_fp8(w[0], w[1], w[4], w[5]);
         p[j / 2][j % 2 * 2 + 1] = pack_fp8(w[2], w[3], w[6], w[7]);
     }
 }
 
-// S of this entry; with it O += P V of the entry before; then P of this one. `meanwhile` is done while S is not there yet. The weights are first
-// reckoned as if m stayed, which it mostly does; S is still there if it does not.
-template <typename Meanwhile>
-DEVICE void step(float (&o)[kOutputs], u32 (&p)[2][4], Row& low, Row& high, const Step& at, Meanwhile meanwhile) {
+// S of this entry; with it O += P V of the entry before; then P of this one. The weights are first reckoned as if m stayed, which it mostly does;
+// S is still there if it does not.
+DEVICE void step(float (&o)[kOutputs], u32 (&p)[2][4], Row& low, Row& high, const Step& at) {
     int s[32];
 #pragma unroll
     for (int i = 0; i < 32; ++i) s[i] = kBegin;
     if (at.tokens < kBlock) {
 #pragma unroll
-        for (int i = 0; i < 32; ++i) s[i] = i / 4 * 8 + (i & 1) + at.column >= at.tokens ? kNone : kBegin;
+        for (int i = 0; i < 32; ++i) {
+            if (i / 4 * 8 + (i & 1) + at.column >= at.tokens) s[i] = kNone;
+        }
     }
     wgmma_pin(s);
     wgmma_pin(o);
@@ -68,7 +72,6 @@ DEVICE void step(float (&o)[kOutputs], u32 (&p)[2][4], Row& low, Row& high, cons
     wgmma_commit();
     multiply_pv(o, p, at.v);
     wgmma_commit();
-    meanwhile();
     wgmma_wait<1>();
     wgmma_pin(s);
 
@@ -83,7 +86,8 @@ DEVICE void step(float (&o)[kOutputs], u32 (&p)[2][4], Row& low, Row& high, cons
     const float x0 = (__int_as_float(top0) - kMagic) * f, x1 = (__int_as_float(top1) - kMagic) * f;
     const bool moved = __any_sync(kAllLanes, x0 > low.m + kSlack || x1 > high.m + kSlack);
     u32 next[2][4];
-    weigh(next, s, f, low.m, high.m);
+    float sum0, sum1;
+    weigh(next, sum0, sum1, s, f, low.m, high.m);
     pin_weights(next);
     wgmma_wait<0>();
     wgmma_pin(o);
@@ -96,8 +100,10 @@ DEVICE void step(float (&o)[kOutputs], u32 (&p)[2][4], Row& low, Row& high, cons
         low.sum *= f0;
         high.sum *= f1;
         rescale(o, f0, f1);
-        weigh(next, s, f, n0, n1);
+        weigh(next, sum0, sum1, s, f, n0, n1);
     }
+    low.sum += sum0;
+    high.sum += sum1;
     // P V reads p until the wait, which ptxas (12.5) does not know: it would give p's registers to other values, and wait for P V before them. So p
     // is used once more, in a choice that depends on P V's result and always falls the same way.
     const bool never = __float_as_int(o[0]) == kNoSuchResult;
@@ -111,10 +117,8 @@ struct Sums {
     float m0, m1;                // what they are relative to
     bool any = false;
 
-    // o += sums, relative to the rows' m; the rows get their sums of weights.
-    DEVICE void join(float (&o)[kOutputs], Row& low, Row& high) {
-        low.sum += o[64];
-        high.sum += o[66];
+    // o += sums, relative to the rows' m.
+    DEVICE void join(float (&o)[kOutputs], const Row& low, const Row& high) {
         if (!any) return;
         const float f0 = exp2_approx(m0 - low.m), f1 = exp2_approx(m1 - high.m);
 #pragma unroll
@@ -128,7 +132,7 @@ struct Sums {
     }
 
     // sums += o, and o begins anew.
-    DEVICE void take(float (&o)[kOutputs], Row& low, Row& high) {
+    DEVICE void take(float (&o)[kOutputs], const Row& low, const Row& high) {
         join(o, low, high);
 #pragma unroll
         for (int j = 0; j < 16; ++j) at[j * kWarpgroup] = make_float4(o[4 * j], o[4 * j + 1], o[4 * j + 2], o[4 * j + 3]);

@@ -38,12 +38,12 @@ public static class PreviewColors
 
         using var vae = ModelFiles.LoadVae(folder, config, new ModuleOptions(device, ScalarType.Float32));
         using var shown = new ShapeWorld(WorldSplit.All, FitSeed);
-        var lively = new LivelyClips(shown);
+        var hard = new HardClips(shown);
         var map = LatentColorFit.Fit(
-            vae, ModelHash.Compute([ModelFiles.Vae(folder)], cancellation), Enumerable.Range(0, clips).Select(i => lively.Next(i, 1, size, device)), cancellation);
+            vae, ModelHash.Compute([ModelFiles.Vae(folder)], cancellation), Enumerable.Range(0, clips).Select(i => hard.Next(i, 1, size, device)), cancellation);
 
         using var unseen = new ShapeWorld(WorldSplit.All, MeasureSeed);
-        var others = new LivelyClips(unseen);
+        var others = new HardClips(unseen);
         var (colors, psnr) = (LatentColors.Of(map), new List<double>());
         for (var i = 0; i < measured; i++)
         {

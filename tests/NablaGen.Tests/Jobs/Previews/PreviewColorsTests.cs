@@ -24,7 +24,7 @@ public class PreviewColorsTests
         Assert.Equal(model.ComputeVaeHash(), model.PreviewColors!.Vae);
         using var vae = ModelFiles.LoadVae(Box, model.VaeConfig, new ModuleOptions(CPU, ScalarType.Float32));
         using var world = new ShapeWorld(WorldSplit.All, 77);
-        using var clips = new LivelyClips(world).Next(0, 2, new ClipSize(9, 96, 96), CPU);
+        using var clips = new HardClips(world).Next(0, 2, new ClipSize(9, 96, 96), CPU);
         var psnr = clips.Frames.unbind(0).Select(clip => PreviewMeter.Measure(LatentColors.Of(model, CPU, "no folder"), vae, clip.unsqueeze(0))).ToArray();
         TestContext.Current.TestOutputHelper!.WriteLine(string.Join(" ", psnr.Select(one => $"{one:0.0} dB")));
         Assert.InRange(psnr.Average(), LeastPsnr, 60);

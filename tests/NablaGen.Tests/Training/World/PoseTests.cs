@@ -79,24 +79,24 @@ public class PoseTests
     }
 
     [Fact]
-    public void Lively_clips_are_harder_and_always_the_same()
+    public void Hard_clips_are_faster_or_more_intricate_and_always_the_same()
     {
         using var world = new ShapeWorld(WorldSplit.All, 2);
-        var lively = new LivelyClips(world);
-        var plain = Enumerable.Range(0, 200).Average(i => LivelyClips.PeakSpeed(world.SceneAt(i)));
+        var hard = new HardClips(world);
+        var plain = Enumerable.Range(0, 200).Average(i => HardClips.PeakSpeed(world.SceneAt(i)));
         var size = new ClipSize(1, 16, 16);
-        using var clips = lively.Next(6, 3, size, TorchSharp.torch.CPU);
-        Assert.Equal([lively.CaptionAt(6, 0), lively.CaptionAt(7, 0), lively.CaptionAt(8, 0)], clips.Captions);
+        using var clips = hard.Next(6, 3, size, TorchSharp.torch.CPU);
+        Assert.Equal([hard.CaptionAt(6, 0), hard.CaptionAt(7, 0), hard.CaptionAt(8, 0)], clips.Captions);
         // Of its own three, which no other clip shows, the fastest.
-        var three = Enumerable.Range(21, 3).Select(i => world.SceneAt(i)).OrderByDescending(LivelyClips.PeakSpeed).ToArray();
+        var three = Enumerable.Range(21, 3).Select(i => world.SceneAt(i)).OrderByDescending(HardClips.PeakSpeed).ToArray();
         using var fastest = world.Render([three[0]], size, TorchSharp.torch.CPU);
         Assert.True(fastest[0].equal(clips.Frames[1]).all().item<bool>());
-        Assert.InRange(Enumerable.Range(0, 60).Average(i => Enumerable.Range(3 * i, 3).Max(at => LivelyClips.PeakSpeed(world.SceneAt(at)))), 1.2 * plain, 10 * plain);
+        Assert.InRange(Enumerable.Range(0, 60).Average(i => Enumerable.Range(3 * i, 3).Max(at => HardClips.PeakSpeed(world.SceneAt(at)))), 1.2 * plain, 10 * plain);
         // And the most detailed; among many of those, stars and spins are more than a sixth and a tenth of the objects.
-        var detailed = Enumerable.Range(24, 3).Select(i => world.SceneAt(i)).MaxBy(LivelyClips.Detail)!;
+        var detailed = Enumerable.Range(24, 3).Select(i => world.SceneAt(i)).MaxBy(HardClips.Detail)!;
         using var picture = world.Render([detailed], size, TorchSharp.torch.CPU);
         Assert.InRange((picture[0] - clips.Frames[2]).abs().max().item<float>(), 0, 1e-5f);
-        SceneObject[] objects = [.. Enumerable.Range(0, 100).SelectMany(i => Enumerable.Range(3 * i, 3).Select(at => world.SceneAt(at)).MaxBy(LivelyClips.Detail)!.Objects)];
+        SceneObject[] objects = [.. Enumerable.Range(0, 100).SelectMany(i => Enumerable.Range(3 * i, 3).Select(at => world.SceneAt(at)).MaxBy(HardClips.Detail)!.Objects)];
         Assert.InRange(objects.Average(o => o.Shape == ShapeKind.Star ? 1.0 : 0), 0.25, 0.8);
         Assert.InRange(objects.Average(o => o.Motion == MotionKind.Spin ? 1.0 : 0), 0.2, 0.8);
     }

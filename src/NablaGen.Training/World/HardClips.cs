@@ -8,7 +8,7 @@ namespace NablaGen.Training.World;
 /// that spins are what a transformer learns last.
 /// </summary>
 /// <param name="world">The world, which stays the caller's.</param>
-public sealed class LivelyClips(ShapeWorld world) : IClipSource
+public sealed class HardClips(ShapeWorld world) : IClipSource
 {
     private const int Candidates = 3, Moments = 33;
 
