@@ -9,7 +9,10 @@ public static class KernelBench
     // Shorter work is repeated up to that, so that no wait for a launch is measured.
     private const double LeastMilliseconds = 1;
 
-    private static readonly IReadOnlyList<KernelEntry> Entries = [.. FusedEntries.All, .. NormGradientEntries.All, .. MaskEntries.All, .. AttentionEntries.All, .. EightBitEntries.All];
+    private static readonly IReadOnlyList<KernelEntry> Entries =
+    [
+        .. FusedEntries.All, .. NormGradientEntries.All, .. MaskEntries.All, .. AttentionEntries.All, .. EightBitEntries.All, .. ConvolutionEntries.All,
+    ];
 
     /// <summary>What can be timed: each kernel by its file's name, and the mask as a whole.</summary>
     public static IReadOnlyList<string> Names { get; } = [.. Entries.Select(entry => entry.Name)];

@@ -110,6 +110,15 @@ internal static class LaunchConstants
     /// <summary>Its dynamic shared memory: two stages of K's and V's tiles, so that three thread blocks fit the 100 KiB of an Ada multiprocessor.</summary>
     public const int AdaSharedBytes = 2 * 2 * 64 * 128;
 
+    /// <summary>Threads of causal_conv3d_sm90: a warpgroup of the producers, two that multiply.</summary>
+    public const int ConvThreads = 3 * Warpgroup;
+
+    /// <summary>Pixels in a row of its tiles.</summary>
+    public const int ConvWide = 32;
+
+    /// <summary>The most input frames of one launch of it.</summary>
+    public const int ConvFrames = 6;
+
     /// <summary>The constants as CUDA C++.</summary>
     public static string Header { get; } = Write();
 

@@ -17,7 +17,7 @@ public static class MemoryEstimate
 
     // What libtorch's allocator holds for each live byte: it cannot join all its pieces, and loses less where segments grow. Fitted, together
     // with CudaRuntime, to the peaks in docs/performance.md.
-    private const double HeldByGrowing = 1.34, HeldByFixed = 1.85, HeldInVae = 1.6;
+    private const double HeldByGrowing = 1.34, HeldByFixed = 1.85, HeldInVae = 1.6, HeldInVaeApart = 1.25;
 
     // The program itself, libtorch included.
     private const long CpuRuntime = 300L << 20;
@@ -88,6 +88,7 @@ public static class MemoryEstimate
     {
         var (frames, height, width) = model.Latents.VideoOf(latents);
         var dtype = VideoModel.DefaultVaeDtype(device);
+        var apart = CudaDevices.ConvolvesFramesApart(device, dtype);
         return [.. Tilings(VaeTiling.DefaultOn(device), height, width).Select(Choice)];
 
         // Tiles are decoded one after another, each to the video's end: all frames are gathered in the host's memory.
@@ -95,8 +96,8 @@ public static class MemoryEstimate
         {
             var isWhole = (tiling.Height == 0 || tiling.Height >= height) && (tiling.Width == 0 || tiling.Width >= width);
             var gathered = isWhole ? 0 : 3L * frames * height * width * dtype.ElementSize();
-            var work = model.VaeWork(latents, dtype, tiling);
-            return device.type == DeviceType.CUDA ? new VaeChoice(tiling, (long)(HeldInVae * work), gathered) : new VaeChoice(tiling, work + gathered);
+            var work = model.VaeWork(latents, dtype, tiling, apart);
+            return device.type == DeviceType.CUDA ? new VaeChoice(tiling, (long)((apart ? HeldInVaeApart : HeldInVae) * work), gathered) : new VaeChoice(tiling, work + gathered);
         }
     }
 }

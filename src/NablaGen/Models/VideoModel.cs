@@ -135,7 +135,8 @@ public abstract class VideoModel
     /// <param name="latents">The latents' shape. [C, T', h, w]</param>
     /// <param name="dtype">The VAE's type.</param>
     /// <param name="tiling">How decoding is divided.</param>
-    public abstract long VaeWork(long[] latents, ScalarType dtype, VaeTiling tiling);
+    /// <param name="framesApart">Whether its convolutions read each frame by itself: <see cref="CudaDevices.ConvolvesFramesApart"/>.</param>
+    public abstract long VaeWork(long[] latents, ScalarType dtype, VaeTiling tiling, bool framesApart = false);
 
     /// <summary>Reads the tokenizer.</summary>
     /// <exception cref="NablaGenException">Its file is bad.</exception>

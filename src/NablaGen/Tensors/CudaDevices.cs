@@ -26,6 +26,10 @@ internal static class CudaDevices
     /// <summary>Whether the kernels compute in a type.</summary>
     public static bool IsSixteenBit(ScalarType type) => type is ScalarType.BFloat16 or ScalarType.Float16;
 
+    /// <summary>Whether a device convolves frames of a type by our own kernel, which reads each frame by itself.</summary>
+    public static bool ConvolvesFramesApart(Device device, ScalarType type) =>
+        device.type == DeviceType.CUDA && IsSixteenBit(type) && TorchRuntime.HasCuda && Open(device).HasHopperKernels;
+
     /// <summary>The kernels' name of a 16-bit type.</summary>
     public static ElementType ElementType(ScalarType type) =>
         type == ScalarType.Float16 ? NablaGen.Cuda.Attention.ElementType.Float16 : NablaGen.Cuda.Attention.ElementType.BFloat16;

@@ -48,7 +48,7 @@ internal sealed class FailingModel(VideoModel model) : VideoModel
 
     public override long TextEncoderWork(ScalarType dtype) => model.TextEncoderWork(dtype);
 
-    public override long VaeWork(long[] latents, ScalarType dtype, VaeTiling tiling) => model.VaeWork(latents, dtype, tiling);
+    public override long VaeWork(long[] latents, ScalarType dtype, VaeTiling tiling, bool framesApart = false) => model.VaeWork(latents, dtype, tiling, framesApart);
 
     public override IPromptTokenizer LoadTokenizer() => model.LoadTokenizer();
 

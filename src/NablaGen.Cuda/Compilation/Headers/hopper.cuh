@@ -61,6 +61,11 @@ DEVICE void copy_bytes(u32 destination, const void* source, u32 bytes, u32 barri
                  ::"r"(destination), "l"(source), "r"(bytes), "r"(barrier) : "memory");
 }
 
+// Asks for a contiguous piece of memory to be brought into the second-level cache; whole vectors of 16 bytes.
+DEVICE void prefetch_bytes(const void* source, u32 bytes) {
+    asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(source), "r"(bytes) : "memory");
+}
+
 // ---- registers -----------------------------------------------------------------------------------------------------------
 
 template <int Count> DEVICE void give_registers() { asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(Count)); }

@@ -45,7 +45,7 @@ public static class VaeBenchmark
         }
 
         var memory = ModelTimer.PeakMemory(options.Device);
-        var estimate = VaeMemory.Estimate(config, size.Frames, size.Height, size.Width, options.Dtype, tiling);
+        var estimate = VaeMemory.Estimate(config, size.Frames, size.Height, size.Width, options.Dtype, tiling, CudaDevices.ConvolvesFramesApart(options.Device, options.Dtype));
         return new VaeTiming(
             size.Frames, size.Height, size.Width, options.Dtype.ToString().ToLowerInvariant(), times[repeats / 2] / 1e3, times[0] / 1e3,
             times[^1] / 1e3, memory, estimate, psnr ? Likeness(weights, latents, frames, options, cancellation) : null);

@@ -124,10 +124,11 @@ public static class WanMemory
     /// <param name="latents">The latents' shape. [C, T', h, w]</param>
     /// <param name="dtype">The VAE's type.</param>
     /// <param name="tiling">How decoding is divided.</param>
-    public static long VaeWork(VaeConfig vae, long[] latents, ScalarType dtype, VaeTiling tiling)
+    /// <param name="framesApart">Whether its convolutions read each frame by itself.</param>
+    public static long VaeWork(VaeConfig vae, long[] latents, ScalarType dtype, VaeTiling tiling, bool framesApart = false)
     {
         var (frames, height, width) = vae.Traits.VideoOf(latents);
-        return VaeMemory.Work(vae, frames, height, width, dtype, tiling);
+        return VaeMemory.Work(vae, frames, height, width, dtype, tiling, framesApart);
     }
 
     /// <summary>What reading pictures takes: the image encoder first, then the VAE, each with its weights. The video that is encoded is not in it.</summary>

@@ -248,7 +248,8 @@ public sealed partial class WanVideoModel : VideoModel
     public override long TextEncoderWork(ScalarType dtype) => WanMemory.TextEncoderWork(TextEncoderConfig, DitConfig.TextLen, dtype);
 
     /// <inheritdoc/>
-    public override long VaeWork(long[] latents, ScalarType dtype, VaeTiling tiling) => WanMemory.VaeWork(VaeConfig, latents, dtype, tiling);
+    public override long VaeWork(long[] latents, ScalarType dtype, VaeTiling tiling, bool framesApart = false) =>
+        WanMemory.VaeWork(VaeConfig, latents, dtype, tiling, framesApart);
 
     /// <inheritdoc/>
     public override IEnumerable<LayerOperation> Operations(long[] latents, AttentionExpression attention, ModuleOptions options) =>

@@ -107,6 +107,16 @@ public class VaeMemoryTests
         Assert.InRange(estimate / GiB, 5, 7);
     }
 
+    // On Hopper. docs/memory.md has what was measured.
+    [Fact]
+    public void Frames_by_themselves_take_less()
+    {
+        long Bytes(int framesAtOnce, bool apart) => VaeMemory.Estimate(VaeConfig.Wan21, 81, 720, 1280, ScalarType.BFloat16, new VaeTiling(FramesAtOnce: framesAtOnce), apart);
+        TestContext.Current.TestOutputHelper!.WriteLine($"{Bytes(1, true) / GiB:0.00} and {Bytes(4, true) / GiB:0.00}; joined {Bytes(1, false) / GiB:0.00} and {Bytes(4, false) / GiB:0.00}");
+        Assert.InRange(Bytes(1, true) / GiB, 4.5, Bytes(1, false) / GiB - 0.3);
+        Assert.InRange(Bytes(4, true), Bytes(1, true), Bytes(4, false));
+    }
+
     [Fact]
     public void Smaller_pieces_of_a_picture_take_less()
     {

@@ -1,6 +1,9 @@
+using NablaGen.Cuda.Attention;
 using NablaGen.Jobs.Benchmarks;
 using NablaGen.Models;
+using NablaGen.Models.Wan.Vae;
 using NablaGen.Tensors;
+using NablaGen.Tests.Cuda;
 using static TorchSharp.torch;
 
 namespace NablaGen.Tests.Models.Vae;
@@ -68,6 +71,47 @@ public class VaePrecisionTests
             RandomVae.Decode(model, latents, new VaeTiling(height, width, framesAtOnce)), RandomVae.Decode(model, latents, VaeTiling.None));
         TestContext.Current.TestOutputHelper!.WriteLine($"{height}x{width}, {framesAtOnce} at once: {psnr:0.0} dB");
         Assert.InRange(psnr, AskedPsnr, double.PositiveInfinity);
+    }
+
+    // Each output's sum is in one order, whatever the frames and tiles around it.
+    [Fact, Trait("gpu", "true")]
+    public void The_own_convolution_gives_the_same_bits_for_any_number_of_frames()
+    {
+        Gpu.Require(AttentionKernel.Hopper);
+        using var scope = NewDisposeScope();
+        using var model = RandomVae.Create(RandomVae.Config(96), new ModuleOptions(CUDA, ScalarType.BFloat16));
+        using var weight = empty([96, 96, 3, 3, 3], ScalarType.BFloat16, CUDA);
+        Assert.NotNull(ConvolutionOp.Shape(empty([1, 96, 1, 8, 8], ScalarType.BFloat16, CUDA), weight));
+        Assert.Null(ConvolutionOp.Shape(empty([1, 96, 1, 8, 8], ScalarType.Float32, CUDA), weight));
+        var latents = RandomVae.Smooth(3, 12, 10).to(CUDA);
+        var one = RandomVae.Decode(model, latents, new VaeTiling(FramesAtOnce: 1));
+        Assert.True(one.eq(RandomVae.Decode(model, latents, new VaeTiling(FramesAtOnce: 4))).all().item<bool>());
+    }
+
+    [Theory, Trait("gpu", "true")]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Cuda_encodes_in_bfloat16_near_float32(bool hasShortcuts)
+    {
+        RequireDevice();
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        var config = hasShortcuts ? VaeConfig.Wan22 with { Dim = 32, DecoderDim = 64 } : RandomVae.Config(32);
+        using var exact = RandomVae.Create(config, new ModuleOptions(CUDA, ScalarType.Float32));
+        using var rounded = RandomVae.Create(config, new ModuleOptions(CUDA, ScalarType.BFloat16));
+        var video = RandomVae.Decode(exact, Latents(config)).to(CUDA).clamp(-1, 1);
+        var (right, found) = (exact.Encode(video), rounded.Encode(video));
+        var share = ((found - right).square().mean().sqrt() / right.square().mean().sqrt()).item<float>();
+        var psnr = TensorPsnr.Of(RandomVae.Decode(rounded, Latents(config)), RandomVae.Decode(exact, Latents(config)));
+        TestContext.Current.TestOutputHelper!.WriteLine($"latents {share:0.0000} off, frames {psnr:0.0} dB");
+        Assert.InRange(share, 0, 0.03);
+        Assert.InRange(psnr, 40, 90);
+    }
+
+    private static Tensor Latents(VaeConfig config)
+    {
+        using var generator = new Generator(3);
+        return randn([1, config.ZDim, 3, 6, 10], generator: generator).to(CUDA);
     }
 
     private static void RequireDevice() => Assert.SkipUnless(TorchRuntime.HasCuda, "no CUDA device");

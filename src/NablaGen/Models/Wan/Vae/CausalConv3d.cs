@@ -1,3 +1,4 @@
+using NablaGen.Cuda.Convolution;
 using NablaGen.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -46,32 +47,82 @@ public sealed class CausalConv3d : Module<Tensor, FeatureCache?, Tensor>
     public override Tensor forward(Tensor input, FeatureCache? cache)
     {
         using var scope = NewDisposeScope();
-        return Convolve(Prepare(input, null, cache)).MoveToOuterDisposeScope();
+        using var x = Prepare(input, null, cache);
+        return Convolve(x, cache).MoveToOuterDisposeScope();
     }
 
     /// <summary>
-    /// The input of <see cref="Convolve"/>: the frames before, then this chunk, written there by the norm and SiLU without a copy. The input
-    /// is no longer needed then. [B, inputs, T, H, W] → [B, inputs, before + T, H, W]
+    /// The input of <see cref="Convolve"/>: the frames before, and this chunk, written by the norm and SiLU where the convolution reads it. The
+    /// input is no longer needed then.
     /// </summary>
-    /// <param name="input">A chunk of frames.</param>
+    /// <param name="input">A chunk of frames. [B, inputs, T, H, W]</param>
     /// <param name="norm">Applied to the chunk, with SiLU; null for neither.</param>
     /// <param name="cache">The frames before it; null to see none.</param>
-    internal Tensor Prepare(Tensor input, VaeRmsNorm? norm, FeatureCache? cache)
+    internal ConvolutionInput Prepare(Tensor input, VaeRmsNorm? norm, FeatureCache? cache)
     {
         using var scope = NewDisposeScope();
+        if (OwnKernel(input) is not null)
+        {
+            return Apart(input, norm, cache);
+        }
+
         if (_framesBefore == 0)
         {
-            return (norm is null ? ChannelsLast.Of(input) : norm.Activate(input)).MoveToOuterDisposeScope();
+            return ConvolutionInput.Of(norm is null ? ChannelsLast.Of(input) : norm.Activate(input));
         }
 
         var before = cache?.Get(this);
         var x = _isDifferentiable ? Joined(input, norm, before) : Written(input, norm, before);
         cache?.Keep(this, x, _framesBefore);
-        return x.MoveToOuterDisposeScope();
+        return ConvolutionInput.Of(x);
     }
 
-    /// <summary>The convolution of the output of <see cref="Prepare"/>.</summary>
-    internal Tensor Convolve(Tensor x)
+    /// <summary>The convolution of what <see cref="Prepare"/> gave, plus <paramref name="addend"/> if there is one. [B, outputs, T / stride, H, W]</summary>
+    internal Tensor Convolve(ConvolutionInput input, FeatureCache? cache, Tensor? addend = null)
+    {
+        using var scope = NewDisposeScope();
+        if (input.Joined is { } x)
+        {
+            var y = ConvolveJoined(x);
+            return (addend is null ? y : _isDifferentiable ? y.Plus(addend) : y.Plus_(addend)).MoveToOuterDisposeScope();
+        }
+
+        var shape = OwnKernel(input.Frames[0])!.Value;
+        var packed = cache is null ? ConvolutionOp.Pack(shape, _weight) : cache.Packed(this, () => ConvolutionOp.Pack(shape, _weight));
+        return ConvolutionOp.Run(shape, input.Frames, input.Missing, packed, _bias, addend).MoveToOuterDisposeScope();
+    }
+
+    private ConvolutionShape? OwnKernel(Tensor x) =>
+        _isDifferentiable || _timeStride != 1 || _framesBefore != _weight.shape[2] - 1 ? null : ConvolutionOp.Shape(x, _weight);
+
+    // Each frame by itself. What the cache keeps of these is the same memory; where that is a part of the input, a copy if else more would live on.
+    private ConvolutionInput Apart(Tensor input, VaeRmsNorm? norm, FeatureCache? cache)
+    {
+        var before = cache?.Frames(this) ?? [];
+        var chunk = Enumerable.Range(0, (int)input.shape[2]).Select(frame => Activated(input.narrow(2, frame, 1), norm)).ToList();
+        List<Tensor> frames = [.. before.Select(frame => frame.alias()), .. chunk];
+        if (_framesBefore > 0)
+        {
+            cache?.Keep(this, frames.TakeLast((int)_framesBefore), copy: norm is null && chunk.Count > _framesBefore);
+        }
+
+        return ConvolutionInput.Of(frames, _framesBefore - before.Count);
+    }
+
+    private static Tensor Activated(Tensor frame, VaeRmsNorm? norm)
+    {
+        if (norm is null)
+        {
+            return ChannelsLast.Of(frame);
+        }
+
+        var y = ChannelsLast.Empty(frame.shape, frame.dtype, frame.device);
+        norm.ActivateInto(frame, y);
+        return y;
+    }
+
+    // Of frames in one tensor. [B, inputs, before + T, H, W]
+    private Tensor ConvolveJoined(Tensor x)
     {
         using var scope = NewDisposeScope();
         if (IsSlowInLibtorch(x) || (!_isDifferentiable && Pointwise.Fits(x, _weight)))

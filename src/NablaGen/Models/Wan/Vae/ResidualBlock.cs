@@ -14,13 +14,10 @@ public sealed class ResidualBlock : Module<Tensor, FeatureCache?, Tensor>
     [ComponentName(Name = "shortcut")]
     private readonly CausalConv3d? _shortcut;
 
-    private readonly bool _isDifferentiable;
-
     /// <summary>A block with unread weights.</summary>
     public ResidualBlock(long inputs, long outputs, ModuleOptions options)
         : base(nameof(ResidualBlock))
     {
-        _isDifferentiable = options.IsDifferentiable;
         _residual = new ResidualPath(inputs, outputs, options);
         _shortcut = inputs == outputs ? null : new CausalConv3d(inputs, outputs, (1, 1, 1), options);
         RegisterComponents();
@@ -30,13 +27,13 @@ public sealed class ResidualBlock : Module<Tensor, FeatureCache?, Tensor>
     public override Tensor forward(Tensor input, FeatureCache? cache)
     {
         using var scope = NewDisposeScope();
-        var residual = _residual.forward(input, cache);
+        using var second = _residual.Prepare(input, cache);
         var shortcut = _shortcut is null ? input : _shortcut.forward(input, cache);
-        return (_isDifferentiable ? residual.Plus(shortcut) : residual.Plus_(shortcut)).MoveToOuterDisposeScope();
+        return _residual.Finish(second, cache, shortcut).MoveToOuterDisposeScope();
     }
 
     /// <summary>The checkpoint numbers the layers of its Sequential; 1, 4 (SiLU) and 5 (dropout) have no weights.</summary>
-    private sealed class ResidualPath : Module<Tensor, FeatureCache?, Tensor>
+    private sealed class ResidualPath : Module
     {
         [ComponentName(Name = "0")]
         private readonly VaeRmsNorm _norm1;
@@ -60,16 +57,18 @@ public sealed class ResidualBlock : Module<Tensor, FeatureCache?, Tensor>
             RegisterComponents();
         }
 
-        public override Tensor forward(Tensor input, FeatureCache? cache)
+        // All but the last convolution, whose input comes out. Each tensor is freed as soon as it is used: at full resolution these are the
+        // largest of all.
+        public ConvolutionInput Prepare(Tensor input, FeatureCache? cache)
         {
             using var scope = NewDisposeScope();
-            // Each tensor is freed as soon as it is used: at full resolution these are the largest of all.
-            var first = _conv1.Prepare(input, _norm1, cache);
-            var x = _conv1.Convolve(first);
+            using var first = _conv1.Prepare(input, _norm1, cache);
+            var x = _conv1.Convolve(first, cache);
             first.Dispose();
-            var second = _conv2.Prepare(x, _norm2, cache);
-            x.Dispose();
-            return _conv2.Convolve(second).MoveToOuterDisposeScope();
+            return _conv2.Prepare(x, _norm2, cache);
         }
+
+        // The last convolution, and the shortcut added.
+        public Tensor Finish(ConvolutionInput second, FeatureCache? cache, Tensor shortcut) => _conv2.Convolve(second, cache, shortcut);
     }
 }

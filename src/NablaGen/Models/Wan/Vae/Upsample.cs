@@ -36,6 +36,13 @@ public sealed class Upsample : Module<Tensor, FeatureCache?, Tensor>
     public override Tensor forward(Tensor input, FeatureCache? cache)
     {
         using var scope = NewDisposeScope();
+        return InSpace(InTime(input, cache), cache).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The first half: [B, C, T, H, W] → [B, C, T or 2 T, H, W].</summary>
+    internal Tensor InTime(Tensor input, FeatureCache? cache)
+    {
+        using var scope = NewDisposeScope();
         var x = input;
         if (_timeConv is not null && cache is not null && !cache.IsFirstChunk(this))
         {
@@ -47,9 +54,11 @@ public sealed class Upsample : Module<Tensor, FeatureCache?, Tensor>
             x = cat([x.narrow(2, 0, 1), DoubleTime(_timeConv, x.narrow(2, 1, x.shape[2] - 1), null)], 2);
         }
 
-        var frames = functional.interpolate(ChannelsLast.Frames(x), scale_factor: [2, 2], mode: InterpolationMode.Nearest);
-        return ChannelsLast.Video(_resample.Conv.forward(frames), x.shape[0]).MoveToOuterDisposeScope();
+        return (ReferenceEquals(x, input) ? x.alias() : x).MoveToOuterDisposeScope();
     }
+
+    /// <summary>The second half, which sees each frame by itself: [B, C, T, H, W] → [B, C / 2, T, 2 H, 2 W].</summary>
+    internal Tensor InSpace(Tensor input, FeatureCache? cache) => _resample.Conv.Doubled(input, cache);
 
     // Twice the channels become twice the frames: channel halves are neighbours in time.
     private static Tensor DoubleTime(CausalConv3d timeConv, Tensor x, FeatureCache? cache)

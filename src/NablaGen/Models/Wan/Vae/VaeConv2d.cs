@@ -41,4 +41,21 @@ public sealed class VaeConv2d : Module<Tensor, Tensor>
         var x = _isDifferentiable ? input : Pointwise.Input(input, _weight);
         return functional.conv2d(x, _weight, _bias, _stride, _padding).MoveToOuterDisposeScope();
     }
+
+    /// <summary>The convolution of frames whose height and width are doubled first, each pixel four times. [B, inputs, T, H, W] → [B, outputs, T, 2 H, 2 W]</summary>
+    /// <param name="input">The frames.</param>
+    /// <param name="cache">What is made once a video; null for nothing.</param>
+    internal Tensor Doubled(Tensor input, FeatureCache? cache)
+    {
+        using var scope = NewDisposeScope();
+        if (!_isDifferentiable && _stride[0] == 1 && ConvolutionOp.Shape(input, _weight, doubles: true) is { } shape)
+        {
+            var packed = cache is null ? ConvolutionOp.Pack(shape, _weight) : cache.Packed(this, () => ConvolutionOp.Pack(shape, _weight));
+            Tensor[] all = [.. Enumerable.Range(0, (int)input.shape[2]).Select(frame => ChannelsLast.Of(input.narrow(2, frame, 1)))];
+            return ConvolutionOp.Run(shape, all, 0, packed, _bias).MoveToOuterDisposeScope();
+        }
+
+        var frames = functional.interpolate(ChannelsLast.Frames(input), scale_factor: [2, 2], mode: InterpolationMode.Nearest);
+        return ChannelsLast.Video(forward(frames), input.shape[0]).MoveToOuterDisposeScope();
+    }
 }

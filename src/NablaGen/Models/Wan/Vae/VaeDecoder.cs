@@ -82,19 +82,32 @@ public sealed class VaeDecoder : Module<Tensor, FeatureCache?, Tensor>, IVaeDeco
         using var scope = NewDisposeScope();
         var levels = tile.Entries.Length;
         var x = tile.Start.Crop(deep, tile.Frame);
-        for (var level = 0; level < levels - 1; level++)
+        var split = SplitLevel(_config);
+        for (var level = 0; level < split; level++)
         {
             var before = x;
-            x = Raise(level, before, cache, tile);
+            x = InSpace(level, InTime(level, before, cache), cache, tile);
             before.Dispose();
         }
 
-        // The last level takes a few frames at a time; the cache makes that exact.
+        if (levels > 0)
+        {
+            var before = x;
+            x = InTime(split, before, cache);
+            before.Dispose();
+        }
+
+        // From here on a few frames at a time: the cache makes that exact.
         var parts = new List<Tensor>();
         for (var frame = 0L; frame < x.shape[2]; frame += framesAtOnce)
         {
-            using var piece = x.narrow(2, frame, Math.Min(framesAtOnce, x.shape[2] - frame));
-            using var raised = levels == 0 ? piece.alias() : Raise(levels - 1, piece, cache, tile);
+            var piece = x.narrow(2, frame, Math.Min(framesAtOnce, x.shape[2] - frame));
+            for (var level = split; level < levels; level++)
+            {
+                piece = InSpace(level, piece, cache, tile);
+            }
+
+            using var raised = piece;
             using var pixels = _head.forward(raised, cache);
             parts.Add(tile.Core.Crop(pixels, levels == 0 ? tile.Start : tile.Exits[^1]));
         }
@@ -102,12 +115,25 @@ public sealed class VaeDecoder : Module<Tensor, FeatureCache?, Tensor>, IVaeDeco
         return (parts.Count == 1 ? parts[0] : cat(parts, 2)).MoveToOuterDisposeScope();
     }
 
-    // Twice the height and width, perhaps twice the frames, then this level's residual blocks.
-    private Tensor Raise(int level, Tensor x, FeatureCache? cache, VaeTile tile)
+    /// <summary>The last level that doubles time, counted from the deepest; the last of all if none does.</summary>
+    internal static int SplitLevel(VaeConfig config)
+    {
+        var first = config.TemporalDownsample.Index().FirstOrDefault(down => down.Item).Index;
+        return Math.Max(0, config.TemporalDownsample.Count - 1 - first);
+    }
+
+    private Upsample Up(int level) => (Upsample)_upsamples[level * (_blocksALevel + 1) + _blocksALevel];
+
+    // Perhaps twice the frames.
+    private Tensor InTime(int level, Tensor x, FeatureCache? cache) => Up(level).InTime(x, cache);
+
+    // Twice the height and width, then this level's residual blocks. Disposes of x.
+    private Tensor InSpace(int level, Tensor x, FeatureCache? cache, VaeTile tile)
     {
         using var scope = NewDisposeScope();
         var covered = (level == 0 ? tile.Start : tile.Exits[level - 1]).Doubled;
-        var up = _upsamples[level * (_blocksALevel + 1) + _blocksALevel].forward(x, cache);
+        var up = Up(level).InSpace(x, cache);
+        x.Dispose();
         var cropped = tile.Entries[level].Crop(up, covered);
         up.Dispose();
         var y = Blocks(level + 1, cropped, cache);

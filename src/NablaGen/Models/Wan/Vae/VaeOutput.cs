@@ -25,6 +25,7 @@ internal sealed class VaeOutput : Module<Tensor, FeatureCache?, Tensor>
     public override Tensor forward(Tensor input, FeatureCache? cache)
     {
         using var scope = NewDisposeScope();
-        return _conv.Convolve(_conv.Prepare(input, _norm, cache)).MoveToOuterDisposeScope();
+        using var x = _conv.Prepare(input, _norm, cache);
+        return _conv.Convolve(x, cache).MoveToOuterDisposeScope();
     }
 }
