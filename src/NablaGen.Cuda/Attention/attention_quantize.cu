@@ -32,7 +32,17 @@ constexpr int kWarps = kQuantizeThreads / kWarp;
 constexpr int kRows = kQuantizeThreads / 16;                   // rows at once, 16 threads a row with 8 columns each
 constexpr int kTurns = kBlock / kRows;
 
-extern "C" __global__ void __launch_bounds__(kQuantizeThreads) attention_quantize(const __grid_constant__ Work work) {
+// Eight elements of a row as floats.
+DEVICE void spread(float (&value)[8], const uint4& read) {
+    const u32 words[4] = {read.x, read.y, read.z, read.w};
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+        value[2 * j] = low_element(words[j]);
+        value[2 * j + 1] = high_element(words[j]);
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(kQuantizeThreads, 5) attention_quantize(const __grid_constant__ Work work) {
     __shared__ __align__(16) u8 tile[kTile8Bytes];
     __shared__ float tops[kWarps];
     const int block = blockIdx.x, bh = blockIdx.y, thread = threadIdx.x, piece = thread % 16;
@@ -42,17 +52,11 @@ extern "C" __global__ void __launch_bounds__(kQuantizeThreads) attention_quantiz
     const float* statistics = work.statistics + bh * 256 + piece * 8;
     const i64 at = (i64)bh * work.blocks + block;
 
-    float value[kTurns][8];
+    uint4 read[kTurns];                                        // as they are: as floats they would take twice the registers
 #pragma unroll
     for (int i = 0; i < kTurns; ++i) {
         const int row = thread / 16 + i * kRows;
-        const uint4 read = row < rows ? *(const uint4*)(x + row * source.token) : make_uint4(0, 0, 0, 0);
-        const u32 words[4] = {read.x, read.y, read.z, read.w};
-#pragma unroll
-        for (int j = 0; j < 4; ++j) {
-            value[i][2 * j] = low_element(words[j]);
-            value[i][2 * j + 1] = high_element(words[j]);
-        }
+        read[i] = row < rows ? *(const uint4*)(x + row * source.token) : make_uint4(0, 0, 0, 0);
     }
 
     if (blockIdx.z == 2) {
@@ -65,9 +69,11 @@ extern "C" __global__ void __launch_bounds__(kQuantizeThreads) attention_quantiz
 #pragma unroll
         for (int i = 0; i < kTurns; ++i) {
             const int row = thread / 16 + i * kRows;
+            float value[8];
+            spread(value, read[i]);
 #pragma unroll
             for (int j = 0; j < 8; j += 2) {
-                const u32 pair = pack_fp8_pair(value[i][j] * factor[j], value[i][j + 1] * factor[j + 1]);
+                const u32 pair = pack_fp8_pair(value[j] * factor[j], value[j + 1] * factor[j + 1]);
                 // Words change places within a row by the column's piece, so that the lanes of a warp write to different banks.
                 tile[tile8_token(piece * 8 + j, row) ^ piece << 2] = (u8)pair;
                 tile[tile8_token(piece * 8 + j + 1, row) ^ piece << 2] = (u8)(pair >> 8);
@@ -84,15 +90,16 @@ extern "C" __global__ void __launch_bounds__(kQuantizeThreads) attention_quantiz
         return;
     }
 
-    float top = 0;
+    float top = 0, mean[8] = {};
+#pragma unroll
+    for (int j = 0; j < 8; ++j) mean[j] = blockIdx.z == 1 ? statistics[j] : 0;
 #pragma unroll
     for (int i = 0; i < kTurns; ++i) {
-        const bool there = thread / 16 + i * kRows < rows;
+        if (thread / 16 + i * kRows >= rows) continue;
+        float value[8];
+        spread(value, read[i]);
 #pragma unroll
-        for (int j = 0; j < 8; ++j) {
-            if (blockIdx.z == 1 && there) value[i][j] -= statistics[j];
-            top = larger(top, fabsf(value[i][j]));
-        }
+        for (int j = 0; j < 8; ++j) top = larger(top, fabsf(value[j] - mean[j]));
     }
     top = warp_larger(top);
     if (thread % kWarp == 0) tops[thread / kWarp] = top;
@@ -105,8 +112,10 @@ extern "C" __global__ void __launch_bounds__(kQuantizeThreads) attention_quantiz
 #pragma unroll
     for (int i = 0; i < kTurns; ++i) {
         float n[8];
+        spread(n, read[i]);
+        const bool there = thread / 16 + i * kRows < rows;
 #pragma unroll
-        for (int j = 0; j < 8; ++j) n[j] = value[i][j] * inverse;
+        for (int j = 0; j < 8; ++j) n[j] = there ? (n[j] - mean[j]) * inverse : 0;
         *(uint2*)(to + tile8_piece(thread / 16 + i * kRows, piece)) =
             make_uint2(pack_int8(n[0], n[1], n[2], n[3]), pack_int8(n[4], n[5], n[6], n[7]));
     }

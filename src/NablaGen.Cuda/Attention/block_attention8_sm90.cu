@@ -7,8 +7,8 @@
 //     S = q8 k8ᵀ   ·   P = 2^(S · f − m + kLift), f = scale · log2(e) · (both blocks' scales)   ·   O += P v8
 //
 // with one entry's S in flight together with the P V of the one before (block_attention8_step.cuh). Row sums are float32, of weights before they are
-// rounded. Weights use the whole range of fp8: the row's largest lie between 2^kLift and 448, what is below 2^−(9 + kLift) of them is lost. m moves
-// when a logit of the warp exceeds it by kSlack.
+// rounded. Weights use the whole range of fp8, and what is below 2^−9 of it is lost. m moves when the 16 weights of a row that one thread has come to
+// more than kMost; then the row's largest is 2^(kLift − kMargin).
 // The tensor core's own sums of fp8 products keep about 14 bits, so every kFlush entries O is added to float32 sums in shared memory.
 //
 // queries, queryScales, keys, statistics   as attention_quantize.cu and attention_statistics.cu leave them
@@ -45,10 +45,18 @@ DEVICE float shared_float(u32 address) {
     return x;
 }
 
+// In word h + 2 k of piece i: row g + 8 h, columns 32 i + 16 k + 4 c to + 3.
+DEVICE void load_query(Query& q, u32 tile, int row, int quad) {
+#pragma unroll
+    for (int i = 0; i < 16; ++i) {
+        const u32 at = tile + tile8_piece(row + (i & 1) * 8, i / 4 * 4 + (i & 2)) + quad * 4;
+        asm volatile("ld.shared.u32 %0, [%1];" : "=r"(q[i / 4][i % 4]) : "r"(at) : "memory");
+    }
+}
+
 DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 stages, float4* room, int which, int thread) {
     const int lane = thread % kWarp, warp = thread / kWarp;
     const int row = warp * 16 + lane / 4, quad = lane % 4;
-    const u64 q = matrix_descriptor(queryTile, 16, 1024);
     const u64 k = matrix_descriptor(stages, 16, 1024);
     const u64 v = matrix_descriptor_64(stages + kTile8Bytes);
     // Through a shuffle, so that they are kept in registers: ptxas would reckon them anew for each entry.
@@ -74,7 +82,11 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
         for (int i = 0; i < kOutputs; ++i) o[i] = 0;
 
         const float queryScale = block < work.blocks ? work.queryScales[(i64)bh * work.blocks + block] * work.scaleLog2 : 0;
+        Query q;
         barrier_wait(shared_address(&barriers->queryFull[which]), turn);
+        load_query(q, queryTile, row, quad);
+        __syncwarp();
+        if (lane == 0) barrier_arrive(shared_address(&barriers->queryEmpty[which]));
         const int entries = work.entryCounts[tile];
         const u32* list = work.entries + (i64)tile * work.blocks;
         int held = -1, heldAt = 0, since = 0;                  // the stage whose P V is still to do, its entry; P Vs in o
@@ -105,8 +117,8 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
             const int tokens = (int)(entry >> kEntryTokensBit) + 1;
             const float keyScale = shared_float(stages + stage * kStageBytes + kScaleAt);
             const int before = held < 0 ? stage : held;        // nothing held: P V with weights of zero
-            const Step at{q, k + stage * (kStageBytes >> 4), v + before * (kStageBytes >> 4), queryScale, keyScale, tokens, quad * 2};
-            step(o, p, low, high, at);
+            const Step at{k + stage * (kStageBytes >> 4), v + before * (kStageBytes >> 4), queryScale, keyScale, tokens, quad * 2};
+            step(o, p, low, high, q, at);
             if (lane == 0 && held >= 0) barrier_arrive(empty + held * 8);
             since += held >= 0;
             if (since >= kFlush) {
@@ -116,7 +128,6 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
             held = stage;
             heldAt = i;
         }
-        if (lane == 0) barrier_arrive(shared_address(&barriers->queryEmpty[which]));
         if (held >= 0) finish_held(o, p, v + held * (kStageBytes >> 4), empty + held * 8, lane);
         sums.join(o, low, high);
         low.sum = quad_sum(low.sum);

@@ -10,17 +10,22 @@ constexpr int kBegin = 0x4b400000;                             // kMagic's bits:
 constexpr int kNone = (int)0xff800000u;                        // −∞: where sums of no key begin; their products are 0
 constexpr int kNoSuchResult = 0x7fabcdef;                      // a NaN whose bits no product makes
 constexpr float kLeastFactor = 1e-30f;                         // logits with less are all 0, and 0 · −∞ would be NaN
+constexpr float kMost = 440;                                   // of a thread's 16 weights of a row together, so that none is cut at 448
+constexpr float kMargin = 2;                                   // by which m is above the maximum when it moves: 16 · 2^(kLift − kMargin) = 256
+
+// A thread's part of its warpgroup's tile of Q, as the products read it: 32 columns each.
+typedef u32 Query[4][4];
 
 // What a step needs to know of its entry and of the one before.
 struct Step {
-    u64 q, k, v;                 // operands: Q, this entry's K, the held entry's V
+    u64 k, v;                    // operands: this entry's K, the held entry's V
     float queryScale, keyScale;  // the first with the softmax scale and log2(e) in it
     int tokens, column;          // of this entry; the thread's first column
 };
 
-DEVICE void multiply_qk(int (&s)[32], u64 q, u64 k) {
+DEVICE void multiply_qk(int (&s)[32], const Query& q, u64 k) {
 #pragma unroll
-    for (int step = 0; step < 4; ++step) wgmma_n64_int8<true>(s, q + (step * 32 >> 4), k + (step * 32 >> 4));
+    for (int step = 0; step < 4; ++step) wgmma_n64_int8(s, q[step], k + (step * 32 >> 4));
 }
 
 DEVICE void multiply_pv(float (&o)[kOutputs], const u32 (&p)[2][4], u64 v) {
@@ -52,9 +57,27 @@ DEVICE void weigh(u32 (&p)[2][4], float& sum0, float& sum1, const int (&s)[32], 
     }
 }
 
-// S of this entry; with it O += P V of the entry before; then P of this one. The weights are first reckoned as if m stayed, which it mostly does;
-// S is still there if it does not.
-DEVICE void step(float (&o)[kOutputs], u32 (&p)[2][4], Row& low, Row& high, const Step& at) {
+// m moves so that the weights of `s` fit fp8, and all that is relative to it.
+DEVICE void move_maximum(float (&o)[kOutputs], Row& low, Row& high, const int (&s)[32], float f) {
+    int top0 = max(s[0], s[1]), top1 = max(s[2], s[3]);
+#pragma unroll
+    for (int i = 4; i < 32; i += 4) {
+        top0 = max(top0, max(s[i], s[i + 1]));
+        top1 = max(top1, max(s[i + 2], s[i + 3]));
+    }
+    const float x0 = (__int_as_float(top0) - kMagic) * f + kMargin, x1 = (__int_as_float(top1) - kMagic) * f + kMargin;
+    const float n0 = fmaxf(low.m, quad_max(x0)), n1 = fmaxf(high.m, quad_max(x1));
+    const float f0 = exp2_approx(low.m - n0), f1 = exp2_approx(high.m - n1);
+    low.m = n0;
+    high.m = n1;
+    low.sum *= f0;
+    high.sum *= f1;
+    rescale(o, f0, f1);
+}
+
+// S of this entry; with it O += P V of the entry before; then P of this one. The weights are first reckoned as if m stayed, which it mostly does; S is
+// still there if it does not. It must move if a thread's weights of a row come to more than kMost, so their maximum need not be known before.
+DEVICE void step(float (&o)[kOutputs], u32 (&p)[2][4], Row& low, Row& high, const Query& q, const Step& at) {
     int s[32];
 #pragma unroll
     for (int i = 0; i < 32; ++i) s[i] = kBegin;
@@ -68,7 +91,7 @@ DEVICE void step(float (&o)[kOutputs], u32 (&p)[2][4], Row& low, Row& high, cons
     wgmma_pin(o);
     pin_weights(p);
     wgmma_fence();
-    multiply_qk(s, at.q, at.k);
+    multiply_qk(s, q, at.k);
     wgmma_commit();
     multiply_pv(o, p, at.v);
     wgmma_commit();
@@ -77,30 +100,16 @@ DEVICE void step(float (&o)[kOutputs], u32 (&p)[2][4], Row& low, Row& high, cons
 
     float f = at.queryScale * at.keyScale;
     if (f < kLeastFactor) f = kLeastFactor;                    // NaN stays
-    int top0 = max(s[0], s[1]), top1 = max(s[2], s[3]);
-#pragma unroll
-    for (int i = 4; i < 32; i += 4) {
-        top0 = max(top0, max(s[i], s[i + 1]));
-        top1 = max(top1, max(s[i + 2], s[i + 3]));
-    }
-    const float x0 = (__int_as_float(top0) - kMagic) * f, x1 = (__int_as_float(top1) - kMagic) * f;
-    const bool moved = __any_sync(kAllLanes, x0 > low.m + kSlack || x1 > high.m + kSlack);
     u32 next[2][4];
     float sum0, sum1;
     weigh(next, sum0, sum1, s, f, low.m, high.m);
+    const bool moved = __any_sync(kAllLanes, !(sum0 <= kMost) || !(sum1 <= kMost));
     pin_weights(next);
     wgmma_wait<0>();
     wgmma_pin(o);
-
     if (moved) {
-        const float n0 = fmaxf(low.m, quad_max(x0)), n1 = fmaxf(high.m, quad_max(x1));
-        const float f0 = exp2_approx(low.m - n0), f1 = exp2_approx(high.m - n1);
-        low.m = n0;
-        high.m = n1;
-        low.sum *= f0;
-        high.sum *= f1;
-        rescale(o, f0, f1);
-        weigh(next, sum0, sum1, s, f, n0, n1);
+        move_maximum(o, low, high, s, f);
+        weigh(next, sum0, sum1, s, f, low.m, high.m);
     }
     low.sum += sum0;
     high.sum += sum1;

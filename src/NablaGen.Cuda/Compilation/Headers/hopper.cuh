@@ -156,20 +156,19 @@ DEVICE u64 matrix_descriptor_64(u32 address) {
     return (u64)((address & 0x3ffff) >> 4) | 1ull << 16 | (u64)(512 >> 4) << 32 | 2ull << 62;
 }
 
-// d[64 × 64] (+)= A[64 × 32] B[64 × 32]ᵀ in int8 with int32 sums, both in shared memory.
-template <bool Accumulate>
-DEVICE void wgmma_n64_int8(int (&d)[32], u64 a, u64 b) {
+// d[64 × 64] += A[64 × 32] B[64 × 32]ᵀ in int8 with int32 sums: A in registers as in wgmma_n128_fp8, B in shared memory.
+DEVICE void wgmma_n64_int8(int (&d)[32], const u32 (&a)[4], u64 b) {
     asm volatile(
-        "{.reg .pred p; setp.ne.b32 p, %34, 0; wgmma.mma_async.sync.aligned.m64n64k32.s32.s8.s8 "
+        "wgmma.mma_async.sync.aligned.m64n64k32.s32.s8.s8 "
         "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
         "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "
-        "%32, %33, p;}"
+        "{%32, %33, %34, %35}, %36, 1;"
         :
         "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3]), "+r"(d[4]), "+r"(d[5]), "+r"(d[6]), "+r"(d[7]),
         "+r"(d[8]), "+r"(d[9]), "+r"(d[10]), "+r"(d[11]), "+r"(d[12]), "+r"(d[13]), "+r"(d[14]), "+r"(d[15]),
         "+r"(d[16]), "+r"(d[17]), "+r"(d[18]), "+r"(d[19]), "+r"(d[20]), "+r"(d[21]), "+r"(d[22]), "+r"(d[23]),
         "+r"(d[24]), "+r"(d[25]), "+r"(d[26]), "+r"(d[27]), "+r"(d[28]), "+r"(d[29]), "+r"(d[30]), "+r"(d[31])
-        : "l"(a), "l"(b), "n"(Accumulate ? 1 : 0));
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
 }
 
 // d[64 × 128] (+)= A[64 × 32] B[128 × 32]ᵀ in fp8 (E4M3): A in registers, B in shared memory. Lane 4 g + c of a warp holds of A, in word
