@@ -6,7 +6,7 @@
 // packed  the same type; as many numbers, or 16/9 times as many with DOUBLES
 // DOUBLES (SIDE 2, TAPS 1): phase 2 i + j is the output pixel in row i and column j over an input pixel. Of the nine weights those that meet the same
 // input pixel are added in float32: rows 0 | 1 + 2 for i = 0, rows 0 + 1 | 2 for i = 1, columns alike.
-// Grid: any; a thread makes every so-manieth number.
+// Grid: any; a thread makes every n-th number, n threads in all.
 #include "common.cuh"
 
 #ifndef INPUTS

@@ -66,6 +66,20 @@ public sealed class LayoutTests : IDisposable
     public void Gguf_with_what_lies_beside_it() => AssertSame(WanVideoModel.Open(LayoutFolders.Gguf(_official, _temp["gguf"])));
 
     [Fact]
+    public void What_lies_in_its_own_folder_comes_before_what_lies_farther_up()
+    {
+        var file = LayoutFolders.Gguf(_official, _temp["z"]);
+        var own = Path.Combine(_temp["z"], "VAE", "vae.safetensors");
+        Directory.CreateDirectory(_temp["VAE"]);
+        File.Copy(own, Path.Combine(_temp["VAE"], "a.safetensors"));
+        var model = WanVideoModel.Open(file);
+        Assert.Equal(own, model.VaePath);
+        Assert.Contains($"VAE {own}", model.Choices);
+        File.Delete(own);
+        Assert.Equal(Path.Combine(_temp["VAE"], "a.safetensors"), WanVideoModel.Open(file).VaePath);
+    }
+
+    [Fact]
     public void A_trainers_file_and_pieces_that_are_named()
     {
         LayoutFolders.Trainer(_official, _temp["trained.pth"]);

@@ -43,7 +43,10 @@ internal sealed class Companions(string transformer)
         }
     }
 
-    /// <summary>Finds the file of a part; of several that fit, the largest, which has lost least to a number format.</summary>
+    /// <summary>
+    /// Finds the file of a part. One in the transformer's own folder comes before one farther up, which may be another model's; of several there, the
+    /// largest, which has lost least to a number format.
+    /// </summary>
     /// <param name="piece">The part.</param>
     /// <param name="fault">Why a file of this part does not belong to the transformer; null if it does.</param>
     /// <exception cref="NablaGenException">There is none.</exception>
@@ -82,10 +85,12 @@ internal sealed class Companions(string transformer)
                 + (faults.Count == 0 ? "." : $" ({string.Join("; ", faults.Take(3))})."));
         }
 
-        var chosen = fitting.OrderByDescending(found => found.Bytes).ThenBy(found => found.File, StringComparer.Ordinal).First();
-        return new Companion(chosen.File, fitting.Count == 1
+        var own = fitting.Where(found => found.File.StartsWith(OwnFolder + Path.DirectorySeparatorChar, StringComparison.Ordinal)).ToList();
+        var near = own.Count > 0 ? own : fitting;
+        var chosen = near.OrderByDescending(found => found.Bytes).ThenBy(found => found.File, StringComparer.Ordinal).First();
+        return new Companion(chosen.File, near.Count == 1
             ? chosen.File
-            : string.Create(CultureInfo.InvariantCulture, $"{chosen.File} (the largest of {fitting.Count} that fit)"));
+            : string.Create(CultureInfo.InvariantCulture, $"{chosen.File} (the largest of {near.Count} that fit)"));
     }
 
     private string OwnFolder => Path.GetDirectoryName(Path.GetFullPath(transformer))!;
