@@ -29,19 +29,8 @@ struct Work {
 };
 
 // A position in the ring of stages.
-struct Ring {
-    int stage = 0;
-    u32 parity = 0;
-    DEVICE void advance() {
-        if (++stage == kEightBitStages) {
-            stage = 0;
-            parity ^= 1;
-        }
-    }
-};
-
 DEVICE void produce(const Work& work, Barriers* barriers, u32 queryTiles, u32 stages, int lane) {
-    Ring ring;
+    Ring<kEightBitStages> ring;
     u32 tileParity = 0;
     for (int turn = 0;; turn ^= 1) {
         int tile = 0;

@@ -7,8 +7,8 @@
 //     S = q8 k8ᵀ   ·   P = 2^(S · f − m + kLift), f = scale · log2(e) · (both blocks' scales)   ·   O += P v8
 //
 // with one entry's S in flight together with the P V of the one before (block_attention8_step.cuh). Row sums are float32, of weights before they are
-// rounded. Weights use the whole range of fp8, and what is below 2^−9 of it is lost. m moves when the 16 weights of a row that one thread has come to
-// more than kMost; then the row's largest is 2^(kLift − kMargin).
+// rounded. Weights use all of fp8, from its largest, 448, to its smallest, 2^−9; what is nearer to zero is lost. m moves when the 16 weights of a row
+// that one thread has come to more than kMost; then the row's largest is 2^(kLift − kMargin).
 // The tensor core's own sums of fp8 products keep about 14 bits, so every kFlush entries O is added to float32 sums in shared memory.
 //
 // queries, queryScales, keys, statistics   as attention_quantize.cu and attention_statistics.cu leave them
@@ -63,7 +63,7 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
     const u32 full = __shfl_sync(kAllLanes, shared_address(&barriers->stageFull[0]), 0);
     const u32 empty = __shfl_sync(kAllLanes, shared_address(&barriers->stageEmpty[0]), 0);
 
-    Ring ring;
+    Ring<kEightBitStages> ring;
     u32 tileParity = 0;
     for (int turn = 0;; turn ^= 1) {
         barrier_wait(shared_address(&barriers->tileFull[turn]), tileParity);

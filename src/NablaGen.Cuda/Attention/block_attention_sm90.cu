@@ -53,20 +53,9 @@ struct Work {
 };
 
 // A position in the ring of stages.
-struct Ring {
-    int stage = 0;
-    u32 parity = 0;
-    DEVICE void advance() {
-        if (++stage == kStages) {
-            stage = 0;
-            parity ^= 1;
-        }
-    }
-};
-
 DEVICE void produce(const TensorMap* mapQ, const TensorMap* mapK, const TensorMap* mapV, const Work& work, Barriers* barriers,
                     u32 queryTiles, u32 stages, int lane) {
-    Ring ring;
+    Ring<kStages> ring;
     u32 tileParity = 0;
     for (int turn = 0;; turn ^= 1) {
         int tile = 0;
@@ -242,7 +231,7 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
     const u64 v = matrix_descriptor(stages + kTileBytes, kHalfBytes, 1024);
     const u32 full = shared_address(&barriers->stageFull[0]), empty = shared_address(&barriers->stageEmpty[0]);
 
-    Ring ring;
+    Ring<kStages> ring;
     u32 tileParity = 0;
     for (int turn = 0;; turn ^= 1) {
         barrier_wait(shared_address(&barriers->tileFull[turn]), tileParity);

@@ -42,7 +42,7 @@ public sealed class CausalConvolution(CudaDevice device)
     /// frames as <paramref name="inputs"/> has, and as many more as are missing, less taps − 1.
     /// </param>
     /// <param name="missing">Frames at the front, of zeros, that are not among <paramref name="inputs"/>; at most taps − 1.</param>
-    /// <param name="addend">Device address of what is added, as <paramref name="output"/>; 0 for nothing. May be the output itself.</param>
+    /// <param name="addend">Device address of what is added, as <paramref name="output"/>; 0 for nothing.</param>
     /// <param name="stream">The stream.</param>
     public unsafe void Run(
         ConvolutionShape shape, FrameAddresses inputs, nint packed, nint bias, nint output, int missing = 0, nint addend = 0, nint stream = 0)

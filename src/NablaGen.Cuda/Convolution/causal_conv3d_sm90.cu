@@ -67,17 +67,6 @@ struct Work {
     int width, height, missing, tilesWide, tilesHigh, tiles;
 };
 
-template <int Stages> struct Ring {
-    int stage = 0;
-    u32 parity = 0;
-    DEVICE void advance() {
-        if (++stage == Stages) {
-            stage = 0;
-            parity ^= 1;
-        }
-    }
-};
-
 // Where a tile lies. Neighbours in order share pixels, so they meet in the second-level cache.
 struct Place {
     int part, phase, x, y, frame, first;

@@ -66,6 +66,18 @@ DEVICE void prefetch_bytes(const void* source, u32 bytes) {
     asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(source), "r"(bytes) : "memory");
 }
 
+// Where one is in a ring of stages, and the parity that a barrier has on this way round.
+template <int Stages> struct Ring {
+    int stage = 0;
+    u32 parity = 0;
+    DEVICE void advance() {
+        if (++stage == Stages) {
+            stage = 0;
+            parity ^= 1;
+        }
+    }
+};
+
 // ---- registers -----------------------------------------------------------------------------------------------------------
 
 template <int Count> DEVICE void give_registers() { asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(Count)); }

@@ -61,7 +61,7 @@ public sealed class CausalConv3d : Module<Tensor, FeatureCache?, Tensor>
     internal ConvolutionInput Prepare(Tensor input, VaeRmsNorm? norm, FeatureCache? cache)
     {
         using var scope = NewDisposeScope();
-        if (OwnKernel(input) is not null)
+        if (OwnShape(input) is not null)
         {
             return Apart(input, norm, cache);
         }
@@ -87,12 +87,12 @@ public sealed class CausalConv3d : Module<Tensor, FeatureCache?, Tensor>
             return (addend is null ? y : _isDifferentiable ? y.Plus(addend) : y.Plus_(addend)).MoveToOuterDisposeScope();
         }
 
-        var shape = OwnKernel(input.Frames[0])!.Value;
-        var packed = cache is null ? ConvolutionOp.Pack(shape, _weight) : cache.Packed(this, () => ConvolutionOp.Pack(shape, _weight));
+        var shape = OwnShape(input.Frames[0])!.Value;
+        var packed = ConvolutionOp.Packed(shape, this, _weight, cache);
         return ConvolutionOp.Run(shape, input.Frames, input.Missing, packed, _bias, addend).MoveToOuterDisposeScope();
     }
 
-    private ConvolutionShape? OwnKernel(Tensor x) =>
+    private ConvolutionShape? OwnShape(Tensor x) =>
         _isDifferentiable || _timeStride != 1 || _framesBefore != _weight.shape[2] - 1 ? null : ConvolutionOp.Shape(x, _weight);
 
     // Each frame by itself. What the cache keeps of these is the same memory; where that is a part of the input, a copy if else more would live on.

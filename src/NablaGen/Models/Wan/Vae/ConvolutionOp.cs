@@ -27,8 +27,15 @@ internal static class ConvolutionOp
         return CausalConvolution.Fits(CudaDevices.Open(x.device), shape) ? shape : null;
     }
 
-    /// <summary>The weights as the kernel reads them.</summary>
-    public static Tensor Pack(ConvolutionShape shape, Tensor weight)
+    /// <summary>A layer's weights as the kernel reads them.</summary>
+    /// <param name="shape">See <see cref="Shape"/>.</param>
+    /// <param name="layer">Whose they are.</param>
+    /// <param name="weight">The weights.</param>
+    /// <param name="cache">Keeps them for the video, and owns them then; null for the caller to own them.</param>
+    public static Tensor Packed(ConvolutionShape shape, nn.Module layer, Tensor weight, FeatureCache? cache) =>
+        cache is null ? Pack(shape, weight) : cache.Packed(layer, () => Pack(shape, weight));
+
+    private static Tensor Pack(ConvolutionShape shape, Tensor weight)
     {
         using var scope = NewDisposeScope();
         var plain = Padded(weight, shape.Outputs).contiguous();
@@ -42,7 +49,7 @@ internal static class ConvolutionOp
     /// <param name="shape">See <see cref="Shape"/>.</param>
     /// <param name="frames">Each [B, C, 1, H, W], a video's pixels contiguous, channels last: those before the chunk, then the chunk.</param>
     /// <param name="missing">Frames before these, which are zeros.</param>
-    /// <param name="packed">See <see cref="Pack"/>.</param>
+    /// <param name="packed">See <see cref="Packed"/>.</param>
     /// <param name="bias">[outputs]</param>
     /// <param name="addend">What is added, as the result, of at least 32 channels; null for nothing.</param>
     public static Tensor Run(ConvolutionShape shape, IReadOnlyList<Tensor> frames, long missing, Tensor packed, Tensor bias, Tensor? addend = null)

@@ -50,7 +50,7 @@ public sealed class VaeConv2d : Module<Tensor, Tensor>
         using var scope = NewDisposeScope();
         if (!_isDifferentiable && _stride[0] == 1 && ConvolutionOp.Shape(input, _weight, doubles: true) is { } shape)
         {
-            var packed = cache is null ? ConvolutionOp.Pack(shape, _weight) : cache.Packed(this, () => ConvolutionOp.Pack(shape, _weight));
+            var packed = ConvolutionOp.Packed(shape, this, _weight, cache);
             Tensor[] all = [.. Enumerable.Range(0, (int)input.shape[2]).Select(frame => ChannelsLast.Of(input.narrow(2, frame, 1)))];
             return ConvolutionOp.Run(shape, all, 0, packed, _bias).MoveToOuterDisposeScope();
         }
