@@ -9,13 +9,14 @@ namespace NablaGen.Cuda.Benchmarks;
 /// <param name="Frames">Latent frames.</param>
 /// <param name="BlockRows">Height of a frame in blocks.</param>
 /// <param name="BlockColumns">Width of a frame in blocks.</param>
-public readonly record struct BenchShape(string Name, int Heads, int HeadSize, int Frames, int BlockRows, int BlockColumns)
+/// <param name="Wide">Width of the feed-forward.</param>
+public readonly record struct BenchShape(string Name, int Heads, int HeadSize, int Frames, int BlockRows, int BlockColumns, int Wide)
 {
     /// <summary>Wan2.1 14B at 21 × 80 × 160 latents: 40 heads, 1,050 blocks, 67,200 tokens.</summary>
-    public static BenchShape Wan14B { get; } = new("14B", 40, 128, 21, 5, 10);
+    public static BenchShape Wan14B { get; } = new("14B", 40, 128, 21, 5, 10, 13_824);
 
     /// <summary>Wan2.1 1.3B at 21 × 48 × 96 latents: 12 heads, 378 blocks, 24,192 tokens.</summary>
-    public static BenchShape Wan1B { get; } = new("1.3B", 12, 128, 21, 3, 6);
+    public static BenchShape Wan1B { get; } = new("1.3B", 12, 128, 21, 3, 6, 8_960);
 
     /// <summary>Blocks.</summary>
     public int Blocks => Frames * BlockRows * BlockColumns;

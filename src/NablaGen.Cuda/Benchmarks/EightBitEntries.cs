@@ -21,11 +21,13 @@ internal static class EightBitEntries
     private static IEnumerable<KernelLoad> Rows(KernelData data)
     {
         var (shape, rows) = (data.Shape, Quantised(data, "x", data.Q, data.Shape.Tokens));
-        foreach (var gelu in new[] { false, true })
+        // GELU's rows are the feed-forward's: as many as Q has room for.
+        foreach (var (columns, gelu) in new[] { (shape.Columns, false), (shape.Wide, true) })
         {
+            var count = shape.Elements / columns;
             yield return new KernelLoad(
-                $"{shape.Tokens} × {shape.Columns}{(gelu ? " of GELU" : "")}", 3.0 * shape.Elements + 4.0 * shape.Tokens, KernelLoad.Bytes,
-                () => new QuantizeRows(data.Device).Run(data.Q.Pointer, rows.At, rows.Scales, ElementType.BFloat16, shape.Tokens, shape.Columns, gelu));
+                $"{count} × {columns}{(gelu ? " of GELU" : "")}", 3.0 * count * columns + 4.0 * count, KernelLoad.Bytes,
+                () => new QuantizeRows(data.Device).Run(data.Q.Pointer, rows.At, rows.Scales, ElementType.BFloat16, count, columns, gelu));
         }
     }
 

@@ -7,7 +7,7 @@ namespace NablaGen.Cuda.Fused;
 /// <param name="device">Where it runs.</param>
 public sealed class QuantizeRows(CudaDevice device)
 {
-    private const int MostThreads = 320;
+    private const int MostThreads = 576;
 
     /// <summary>Puts y = fp8(x / scale), scale = max|x| / 448 of the row, on the stream. Arguments are device addresses.</summary>
     /// <param name="x">16-bit [rows, columns], contiguous.</param>
@@ -34,7 +34,8 @@ public sealed class QuantizeRows(CudaDevice device)
             throw new ArgumentException($"{columns} columns; rows are quantised in pieces of 16.");
         }
 
-        var threads = FusedOp.Threads(columns / 16, MostThreads);
+        var most = int.TryParse(Environment.GetEnvironmentVariable("NABLAGEN_QT"), out var given) ? given : MostThreads;
+        var threads = FusedOp.Threads(columns / 8, macros.Contains("GELU") ? most : 320);
         device.Kernel("quantize_rows", [.. macros, $"COLUMNS={columns}", $"THREADS={threads}"]).Launch(
             (rows, 1, 1), threads, 0, stream, [(nint)(&x), (nint)(&y), (nint)(&scales)]);
     }

@@ -17,7 +17,7 @@
 #endif
 
 constexpr int kWarps = THREADS / kWarp;
-constexpr int kPieces = COLUMNS / 16;                          // of sixteen columns: 32 (or 64) bytes in, 16 out
+constexpr int kPieces = COLUMNS / 8;                           // of eight columns: 16 (or 32) bytes in, 8 out
 constexpr int kTurns = (kPieces + THREADS - 1) / THREADS;
 
 #ifdef FLOAT32
@@ -26,32 +26,42 @@ typedef float Input;
 typedef u16 Input;
 #endif
 
-// The four numbers q of a piece.
-DEVICE float4 four(const Input* __restrict__ piece, int q) {
+// The eight numbers of a piece.
+DEVICE void load(const Input* __restrict__ piece, float (&v)[8]) {
 #ifdef FLOAT32
-    float4 v = ((const float4*)piece)[q];
+    const float4 a = ((const float4*)piece)[0], b = ((const float4*)piece)[1];
+    v[0] = a.x; v[1] = a.y; v[2] = a.z; v[3] = a.w;
+    v[4] = b.x; v[5] = b.y; v[6] = b.z; v[7] = b.w;
 #else
-    const uint2 words = ((const uint2*)piece)[q];
-    float4 v = make_float4(low_element(words.x), high_element(words.x), low_element(words.y), high_element(words.y));
+    const uint4 a = *(const uint4*)piece;
+    v[0] = low_element(a.x); v[1] = high_element(a.x);
+    v[2] = low_element(a.y); v[3] = high_element(a.y);
+    v[4] = low_element(a.z); v[5] = high_element(a.z);
+    v[6] = low_element(a.w); v[7] = high_element(a.w);
 #endif
-#ifdef GELU
-    v = make_float4(gelu(v.x), gelu(v.y), gelu(v.z), gelu(v.w));
-#endif
-    return v;
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS) quantize_rows(const Input* __restrict__ x, u8* __restrict__ y, float* __restrict__ scales) {
     __shared__ float tops[kWarps];
     const i64 row = blockIdx.x;
-    float4 v[kTurns][4];
-    float top = 0;
+    float v[kTurns][8];
 #pragma unroll
     for (int i = 0; i < kTurns; ++i) {
         const int at = threadIdx.x + i * THREADS;
 #pragma unroll
-        for (int q = 0; q < 4; ++q) {
-            v[i][q] = at < kPieces ? four(x + row * COLUMNS + at * 16, q) : make_float4(0, 0, 0, 0);
-            top = larger(larger4(v[i][q].x, v[i][q].y, v[i][q].z, v[i][q].w), top);
+        for (int j = 0; j < 8; ++j) v[i][j] = 0;
+        if (at < kPieces) load(x + row * COLUMNS + at * 8, v[i]);
+    }
+
+    float top = 0;
+#pragma unroll
+    for (int i = 0; i < kTurns; ++i) {
+#pragma unroll
+        for (int j = 0; j < 8; ++j) {
+#ifdef GELU
+            v[i][j] = gelu(v[i][j]);
+#endif
+            top = larger(top, fabsf(v[i][j]));
         }
     }
     top = warp_larger(top);
@@ -66,9 +76,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) quantize_rows(const Input*
     for (int i = 0; i < kTurns; ++i) {
         const int at = threadIdx.x + i * THREADS;
         if (at >= kPieces) continue;
-        u32 packed[4];
 #pragma unroll
-        for (int q = 0; q < 4; ++q) packed[q] = pack_fp8(v[i][q].x * factor, v[i][q].y * factor, v[i][q].z * factor, v[i][q].w * factor);
-        ((uint4*)(y + row * COLUMNS))[at] = make_uint4(packed[0], packed[1], packed[2], packed[3]);
+        for (int j = 0; j < 8; ++j) v[i][j] *= factor;
+        ((uint2*)(y + row * COLUMNS))[at] = make_uint2(pack_fp8(v[i][0], v[i][1], v[i][2], v[i][3]), pack_fp8(v[i][4], v[i][5], v[i][6], v[i][7]));
     }
 }

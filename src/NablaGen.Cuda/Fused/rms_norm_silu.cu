@@ -91,7 +91,7 @@ extern "C" __global__ void __launch_bounds__(kWalkThreads) rms_norm_silu(
 #pragma unroll
             for (int j = 0; j < 8; ++j) {
                 const float n = v[i][j] * inverse * weight[i][j];
-                v[i][j] = SILU ? n / (1 + exp2_approx(-kLog2e * n)) : n;
+                v[i][j] = SILU ? n * reciprocal_approx(1 + exp2_approx(-kLog2e * n)) : n;
             }
             store_piece(y + row * COLUMNS + piece * 8, v[i]);
         }

@@ -33,6 +33,28 @@ public class Fp8LinearTests
     }
 
     [Theory]
+    [InlineData(2, 32, ElementType.BFloat16)]
+    [InlineData(9, 8960, ElementType.Float16)]
+    [InlineData(5, 13_824, ElementType.BFloat16)]
+    public void Rows_of_GELU_are_rounded_once(int rows, int columns, ElementType type)
+    {
+        var device = Gpu.Require();
+        var x = Rows(rows, columns, type, seed: rows);
+        var (codes, scales) = Quantise(device, x, type, rows, columns, gelu: true);
+        double[] exact = [.. x.Select(ReferenceFused.Gelu)];
+        for (var row = 0; row < rows; row++)
+        {
+            var most = exact.AsSpan(row * columns, columns).ToArray().Max(Math.Abs);
+            Assert.Equal(most > 0 ? most / 448 : 1, scales[row], 2e-6 * Math.Max(most, 1));
+            for (var i = row * columns; i < (row + 1) * columns; i++)
+            {
+                var (got, right) = (ReferenceEightBits.Decode(codes[i]), exact[i] / scales[row]);
+                Assert.True(Math.Abs(got - right) <= 1.00001 * Math.Abs(ReferenceEightBits.RoundFp8(right) - right) + 2e-6 * Math.Abs(right) + 1e-6, $"{i} is {got}; exact {right}");
+            }
+        }
+    }
+
+    [Theory]
     [InlineData(float.NaN)]
     [InlineData(float.PositiveInfinity)]
     public void What_is_not_finite_shows_in_the_scale(float bad)
@@ -107,11 +129,11 @@ public class Fp8LinearTests
         return x;
     }
 
-    private static (byte[] Codes, float[] Scales) Quantise(CudaDevice device, double[] x, ElementType type, int rows, int columns)
+    private static (byte[] Codes, float[] Scales) Quantise(CudaDevice device, double[] x, ElementType type, int rows, int columns, bool gelu = false)
     {
         using var from = CudaBuffer.From<ushort>(device, Element16.Encode(type, x));
         using CudaBuffer to = Gpu.Poisoned(device, rows * columns), scales = Gpu.Poisoned(device, 4 * rows);
-        new QuantizeRows(device).Run(from.Pointer, to.Pointer, scales.Pointer, type, rows, columns);
+        new QuantizeRows(device).Run(from.Pointer, to.Pointer, scales.Pointer, type, rows, columns, gelu);
         return (to.ToArray<byte>(rows * columns), scales.ToArray<float>(rows));
     }
 

@@ -7,7 +7,7 @@ namespace NablaGen.Tests.Cuda;
 
 public class KernelBenchTests
 {
-    private static readonly BenchShape Small = new("small", 2, 128, 3, 2, 2);
+    private static readonly BenchShape Small = new("small", 2, 128, 3, 2, 2, 512);
 
     [Fact]
     public void Every_kernel_is_listed_once()

@@ -59,6 +59,13 @@ DEVICE float exp2_approx(float x) {
     return y;
 }
 
+// 1 / x on the special function unit: error about 1 ulp, 0 beyond 2^126. A quotient to the last bit takes ten instructions and a branch.
+DEVICE float reciprocal_approx(float x) {
+    float y;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
 DEVICE float warp_sum(float x) {
 #pragma unroll
     for (int offset = kWarp / 2; offset > 0; offset /= 2) x += __shfl_xor_sync(kAllLanes, x, offset);

@@ -31,7 +31,11 @@ DEVICE u32 to_int8(float x) {
 DEVICE u32 pack_int8(float a, float b, float c, float d) { return to_int8(a) | to_int8(b) << 8 | to_int8(c) << 16 | to_int8(d) << 24; }
 
 // Like fmaxf, but NaN wins.
-DEVICE float larger(float a, float b) { return a > b || a != a ? a : b; }
+DEVICE float larger(float a, float b) {
+    float y;
+    asm("max.NaN.f32 %0, %1, %2;" : "=f"(y) : "f"(a), "f"(b));
+    return y;
+}
 
 DEVICE float larger4(float a, float b, float c, float d) { return larger(larger(fabsf(a), fabsf(b)), larger(fabsf(c), fabsf(d))); }
 

@@ -2,7 +2,8 @@
 #pragma once
 #include "common.cuh"
 
+// −2 u / ln 2 is x (kLinear + kCubic x²).
 DEVICE float gelu(float x) {
-    const float u = 0.7978845608028654f * (x + 0.044715f * x * x * x);
-    return x / (1 + exp2_approx(-2 * kLog2e * u));
+    constexpr float kLinear = -2 * kLog2e * 0.7978845608028654f, kCubic = kLinear * 0.044715f;
+    return x * reciprocal_approx(1 + exp2_approx(x * (kLinear + kCubic * (x * x))));
 }
