@@ -80,11 +80,15 @@ public sealed class EightBitAttention : IDisposable
     /// <param name="logSumExp">
     /// Device address of float32 [batch · heads, tokens] for the natural log of Σ exp(logit), or 0. The logits are those without K's mean.
     /// </param>
+    /// <param name="pooledK">
+    /// Device address of K's means over each block, float32 [batch · heads, blocks, 128], where they are known (<see cref="NablaGen.Cuda.Fused.RmsNormRope"/>):
+    /// they save reading K once. Or 0.
+    /// </param>
     /// <param name="stream">The stream.</param>
     /// <returns>Device address of K's means, float32 [batch · heads, <see cref="KeyMeanStride"/>] with the mean first; valid until the next call.</returns>
     public nint Run(
         AttentionTensor q, AttentionTensor k, AttentionTensor v, AttentionTensor output, BlockOffsets offsets, DeviceBlockMask mask,
-        float? scale = null, nint logSumExp = 0, nint stream = 0)
+        float? scale = null, nint logSumExp = 0, nint pooledK = 0, nint stream = 0)
     {
         output.Require("output", offsets);
         output.RequireLike(q, "output");
@@ -100,7 +104,7 @@ public sealed class EightBitAttention : IDisposable
             throw new ArgumentException($"The softmax scale is {factor}; it must be positive.");
         }
 
-        var tiles = Quantize(q, k, v, offsets, stream);
+        var tiles = Quantize(q, k, v, offsets, pooledK, stream);
         _hopper?.Run(tiles, output, offsets, mask, factor, logSumExp, stream);
         _ada?.Run(tiles, output, offsets, mask, factor, logSumExp, stream);
         return tiles.Statistics;
@@ -115,15 +119,15 @@ public sealed class EightBitAttention : IDisposable
 
     /// <summary>Puts statistics and quantisation on the stream.</summary>
     /// <returns>Where the tiles are; valid until the next call.</returns>
-    internal Tiles Quantize(AttentionTensor q, AttentionTensor k, AttentionTensor v, BlockOffsets offsets, nint stream)
+    internal Tiles Quantize(AttentionTensor q, AttentionTensor k, AttentionTensor v, BlockOffsets offsets, nint pooledK, nint stream)
     {
-        var tiles = Look(q, k, v, offsets, stream);
+        var tiles = Look(q, k, v, offsets, pooledK, stream);
         Fill(tiles, q, k, v, offsets, stream);
         return tiles;
     }
 
     /// <summary>Puts the statistics on the stream, and makes room for the tiles.</summary>
-    internal Tiles Look(AttentionTensor q, AttentionTensor k, AttentionTensor v, BlockOffsets offsets, nint stream)
+    internal Tiles Look(AttentionTensor q, AttentionTensor k, AttentionTensor v, BlockOffsets offsets, nint pooledK, nint stream)
     {
         q.Require("q", offsets);
         k.Require("k", offsets);
@@ -155,12 +159,15 @@ public sealed class EightBitAttention : IDisposable
         {
             K = k.Pointer,
             V = v.Pointer,
+            Pooled = pooledK,
+            Offsets = offsets.Pointer,
             Partial = start,
             Result = tiles.Statistics,
             KStrides = new TensorStrides(k),
             VStrides = new TensorStrides(v),
             Heads = q.Heads,
             Tokens = q.Tokens,
+            Blocks = offsets.Blocks,
             Pieces = pieces,
         };
         var kernel = _device.Kernel("attention_statistics", Macros(q));
@@ -210,9 +217,9 @@ public sealed class EightBitAttention : IDisposable
     [StructLayout(LayoutKind.Sequential)]
     private struct StatisticsWork
     {
-        public nint K, V, Partial, Result;
+        public nint K, V, Pooled, Offsets, Partial, Result;
         public TensorStrides KStrides, VStrides;
-        public int Heads, Tokens, Pieces, Finish;
+        public int Heads, Tokens, Blocks, Pieces, Finish;
     }
 
     [StructLayout(LayoutKind.Sequential)]

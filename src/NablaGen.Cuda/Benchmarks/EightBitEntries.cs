@@ -54,14 +54,14 @@ internal static class EightBitEntries
         var attention = Make(data);
         var shape = data.Shape;
         return new KernelLoad($"{shape.Tokens} × {shape.Columns}", 4.0 * shape.Elements, KernelLoad.Bytes,
-            () => attention.Look(data.Tensor(data.Q), data.Tensor(data.K), data.Tensor(data.V), data.Offsets, 0));
+            () => attention.Look(data.Tensor(data.Q), data.Tensor(data.K), data.Tensor(data.V), data.Offsets, 0, 0));
     }
 
     private static KernelLoad Tiles(KernelData data)
     {
         var attention = Make(data);
         var (q, k, v, shape) = (data.Tensor(data.Q), data.Tensor(data.K), data.Tensor(data.V), data.Shape);
-        var tiles = attention.Look(q, k, v, data.Offsets, 0);
+        var tiles = attention.Look(q, k, v, data.Offsets, 0, 0);
         return new KernelLoad($"{shape.Tokens} × {shape.Columns}", 9.0 * shape.Elements, KernelLoad.Bytes, () => attention.Fill(tiles, q, k, v, data.Offsets, 0));
     }
 

@@ -189,12 +189,13 @@ public class EightBitAttentionTests
 
         using CudaBuffer onQ = Upload(q), onK = Upload(k), onV = Upload(v);
         using var mask = DeviceBlockMask.FromHost(device, rows, blocks, Keeps, withLists: true);
-        foreach (var kernel in kernels)
+        using var pooled = CudaBuffer.From<float>(device, BlockMeans(k, rows, offsets.Offsets));
+        foreach (var (kernel, means) in kernels.SelectMany(kernel => new[] { (kernel, (nint)0), (kernel, pooled.Pointer) }))
         {
             using var output = Gpu.Poisoned(device, 2L * count);
             using var onLse = Gpu.Poisoned(device, 4L * rows * tokens);
             using var attention = new EightBitAttention(device, kernel);
-            attention.Run(Tensor(onQ), Tensor(onK), Tensor(onV), Tensor(output), offsets, mask, logSumExp: onLse.Pointer);
+            attention.Run(Tensor(onQ), Tensor(onK), Tensor(onV), Tensor(output), offsets, mask, logSumExp: onLse.Pointer, pooledK: means);
             var bits = output.ToArray<ushort>(count);
             double[] y = [.. Enumerable.Range(0, count).Select(i => Element16.Decode(type, bits[Place(i)]))];
             AssertNear(y, exact, ToExact, $"{kernel}, exact attention");
@@ -213,6 +214,20 @@ public class EightBitAttentionTests
 
             Assert.True(Math.Abs(sum / measured.Length) < Bias, $"{kernel}: lse is {sum / measured.Length} off on average.");
         }
+    }
+
+    // [rows, blocks, HeadSize]
+    private static float[] BlockMeans(double[] k, int rows, IReadOnlyList<int> offsets)
+    {
+        var (tokens, blocks) = (offsets[^1], offsets.Count - 1);
+        return
+        [
+            .. Enumerable.Range(0, rows * blocks * HeadSize).Select(i =>
+            {
+                var (row, block, d) = (i / HeadSize / blocks, i / HeadSize % blocks, i % HeadSize);
+                return (float)Enumerable.Range(offsets[block], offsets[block + 1] - offsets[block]).Average(token => k[((row * tokens + token) * HeadSize) + d]);
+            }),
+        ];
     }
 
     private static void AssertNear(double[] y, double[] reference, double allowed, string what)
