@@ -67,15 +67,18 @@ public sealed class RmsNormRope(CudaDevice device)
         }
 
         var threads = FusedOp.Threads(columns / 8, 512);
-        int tokens = offsets.Tokens, round = roundProduct ? 1 : 0;
+        int tokens = offsets.Tokens;
         long rowStride = shape.RowStride, next = columns;
         nint at = offsets.Pointer, weight = weights.Q, nextWeight = weights.K, pooled = means.Q, nextPooled = means.K;
-        var macros = FusedOp.Macros(type, $"COLUMNS={columns}", $"HEAD_DIM={shape.HeadSize}", $"THREADS={threads}");
+        var macros = FusedOp.Macros(
+            type, [$"COLUMNS={columns}", $"HEAD_DIM={shape.HeadSize}", $"THREADS={threads}", .. If(table, "ROTATE"), .. If(pooled, "POOL"), .. If(roundProduct ? 1 : 0, "ROUND_PRODUCT")]);
         device.Kernel("rms_norm_rope", macros).Launch(
             (offsets.Blocks, shape.Batch, isPair ? 2 : 1), threads, 0, stream,
             [
                 (nint)(&x), (nint)(&y), (nint)(&weight), (nint)(&table), (nint)(&at), (nint)(&pooled), (nint)(&tokens),
-                (nint)(&epsilon), (nint)(&round), (nint)(&rowStride), (nint)(&next), (nint)(&nextWeight), (nint)(&nextPooled),
+                (nint)(&epsilon), (nint)(&rowStride), (nint)(&next), (nint)(&nextWeight), (nint)(&nextPooled),
             ]);
     }
+
+    private static string[] If(nint there, string macro) => there != 0 ? [macro] : [];
 }

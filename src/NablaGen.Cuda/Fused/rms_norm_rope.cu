@@ -5,14 +5,13 @@
 //     pooled[h, block, d] = mean over the block of y as it is stored
 //
 // x, y    bf16 (or fp16) [batch, tokens, COLUMNS = heads · HEAD_DIM], may be the same memory; rowStride elements from one token to the next
-// weight  float32 [COLUMNS]; roundProduct ≠ 0 rounds n · weight too, as a bf16 weight would have it
-// table   float32 [tokens, HEAD_DIM / 2, 2]: cosine and sine of each token's angles (computed in float64 once a run);
-//         null: no rotation
-// pooled  float32 [batch · heads, blocks, HEAD_DIM] or null; offsets i32 [blocks + 1], first token of each block (1 to 64 tokens)
+// weight  float32 [COLUMNS]; ROUND_PRODUCT rounds n · weight too, as a bf16 weight would have it
+// table   float32 [tokens, HEAD_DIM / 2, 2]: cosine and sine of each token's angles (computed in float64 once a run), with ROTATE alone
+// pooled  float32 [batch · heads, blocks, HEAD_DIM], with POOL alone; offsets i32 [blocks + 1], first token of each block (1 to 64 tokens)
 // Grid z = 1 does the same, with nextWeight and nextPooled, to what lies nextColumns elements on in x and y: Q and K of one product in one launch.
 // All 16-byte aligned. Grid (blocks, batch, 1 or 2), THREADS threads; each thread holds the same pieces of 8 columns of
 // ROWS tokens at a time, so that one reduction serves ROWS rows and the block's mean stays in registers.
-// Macros: COLUMNS, HEAD_DIM (64 or 128), THREADS (a multiple of 32), ROWS.
+// Macros: COLUMNS, HEAD_DIM (64 or 128), THREADS (a multiple of 32), ROWS; ROTATE, POOL, ROUND_PRODUCT where there is that step.
 #include "common.cuh"
 
 #ifndef COLUMNS
@@ -25,7 +24,7 @@
 #define THREADS 320
 #endif
 #ifndef ROWS
-#define ROWS 4
+#define ROWS (COLUMNS <= 5120 ? 4 : 2)                         // 40 KiB of shared memory hold the next ones
 #endif
 
 constexpr int kWarps = THREADS / kWarp;
@@ -33,22 +32,30 @@ constexpr int kPieces = COLUMNS / 8;
 constexpr int kTurns = (kPieces + THREADS - 1) / THREADS;
 constexpr int kHeads = COLUMNS / HEAD_DIM;
 
-DEVICE u32 rotate(float x, float y, float c, float s) { return pack_elements(x * c - y * s, x * s + y * c); }
+// A pair of elements, turned by (cosine, sine) where there is a rotation.
+DEVICE u32 rotate(float2 v, float c, float s) {
+#ifdef ROTATE
+    return pack_elements(v.x * c - v.y * s, v.x * s + v.y * c);
+#else
+    return pack_elements(v.x, v.y);
+#endif
+}
 
 // A pair of normalised elements: round, times weight, round again if asked.
-DEVICE float2 scale_pair(u32 packed, float inverse, float2 weight, int roundProduct) {
+DEVICE float2 scale_pair(u32 packed, float inverse, float2 weight) {
     const u32 n = pack_elements(low_element(packed) * inverse, high_element(packed) * inverse);
-    float2 v = make_float2(low_element(n) * weight.x, high_element(n) * weight.y);
-    if (roundProduct) {
-        const u32 r = pack_elements(v.x, v.y);
-        v = make_float2(low_element(r), high_element(r));
-    }
+    const float2 v = make_float2(low_element(n) * weight.x, high_element(n) * weight.y);
+#ifdef ROUND_PRODUCT
+    const u32 r = pack_elements(v.x, v.y);
+    return make_float2(low_element(r), high_element(r));
+#else
     return v;
+#endif
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, THREADS <= 384 ? 2 : 1) rms_norm_rope(
     const u16* x, u16* y, const float* __restrict__ weight, const float* __restrict__ table, const int* __restrict__ offsets,
-    float* __restrict__ pooled, int tokens, float eps, int roundProduct, i64 rowStride, i64 nextColumns,
+    float* __restrict__ pooled, int tokens, float eps, i64 rowStride, i64 nextColumns,
     const float* __restrict__ nextWeight, float* __restrict__ nextPooled) {
     if (blockIdx.z == 1) {
         x += nextColumns;
@@ -57,6 +64,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, THREADS <= 384 ? 2 : 1) rm
         pooled = nextPooled;
     }
     __shared__ float partial[2][ROWS][kWarps];
+    __shared__ uint4 next[ROWS][kPieces];
     const int block = blockIdx.x, batch = blockIdx.y, thread = threadIdx.x, lane = thread % kWarp, warp = thread / kWarp;
     const int start = offsets[block], rows = offsets[block + 1] - start;
     const i64 base = ((i64)batch * tokens + start) * rowStride;
@@ -73,16 +81,31 @@ extern "C" __global__ void __launch_bounds__(THREADS, THREADS <= 384 ? 2 : 1) rm
         }
     }
 
-    int turn = 0;
-    for (int first = 0; first < rows; first += ROWS, turn ^= 1) {
-        uint4 v[ROWS][kTurns];
+    // The next rows come while these are worked on. Each thread reads only what it has copied itself.
+    const auto copy = [&](int first) {
 #pragma unroll
         for (int r = 0; r < ROWS; ++r) {
             const uint4* from = (const uint4*)(x + base + (i64)(first + r) * rowStride);
 #pragma unroll
             for (int i = 0; i < kTurns; ++i) {
                 const int piece = thread + i * THREADS;
-                v[r][i] = first + r < rows && piece < kPieces ? from[piece] : make_uint4(0, 0, 0, 0);
+                if (piece < kPieces) copy_piece(shared_address(&next[r][piece]), from + piece, first + r < rows);
+            }
+        }
+        copy_commit();
+    };
+
+    copy(0);
+    int turn = 0;
+    for (int first = 0; first < rows; first += ROWS, turn ^= 1) {
+        uint4 v[ROWS][kTurns];
+        copy_wait<0>();
+#pragma unroll
+        for (int r = 0; r < ROWS; ++r) {
+#pragma unroll
+            for (int i = 0; i < kTurns; ++i) {
+                const int piece = thread + i * THREADS;
+                v[r][i] = piece < kPieces ? next[r][piece] : make_uint4(0, 0, 0, 0);
             }
         }
 #pragma unroll
@@ -94,12 +117,13 @@ extern "C" __global__ void __launch_bounds__(THREADS, THREADS <= 384 ? 2 : 1) rm
 #pragma unroll
                 for (int j = 0; j < 4; ++j) {
                     const float a = low_element(words[j]), b = high_element(words[j]);
-                    squares += a * a + b * b;
+                    squares = b * b + (a * a + squares);
                 }
             }
             squares = warp_sum(squares);
             if (lane == 0) partial[turn][r][warp] = squares;
         }
+        if (first + ROWS < rows) copy(first + ROWS);
         __syncthreads();               // two buffers by turns, so that one barrier a turn is enough
 #pragma unroll
         for (int r = 0; r < ROWS; ++r) {
@@ -108,35 +132,36 @@ extern "C" __global__ void __launch_bounds__(THREADS, THREADS <= 384 ? 2 : 1) rm
 #pragma unroll
             for (int i = 0; i < kWarps; ++i) total += partial[turn][r][i];
             const float inverse = 1 / __fsqrt_rn(total / COLUMNS + eps);
-            const float4* angles = (const float4*)(table + (i64)(start + first + r) * HEAD_DIM);
             uint4* to = (uint4*)(y + base + (i64)(first + r) * rowStride);
+            float4 a, b;
 #pragma unroll
             for (int i = 0; i < kTurns; ++i) {
                 const int piece = thread + i * THREADS;
                 if (piece >= kPieces) continue;
-                float4 a = make_float4(1, 0, 1, 0), b = a;
-                if (table != nullptr) {
-                    a = angles[piece % (HEAD_DIM / 8) * 2];
-                    b = angles[piece % (HEAD_DIM / 8) * 2 + 1];
+#ifdef ROTATE
+                // All pieces of a thread stand at the same place in their heads where that many threads are whole heads.
+                if (i == 0 || THREADS % (HEAD_DIM / 8) != 0) {
+                    const float4* angles = (const float4*)(table + (i64)(start + first + r) * HEAD_DIM) + piece % (HEAD_DIM / 8) * 2;
+                    a = angles[0];
+                    b = angles[1];
                 }
-                const float2 n0 = scale_pair(v[r][i].x, inverse, w[i][0], roundProduct);
-                const float2 n1 = scale_pair(v[r][i].y, inverse, w[i][1], roundProduct);
-                const float2 n2 = scale_pair(v[r][i].z, inverse, w[i][2], roundProduct);
-                const float2 n3 = scale_pair(v[r][i].w, inverse, w[i][3], roundProduct);
-                const uint4 out = make_uint4(rotate(n0.x, n0.y, a.x, a.y), rotate(n1.x, n1.y, a.z, a.w),
-                                             rotate(n2.x, n2.y, b.x, b.y), rotate(n3.x, n3.y, b.z, b.w));
+#endif
+                const uint4 out = make_uint4(rotate(scale_pair(v[r][i].x, inverse, w[i][0]), a.x, a.y), rotate(scale_pair(v[r][i].y, inverse, w[i][1]), a.z, a.w),
+                                             rotate(scale_pair(v[r][i].z, inverse, w[i][2]), b.x, b.y), rotate(scale_pair(v[r][i].w, inverse, w[i][3]), b.z, b.w));
                 to[piece] = out;
+#ifdef POOL
                 const u32 words[4] = {out.x, out.y, out.z, out.w};
 #pragma unroll
                 for (int j = 0; j < 4; ++j) {
                     mean[i][2 * j] += low_element(words[j]);
                     mean[i][2 * j + 1] += high_element(words[j]);
                 }
+#endif
             }
         }
     }
 
-    if (pooled == nullptr) return;
+#ifdef POOL
 #pragma unroll
     for (int i = 0; i < kTurns; ++i) {
         const int piece = thread + i * THREADS;
@@ -147,4 +172,5 @@ extern "C" __global__ void __launch_bounds__(THREADS, THREADS <= 384 ? 2 : 1) rm
         to[0] = make_float4(mean[i][0] * n, mean[i][1] * n, mean[i][2] * n, mean[i][3] * n);
         to[1] = make_float4(mean[i][4] * n, mean[i][5] * n, mean[i][6] * n, mean[i][7] * n);
     }
+#endif
 }

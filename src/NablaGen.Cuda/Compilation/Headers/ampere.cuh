@@ -32,14 +32,6 @@ DEVICE u32 along(u32 fragment, int step) { return (fragment ^ (step & 3) << 5) +
 
 // ---- asynchronous copies -------------------------------------------------------------------------------------------------
 
-DEVICE void copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
-template <int Pending> DEVICE void copy_wait() { asm volatile("cp.async.wait_group %0;" ::"n"(Pending) : "memory"); }
-
-// 16 bytes, or zeros.
-DEVICE void copy_piece(u32 to, const void* from, bool there) {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(there ? 16 : 0) : "memory");
-}
-
 // 8 bytes, or zeros.
 DEVICE void copy_pair(u32 to, const void* from, bool there) {
     asm volatile("cp.async.ca.shared.global [%0], [%1], 8, %2;" ::"r"(to), "l"(from), "r"(there ? 8 : 0) : "memory");
