@@ -34,9 +34,11 @@ public sealed class QuantizeRows(CudaDevice device)
             throw new ArgumentException($"{columns} columns; rows are quantised in pieces of 16.");
         }
 
+        var kept = int.TryParse(Environment.GetEnvironmentVariable("NABLAGEN_QK"), out var given2) ? given2 : 0;
         var most = int.TryParse(Environment.GetEnvironmentVariable("NABLAGEN_QT"), out var given) ? given : MostThreads;
         var threads = FusedOp.Threads(columns / 8, macros.Contains("GELU") ? most : 320);
+        long count = rows;
         device.Kernel("quantize_rows", [.. macros, $"COLUMNS={columns}", $"THREADS={threads}"]).Launch(
-            (rows, 1, 1), threads, 0, stream, [(nint)(&x), (nint)(&y), (nint)(&scales)]);
+            (Math.Min(rows, device.Multiprocessors * (kept > 0 && macros.Contains("GELU") ? kept : Math.Max(1, 1280 / threads))), 1, 1), threads, 0, stream, [(nint)(&x), (nint)(&y), (nint)(&scales), (nint)(&count)]);
     }
 }
