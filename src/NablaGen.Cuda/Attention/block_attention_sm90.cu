@@ -17,20 +17,13 @@
 // no part in the result.
 // Grid: as many thread blocks as multiprocessors; tiles (batch · head, group) are drawn from `tileCounter` (zero at launch).
 // Macro: HEAD_DIM (64 or 128).
-#include "hopper.cuh"
+#include "block_attention_rows.cuh"
 
-#ifndef HEAD_DIM
-#define HEAD_DIM 128
-#endif
 constexpr int kStages = HEAD_DIM == 128 ? kWideHeadStages : kNarrowHeadStages;
-constexpr int kHalves = HEAD_DIM / 64;
-constexpr int kHalfBytes = kBlock * 128;                       // 64 rows of 64 elements
-constexpr int kTileBytes = kHalfBytes * kHalves;
 constexpr int kStageBytes = 2 * kTileBytes;                    // K, then V
 constexpr u32 kKeyMask = (1u << kEntryKeyBits) - 1;
 constexpr int kConsumerRegisters = kQueryBlocks == 3 ? 160 : 240;
 constexpr int kProducerRegisters = kQueryBlocks == 3 ? 32 : 24;
-constexpr float kSlack = 8.0f;                                 // log2 of how far a logit may exceed m before m moves
 constexpr int kHold = 2;                                       // entries that a P V may wait for the next own entry
 
 struct Barriers {
@@ -109,76 +102,6 @@ DEVICE void produce(const TensorMap* mapQ, const TensorMap* mapK, const TensorMa
     }
 }
 
-// Logits to weights: s becomes 2^(s · scale − m), the row sums grow. True if m moved; then f0 and f1 rescale what was summed.
-DEVICE bool soften(float (&s)[32], float& m0, float& m1, float& l0, float& l1, float& f0, float& f1, int tokens, float scale,
-                   int column) {
-    if (tokens < kBlock) {
-#pragma unroll
-        for (int i = 0; i < 32; ++i) {
-            if (i / 4 * 8 + (i & 1) + column >= tokens) s[i] = NEGATIVE_INFINITY;
-        }
-    }
-    float top0 = fmaxf(s[0], s[1]), top1 = fmaxf(s[2], s[3]);
-#pragma unroll
-    for (int i = 4; i < 32; i += 4) {
-        top0 = fmaxf(top0, fmaxf(s[i], s[i + 1]));
-        top1 = fmaxf(top1, fmaxf(s[i + 2], s[i + 3]));
-    }
-    const bool moved = __any_sync(kAllLanes, top0 * scale > m0 + kSlack || top1 * scale > m1 + kSlack);
-    if (moved) {
-        const float n0 = fmaxf(m0, quad_max(top0) * scale), n1 = fmaxf(m1, quad_max(top1) * scale);
-        f0 = exp2_approx(m0 - n0);
-        f1 = exp2_approx(m1 - n1);
-        m0 = n0;
-        m1 = n1;
-        l0 *= f0;
-        l1 *= f1;
-    }
-    float sum0 = 0, sum1 = 0;
-#pragma unroll
-    for (int i = 0; i < 32; i += 4) {
-        s[i] = exp2_approx(fmaf(s[i], scale, -m0));
-        s[i + 1] = exp2_approx(fmaf(s[i + 1], scale, -m0));
-        s[i + 2] = exp2_approx(fmaf(s[i + 2], scale, -m1));
-        s[i + 3] = exp2_approx(fmaf(s[i + 3], scale, -m1));
-        sum0 += s[i] + s[i + 1];
-        sum1 += s[i + 2] + s[i + 3];
-    }
-    l0 += sum0;
-    l1 += sum1;
-    return moved;
-}
-
-DEVICE void pack_weights(u32 (&p)[4][4], const float (&s)[32]) {
-#pragma unroll
-    for (int i = 0; i < 16; ++i) p[i / 4][i % 4] = pack_elements(s[2 * i], s[2 * i + 1]);
-}
-
-DEVICE void multiply_qk(float (&s)[32], u64 q, u64 k) {
-    wgmma_n64_shared<false>(s, q, k);
-#pragma unroll
-    for (int step = 1; step < HEAD_DIM / 16; ++step) {
-        const int offset = (step / 4 * kHalfBytes + step % 4 * 32) >> 4;
-        wgmma_n64_shared<true>(s, q + offset, k + offset);
-    }
-}
-
-DEVICE void multiply_pv(float (&o)[HEAD_DIM / 2], const u32 (&p)[4][4], u64 v) {
-#pragma unroll
-    for (int step = 0; step < 4; ++step) wgmma_transposed(o, p[step], v + (step * 2048 >> 4));
-}
-
-// When m moved, what was summed so far is rescaled.
-DEVICE void rescale(float (&o)[HEAD_DIM / 2], float f0, float f1) {
-#pragma unroll
-    for (int j = 0; j < HEAD_DIM / 2; j += 4) {
-        o[j] *= f0;
-        o[j + 1] *= f0;
-        o[j + 2] *= f1;
-        o[j + 3] *= f1;
-    }
-}
-
 // P V of the held entry by itself, and its stage goes back to the producer.
 DEVICE void finish_held(float (&o)[HEAD_DIM / 2], const u32 (&p)[4][4], u64 v, u32 empty, int lane) {
     wgmma_pin(o);
@@ -196,25 +119,7 @@ DEVICE void store_output(const Work& work, float (&o)[HEAD_DIM / 2], float m0, f
     const int start = work.offsets[block], rows = work.offsets[block + 1] - start;
     l0 = quad_sum(l0);
     l1 = quad_sum(l1);
-    const float r0 = l0 > 0 ? 1 / l0 : 0, r1 = l1 > 0 ? 1 / l1 : 0;
-    u16* out = work.out + bh / work.heads * work.outBatch + bh % work.heads * work.outHead + start * work.outToken;
-#pragma unroll
-    for (int j = 0; j < HEAD_DIM / 32; ++j) {
-        u32 low[4], high[4];
-#pragma unroll
-        for (int i = 0; i < 4; ++i) {
-            const int at = (j * 4 + i) * 4;
-            low[i] = pack_elements(o[at] * r0, o[at + 1] * r0);
-            high[i] = pack_elements(o[at + 2] * r1, o[at + 3] * r1);
-        }
-        quad_transpose(low, quad);
-        quad_transpose(high, quad);
-        const int column = j * 32 + quad * 8;
-        if (row < rows) *(uint4*)(out + row * work.outToken + column) = make_uint4(low[0], low[1], low[2], low[3]);
-        if (row + 8 < rows) {
-            *(uint4*)(out + (row + 8) * work.outToken + column) = make_uint4(high[0], high[1], high[2], high[3]);
-        }
-    }
+    store_rows(o, l0, l1, work.out + bh / work.heads * work.outBatch + bh % work.heads * work.outHead + start * work.outToken, work.outToken, rows, row, quad);
     if (work.lse != nullptr && quad == 0) {
         float* lse = work.lse + (i64)bh * work.tokens + start;
         if (row < rows) lse[row] = l0 > 0 ? (m0 + __log2f(l0)) * kLn2 : NEGATIVE_INFINITY;
@@ -283,7 +188,8 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
                 wgmma_commit();
                 wgmma_wait<1>();
                 wgmma_pin(s);
-                const bool moved = soften(s, m0, m1, l0, l1, f0, f1, tokens, scale, quad * 2);
+                if (tokens < kBlock) cut_columns(s, tokens, quad * 2);
+                const bool moved = soften(s, m0, m1, l0, l1, f0, f1, scale);
                 wgmma_wait<0>();
                 wgmma_pin(o);
                 if (lane == 0) barrier_arrive(empty + held * 8);
@@ -295,7 +201,8 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
                 wgmma_commit();
                 wgmma_wait<0>();
                 wgmma_pin(s);
-                if (soften(s, m0, m1, l0, l1, f0, f1, tokens, scale, quad * 2)) rescale(o, f0, f1);
+                if (tokens < kBlock) cut_columns(s, tokens, quad * 2);
+                if (soften(s, m0, m1, l0, l1, f0, f1, scale)) rescale(o, f0, f1);
             }
             pack_weights(p, s);
             held = stage;

@@ -10,6 +10,7 @@ internal static class AttentionEntries
     [
         new("block_attention_sm90", data => Forward(data, AttentionKernel.Hopper), KernelNeeds.Hopper),
         new("block_attention_sm80", data => Forward(data, AttentionKernel.Ampere)),
+        new("text_attention_sm90", ToText, KernelNeeds.Hopper),
         new("attention_backward_sums", Sums),
         new("block_attention_backward_sm90", data => Backward(data, AttentionKernel.Hopper), KernelNeeds.Hopper),
         new("block_attention_backward_sm80", data => Backward(data, AttentionKernel.Ampere)),
@@ -22,6 +23,18 @@ internal static class AttentionEntries
         {
             yield return Products(data, name, mask, 2, () => attention.Run(
                 data.Tensor(data.Q), data.Tensor(data.K), data.Tensor(data.V), data.Tensor(data.Output), data.Offsets, mask));
+        }
+    }
+
+    // To a prompt of so many tokens, its padding among them.
+    private static IEnumerable<KernelLoad> ToText(KernelData data)
+    {
+        var (shape, attention) = (data.Shape, new TextAttention(data.Device));
+        foreach (var keys in new[] { 27, 128, TextAttention.MostKeys })
+        {
+            AttentionTensor Text(CudaBuffer buffer) => AttentionTensor.TokensFirst(buffer.Pointer, ElementType.BFloat16, 1, shape.Heads, keys, shape.HeadSize);
+            yield return new KernelLoad($"{shape.Tokens} × {shape.Columns} to {keys}", 4.0 * shape.Elements, KernelLoad.Bytes, () => attention.Run(
+                data.Tensor(data.Q), Text(data.K), Text(data.V), data.Tensor(data.Output), copies: 512 - keys));
         }
     }
 

@@ -119,6 +119,12 @@ internal static class LaunchConstants
     /// <summary>The most input frames of one launch of it.</summary>
     public const int ConvFrames = 6;
 
+    /// <summary>Threads of text_attention_sm90: three warpgroups that multiply.</summary>
+    public const int TextThreads = 3 * Warpgroup;
+
+    /// <summary>Tiles of Q that a warpgroup of it has.</summary>
+    public const int TextAhead = 2;
+
     /// <summary>The constants as CUDA C++.</summary>
     public static string Header { get; } = Write();
 

@@ -34,9 +34,14 @@ public sealed class WanCrossAttention(DitConfig config, ModuleOptions options)
     {
         using var scope = NewDisposeScope();
         var q = ops.NormalizeHeads(NormQ, Q.forward(x), Heads, rope: null);
-        var (k, v) = prompt.TextKeysAndValues(
-            layer, text => (ops.NormalizeHeads(NormK, K.forward(text), Heads, rope: null), Split(V.forward(text))));
-        var y = functional.scaled_dot_product_attention(q, k, v);
+        // Of padding, whose tokens are all equal, one is enough.
+        var tokens = ops.TakesTextOf(prompt.Tokens, q.shape[3]) ? prompt.Tokens : prompt.Text.shape[1];
+        var (k, v) = prompt.TextKeysAndValues(layer, all =>
+        {
+            var text = all.narrow(1, 0, tokens).contiguous();
+            return (ops.NormalizeHeads(NormK, K.forward(text), Heads, rope: null), Split(V.forward(text)));
+        });
+        var y = tokens < prompt.Text.shape[1] ? ops.AttendToText(q, k, v, copies: (int)(prompt.Text.shape[1] - tokens) + 1) : functional.scaled_dot_product_attention(q, k, v);
         if (_imageK is not null && _imageV is not null)
         {
             var (imageK, imageV) = prompt.ImageKeysAndValues(

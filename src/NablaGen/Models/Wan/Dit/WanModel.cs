@@ -114,6 +114,7 @@ public sealed class WanModel : Module<Tensor, Tensor, Tensor, DitRun, Tensor>, I
         var padded = functional.pad(context, [0, 0, 0, Config.TextLen - context.shape[1]]);
         return new WanPrompt(_textEmbedding.forward(padded), _source.Count, keep)
         {
+            Tokens = Math.Min(context.shape[1] + 1, Config.TextLen),
             Image = image is null ? null : _imageEmbedding?.forward(image),
             Guide = guide?.alias().DetachFromDisposeScope(),
             FirstFrame = firstFrame?.alias().DetachFromDisposeScope(),

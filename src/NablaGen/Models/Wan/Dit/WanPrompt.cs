@@ -19,6 +19,9 @@ public sealed class WanPrompt(Tensor text, int layers, bool keep) : IPreparedCon
     /// <summary>The embedded text. [B, TextLen, C]</summary>
     public Tensor Text => _text;
 
+    /// <summary>How many of its tokens may differ: those of the prompt and the first of its padding, which all the others equal.</summary>
+    public long Tokens { get; init; } = text.shape[1];
+
     /// <summary>The embedded pictures, taken out of their dispose scope; null where there are none. [B, ImageTokens, C]</summary>
     public Tensor? Image { get => _image; init => _image = value?.DetachFromDisposeScope(); }
 

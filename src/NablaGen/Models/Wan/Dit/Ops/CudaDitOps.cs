@@ -24,6 +24,7 @@ public sealed class CudaDitOps : IDitOps
     private readonly GeluTanh _gelu;
     private readonly LinearGelu? _linearGelu;
     private readonly LowRankPasses _lowRank;
+    private readonly TextAttention _text;
     private readonly BlockOffsets _offsets;
     private readonly Dictionary<long, BlockOffsets> _contextOffsets = [];
     private readonly NablaGen.Cuda.Device.CudaDevice _device;
@@ -43,6 +44,7 @@ public sealed class CudaDitOps : IDitOps
         _gelu = new GeluTanh(cuda);
         _linearGelu = NablaGen.Cuda.Gemm.LinearGelu.IsAvailable ? new LinearGelu(cuda) : null;
         _lowRank = new LowRankPasses(cuda);
+        _text = new TextAttention(cuda);
         _offsets = new BlockOffsets(cuda, layout.Lengths);
     }
 
@@ -152,6 +154,19 @@ public sealed class CudaDitOps : IDitOps
             CudaDevices.View(output, _at), View(q), View(x.unflatten(2, [q.shape[1], -1]).transpose(1, 2)), Small(weights.Queries), Small(weights.Gate), Small(weights.GateBias),
             _at.Of(few, _dtype, "the sums"), table, rankTable, (float)LowRankWeights.SparseEps, (float)(LowRankWeights.BranchEps(_dtype) * SumScale * SumScale));
         return (ReferenceEquals(output, sparse) ? sparse.alias() : output).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    public bool TakesTextOf(long keys, long headSize) => TextAttention.Fits(_device, headSize, keys);
+
+    /// <inheritdoc/>
+    public Tensor AttendToText(Tensor q, Tensor k, Tensor v, int copies)
+    {
+        using var scope = NewDisposeScope();
+        var (queries, keys, values) = (CudaDevices.Readable(q), CudaDevices.Readable(k), CudaDevices.Readable(v));
+        var output = CudaDevices.EmptyLike(queries);
+        _text.Run(CudaDevices.View(queries, _at), CudaDevices.View(keys, _at), CudaDevices.View(values, _at), CudaDevices.View(output, _at), copies);
+        return output.MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>

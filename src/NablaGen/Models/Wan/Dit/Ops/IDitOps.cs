@@ -66,6 +66,19 @@ public interface IDitOps : IDisposable
     Tensor AddLowRank(LowRankWeights weights, Tensor sparse, Tensor q, Tensor k, Tensor v, Tensor x, LowRankRope rope) =>
         LowRankBranch.Add(weights, sparse, q, k, v, x, rope);
 
+    /// <summary>Whether <see cref="AttendToText"/> takes so many tokens of a prompt.</summary>
+    /// <param name="keys">The prompt's tokens and one for its padding.</param>
+    /// <param name="headSize">D.</param>
+    bool TakesTextOf(long keys, long headSize) => false;
+
+    /// <summary>Attention to a prompt's tokens, the last of which stands for all its padding: equal keys and values weigh as much as one that counts as often.</summary>
+    /// <param name="q">Queries. [B, H, L, D]</param>
+    /// <param name="k">Keys. [B, H, n, D]</param>
+    /// <param name="v">Values. [B, H, n, D]</param>
+    /// <param name="copies">How often the last one counts.</param>
+    /// <returns>[B, H, L, D]</returns>
+    Tensor AttendToText(Tensor q, Tensor k, Tensor v, int copies) => throw new NotSupportedException("these ops take a prompt with all its padding");
+
     /// <summary>x + y · gate, the residual stream's next value. x may be overwritten. [B, L, C] in float32</summary>
     /// <param name="x">Residual stream, float32. [B, L, C]</param>
     /// <param name="y">A branch's output. [B, L, C]</param>
