@@ -29,13 +29,44 @@ public sealed class TextAttention(CudaDevice device)
     /// <param name="scale">Factor of the logits; by default 1/√(head size).</param>
     /// <param name="stream">The stream.</param>
     /// <exception cref="ArgumentException">The tensors do not suit.</exception>
-    public unsafe void Run(AttentionTensor q, AttentionTensor k, AttentionTensor v, AttentionTensor output, int copies = 1, float? scale = null, nint stream = 0)
+    public void Run(AttentionTensor q, AttentionTensor k, AttentionTensor v, AttentionTensor output, int copies = 1, float? scale = null, nint stream = 0)
+    {
+        output.Require("output");
+        output.RequireLike(q, "output");
+        var work = new Work { Output = output.Pointer, OutputBatch = output.BatchStride, OutputHead = output.HeadStride, OutputToken = output.TokenStride };
+        Launch(q, k, v, work, copies, scale, [], stream);
+    }
+
+    /// <summary>The same in fp8 (E4M3), as rows of all heads with one scale: max|v| / 448. Arguments are device addresses.</summary>
+    /// <param name="q">As above.</param>
+    /// <param name="k">As above.</param>
+    /// <param name="v">As above.</param>
+    /// <param name="codes">fp8 [batch, tokens, heads · head size], contiguous.</param>
+    /// <param name="rowScales">float32 [batch, tokens].</param>
+    /// <param name="most">float32: the largest magnitude in v.</param>
+    /// <param name="copies">As above.</param>
+    /// <param name="scale">As above.</param>
+    /// <param name="stream">The stream.</param>
+    /// <exception cref="ArgumentException">The tensors do not suit.</exception>
+    public void RunToFp8(
+        AttentionTensor q, AttentionTensor k, AttentionTensor v, nint codes, nint rowScales, nint most, int copies = 1, float? scale = null, nint stream = 0)
+    {
+        if (codes == 0 || codes % 16 != 0 || rowScales == 0 || most == 0)
+        {
+            throw new ArgumentException("The codes, a multiple of 16, the rows' scales and the largest value need addresses.");
+        }
+
+        var row = (long)q.Heads * q.HeadSize;
+        var work = new Work { Output = codes, Most = most, RowScales = rowScales, OutputBatch = row * q.Tokens, OutputHead = q.HeadSize, OutputToken = row };
+        Launch(q, k, v, work, copies, scale, ["FP8_ROWS"], stream);
+    }
+
+    private unsafe void Launch(
+        AttentionTensor q, AttentionTensor k, AttentionTensor v, Work work, int copies, float? scale, string[] macros, nint stream)
     {
         q.Require("q");
         k.Require("k");
         v.Require("v");
-        output.Require("output");
-        output.RequireLike(q, "output");
         v.RequireLike(k, "v");
         k.RequireLike(q with { Tokens = k.Tokens }, "k");
         var factor = scale ?? (float)(1 / Math.Sqrt(q.HeadSize));
@@ -46,24 +77,12 @@ public sealed class TextAttention(CudaDevice device)
 
         const int block = BlockOffsets.BlockSize;
         int pieces = (k.Tokens + block - 1) / block, tiles = (q.Tokens + block - 1) / block, tileBytes = block * q.HeadSize * 2;
-        var scaleLog2 = (float)(factor * Math.Log2(Math.E));
+        (work.Heads, work.Tokens, work.Keys, work.Tiles, work.Total) = (q.Heads, q.Tokens, k.Tokens, tiles, checked(q.Rows * tiles));
+        work.ScaleLog2 = (float)(factor * Math.Log2(Math.E));
+        work.LastLog2 = (float)(Math.Log2(copies) / work.ScaleLog2);
         var (mapQ, mapK, mapV) = (TensorMap.For(q), TensorMap.For(k), TensorMap.For(v));
-        var work = new Work
-        {
-            Output = output.Pointer,
-            OutputBatch = output.BatchStride,
-            OutputHead = output.HeadStride,
-            OutputToken = output.TokenStride,
-            Heads = q.Heads,
-            Tokens = q.Tokens,
-            Keys = k.Tokens,
-            Tiles = tiles,
-            Total = checked(q.Rows * tiles),
-            ScaleLog2 = scaleLog2,
-            LastLog2 = (float)(Math.Log2(copies) / scaleLog2),
-        };
         var queryTiles = LaunchConstants.TextThreads / LaunchConstants.Warpgroup * LaunchConstants.TextAhead;
-        device.Kernel("text_attention_sm90", q.Macros($"KEYS={pieces * block}")).Launch(
+        device.Kernel("text_attention_sm90", q.Macros([$"KEYS={pieces * block}", .. macros])).Launch(
             (Math.Min(device.Multiprocessors, work.Total), 1, 1), LaunchConstants.TextThreads, 1024 + ((2 * pieces) + queryTiles) * tileBytes, stream,
             [(nint)(&mapQ), (nint)(&mapK), (nint)(&mapV), (nint)(&work)]);
     }
@@ -71,7 +90,7 @@ public sealed class TextAttention(CudaDevice device)
     [StructLayout(LayoutKind.Sequential)]
     private struct Work
     {
-        public nint Output;
+        public nint Output, Most, RowScales;
         public long OutputBatch, OutputHead, OutputToken;
         public int Heads, Tokens, Keys, Tiles, Total;
         public float ScaleLog2, LastLog2;

@@ -7,9 +7,19 @@
 //
 // q, k, v  bf16 (or fp16) through 5-D tensor maps as block_attention_sm90.cu has them, zeros past the end
 // out      same type, strides in elements, rows 16-byte aligned; rounded once from float32
+//          With FP8_ROWS fp8 (E4M3), as the next product reads it: out / s, s = most / 448 (1 where it is 0), rowScales [batch, tokens] get s in each
+//          row. A mean of values is no larger than the largest of them, and what it is smaller by costs an eight-bit float nothing.
+// most     float32, max |v| over all batches and heads, with FP8_ROWS
 // Grid: as many thread blocks as multiprocessors; kTextThreads threads.
-// Macros: HEAD_DIM (64 or 128), KEYS (a multiple of 64 up to 256: at least as many as there are keys, and less than 64 more).
+// Macros: HEAD_DIM (64 or 128), KEYS (a multiple of 64 up to 256: at least as many as there are keys, and less than 64 more),
+// FP8_ROWS.
 #include "block_attention_rows.cuh"
+#ifdef FP8_ROWS
+#include "eight_bits.cuh"
+typedef u8 Output;
+#else
+typedef u16 Output;
+#endif
 
 #ifndef KEYS
 #define KEYS 128
@@ -24,7 +34,9 @@ struct Barriers {
 };
 
 struct Work {
-    u16* out;
+    Output* out;
+    const float* most;
+    float* rowScales;
     i64 outBatch, outHead, outToken;
     int heads, tokens, keys, tiles, total;                     // tiles of a head, of all
     float scaleLog2, lastLog2;                                 // softmax scale · log2(e), log2(copies) / scaleLog2
@@ -39,6 +51,30 @@ DEVICE void count_copies(float (&s)[32], int last, float lastLog2, int column) {
         if (at > last) s[i] = NEGATIVE_INFINITY;
     }
 }
+
+#ifdef FP8_ROWS
+// As store_rows, times `factor`; eight bytes a lane.
+DEVICE void store_codes(const float (&o)[HEAD_DIM / 2], float l0, float l1, float factor, u8* out, i64 outToken, int rows, int row, int quad) {
+    const float r0 = factor / l0, r1 = factor / l1;
+#pragma unroll
+    for (int j = 0; j < HEAD_DIM / 32; ++j) {
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+            // Pairs of columns 8 i + 2 quad for i = 0 to 3; afterwards lane `quad` has all four of i = quad.
+            u32 pair[4];
+#pragma unroll
+            for (int i = 0; i < 4; ++i) {
+                const int at = (j * 4 + i) * 4 + half * 2;
+                pair[i] = half == 0 ? pack_fp8_pair(o[at] * r0, o[at + 1] * r0) : pack_fp8_pair(o[at] * r1, o[at + 1] * r1);
+            }
+            quad_transpose(pair, quad);
+            if (row + half * 8 < rows) {
+                *(uint2*)(out + (row + half * 8) * outToken + j * 32 + quad * 8) = make_uint2(pair[0] | pair[1] << 16, pair[2] | pair[3] << 16);
+            }
+        }
+    }
+}
+#endif
 
 DEVICE void group_sync(int group) { asm volatile("bar.sync %0, %1;" ::"r"(group + 1), "n"(kWarpgroup) : "memory"); }
 
@@ -65,6 +101,9 @@ extern "C" __global__ void __launch_bounds__(kTextThreads, 1) text_attention_sm9
     const int last = (int)((blockIdx.x + 1ll) * work.total / gridDim.x);
     const int lastKey = work.keys - 1 - (kPieces - 1) * 64;
     const float scale = work.scaleLog2;
+#ifdef FP8_ROWS
+    const float most = *work.most;
+#endif
     int at = (int)((i64)blockIdx.x * work.total / gridDim.x);
     u32 keysParity = 0;
     Ring<kAhead> ring;
@@ -132,8 +171,14 @@ extern "C" __global__ void __launch_bounds__(kTextThreads, 1) text_attention_sm9
             ring.advance();
 
             const int first = (tile - begin) * 64;
-            store_rows(o, quad_sum(l0), quad_sum(l1), work.out + batch * work.outBatch + head * work.outHead + first * work.outToken, work.outToken,
-                       min(64, work.tokens - first), row, quad);
+            const int rows = min(64, work.tokens - first);
+            Output* out = work.out + batch * work.outBatch + head * work.outHead + first * work.outToken;
+#ifdef FP8_ROWS
+            store_codes(o, quad_sum(l0), quad_sum(l1), fp8_factor(most), out, work.outToken, rows, row, quad);
+            if (head == 0 && thread % kWarpgroup < rows) work.rowScales[(i64)batch * work.tokens + first + thread % kWarpgroup] = fp8_scale(most);
+#else
+            store_rows(o, quad_sum(l0), quad_sum(l1), out, work.outToken, rows, row, quad);
+#endif
         }
         at = end;
     }

@@ -40,6 +40,21 @@ public class TextAttentionTests
         new TextAttention(device).Run(Tensor(onQ, tokens), Tensor(onK, keys), Tensor(onV, keys), Tensor(output, tokens), copies);
         var bits = output.ToArray<ushort>(q.Length);
         Gates.ReorderedSum([.. Enumerable.Range(0, q.Length).Select(i => Element16.Decode(type, bits[Place(i, tokens)]))], reference, exact, floor: 1e-6);
+
+        using CudaBuffer codes = Gpu.Poisoned(device, q.Length), scales = Gpu.Poisoned(device, 4L * batch * tokens), most = CudaBuffer.From<float>(device, [(float)v.Max(Math.Abs)]);
+        new TextAttention(device).RunToFp8(Tensor(onQ, tokens), Tensor(onK, keys), Tensor(onV, keys), codes.Pointer, scales.Pointer, most.Pointer, copies);
+        var factor = (float)(v.Max(Math.Abs) / 448);
+        Assert.All(scales.ToArray<float>(batch * tokens), one => Assert.Equal(factor, one, factor * 1e-6));
+        var rounded = codes.ToArray<byte>(q.Length);
+        double error = 0, size = 0;
+        for (var i = 0; i < q.Length; i++)
+        {
+            error += Math.Pow((ReferenceEightBits.Decode(rounded[Place(i, tokens)]) * factor) - exact[i], 2);
+            size += exact[i] * exact[i];
+        }
+
+        // Rounding to three bits of mantissa is 2.6%.
+        Assert.True(Math.Sqrt(error / size) <= 0.03, $"in fp8 the distance is {Math.Sqrt(error / size):0.0000} of the exact result");
     }
 
     [Fact]

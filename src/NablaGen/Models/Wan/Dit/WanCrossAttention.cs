@@ -41,14 +41,16 @@ public sealed class WanCrossAttention(DitConfig config, ModuleOptions options)
             var text = all.narrow(1, 0, tokens).contiguous();
             return (ops.NormalizeHeads(NormK, K.forward(text), Heads, rope: null), Split(V.forward(text)));
         });
-        var y = tokens < prompt.Text.shape[1] ? ops.AttendToText(q, k, v, copies: (int)(prompt.Text.shape[1] - tokens) + 1) : functional.scaled_dot_product_attention(q, k, v);
+        Activation y = tokens < prompt.Text.shape[1]
+            ? ops.AttendToText(q, k, v, (int)(prompt.Text.shape[1] - tokens) + 1, O.Matrix.TakesRowScales && _imageK is null)
+            : Join(functional.scaled_dot_product_attention(q, k, v));
         if (_imageK is not null && _imageV is not null)
         {
             var (imageK, imageV) = prompt.ImageKeysAndValues(
                 layer, image => (ops.NormalizeHeads(_imageNormK, _imageK.forward(image), Heads, rope: null), Split(_imageV.forward(image))));
-            y = y.Plus(functional.scaled_dot_product_attention(q, imageK, imageV));
+            y = y.Values.Plus(Join(functional.scaled_dot_product_attention(q, imageK, imageV)));
         }
 
-        return O.forward(Join(y)).MoveToOuterDisposeScope();
+        return O.forward(y).MoveToOuterDisposeScope();
     }
 }

@@ -160,13 +160,21 @@ public sealed class CudaDitOps : IDitOps
     public bool TakesTextOf(long keys, long headSize) => TextAttention.Fits(_device, headSize, keys);
 
     /// <inheritdoc/>
-    public Tensor AttendToText(Tensor q, Tensor k, Tensor v, int copies)
+    public Activation AttendToText(Tensor q, Tensor k, Tensor v, int copies, bool rowScales)
     {
         using var scope = NewDisposeScope();
-        var (queries, keys, values) = (CudaDevices.Readable(q), CudaDevices.Readable(k), CudaDevices.Readable(v));
+        AttentionTensor View(Tensor x) => CudaDevices.View(CudaDevices.Readable(x), _at);
+        var queries = CudaDevices.Readable(q);
+        if (rowScales)
+        {
+            var (y, most) = (EmptyRows([q.shape[0], q.shape[2], q.shape[1] * q.shape[3]]), v.abs().amax().to_type(ScalarType.Float32));
+            _text.RunToFp8(View(queries), View(k), View(v), Codes(y), Weight(y.RowScales), Weight(most), copies);
+            return new Activation(y.Values.MoveToOuterDisposeScope(), y.RowScales!.MoveToOuterDisposeScope());
+        }
+
         var output = CudaDevices.EmptyLike(queries);
-        _text.Run(CudaDevices.View(queries, _at), CudaDevices.View(keys, _at), CudaDevices.View(values, _at), CudaDevices.View(output, _at), copies);
-        return output.MoveToOuterDisposeScope();
+        _text.Run(View(queries), View(k), View(v), View(output), copies);
+        return output.transpose(1, 2).flatten(2).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>

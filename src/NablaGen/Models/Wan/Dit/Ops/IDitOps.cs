@@ -76,8 +76,9 @@ public interface IDitOps : IDisposable
     /// <param name="k">Keys. [B, H, n, D]</param>
     /// <param name="v">Values. [B, H, n, D]</param>
     /// <param name="copies">How often the last one counts.</param>
-    /// <returns>[B, H, L, D]</returns>
-    Tensor AttendToText(Tensor q, Tensor k, Tensor v, int copies) => throw new NotSupportedException("these ops take a prompt with all its padding");
+    /// <param name="rowScales">Whether the result is wanted in fp8: with one scale for all rows, for a mean of values is no larger than the largest of them.</param>
+    /// <returns>All heads of each token, for the next product. [B, L, C]</returns>
+    Activation AttendToText(Tensor q, Tensor k, Tensor v, int copies, bool rowScales) => throw new NotSupportedException("these ops take a prompt with all its padding");
 
     /// <summary>x + y · gate, the residual stream's next value. x may be overwritten. [B, L, C] in float32</summary>
     /// <param name="x">Residual stream, float32. [B, L, C]</param>
