@@ -28,20 +28,22 @@ public sealed class GateResidualNorm(CudaDevice device)
     /// <param name="sum">The sum, of the shape of x; 0: x is changed in place.</param>
     /// <param name="statistics">float32 [rows, 2] for mean and 1 / √(variance + epsilon), which the gradient needs.</param>
     /// <param name="rowScales">float32 [rows] for a scale a row: the result is then fp8 (E4M3), of compute capability 8.9 or newer; or 0.</param>
+    /// <param name="second">16-bit [rows, columns]: one more branch, added as it is; or 0. <paramref name="h"/> may be it.</param>
+    /// <param name="keepsSum">Whether the sum is written at all.</param>
     /// <param name="stream">The stream.</param>
     public unsafe void Run(
         nint x, nint y, nint h, ElementType type, int rows, int columns, float epsilon, nint gate = 0, nint weight = 0, nint bias = 0,
         nint scale = 0, nint shift = 0, int rowsPerBatch = 0, long modulationStride = 0, nint sum = 0, nint statistics = 0,
-        nint rowScales = 0, nint stream = 0)
+        nint rowScales = 0, nint second = 0, bool keepsSum = true, nint stream = 0)
     {
         FusedOp.RequireRows(rows, columns);
-        FusedOp.RequireAligned([x, y, h, gate, weight, bias, scale, shift, sum, statistics, rowScales], modulationStride);
+        FusedOp.RequireAligned([x, y, h, gate, weight, bias, scale, shift, sum, statistics, rowScales, second], modulationStride);
         if (rowScales != 0)
         {
             FusedOp.RequireFp8(device);
         }
 
-        sum = sum == 0 ? x : sum;
+        sum = !keepsSum ? 0 : sum == 0 ? x : sum;
         if ((weight == 0) != (bias == 0) || (scale == 0) != (shift == 0))
         {
             throw new ArgumentException("LayerNorm's weight and bias, and the modulation's scale and shift, come in pairs.");
@@ -56,7 +58,7 @@ public sealed class GateResidualNorm(CudaDevice device)
         device.Kernel("gate_residual_norm", FusedOp.NormMacros(type, columns, threads, isFp8: rowScales != 0)).Launch(
             (rows, 1, 1), threads, 0, stream,
             [
-                (nint)(&x), (nint)(&sum), (nint)(&y), (nint)(&h), (nint)(&gate), (nint)(&weight), (nint)(&bias), (nint)(&scale), (nint)(&shift),
+                (nint)(&x), (nint)(&sum), (nint)(&y), (nint)(&second), (nint)(&h), (nint)(&gate), (nint)(&weight), (nint)(&bias), (nint)(&scale), (nint)(&shift),
                 (nint)(&statistics), (nint)(&rowScales), (nint)(&rowsPerBatch), (nint)(&modulationStride), (nint)(&epsilon),
             ]);
     }

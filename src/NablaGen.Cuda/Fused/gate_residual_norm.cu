@@ -1,9 +1,10 @@
 // The residual stream takes a gated branch and is normalised for the next one, in one pass over memory:
 //
-//     sum = x + y · gate   ·   h = LayerNorm(sum), its optional affine step and modulation (layer_norm.cuh)
+//     sum = x + y · gate (+ second)   ·   h = LayerNorm(sum), its optional affine step and modulation (layer_norm.cuh)
 //
 // x, sum        float32 [rows, COLUMNS], may be the same memory; y, h bf16 (or fp16) [rows, COLUMNS], may be too; all contiguous;
-//               with FP8_ROWS h is fp8, and memory of its own
+//               with FP8_ROWS h is fp8, and memory of its own; sum null: it is not kept
+// second        as y, without a gate; null: none
 // gate          float32, row r uses the one at (r / rowsPerBatch) · modulationStride; null: sum = x + y
 // weight, bias  float32 [COLUMNS] or null, both or neither
 // scale, shift  float32, as gate; null, both or neither
@@ -14,7 +15,7 @@
 #include "layer_norm.cuh"
 
 extern "C" __global__ void __launch_bounds__(THREADS) gate_residual_norm(
-    const float* x, float* sum, const u16* y, Normalized* h, const float* __restrict__ gate, const float* __restrict__ weight,
+    const float* x, float* sum, const u16* y, const u16* second, Normalized* h, const float* __restrict__ gate, const float* __restrict__ weight,
     const float* __restrict__ bias, const float* __restrict__ scale, const float* __restrict__ shift, float2* __restrict__ statistics,
     float* __restrict__ rowScales, int rowsPerBatch, i64 modulationStride, float eps) {
     __shared__ float partial[kWarps];
@@ -37,7 +38,14 @@ extern "C" __global__ void __launch_bounds__(THREADS) gate_residual_norm(
         a.y += high_element(b.x) * g.y;
         a.z += low_element(b.y) * g.z;
         a.w += high_element(b.y) * g.w;
-        to[at] = a;
+        if (second != nullptr) {
+            const uint2 c = ((const uint2*)(second + row * COLUMNS))[at];
+            a.x += low_element(c.x);
+            a.y += high_element(c.x);
+            a.z += low_element(c.y);
+            a.w += high_element(c.y);
+        }
+        if (sum != nullptr) to[at] = a;
         v[i] = a;
     }
 

@@ -168,7 +168,24 @@ public class FusedOpTests
         var normalized = ReferenceFused.LayerNorm(
             sums, columns, epsilon, affine ? weight : null, affine ? bias : null, row => modulated ? Row(row, 2) : null,
             row => modulated ? Row(row, 1) : null);
-        Gates.Rounded(h.ToArray<ushort>(x.Length), normalized, type, i => Math.Abs(normalized[i]) + 0.1);
+        var norm = h.ToArray<ushort>(x.Length);
+        Gates.Rounded(norm, normalized, type, i => Math.Abs(normalized[i]) + 0.1);
+
+        // The norm without its sum; then a sum with a second branch, which is the sum of two passes.
+        using CudaBuffer again = CudaBuffer.From<float>(device, x), one = CudaBuffer.From<float>(device, x), other = Gpu.Poisoned(device, 2L * x.Length);
+        using var second = CudaBuffer.From<ushort>(device, Element16.Encode(type, draw.Normals(rows * columns, type)));
+        void Add(CudaBuffer to, nint branch, nint gate, nint result, nint more, bool keepsSum) => new GateResidualNorm(device).Run(
+            to.Pointer, branch, result, type, rows, columns, epsilon, gate, affine ? bufferWeight.Pointer : 0, affine ? bufferBias.Pointer : 0, modulated ? At(2) : 0,
+            modulated ? At(1) : 0, rowsPerBatch, 3 * columns, second: more, keepsSum: keepsSum);
+        h.Fill(0xff);
+        Add(again, bufferY.Pointer, gated ? At(0) : 0, h.Pointer, 0, keepsSum: false);
+        Assert.Equal(norm, h.ToArray<ushort>(x.Length));
+        Assert.Equal(x, again.ToArray<float>(x.Length));
+        Add(one, bufferY.Pointer, gated ? At(0) : 0, other.Pointer, 0, keepsSum: true);
+        Add(one, second.Pointer, 0, other.Pointer, 0, keepsSum: true);
+        Add(again, bufferY.Pointer, gated ? At(0) : 0, h.Pointer, second.Pointer, keepsSum: true);
+        Assert.Equal(one.ToArray<float>(x.Length), again.ToArray<float>(x.Length));
+        Assert.Equal(other.ToArray<ushort>(x.Length), h.ToArray<ushort>(x.Length));
     }
 
     [Theory, Trait("gpu", "true")]

@@ -67,12 +67,25 @@ public sealed class WanLayer : Module<ResidualStream, Tensor, WanPrompt, DitRun,
         var y = _selfAttention.forward(normalized, run, layer);
         normalized.Dispose();
 
-        (x, normalized) = _norm3 is null ? Twice(ops.AddGated(x, y, m[2])) : ops.AddGatedAndNormalize(x, y, m[2], _norm3, _crossAttention.TakesRowScales);
-        y.Dispose();
+        // Where the ops can, the stream is written once for both branches.
+        var waits = _norm3 is not null && ops.DefersBranches ? y : null;
+        if (waits is not null)
+        {
+            normalized = ops.NormalizeGated(x, y, m[2], _norm3!, _crossAttention.TakesRowScales);
+        }
+        else
+        {
+            (x, normalized) = _norm3 is null ? Twice(ops.AddGated(x, y, m[2])) : ops.AddGatedAndNormalize(x, y, m[2], _norm3, _crossAttention.TakesRowScales);
+            y.Dispose();
+        }
+
         y = _crossAttention.forward(normalized, prompt, ops, layer);
         normalized.Dispose();
 
-        (x, normalized) = ops.AddGatedAndNormalize(x, y, null, _norm2, _ffn.TakesRowScales, shift: m[3], scale: m[4]);
+        (x, normalized) = waits is not null
+            ? ops.AddTwoAndNormalize(x, waits, m[2], y, _norm2, _ffn.TakesRowScales, shift: m[3], scale: m[4])
+            : ops.AddGatedAndNormalize(x, y, null, _norm2, _ffn.TakesRowScales, shift: m[3], scale: m[4]);
+        waits?.Dispose();
         y.Dispose();
         y = _ffn.forward(normalized, ops);
         return new ResidualStream(x, y, m[5]).MoveToOuterDisposeScope();

@@ -189,10 +189,7 @@ public sealed class CudaDitOps : IDitOps
     public (Tensor X, Tensor Normalized) AddGatedAndNormalize(
         Tensor x, Tensor y, Tensor? gate, WanLayerNorm norm, Tensor? shift = null, Tensor? scale = null)
     {
-        var stride = Stride(gate ?? scale);
-        _gateNorm.Run(
-            Stream(x), Branch(y), Branch(y), _type, Rows(x), Columns(x), (float)norm.Eps, Modulation(gate, stride), Weight(norm.Weight), Weight(norm.Bias),
-            Modulation(scale, stride), Modulation(shift, stride), Group(x, gate ?? scale), stride);
+        AddAndNormalize(x, y, gate, null, y, norm, shift, scale);
         return (x.alias(), y.alias());
     }
 
@@ -200,16 +197,39 @@ public sealed class CudaDitOps : IDitOps
     public (Tensor X, Activation Normalized) AddGatedAndNormalize(
         Tensor x, Tensor y, Tensor? gate, WanLayerNorm norm, bool rowScales, Tensor? shift = null, Tensor? scale = null)
     {
-        if (!rowScales)
-        {
-            return AddGatedAndNormalize(x, y, gate, norm, shift, scale);
-        }
-
-        var (h, stride) = (EmptyRows(x.shape), Stride(gate ?? scale));
-        _gateNorm.Run(
-            Stream(x), Branch(y), Codes(h), _type, Rows(x), Columns(x), (float)norm.Eps, Modulation(gate, stride), Weight(norm.Weight), Weight(norm.Bias),
-            Modulation(scale, stride), Modulation(shift, stride), Group(x, gate ?? scale), stride, rowScales: Weight(h.RowScales));
+        var h = rowScales ? EmptyRows(x.shape) : y.alias();
+        AddAndNormalize(x, y, gate, null, h, norm, shift, scale);
         return (x.alias(), h);
+    }
+
+    /// <inheritdoc/>
+    public bool DefersBranches => true;
+
+    /// <inheritdoc/>
+    public Activation NormalizeGated(Tensor x, Tensor y, Tensor? gate, WanLayerNorm norm, bool rowScales)
+    {
+        var h = rowScales ? EmptyRows(x.shape) : empty(x.shape, _dtype, x.device);
+        AddAndNormalize(x, y, gate, null, h, norm, null, null, keepsSum: false);
+        return h;
+    }
+
+    /// <inheritdoc/>
+    public (Tensor X, Activation Normalized) AddTwoAndNormalize(
+        Tensor x, Tensor y, Tensor? gate, Tensor second, WanLayerNorm norm, bool rowScales, Tensor shift, Tensor scale)
+    {
+        var h = rowScales ? EmptyRows(x.shape) : second.alias();
+        AddAndNormalize(x, y, gate, second, h, norm, shift, scale);
+        return (x.alias(), h);
+    }
+
+    private void AddAndNormalize(
+        Tensor x, Tensor y, Tensor? gate, Tensor? second, Activation h, WanLayerNorm norm, Tensor? shift, Tensor? scale, bool keepsSum = true)
+    {
+        var stride = Stride(gate ?? scale);
+        _gateNorm.Run(
+            Stream(x), Branch(y), h.RowScales is null ? Branch(h.Values) : Codes(h), _type, Rows(x), Columns(x), (float)norm.Eps, Modulation(gate, stride), Weight(norm.Weight),
+            Weight(norm.Bias), Modulation(scale, stride), Modulation(shift, stride), Group(x, gate ?? scale), stride, rowScales: Weight(h.RowScales),
+            second: _at.Of(second, _dtype, "a branch"), keepsSum: keepsSum);
     }
 
     /// <inheritdoc/>

@@ -101,6 +101,30 @@ public interface IDitOps : IDisposable
         Tensor x, Tensor y, Tensor? gate, WanLayerNorm norm, bool rowScales, Tensor? shift = null, Tensor? scale = null) =>
         AddGatedAndNormalize(x, y, gate, norm, shift, scale);
 
+    /// <summary>Whether <see cref="NormalizeGated"/> and <see cref="AddTwoAndNormalize"/> are there: a branch then waits for the next one, and the stream is written once for both.</summary>
+    bool DefersBranches => false;
+
+    /// <summary>LayerNorm(x + y · gate), without keeping the sum. [B, L, C] → [B, L, C]</summary>
+    /// <param name="x">Residual stream, float32. [B, L, C]</param>
+    /// <param name="y">A branch's output. [B, L, C]</param>
+    /// <param name="gate">float32; null for 1. [B, F, C]</param>
+    /// <param name="norm">The norm, with its own weight and bias if it has them.</param>
+    /// <param name="rowScales">Whether the product that follows takes fp8 with row-wise scales.</param>
+    Activation NormalizeGated(Tensor x, Tensor y, Tensor? gate, WanLayerNorm norm, bool rowScales) => throw new NotSupportedException("these ops add a branch at once");
+
+    /// <summary>x + y · gate + second, and its modulated norm.</summary>
+    /// <param name="x">Residual stream, float32; may be overwritten. [B, L, C]</param>
+    /// <param name="y">The branch that waited. [B, L, C]</param>
+    /// <param name="gate">Its factor. [B, F, C]</param>
+    /// <param name="second">The next branch's output; may be overwritten. [B, L, C]</param>
+    /// <param name="norm">The norm.</param>
+    /// <param name="rowScales">As above.</param>
+    /// <param name="shift">float32. [B, F, C]</param>
+    /// <param name="scale">float32. [B, F, C]</param>
+    /// <returns>The residual stream's next value, and its norm.</returns>
+    (Tensor X, Activation Normalized) AddTwoAndNormalize(
+        Tensor x, Tensor y, Tensor? gate, Tensor second, WanLayerNorm norm, bool rowScales, Tensor shift, Tensor scale) => throw new NotSupportedException("these ops add a branch at once");
+
     /// <summary>GELU(x Wᵀ + b), tanh form. [B, L, inputs] → [B, L, outputs]</summary>
     Tensor LinearGelu(AutocastLinear layer, Tensor x);
 
