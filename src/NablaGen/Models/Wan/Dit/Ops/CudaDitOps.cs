@@ -12,8 +12,6 @@ namespace NablaGen.Models.Wan.Dit.Ops;
 /// <summary>The ops as our fused kernels (docs/kernels.md): float32 residual stream, 16-bit branches.</summary>
 public sealed class CudaDitOps : IDitOps
 {
-    private const double SumScale = 1.0 / 1024;
-
     private readonly KernelAddress _at;
     private readonly ScalarType _dtype;
     private readonly ElementType _type;
@@ -23,7 +21,7 @@ public sealed class CudaDitOps : IDitOps
     private readonly GateResidualNorm _gateNorm;
     private readonly GeluTanh _gelu;
     private readonly LinearGelu? _linearGelu;
-    private readonly LowRankPasses _lowRank;
+    private readonly CudaLowRankBranch _lowRank;
     private readonly TextAttention _text;
     private readonly BlockOffsets _offsets;
     private readonly Dictionary<long, BlockOffsets> _contextOffsets = [];
@@ -43,7 +41,7 @@ public sealed class CudaDitOps : IDitOps
         _gateNorm = new GateResidualNorm(cuda);
         _gelu = new GeluTanh(cuda);
         _linearGelu = NablaGen.Cuda.Gemm.LinearGelu.IsAvailable ? new LinearGelu(cuda) : null;
-        _lowRank = new LowRankPasses(cuda);
+        _lowRank = new CudaLowRankBranch(new LowRankPasses(cuda), _at, dtype);
         _text = new TextAttention(cuda);
         _offsets = new BlockOffsets(cuda, layout.Lengths);
     }
@@ -133,28 +131,10 @@ public sealed class CudaDitOps : IDitOps
     }
 
     /// <inheritdoc/>
-    public Tensor AddLowRank(LowRankWeights weights, Tensor sparse, Tensor q, Tensor k, Tensor v, Tensor x, LowRankRope rope)
-    {
-        if (!FusesLowRank || weights.Rank != LowRankPasses.Rank || sparse.dtype != _dtype)
-        {
-            return LowRankBranch.Add(weights, sparse, q, k, v, x, rope);
-        }
-
-        using var scope = NewDisposeScope();
-        AttentionTensor View(Tensor heads) => CudaDevices.View(CudaDevices.Readable(heads), _at);
-        nint Small(Tensor weight) => _at.Of(weight, _dtype, "a weight of the low-rank branch");
-        var (rows, tokens, dim) = ((int)(q.shape[0] * q.shape[1]), (int)q.shape[2], q.shape[3]);
-        var (table, rankTable) = (_at.Of(rope.Head.Table, ScalarType.Float32, "the angles"), _at.Of(rope.Table, ScalarType.Float32, "the branch's angles"));
-        var sums = empty([_lowRank.Chunks(rows, tokens), rows, weights.Rank, dim], ScalarType.Float32, q.device);
-        _lowRank.Sum(View(k), View(v), Small(weights.Keys), table, rankTable, _at.Of(sums, ScalarType.Float32, "the sums"));
-        // Sums over all tokens may be too large for float16; the norm after them takes any factor, and a power of two costs no bit.
-        var few = sums.sum([0]).Times(SumScale).to_type(_dtype);
-        var output = CudaDevices.Readable(sparse);
-        _lowRank.Add(
-            CudaDevices.View(output, _at), View(q), View(x.unflatten(2, [q.shape[1], -1]).transpose(1, 2)), Small(weights.Queries), Small(weights.Gate), Small(weights.GateBias),
-            _at.Of(few, _dtype, "the sums"), table, rankTable, (float)LowRankWeights.SparseEps, (float)(LowRankWeights.BranchEps(_dtype) * SumScale * SumScale));
-        return (ReferenceEquals(output, sparse) ? sparse.alias() : output).MoveToOuterDisposeScope();
-    }
+    public Tensor AddLowRank(LowRankWeights weights, Tensor sparse, Tensor q, Tensor k, Tensor v, Tensor x, LowRankRope rope) =>
+        FusesLowRank && weights.Rank == LowRankPasses.Rank && sparse.dtype == _dtype
+            ? _lowRank.Add(weights, sparse, q, k, v, x, rope)
+            : LowRankBranch.Add(weights, sparse, q, k, v, x, rope);
 
     /// <inheritdoc/>
     public bool TakesTextOf(long keys, long headSize) => TextAttention.Fits(_device, headSize, keys);
