@@ -27,13 +27,14 @@ public sealed class TextAttention(CudaDevice device)
     /// <param name="output">Gets the result; Q's shape and type, any strides.</param>
     /// <param name="copies">How often the last key counts.</param>
     /// <param name="scale">Factor of the logits; by default 1/√(head size).</param>
+    /// <param name="inverse">Device address of a factor for each row of Q, float32 [batch, tokens], or 0: RMSNorm (<see cref="NablaGen.Cuda.Fused.RmsInverse"/>), whose weight is in K then.</param>
     /// <param name="stream">The stream.</param>
     /// <exception cref="ArgumentException">The tensors do not suit.</exception>
-    public void Run(AttentionTensor q, AttentionTensor k, AttentionTensor v, AttentionTensor output, int copies = 1, float? scale = null, nint stream = 0)
+    public void Run(AttentionTensor q, AttentionTensor k, AttentionTensor v, AttentionTensor output, int copies = 1, float? scale = null, nint inverse = 0, nint stream = 0)
     {
         output.Require("output");
         output.RequireLike(q, "output");
-        var work = new Work { Output = output.Pointer, OutputBatch = output.BatchStride, OutputHead = output.HeadStride, OutputToken = output.TokenStride };
+        var work = new Work { Output = output.Pointer, OutputBatch = output.BatchStride, OutputHead = output.HeadStride, OutputToken = output.TokenStride, Inverse = inverse };
         Launch(q, k, v, work, copies, scale, [], stream);
     }
 
@@ -46,10 +47,12 @@ public sealed class TextAttention(CudaDevice device)
     /// <param name="most">float32: the largest magnitude in v.</param>
     /// <param name="copies">As above.</param>
     /// <param name="scale">As above.</param>
+    /// <param name="inverse">As above.</param>
     /// <param name="stream">The stream.</param>
     /// <exception cref="ArgumentException">The tensors do not suit.</exception>
     public void RunToFp8(
-        AttentionTensor q, AttentionTensor k, AttentionTensor v, nint codes, nint rowScales, nint most, int copies = 1, float? scale = null, nint stream = 0)
+        AttentionTensor q, AttentionTensor k, AttentionTensor v, nint codes, nint rowScales, nint most, int copies = 1, float? scale = null,
+        nint inverse = 0, nint stream = 0)
     {
         if (codes == 0 || codes % 16 != 0 || rowScales == 0 || most == 0)
         {
@@ -57,7 +60,7 @@ public sealed class TextAttention(CudaDevice device)
         }
 
         var row = (long)q.Heads * q.HeadSize;
-        var work = new Work { Output = codes, Most = most, RowScales = rowScales, OutputBatch = row * q.Tokens, OutputHead = q.HeadSize, OutputToken = row };
+        var work = new Work { Output = codes, Most = most, RowScales = rowScales, OutputBatch = row * q.Tokens, OutputHead = q.HeadSize, OutputToken = row, Inverse = inverse };
         Launch(q, k, v, work, copies, scale, ["FP8_ROWS"], stream);
     }
 
@@ -79,7 +82,7 @@ public sealed class TextAttention(CudaDevice device)
         int pieces = (k.Tokens + block - 1) / block, tiles = (q.Tokens + block - 1) / block, tileBytes = block * q.HeadSize * 2;
         (work.Heads, work.Tokens, work.Keys, work.Tiles, work.Total) = (q.Heads, q.Tokens, k.Tokens, tiles, checked(q.Rows * tiles));
         work.ScaleLog2 = (float)(factor * Math.Log2(Math.E));
-        work.LastLog2 = (float)(Math.Log2(copies) / work.ScaleLog2);
+        work.CopiesLog2 = (float)Math.Log2(copies);
         var (mapQ, mapK, mapV) = (TensorMap.For(q), TensorMap.For(k), TensorMap.For(v));
         var queryTiles = LaunchConstants.TextThreads / LaunchConstants.Warpgroup * LaunchConstants.TextAhead;
         device.Kernel("text_attention_sm90", q.Macros([$"KEYS={pieces * block}", .. macros])).Launch(
@@ -90,9 +93,9 @@ public sealed class TextAttention(CudaDevice device)
     [StructLayout(LayoutKind.Sequential)]
     private struct Work
     {
-        public nint Output, Most, RowScales;
+        public nint Output, Most, Inverse, RowScales;
         public long OutputBatch, OutputHead, OutputToken;
         public int Heads, Tokens, Keys, Tiles, Total;
-        public float ScaleLog2, LastLog2;
+        public float ScaleLog2, CopiesLog2;
     }
 }

@@ -20,17 +20,17 @@ DEVICE void cut_columns(float (&s)[32], int tokens, int column) {
     }
 }
 
-// Logits to weights: s becomes 2^(s · scale − m), the row sums grow. True if m moved; then f0 and f1 rescale what was summed.
-DEVICE bool soften(float (&s)[32], float& m0, float& m1, float& l0, float& l1, float& f0, float& f1, float scale) {
+// Logits to weights: s becomes 2^(s · scale − m), each row with its scale, the row sums grow. True if m moved; then f0 and f1 rescale what was summed.
+DEVICE bool soften(float (&s)[32], float& m0, float& m1, float& l0, float& l1, float& f0, float& f1, float scale0, float scale1) {
     float top0 = fmaxf(s[0], s[1]), top1 = fmaxf(s[2], s[3]);
 #pragma unroll
     for (int i = 4; i < 32; i += 4) {
         top0 = fmaxf(top0, fmaxf(s[i], s[i + 1]));
         top1 = fmaxf(top1, fmaxf(s[i + 2], s[i + 3]));
     }
-    const bool moved = __any_sync(kAllLanes, top0 * scale > m0 + kSlack || top1 * scale > m1 + kSlack);
+    const bool moved = __any_sync(kAllLanes, top0 * scale0 > m0 + kSlack || top1 * scale1 > m1 + kSlack);
     if (moved) {
-        const float n0 = fmaxf(m0, quad_max(top0) * scale), n1 = fmaxf(m1, quad_max(top1) * scale);
+        const float n0 = fmaxf(m0, quad_max(top0) * scale0), n1 = fmaxf(m1, quad_max(top1) * scale1);
         f0 = exp2_approx(m0 - n0);
         f1 = exp2_approx(m1 - n1);
         m0 = n0;
@@ -41,10 +41,10 @@ DEVICE bool soften(float (&s)[32], float& m0, float& m1, float& l0, float& l1, f
     float sum0 = 0, sum1 = 0;
 #pragma unroll
     for (int i = 0; i < 32; i += 4) {
-        s[i] = exp2_approx(fmaf(s[i], scale, -m0));
-        s[i + 1] = exp2_approx(fmaf(s[i + 1], scale, -m0));
-        s[i + 2] = exp2_approx(fmaf(s[i + 2], scale, -m1));
-        s[i + 3] = exp2_approx(fmaf(s[i + 3], scale, -m1));
+        s[i] = exp2_approx(fmaf(s[i], scale0, -m0));
+        s[i + 1] = exp2_approx(fmaf(s[i + 1], scale0, -m0));
+        s[i + 2] = exp2_approx(fmaf(s[i + 2], scale1, -m1));
+        s[i + 3] = exp2_approx(fmaf(s[i + 3], scale1, -m1));
         sum0 += s[i] + s[i + 1];
         sum1 += s[i + 2] + s[i + 3];
     }

@@ -189,7 +189,7 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
                 wgmma_wait<1>();
                 wgmma_pin(s);
                 if (tokens < kBlock) cut_columns(s, tokens, quad * 2);
-                const bool moved = soften(s, m0, m1, l0, l1, f0, f1, scale);
+                const bool moved = soften(s, m0, m1, l0, l1, f0, f1, scale, scale);
                 wgmma_wait<0>();
                 wgmma_pin(o);
                 if (lane == 0) barrier_arrive(empty + held * 8);
@@ -202,7 +202,7 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
                 wgmma_wait<0>();
                 wgmma_pin(s);
                 if (tokens < kBlock) cut_columns(s, tokens, quad * 2);
-                if (soften(s, m0, m1, l0, l1, f0, f1, scale)) rescale(o, f0, f1);
+                if (soften(s, m0, m1, l0, l1, f0, f1, scale, scale)) rescale(o, f0, f1);
             }
             pack_weights(p, s);
             held = stage;

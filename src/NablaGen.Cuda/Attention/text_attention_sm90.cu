@@ -5,10 +5,13 @@
 // All keys and values of a head lie in shared memory. The thread blocks share all tiles (batch · head, 64 tokens) out in equal runs, so that each
 // meets one or two heads; its warpgroups take the run's tiles by turns, each with two tiles of Q of its own in flight, and do not wait for each other.
 //
+// With `inverse` each row of Q counts times its number there: RMSNorm, whose weight is in the keys then.
+//
 // q, k, v  bf16 (or fp16) through 5-D tensor maps as block_attention_sm90.cu has them, zeros past the end
 // out      same type, strides in elements, rows 16-byte aligned; rounded once from float32
 //          With FP8_ROWS fp8 (E4M3), as the next product reads it: out / s, s = most / 448 (1 where it is 0), rowScales [batch, tokens] get s in each
 //          row. A mean of values is no larger than the largest of them, and what it is smaller by costs an eight-bit float nothing.
+// inverse  float32 [batch, tokens] or null: 1
 // most     float32, max |v| over all batches and heads, with FP8_ROWS
 // Grid: as many thread blocks as multiprocessors; kTextThreads threads.
 // Macros: HEAD_DIM (64 or 128), KEYS (a multiple of 64 up to 256: at least as many as there are keys, and less than 64 more),
@@ -35,19 +38,19 @@ struct Barriers {
 
 struct Work {
     Output* out;
-    const float* most;
+    const float *most, *inverse;
     float* rowScales;
     i64 outBatch, outHead, outToken;
     int heads, tokens, keys, tiles, total;                     // tiles of a head, of all
-    float scaleLog2, lastLog2;                                 // softmax scale · log2(e), log2(copies) / scaleLog2
+    float scaleLog2, copiesLog2;                               // softmax scale · log2(e), log2(copies)
 };
 
 // The weights of a tile's last piece: its last key's logit grows by the logarithm of its copies, and there are none behind it.
-DEVICE void count_copies(float (&s)[32], int last, float lastLog2, int column) {
+DEVICE void count_copies(float (&s)[32], int last, float more0, float more1, int column) {
 #pragma unroll
     for (int i = 0; i < 32; ++i) {
         const int at = i / 4 * 8 + (i & 1) + column;
-        if (at == last) s[i] += lastLog2;
+        if (at == last) s[i] += i & 2 ? more1 : more0;
         if (at > last) s[i] = NEGATIVE_INFINITY;
     }
 }
@@ -138,6 +141,13 @@ extern "C" __global__ void __launch_bounds__(kTextThreads, 1) text_attention_sm9
 #pragma unroll
             for (int i = 0; i < HEAD_DIM / 2; ++i) o[i] = 0;
             barrier_wait(queryFull + ring.stage * 8, ring.parity);
+            const int first = (tile - begin) * 64;
+            float scale0 = scale, scale1 = scale;
+            if (work.inverse != nullptr) {
+                const float* inverse = work.inverse + (i64)batch * work.tokens + first;
+                scale0 *= first + row < work.tokens ? inverse[row] : 1;
+                scale1 *= first + row + 8 < work.tokens ? inverse[row + 8] : 1;
+            }
             const u64 q = matrix_descriptor(queries + ring.stage * kTileBytes, 16, 1024);
 
             wgmma_pin(s);
@@ -151,9 +161,9 @@ extern "C" __global__ void __launch_bounds__(kTextThreads, 1) text_attention_sm9
                 if (i + 1 == kPieces) {
                     group_sync(group);                         // all have read Q
                     ask(tile + kAhead * kGroups, ring.stage);
-                    count_copies(s, lastKey, work.lastLog2, quad * 2);
+                    count_copies(s, lastKey, work.copiesLog2 * reciprocal_approx(scale0), work.copiesLog2 * reciprocal_approx(scale1), quad * 2);
                 }
-                if (soften(s, m0, m1, l0, l1, f0, f1, scale)) rescale(o, f0, f1);
+                if (soften(s, m0, m1, l0, l1, f0, f1, scale0, scale1)) rescale(o, f0, f1);
                 pack_weights(p, s);
                 wgmma_pin(s);
                 wgmma_pin(o);
@@ -170,7 +180,6 @@ extern "C" __global__ void __launch_bounds__(kTextThreads, 1) text_attention_sm9
             }
             ring.advance();
 
-            const int first = (tile - begin) * 64;
             const int rows = min(64, work.tokens - first);
             Output* out = work.out + batch * work.outBatch + head * work.outHead + first * work.outToken;
 #ifdef FP8_ROWS

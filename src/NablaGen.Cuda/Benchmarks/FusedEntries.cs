@@ -23,6 +23,8 @@ internal static class FusedEntries
         new("gelu_tanh", data => Pass(data, 4, Width(data), () => new GeluTanh(data.Device).Run(
             data.Q.Pointer, data.Output.Pointer, ElementType.BFloat16, data.Shape.Elements))),
         new("rms_norm_silu", RmsNormSilu),
+        new("rms_inverse", data => Pass(data, 2, Width(data), () => new RmsInverse(data.Device).Run(
+            data.Q.Pointer, data.Vectors.Pointer, ElementType.BFloat16, data.Shape.Tokens, data.Shape.Columns, Epsilon))),
         new("low_rank_sum", data => LowRank(data, 4, (passes, k, v, table, sums) => passes.Sum(k, v, table, table, table, sums))),
         new("low_rank_add", data => LowRank(data, 8, (passes, q, x, table, sums) => passes.Add(
             AttentionTensor.TokensFirst(data.Output.Pointer, ElementType.BFloat16, 1, data.Shape.Heads, data.Shape.Tokens, data.Shape.HeadSize), q, x, table, table, table, sums, table, table,

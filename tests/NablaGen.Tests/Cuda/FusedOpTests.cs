@@ -218,6 +218,24 @@ public class FusedOpTests
     }
 
     [Theory, Trait("gpu", "true")]
+    [InlineData(5120, 300, ElementType.BFloat16)]
+    [InlineData(264, 7, ElementType.Float16)]
+    public void Inverses_of_rows_agree(int columns, int rows, ElementType type)
+    {
+        var device = Gpu.Require();
+        var x = new Draw(rows).Normals(rows * columns, type, 3);
+        Array.Clear(x, 0, columns);
+        using CudaBuffer from = CudaBuffer.From<ushort>(device, Element16.Encode(type, x)), to = Gpu.Poisoned(device, 4L * rows);
+        new RmsInverse(device).Run(from.Pointer, to.Pointer, type, rows, columns, 1e-6f);
+        var inverse = to.ToArray<float>(rows);
+        for (var row = 0; row < rows; row++)
+        {
+            var exact = 1 / Math.Sqrt(x.AsSpan(row * columns, columns).ToArray().Average(value => value * value) + 1e-6f);
+            Assert.True(Math.Abs(inverse[row] - exact) <= 2e-6 * exact, $"Row {row} is {inverse[row]}; exact {exact}.");
+        }
+    }
+
+    [Theory, Trait("gpu", "true")]
     [InlineData(ElementType.BFloat16)]
     [InlineData(ElementType.Float16)]
     public void Gelu_agrees(ElementType type)

@@ -8,19 +8,20 @@ namespace NablaGen.Tests.Cuda;
 public class TextAttentionTests
 {
     [Theory]
-    [InlineData(1, 1, 128, 64, 64, 1, ElementType.BFloat16)]
-    [InlineData(1, 2, 128, 1, 1, 512, ElementType.BFloat16)]
-    [InlineData(2, 3, 128, 1000, 27, 486, ElementType.BFloat16)]
-    [InlineData(1, 40, 128, 777, 65, 448, ElementType.BFloat16)]
-    [InlineData(2, 5, 64, 900, 128, 385, ElementType.Float16)]
-    [InlineData(1, 3, 128, 513, 129, 2, ElementType.Float16)]
-    [InlineData(1, 2, 128, 4000, 256, 257, ElementType.BFloat16)]
-    public void It_agrees_with_attention_to_every_copy(int batch, int heads, int headSize, int tokens, int keys, int copies, ElementType type)
+    [InlineData(1, 1, 128, 64, 64, 1, ElementType.BFloat16, false)]
+    [InlineData(1, 2, 128, 1, 1, 512, ElementType.BFloat16, true)]
+    [InlineData(2, 3, 128, 1000, 27, 486, ElementType.BFloat16, false)]
+    [InlineData(1, 40, 128, 777, 65, 448, ElementType.BFloat16, true)]
+    [InlineData(2, 5, 64, 900, 128, 385, ElementType.Float16, false)]
+    [InlineData(1, 3, 128, 513, 129, 2, ElementType.Float16, true)]
+    [InlineData(1, 2, 128, 4000, 256, 257, ElementType.BFloat16, false)]
+    public void It_agrees_with_attention_to_every_copy(int batch, int heads, int headSize, int tokens, int keys, int copies, ElementType type, bool scaled)
     {
         var device = Gpu.Require(AttentionKernel.Hopper);
         var (draw, rows) = (new Draw(keys), batch * heads);
         double[] q = draw.Normals(rows * tokens * headSize, type, 2), k = draw.Normals(rows * keys * headSize, type), v = draw.Normals(rows * keys * headSize, type);
-        double[] exact = Attend(q, k, v, rows, (tokens, keys, headSize), copies, null), reference = Attend(q, k, v, rows, (tokens, keys, headSize), copies, type);
+        float[] factors = [.. draw.Floats(batch * tokens, 0.3).Select(x => scaled ? Math.Abs(x) + 0.1f : 1)];
+        double[] exact = Attend(q, k, v, (batch, heads, tokens, keys, headSize), factors, copies, null), reference = Attend(q, k, v, (batch, heads, tokens, keys, headSize), factors, copies, type);
 
         // Tokens first in memory, as a linear layer leaves them.
         int Place(int i, int length) => (((((i / headSize / length / heads) * length) + (i / headSize % length)) * heads) + (i / headSize / length % heads)) * headSize + (i % headSize);
@@ -36,13 +37,13 @@ public class TextAttentionTests
         }
 
         AttentionTensor Tensor(CudaBuffer buffer, int length) => AttentionTensor.TokensFirst(buffer.Pointer, type, batch, heads, length, headSize);
-        using CudaBuffer onQ = Upload(q, tokens), onK = Upload(k, keys), onV = Upload(v, keys), output = Gpu.Poisoned(device, 2L * q.Length);
-        new TextAttention(device).Run(Tensor(onQ, tokens), Tensor(onK, keys), Tensor(onV, keys), Tensor(output, tokens), copies);
+        using CudaBuffer onQ = Upload(q, tokens), onK = Upload(k, keys), onV = Upload(v, keys), onFactors = CudaBuffer.From<float>(device, factors), output = Gpu.Poisoned(device, 2L * q.Length);
+        new TextAttention(device).Run(Tensor(onQ, tokens), Tensor(onK, keys), Tensor(onV, keys), Tensor(output, tokens), copies, inverse: scaled ? onFactors.Pointer : 0);
         var bits = output.ToArray<ushort>(q.Length);
         Gates.ReorderedSum([.. Enumerable.Range(0, q.Length).Select(i => Element16.Decode(type, bits[Place(i, tokens)]))], reference, exact, floor: 1e-6);
 
         using CudaBuffer codes = Gpu.Poisoned(device, q.Length), scales = Gpu.Poisoned(device, 4L * batch * tokens), most = CudaBuffer.From<float>(device, [(float)v.Max(Math.Abs)]);
-        new TextAttention(device).RunToFp8(Tensor(onQ, tokens), Tensor(onK, keys), Tensor(onV, keys), codes.Pointer, scales.Pointer, most.Pointer, copies);
+        new TextAttention(device).RunToFp8(Tensor(onQ, tokens), Tensor(onK, keys), Tensor(onV, keys), codes.Pointer, scales.Pointer, most.Pointer, copies, inverse: scaled ? onFactors.Pointer : 0);
         var factor = (float)(v.Max(Math.Abs) / 448);
         Assert.All(scales.ToArray<float>(batch * tokens), one => Assert.Equal(factor, one, factor * 1e-6));
         var rounded = codes.ToArray<byte>(q.Length);
@@ -69,20 +70,21 @@ public class TextAttentionTests
         Assert.Throws<ArgumentException>(() => new TextAttention(device).Run(Tensor(64), Tensor(20), Tensor(20), Tensor(64), copies: 0));
     }
 
-    // All [rows, tokens or keys, headSize]; with a type weights and output are rounded to it.
-    private static double[] Attend(double[] q, double[] k, double[] v, int rows, (int Tokens, int Keys, int HeadSize) shape, int copies, ElementType? type)
+    // All [batch, heads, tokens or keys, headSize], a factor for each token of a batch; with a type weights and output are rounded to it.
+    private static double[] Attend(
+        double[] q, double[] k, double[] v, (int Batch, int Heads, int Tokens, int Keys, int HeadSize) shape, float[] factors, int copies, ElementType? type)
     {
-        var (tokens, keys, size) = shape;
+        var (batch, heads, tokens, keys, size) = shape;
         double Round(double x) => type is { } rounding ? Element16.Round(rounding, x) : x;
         var output = new double[q.Length];
-        Parallel.For(0, rows * tokens, at =>
+        Parallel.For(0, batch * heads * tokens, at =>
         {
             var logits = new double[keys];
             for (var j = 0; j < keys; j++)
             {
                 for (var d = 0; d < size; d++)
                 {
-                    logits[j] += q[(at * size) + d] * k[(((at / tokens * keys) + j) * size) + d] / Math.Sqrt(size);
+                    logits[j] += q[(at * size) + d] * k[(((at / tokens * keys) + j) * size) + d] * factors[(at / tokens / heads * tokens) + (at % tokens)] / Math.Sqrt(size);
                 }
             }
 

@@ -33,24 +33,28 @@ public sealed class WanCrossAttention(DitConfig config, ModuleOptions options)
     public Tensor forward(Activation x, WanPrompt prompt, IDitOps ops, int layer)
     {
         using var scope = NewDisposeScope();
-        var q = ops.NormalizeHeads(NormQ, Q.forward(x), Heads, rope: null);
+        var q = Q.forward(x);
         // Of padding, whose tokens are all equal, one is enough.
-        var tokens = ops.TakesTextOf(prompt.Tokens, q.shape[3]) ? prompt.Tokens : prompt.Text.shape[1];
-        var (k, v) = prompt.TextKeysAndValues(layer, all =>
+        var padding = (int)(prompt.Text.shape[1] - prompt.Tokens);
+        if (padding > 0 && NormQ is not null && _imageK is null && ops.TakesTextOf(prompt.Tokens, q.shape[2] / Heads))
         {
-            var text = all.narrow(1, 0, tokens).contiguous();
-            return (ops.NormalizeHeads(NormK, K.forward(text), Heads, rope: null), Split(V.forward(text)));
-        });
-        Activation y = tokens < prompt.Text.shape[1]
-            ? ops.AttendToText(q, k, v, (int)(prompt.Text.shape[1] - tokens) + 1, O.Matrix.TakesRowScales && _imageK is null)
-            : Join(functional.scaled_dot_product_attention(q, k, v));
+            var (few, values) = prompt.TextKeysAndValues(layer, all => Project(all.narrow(1, 0, prompt.Tokens).contiguous(), ops, keys => IDitOps.WeighKeys(NormQ, keys)));
+            return O.forward(ops.AttendToText(NormQ, q, few, values, padding + 1, O.Matrix.TakesRowScales)).MoveToOuterDisposeScope();
+        }
+
+        q = ops.NormalizeHeads(NormQ, q, Heads, rope: null);
+        var (k, v) = prompt.TextKeysAndValues(layer, text => Project(text, ops, keys => keys));
+        var y = functional.scaled_dot_product_attention(q, k, v);
         if (_imageK is not null && _imageV is not null)
         {
             var (imageK, imageV) = prompt.ImageKeysAndValues(
                 layer, image => (ops.NormalizeHeads(_imageNormK, _imageK.forward(image), Heads, rope: null), Split(_imageV.forward(image))));
-            y = y.Values.Plus(Join(functional.scaled_dot_product_attention(q, imageK, imageV)));
+            y = y.Plus(functional.scaled_dot_product_attention(q, imageK, imageV));
         }
 
-        return O.forward(y).MoveToOuterDisposeScope();
+        return O.forward(Join(y)).MoveToOuterDisposeScope();
     }
+
+    private (Tensor K, Tensor V) Project(Tensor text, IDitOps ops, Func<Tensor, Tensor> prepare) =>
+        (prepare(ops.NormalizeHeads(NormK, K.forward(text), Heads, rope: null)), Split(V.forward(text)));
 }

@@ -23,6 +23,7 @@ public sealed class CudaDitOps : IDitOps
     private readonly LinearGelu? _linearGelu;
     private readonly CudaLowRankBranch _lowRank;
     private readonly TextAttention _text;
+    private readonly RmsInverse _inverse;
     private readonly BlockOffsets _offsets;
     private readonly Dictionary<long, BlockOffsets> _contextOffsets = [];
     private readonly NablaGen.Cuda.Device.CudaDevice _device;
@@ -42,7 +43,7 @@ public sealed class CudaDitOps : IDitOps
         _gelu = new GeluTanh(cuda);
         _linearGelu = NablaGen.Cuda.Gemm.LinearGelu.IsAvailable ? new LinearGelu(cuda) : null;
         _lowRank = new CudaLowRankBranch(new LowRankPasses(cuda), _at, dtype);
-        _text = new TextAttention(cuda);
+        (_text, _inverse) = (new TextAttention(cuda), new RmsInverse(cuda));
         _offsets = new BlockOffsets(cuda, layout.Lengths);
     }
 
@@ -140,21 +141,24 @@ public sealed class CudaDitOps : IDitOps
     public bool TakesTextOf(long keys, long headSize) => TextAttention.Fits(_device, headSize, keys);
 
     /// <inheritdoc/>
-    public Activation AttendToText(Tensor q, Tensor k, Tensor v, int copies, bool rowScales)
+    public Activation AttendToText(WanRmsNorm norm, Tensor q, Tensor k, Tensor v, int copies, bool rowScales)
     {
         using var scope = NewDisposeScope();
         AttentionTensor View(Tensor x) => CudaDevices.View(CudaDevices.Readable(x), _at);
-        var queries = CudaDevices.Readable(q);
+        var factors = empty(q.shape[..^1], ScalarType.Float32, q.device);
+        var inverse = Weight(factors);
+        _inverse.Run(Branch(q), inverse, _type, Rows(q), Columns(q), (float)norm.Eps);
+        var queries = View(q.unflatten(2, [k.shape[1], -1]).transpose(1, 2));
         if (rowScales)
         {
-            var (y, most) = (EmptyRows([q.shape[0], q.shape[2], q.shape[1] * q.shape[3]]), v.abs().amax().to_type(ScalarType.Float32));
-            _text.RunToFp8(View(queries), View(k), View(v), Codes(y), Weight(y.RowScales), Weight(most), copies);
+            var (y, most) = (EmptyRows(q.shape), v.abs().amax().to_type(ScalarType.Float32));
+            _text.RunToFp8(queries, View(k), View(v), Codes(y), Weight(y.RowScales), Weight(most), copies, inverse: inverse);
             return new Activation(y.Values.MoveToOuterDisposeScope(), y.RowScales!.MoveToOuterDisposeScope());
         }
 
-        var output = CudaDevices.EmptyLike(queries);
-        _text.Run(View(queries), View(k), View(v), View(output), copies);
-        return output.transpose(1, 2).flatten(2).MoveToOuterDisposeScope();
+        var output = empty(q.shape, _dtype, q.device);
+        _text.Run(queries, View(k), View(v), View(output.unflatten(2, [k.shape[1], -1]).transpose(1, 2)), copies, inverse: inverse);
+        return output.MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>

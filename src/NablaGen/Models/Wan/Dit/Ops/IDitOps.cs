@@ -71,14 +71,29 @@ public interface IDitOps : IDisposable
     /// <param name="headSize">D.</param>
     bool TakesTextOf(long keys, long headSize) => false;
 
-    /// <summary>Attention to a prompt's tokens, the last of which stands for all its padding: equal keys and values weigh as much as one that counts as often.</summary>
-    /// <param name="q">Queries. [B, H, L, D]</param>
-    /// <param name="k">Keys. [B, H, n, D]</param>
+    /// <summary>
+    /// Attention to a prompt's tokens, the last of which stands for all its padding: equal keys and values weigh as much as one that counts as often. RMSNorm of
+    /// the queries is a factor for each of them and, as a weight by channel, in the keys (<see cref="WeighKeys"/>).
+    /// </summary>
+    /// <param name="norm">The queries' norm.</param>
+    /// <param name="q">Queries as a linear layer gives them. [B, L, C]</param>
+    /// <param name="k">Weighed keys. [B, H, n, D]</param>
     /// <param name="v">Values. [B, H, n, D]</param>
     /// <param name="copies">How often the last one counts.</param>
     /// <param name="rowScales">Whether the result is wanted in fp8: with one scale for all rows, for a mean of values is no larger than the largest of them.</param>
     /// <returns>All heads of each token, for the next product. [B, L, C]</returns>
-    Activation AttendToText(Tensor q, Tensor k, Tensor v, int copies, bool rowScales) => throw new NotSupportedException("these ops take a prompt with all its padding");
+    Activation AttendToText(WanRmsNorm norm, Tensor q, Tensor k, Tensor v, int copies, bool rowScales) =>
+        throw new NotSupportedException("these ops take a prompt with all its padding");
+
+    /// <summary>Keys times the weight of the queries' norm. [B, H, n, D] → [B, H, n, D]</summary>
+    /// <param name="norm">The queries' norm.</param>
+    /// <param name="k">Keys. [B, H, n, D]</param>
+    static Tensor WeighKeys(WanRmsNorm norm, Tensor k)
+    {
+        using var scope = NewDisposeScope();
+        var weight = norm.Weight.reshape(1, k.shape[1], 1, k.shape[3]);
+        return k.to_type(ScalarType.Float32).mul(weight).to_type(k.dtype).MoveToOuterDisposeScope();
+    }
 
     /// <summary>x + y · gate, the residual stream's next value. x may be overwritten. [B, L, C] in float32</summary>
     /// <param name="x">Residual stream, float32. [B, L, C]</param>
