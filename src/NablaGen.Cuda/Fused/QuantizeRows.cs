@@ -7,7 +7,7 @@ namespace NablaGen.Cuda.Fused;
 /// <param name="device">Where it runs.</param>
 public sealed class QuantizeRows(CudaDevice device)
 {
-    private const int MostThreads = 576;
+    private const int MostThreads = 320;
 
     /// <summary>Puts y = fp8(x / scale), scale = max|x| / 448 of the row, on the stream. Arguments are device addresses.</summary>
     /// <param name="x">16-bit [rows, columns], contiguous.</param>
@@ -34,11 +34,8 @@ public sealed class QuantizeRows(CudaDevice device)
             throw new ArgumentException($"{columns} columns; rows are quantised in pieces of 16.");
         }
 
-        var kept = int.TryParse(Environment.GetEnvironmentVariable("NABLAGEN_QK"), out var given2) ? given2 : 0;
-        var most = int.TryParse(Environment.GetEnvironmentVariable("NABLAGEN_QT"), out var given) ? given : MostThreads;
-        var threads = FusedOp.Threads(columns / 8, macros.Contains("GELU") ? most : 320);
-        long count = rows;
+        var threads = FusedOp.Threads(columns / 8, MostThreads);
         device.Kernel("quantize_rows", [.. macros, $"COLUMNS={columns}", $"THREADS={threads}"]).Launch(
-            (Math.Min(rows, device.Multiprocessors * (kept > 0 && macros.Contains("GELU") ? kept : Math.Max(1, 1280 / threads))), 1, 1), threads, 0, stream, [(nint)(&x), (nint)(&y), (nint)(&scales), (nint)(&count)]);
+            (rows, 1, 1), threads, 0, stream, [(nint)(&x), (nint)(&y), (nint)(&scales)]);
     }
 }

@@ -23,30 +23,36 @@ extern "C" __global__ void __launch_bounds__(THREADS) gate_residual_norm(
     const i64 batch = row / rowsPerBatch * modulationStride;
     const float4* from = (const float4*)(x + row * COLUMNS);
     float4* to = (float4*)(sum + row * COLUMNS);
-    const uint2* branch = (const uint2*)(y + row * COLUMNS);
 
+    // All loads first: what is stored may be the same memory, so none would go past a store.
     float4 v[kTurns];
+    uint2 b[kTurns], c[kTurns];
 #pragma unroll
     for (int i = 0; i < kTurns; ++i) {
         const int at = threadIdx.x + i * THREADS;
         v[i] = make_float4(0, 0, 0, 0);
-        if (at >= kVectors) continue;
-        const uint2 b = branch[at];
+        b[i] = c[i] = make_uint2(0, 0);
+        if (past_end(at)) continue;
+        v[i] = load_once(from + at);
+        b[i] = load_once((const uint2*)(y + row * COLUMNS) + at);
+        if (second != nullptr) c[i] = load_once((const uint2*)(second + row * COLUMNS) + at);
+    }
+#pragma unroll
+    for (int i = 0; i < kTurns; ++i) {
+        const int at = threadIdx.x + i * THREADS;
+        if (past_end(at)) continue;
         const float4 g = gate == nullptr ? make_float4(1, 1, 1, 1) : ((const float4*)(gate + batch))[at];
-        float4 a = from[at];
-        a.x += low_element(b.x) * g.x;
-        a.y += high_element(b.x) * g.y;
-        a.z += low_element(b.y) * g.z;
-        a.w += high_element(b.y) * g.w;
+        v[i].x += low_element(b[i].x) * g.x;
+        v[i].y += high_element(b[i].x) * g.y;
+        v[i].z += low_element(b[i].y) * g.z;
+        v[i].w += high_element(b[i].y) * g.w;
         if (second != nullptr) {
-            const uint2 c = ((const uint2*)(second + row * COLUMNS))[at];
-            a.x += low_element(c.x);
-            a.y += high_element(c.x);
-            a.z += low_element(c.y);
-            a.w += high_element(c.y);
+            v[i].x += low_element(c[i].x);
+            v[i].y += high_element(c[i].x);
+            v[i].z += low_element(c[i].y);
+            v[i].w += high_element(c[i].y);
         }
-        if (sum != nullptr) to[at] = a;
-        v[i] = a;
+        if (sum != nullptr) to[at] = v[i];
     }
 
     layer_norm_row(v, h + row * COLUMNS, weight, bias, scale == nullptr ? nullptr : scale + batch,

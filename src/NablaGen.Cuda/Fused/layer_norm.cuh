@@ -30,6 +30,9 @@ constexpr int kWarps = THREADS / kWarp;
 constexpr int kVectors = COLUMNS / 4;
 constexpr int kTurns = (kVectors + THREADS - 1) / THREADS;
 
+// Whether a thread's vector is past the row's end; never where all have as many.
+DEVICE bool past_end(int at) { return kVectors % THREADS != 0 && at >= kVectors; }
+
 // The sum over the thread block, the same bits in every thread.
 DEVICE float block_sum(float x, float* partial) {
     x = warp_sum(x);
@@ -53,7 +56,7 @@ DEVICE void layer_norm_row(
     float squares = 0;
 #pragma unroll
     for (int i = 0; i < kTurns; ++i) {
-        if (threadIdx.x + i * THREADS < kVectors) {
+        if (!past_end(threadIdx.x + i * THREADS)) {
             const float a = v[i].x - mean, b = v[i].y - mean, c = v[i].z - mean, d = v[i].w - mean;
             squares += a * a + b * b + c * c + d * d;
         }
@@ -68,7 +71,7 @@ DEVICE void layer_norm_row(
 #pragma unroll
     for (int i = 0; i < kTurns; ++i) {
         const int at = threadIdx.x + i * THREADS;
-        if (at >= kVectors) continue;
+        if (past_end(at)) continue;
         float4 n = make_float4((v[i].x - mean) * inverse, (v[i].y - mean) * inverse, (v[i].z - mean) * inverse,
                                (v[i].w - mean) * inverse);
         if (weight != nullptr) {
@@ -99,7 +102,7 @@ DEVICE void layer_norm_row(
 #pragma unroll
     for (int i = 0; i < kTurns; ++i) {
         const int at = threadIdx.x + i * THREADS;
-        if (at >= kVectors) continue;
+        if (past_end(at)) continue;
         ((u32*)y)[at] = pack_fp8(row[i].x * factor, row[i].y * factor, row[i].z * factor, row[i].w * factor);
     }
 #endif

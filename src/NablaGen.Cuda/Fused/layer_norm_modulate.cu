@@ -21,7 +21,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) layer_norm_modulate(
 #pragma unroll
     for (int i = 0; i < kTurns; ++i) {
         const int at = threadIdx.x + i * THREADS;
-        v[i] = at < kVectors ? from[at] : make_float4(0, 0, 0, 0);
+        v[i] = past_end(at) ? make_float4(0, 0, 0, 0) : load_once(from + at);
     }
 
     const i64 batch = row / rowsPerBatch * modulationStride;

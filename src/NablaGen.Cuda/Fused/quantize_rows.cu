@@ -4,8 +4,8 @@
 // scales  float32 [rows]
 // With GELU the rows are those of gelu(x), in float32 (gelu.cuh).
 // To nearest even. Infinity or NaN in a row makes its scale infinite or NaN, so that it shows.
-// Grid: any number of thread blocks of THREADS threads, best as many as run at once; one row a thread block and turn, held in registers, while
-// the next one comes to shared memory (16-bit rows, up to 24,000 columns). Macros: COLUMNS (a multiple of 16), THREADS (a multiple of 32), FLOAT32, GELU.
+// Grid (rows), THREADS threads: one row a thread block, held in registers. Macros: COLUMNS (a multiple of 16), THREADS (a multiple of 32),
+// FLOAT32, GELU.
 #include "eight_bits.cuh"
 #include "gelu.cuh"
 
@@ -26,83 +26,58 @@ typedef float Input;
 typedef u16 Input;
 #endif
 
-DEVICE void spread(uint4 a, float (&v)[8]) {
+// The eight numbers of a piece.
+DEVICE void load(const Input* __restrict__ piece, float (&v)[8]) {
+#ifdef FLOAT32
+    const float4 a = ((const float4*)piece)[0], b = ((const float4*)piece)[1];
+    v[0] = a.x; v[1] = a.y; v[2] = a.z; v[3] = a.w;
+    v[4] = b.x; v[5] = b.y; v[6] = b.z; v[7] = b.w;
+#else
+    const uint4 a = *(const uint4*)piece;
     v[0] = low_element(a.x); v[1] = high_element(a.x);
     v[2] = low_element(a.y); v[3] = high_element(a.y);
     v[4] = low_element(a.z); v[5] = high_element(a.z);
     v[6] = low_element(a.w); v[7] = high_element(a.w);
+#endif
 }
 
-DEVICE void spread(float4 a, float4 b, float (&v)[8]) {
-    v[0] = a.x; v[1] = a.y; v[2] = a.z; v[3] = a.w;
-    v[4] = b.x; v[5] = b.y; v[6] = b.z; v[7] = b.w;
-}
+extern "C" __global__ void __launch_bounds__(THREADS) quantize_rows(const Input* __restrict__ x, u8* __restrict__ y, float* __restrict__ scales) {
+    __shared__ float tops[kWarps];
+    const i64 row = blockIdx.x;
+    float v[kTurns][8];
+#pragma unroll
+    for (int i = 0; i < kTurns; ++i) {
+        const int at = threadIdx.x + i * THREADS;
+#pragma unroll
+        for (int j = 0; j < 8; ++j) v[i][j] = 0;
+        if (at < kPieces) load(x + row * COLUMNS + at * 8, v[i]);
+    }
 
-extern "C" __global__ void __launch_bounds__(THREADS) quantize_rows(
-    const Input* __restrict__ x, u8* __restrict__ y, float* __restrict__ scales, i64 rows) {
-    __shared__ float tops[2][kWarps];
-#ifndef FLOAT32
-    __shared__ uint4 next[kPieces];                            // each thread reads only what it has copied itself
-    const auto copy = [&](i64 row) {
+    float top = 0;
 #pragma unroll
-        for (int i = 0; i < kTurns; ++i) {
-            const int at = threadIdx.x + i * THREADS;
-            if (at < kPieces) copy_piece(shared_address(&next[at]), x + row * COLUMNS + at * 8, true);
-        }
-        copy_commit();
-    };
-    if (blockIdx.x < rows) copy(blockIdx.x);
-#endif
-
-    int turn = 0;
-    for (i64 row = blockIdx.x; row < rows; row += gridDim.x, turn ^= 1) {
-        float v[kTurns][8];
-#ifndef FLOAT32
-        copy_wait<0>();
-#endif
+    for (int i = 0; i < kTurns; ++i) {
 #pragma unroll
-        for (int i = 0; i < kTurns; ++i) {
-            const int at = threadIdx.x + i * THREADS;
-#pragma unroll
-            for (int j = 0; j < 8; ++j) v[i][j] = 0;
-            if (at >= kPieces) continue;
-#ifdef FLOAT32
-            const float4* from = (const float4*)(x + row * COLUMNS + at * 8);
-            spread(from[0], from[1], v[i]);
-#else
-            spread(next[at], v[i]);
-#endif
-        }
-
-        float top = 0;
-#pragma unroll
-        for (int i = 0; i < kTurns; ++i) {
-#pragma unroll
-            for (int j = 0; j < 8; ++j) {
+        for (int j = 0; j < 8; ++j) {
 #ifdef GELU
-                v[i][j] = gelu(v[i][j]);
+            v[i][j] = gelu(v[i][j]);
 #endif
-                top = larger(top, fabsf(v[i][j]));
-            }
+            top = larger(top, fabsf(v[i][j]));
         }
-#ifndef FLOAT32
-        if (row + gridDim.x < rows) copy(row + gridDim.x);
-#endif
-        top = warp_larger(top);
-        if (threadIdx.x % kWarp == 0) tops[turn][threadIdx.x / kWarp] = top;
-        __syncthreads();                                       // two buffers by turns, so that one barrier a turn is enough
+    }
+    top = warp_larger(top);
+    if (threadIdx.x % kWarp == 0) tops[threadIdx.x / kWarp] = top;
+    __syncthreads();
 #pragma unroll
-        for (int i = 0; i < kWarps; ++i) top = larger(tops[turn][i], top);
+    for (int i = 0; i < kWarps; ++i) top = larger(tops[i], top);
 
-        const float factor = fp8_factor(top);
-        if (threadIdx.x == 0) scales[row] = fp8_scale(top);
+    const float factor = fp8_factor(top);
+    if (threadIdx.x == 0) scales[row] = fp8_scale(top);
 #pragma unroll
-        for (int i = 0; i < kTurns; ++i) {
-            const int at = threadIdx.x + i * THREADS;
-            if (at >= kPieces) continue;
+    for (int i = 0; i < kTurns; ++i) {
+        const int at = threadIdx.x + i * THREADS;
+        if (at >= kPieces) continue;
 #pragma unroll
-            for (int j = 0; j < 8; ++j) v[i][j] *= factor;
-            ((uint2*)(y + row * COLUMNS))[at] = make_uint2(pack_fp8(v[i][0], v[i][1], v[i][2], v[i][3]), pack_fp8(v[i][4], v[i][5], v[i][6], v[i][7]));
-        }
+        for (int j = 0; j < 8; ++j) v[i][j] *= factor;
+        ((uint2*)(y + row * COLUMNS))[at] = make_uint2(pack_fp8(v[i][0], v[i][1], v[i][2], v[i][3]), pack_fp8(v[i][4], v[i][5], v[i][6], v[i][7]));
     }
 }

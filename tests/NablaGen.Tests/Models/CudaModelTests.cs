@@ -96,6 +96,7 @@ public class CudaModelTests
         using var rope = new RopeTable(layout, config.HeadDim, CUDA);
         var x = randn([batch, layout.Tokens, config.Dim], device: CUDA);
         var y = randn([batch, layout.Tokens, config.Dim], device: CUDA).to_type(ScalarType.BFloat16);
+        var other = randn([batch, layout.Tokens, config.Dim], device: CUDA).to_type(ScalarType.BFloat16);
         var m = randn([batch, 6, config.Dim], device: CUDA).chunk(6, 1);
         using var plainNorm = new WanLayerNorm(config.Dim, config.Eps, Options);
         using var affineNorm = new WanLayerNorm(config.Dim, config.Eps, Options, affine: true);
@@ -118,6 +119,11 @@ public class CudaModelTests
             var (x2, h2) = plain.AddGatedAndNormalize(x, y, gate, affineNorm);
             Same(x1, x2);
             Same(h1, h2);
+            Same(fused.NormalizeGated(x, y, gate, affineNorm, rowScales: false).Values, h2);
+            var (x3, h3) = fused.AddTwoAndNormalize(x.clone(), y, gate, other.clone(), plainNorm, rowScales: false, m[0], m[1]);
+            var (x4, h4) = plain.AddGatedAndNormalize(x2, other, null, plainNorm, m[0], m[1]);
+            Same(x3, x4);
+            Same(h3.Values, h4);
             (x1, h1) = fused.AddGatedAndNormalize(x.clone(), y.clone(), gate, plainNorm, m[0], m[1]);
             (x2, h2) = plain.AddGatedAndNormalize(x, y, gate, plainNorm, m[0], m[1]);
             Same(x1, x2);
@@ -135,6 +141,35 @@ public class CudaModelTests
         var exact = nn.functional.gelu(nn.functional.linear(y.to_type(ScalarType.Float64), ((DenseMatrix)linear.Matrix).Weight.to_type(ScalarType.Float64),
             linear.Bias!.to_type(ScalarType.Float64)), TorchSharp.Modules.GELU.Approximate.tanh);
         Assert.InRange(Golden.RelativeError(fused.LinearGelu(linear, y), exact), 0, Golden.RelativeError(plain.LinearGelu(linear, y), exact));
+    }
+
+    [Theory]
+    [InlineData(1, 90)]
+    [InlineData(2, 200)]
+    public void Padding_of_a_prompt_may_be_one_key(int batch, int keys)
+    {
+        RequireDevice();
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        var config = DitConfig.Wan1_3B;
+        using var fused = new CudaDitOps(CUDA, ScalarType.BFloat16, BlockLayout.Create(2, 13, 10));
+        Assert.SkipUnless(fused.TakesTextOf(keys, config.HeadDim), "a kernel for Hopper");
+        using var norm = new WanRmsNorm(config.Dim, config.Eps, Options);
+        foreach (var parameter in norm.parameters())
+        {
+            parameter.normal_();
+        }
+
+        Tensor Random(long length) => randn([batch, length, config.Dim], device: CUDA).to_type(ScalarType.BFloat16);
+        Tensor Heads(Tensor x) => x.unflatten(2, [config.NumHeads, -1]).transpose(1, 2);
+        var (q, k, v, copies) = (Random(1000), Heads(Random(keys)), Heads(Random(keys)), config.TextLen - keys + 1);
+        Tensor All(Tensor x) => cat([x, x.narrow(2, keys - 1, 1).expand(-1, -1, copies - 1, -1)], 2).to_type(ScalarType.Float32);
+        var normalized = Heads(norm.forward(q.to_type(ScalarType.Float32)));
+        var exact = nn.functional.scaled_dot_product_attention(normalized, All(k), All(v)).transpose(1, 2).flatten(2);
+        var weighed = IDitOps.WeighKeys(norm, k);
+        Assert.InRange(Golden.RelativeError(fused.AttendToText(norm, q, weighed, v, copies, rowScales: false).Values, exact), 0, 0.01);
+        var (codes, scales) = fused.AttendToText(norm, q, weighed, v, copies, rowScales: true);
+        Assert.InRange(Golden.RelativeError(Fp8Rows.Decode(codes.cpu(), scales!.cpu()), exact.cpu()), 0, 0.035);
     }
 
     [Fact]

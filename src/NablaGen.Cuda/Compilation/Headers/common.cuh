@@ -66,6 +66,19 @@ DEVICE float reciprocal_approx(float x) {
     return y;
 }
 
+// Loads of what is read once: it leaves the first-level cache to what is read again.
+DEVICE float4 load_once(const float4* x) {
+    float4 v;
+    asm volatile("ld.global.L1::no_allocate.v4.f32 {%0, %1, %2, %3}, [%4];" : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w) : "l"(x) : "memory");
+    return v;
+}
+
+DEVICE uint2 load_once(const uint2* x) {
+    uint2 v;
+    asm volatile("ld.global.L1::no_allocate.v2.u32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "l"(x) : "memory");
+    return v;
+}
+
 DEVICE float warp_sum(float x) {
 #pragma unroll
     for (int offset = kWarp / 2; offset > 0; offset /= 2) x += __shfl_xor_sync(kAllLanes, x, offset);

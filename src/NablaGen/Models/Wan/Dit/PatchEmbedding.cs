@@ -1,5 +1,4 @@
 using NablaGen.Tensors;
-using TorchSharp;
 using TorchSharp.Modules;
 using TorchSharp.Utils;
 using static TorchSharp.torch;
@@ -7,7 +6,7 @@ using static TorchSharp.torch.nn;
 
 namespace NablaGen.Models.Wan.Dit;
 
-/// <summary>Latents → tokens: a 3D convolution whose stride is its kernel (patch_embedding, wan/modules/model.py).</summary>
+/// <summary>Latents → tokens: a 3D convolution whose stride is its kernel (patch_embedding, wan/modules/model.py), as a product of each token's numbers.</summary>
 public sealed class PatchEmbedding : Module<Tensor, Tensor>
 {
     private readonly long[] _stride;
@@ -29,18 +28,18 @@ public sealed class PatchEmbedding : Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    /// <summary>[B, InDim, T', H', W'] → [B, L, C] in raster order.</summary>
-    public override Tensor forward(Tensor input)
+    /// <summary>The numbers of each token, in raster order. [B, InDim, T', H', W'] → [B, L, InDim · patch]</summary>
+    public Tensor Patches(Tensor input)
     {
         using var scope = NewDisposeScope();
-        if (input.device_type == DeviceType.CPU)
-        {
-            // oneDNN's convolution reads memory that nobody wrote where channels are no multiple of 16, such as 36, and gives NaN now and then.
-            var patches = input.to_type(_weight.dtype).unflatten(4, [-1, _stride[2]]).unflatten(3, [-1, _stride[1]]).unflatten(2, [-1, _stride[0]]);
-            return functional.linear(patches.permute(0, 2, 4, 6, 1, 3, 5, 7).flatten(4).flatten(1, 3), _weight.flatten(1), _bias).MoveToOuterDisposeScope();
-        }
-
-        var grid = functional.conv3d(input.to_type(_weight.dtype), _weight, _bias, _stride);
-        return grid.flatten(2).transpose(1, 2).MoveToOuterDisposeScope();
+        var patches = input.to_type(_weight.dtype).unflatten(4, [-1, _stride[2]]).unflatten(3, [-1, _stride[1]]).unflatten(2, [-1, _stride[0]]);
+        return patches.permute(0, 2, 4, 6, 1, 3, 5, 7).flatten(4).flatten(1, 3).MoveToOuterDisposeScope();
     }
+
+    /// <summary>[B, L, InDim · patch] → [B, L, C].</summary>
+    /// <remarks>
+    /// Not as a convolution: oneDNN's reads memory that nobody wrote where channels are no multiple of 16, such as 36, and gives NaN now and then, and
+    /// cuDNN's adds the bias and turns the result in passes of their own.
+    /// </remarks>
+    public override Tensor forward(Tensor patches) => functional.linear(patches, _weight.flatten(1), _bias);
 }

@@ -1,5 +1,6 @@
 using NablaGen.Tensors;
 using NablaGen.Tensors.Layers;
+using NablaGen.Tensors.Matrices;
 using TorchSharp.Modules;
 using TorchSharp.Utils;
 using static TorchSharp.torch;
@@ -35,6 +36,14 @@ public sealed class WanHead : Module<Tensor, Tensor, Tensor>
     {
         using var scope = NewDisposeScope();
         var m = _modulation.unsqueeze(0).Plus(e.unsqueeze(2)).unbind(2);
+        if (e.shape[0] == 1 && e.shape[1] == 1 && !is_grad_enabled() && _head.Matrix is DenseMatrix matrix)
+        {
+            // One shift and one scale for all tokens: they go into the few outputs' weights, which saves two passes over the tokens.
+            var (shift, scale) = (m[0].squeeze(1), m[1].squeeze(1));
+            var bias = functional.linear(shift, matrix.Weight, _head.Bias).squeeze(0);
+            return functional.linear(_norm.forward(x), matrix.Weight * scale.Plus(1), bias).MoveToOuterDisposeScope();
+        }
+
         return _head.forward(TokenGroups.Modulate(_norm.forward(x), m[0], m[1])).MoveToOuterDisposeScope();
     }
 }

@@ -132,7 +132,8 @@ public sealed class WanModel : Module<Tensor, Tensor, Tensor, DitRun, Tensor>, I
     {
         using var scope = NewDisposeScope();
         var channels = prompt.Guide is { } guide ? cat([x, guide.to_type(x.dtype)], 1) : x;
-        var tokens = run.ToBlocks(_patchEmbedding.forward(channels)).to_type(ScalarType.Float32);
+        // The few numbers of the patches change places, not the tokens made of them.
+        var tokens = _patchEmbedding.forward(run.ToBlocks(_patchEmbedding.Patches(channels))).to_type(ScalarType.Float32);
         // Blocks are laid out frame by frame, so that only times of single tokens have to follow them.
         var times = t.dim() == 1 ? t.unsqueeze(1) : t.shape[1] == tokens.shape[1] ? run.ToBlocks(t) : t;
         var e = _timeEmbedding.forward(SinusoidalEmbedding(times.flatten(), Config.FreqDim)).unflatten(0, times.shape);
