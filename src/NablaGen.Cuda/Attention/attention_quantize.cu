@@ -31,6 +31,7 @@ struct Work {
 constexpr int kWarps = kQuantizeThreads / kWarp;
 constexpr int kRows = kQuantizeThreads / 16;                   // rows at once, 16 threads a row with 8 columns each
 constexpr int kTurns = kBlock / kRows;
+static_assert(kTurns == 4, "four tokens of V a thread");
 
 // Eight elements of a row as floats.
 DEVICE void spread(float (&value)[8], const uint4& read) {
@@ -52,10 +53,15 @@ extern "C" __global__ void __launch_bounds__(kQuantizeThreads, 5) attention_quan
     const float* statistics = work.statistics + bh * 256 + piece * 8;
     const i64 at = (i64)bh * work.blocks + block;
 
+    // Of V a thread has the four tokens that share a word of its tile.
+    const auto row_of = [&](int i) {
+        const int at = thread / 16;
+        return blockIdx.z == 2 ? at / 4 * 16 + at % 4 * 2 + i / 2 * 8 + i % 2 : at + i * kRows;
+    };
     uint4 read[kTurns];                                        // as they are: as floats they would take twice the registers
 #pragma unroll
     for (int i = 0; i < kTurns; ++i) {
-        const int row = thread / 16 + i * kRows;
+        const int row = row_of(i);
         read[i] = row < rows ? *(const uint4*)(x + row * source.token) : make_uint4(0, 0, 0, 0);
     }
 
@@ -64,20 +70,16 @@ extern "C" __global__ void __launch_bounds__(kQuantizeThreads, 5) attention_quan
 #pragma unroll
         for (int j = 0; j < 8; ++j) {
             const float most = statistics[128 + j];
-            factor[j] = most > 0 ? kFp8Largest / most : 1;
+            factor[j] = most > 0 ? kFp8Largest * reciprocal_approx(most) : 1;
         }
+        float value[kTurns][8];
 #pragma unroll
-        for (int i = 0; i < kTurns; ++i) {
-            const int row = thread / 16 + i * kRows;
-            float value[8];
-            spread(value, read[i]);
+        for (int i = 0; i < kTurns; ++i) spread(value[i], read[i]);
 #pragma unroll
-            for (int j = 0; j < 8; j += 2) {
-                const u32 pair = pack_fp8_pair(value[j] * factor[j], value[j + 1] * factor[j + 1]);
-                // Words change places within a row by the column's piece, so that the lanes of a warp write to different banks.
-                tile[tile8_token(piece * 8 + j, row) ^ piece << 2] = (u8)pair;
-                tile[tile8_token(piece * 8 + j + 1, row) ^ piece << 2] = (u8)(pair >> 8);
-            }
+        for (int j = 0; j < 8; ++j) {
+            // Words change places within a row by the column's piece, so that the lanes of a warp write to different banks.
+            *(u32*)(tile + (tile8_token(piece * 8 + j, row_of(0)) ^ piece << 2)) =
+                pack_fp8(value[0][j] * factor[j], value[1][j] * factor[j], value[2][j] * factor[j], value[3][j] * factor[j]);
         }
         __syncthreads();
         uint4* to = (uint4*)(work.keys + at * kKeyPieceBytes + kTile8Bytes);

@@ -66,8 +66,21 @@ internal static class WanOperations
         yield return Product("feed-forward out", layers, 2.0 * tokens * dim * wide, () => narrow.forward(hidden));
 
         yield return Pass("norm, modulation", 1, (4 + element) * pixels, () => ops.Modulate(norm, stream, m[0], m[1], isFp8).Values);
-        yield return Pass("residual, next norm", 3 * layers - 1, (8 + 2 * element) * pixels,
-            () => ops.AddGatedAndNormalize(stream, y, m[2], norm, isFp8, m[3], m[4]).Normalized.Values);
+        if (ops.DefersBranches && config.CrossAttnNorm)
+        {
+            using var affine = Filled(new WanLayerNorm(dim, config.Eps, options, affine: true));
+            yield return Pass("norm of a sum that is not kept", layers, (4 + 2 * element) * pixels, () => ops.NormalizeGated(stream, y, m[2], affine, isFp8).Values);
+            yield return Pass("two residuals, next norm", layers, (8 + 3 * element) * pixels,
+                () => ops.AddTwoAndNormalize(stream, y, m[2], x, norm, isFp8, m[3], m[4]).Normalized.Values);
+            yield return Pass("residual, next norm", layers - 1, (8 + 2 * element) * pixels,
+                () => ops.AddGatedAndNormalize(stream, y, m[2], norm, isFp8, m[3], m[4]).Normalized.Values);
+        }
+        else
+        {
+            yield return Pass("residual, next norm", 3 * layers - 1, (8 + 2 * element) * pixels,
+                () => ops.AddGatedAndNormalize(stream, y, m[2], norm, isFp8, m[3], m[4]).Normalized.Values);
+        }
+
         yield return Pass("residual", 1, (8 + element) * pixels, () => ops.AddGated(stream, y, m[5]));
         if (ops.TakesJoinedHeads)
         {
