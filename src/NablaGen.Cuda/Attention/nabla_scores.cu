@@ -41,32 +41,23 @@ DEVICE void store_piece(u32 address, const u32 (&w)[4]) {
                  ::"r"(address), "r"(w[0]), "r"(w[1]), "r"(w[2]), "r"(w[3]) : "memory");
 }
 
-constexpr int kChunks = kSlice / 8;
-constexpr int kTurns = kScoreTile * kChunks / kScoreThreads;
-
-// A thread's pieces of 64 columns of 64 rows, asked for at once; past the last block they are that block's, and nobody stores what becomes of them.
-DEVICE void load_pieces(float4 (&v)[kTurns][2], const float* rows, int first, int blocks, int thread) {
-#pragma unroll
-    for (int i = 0; i < kTurns; ++i) {
-        const int row = min(first + (thread + i * kScoreThreads) / kChunks, blocks - 1);
-        const float* from = rows + (i64)row * HEAD_DIM + thread % kChunks * 8;
-#pragma unroll
-        for (int j = 0; j < 2; ++j) {
-            asm volatile("ld.global.v4.f32 {%0, %1, %2, %3}, [%4];" : "=f"(v[i][j].x), "=f"(v[i][j].y), "=f"(v[i][j].z), "=f"(v[i][j].w) : "l"(from + j * 4) : "memory");
+// 64 columns of 64 rows to two tiles, the high parts and the low parts; zeros past the last block.
+DEVICE void load_tile(u32 high, u32 low, const float* rows, int first, int blocks, int thread) {
+    constexpr int kChunks = kSlice / 8;
+#pragma unroll 4
+    for (int i = thread; i < kScoreTile * kChunks; i += kScoreThreads) {
+        const int row = i / kChunks, chunk = i % kChunks;
+        float4 a = make_float4(0, 0, 0, 0), b = a;
+        if (first + row < blocks) {
+            const float4* from = (const float4*)(rows + (i64)(first + row) * HEAD_DIM + chunk * 8);
+            a = from[0];
+            b = from[1];
         }
-    }
-}
-
-// They go to two tiles, the high parts and the low parts.
-DEVICE void store_pieces(u32 high, u32 low, const float4 (&v)[kTurns][2], int thread) {
-#pragma unroll
-    for (int i = 0; i < kTurns; ++i) {
-        const int row = (thread + i * kScoreThreads) / kChunks, chunk = thread % kChunks;
         u32 h[4], l[4];
-        split(v[i][0].x, v[i][0].y, h[0], l[0]);
-        split(v[i][0].z, v[i][0].w, h[1], l[1]);
-        split(v[i][1].x, v[i][1].y, h[2], l[2]);
-        split(v[i][1].z, v[i][1].w, h[3], l[3]);
+        split(a.x, a.y, h[0], l[0]);
+        split(a.z, a.w, h[1], l[1]);
+        split(b.x, b.y, h[2], l[2]);
+        split(b.z, b.w, h[3], l[3]);
         store_piece(piece(high, row, chunk), h);
         store_piece(piece(low, row, chunk), l);
     }
@@ -83,7 +74,7 @@ DEVICE void multiply(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1) {
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
-extern "C" __global__ void __launch_bounds__(kScoreThreads, 4) nabla_scores(
+extern "C" __global__ void __launch_bounds__(kScoreThreads) nabla_scores(
     const float* __restrict__ q, const float* __restrict__ k, const int* __restrict__ offsets, float* __restrict__ scores,
     int blocks, int scoreStride, float scale) {
     __shared__ __align__(128) u8 shared[4 * kTileBytes];
@@ -96,12 +87,9 @@ extern "C" __global__ void __launch_bounds__(kScoreThreads, 4) nabla_scores(
     float d[2][4][4] = {};
     for (int column = 0; column < HEAD_DIM; column += kSlice) {
         const i64 first = (i64)head * blocks * HEAD_DIM + column;
-        float4 ofQ[kTurns][2], ofK[kTurns][2];
-        load_pieces(ofQ, q + first, queryBase, blocks, thread);
-        load_pieces(ofK, k + first, keyBase, blocks, thread);
         __syncthreads();
-        store_pieces(highQ, lowQ, ofQ, thread);
-        store_pieces(highK, lowK, ofK, thread);
+        load_tile(highQ, lowQ, q + first, queryBase, blocks, thread);
+        load_tile(highK, lowK, k + first, keyBase, blocks, thread);
         __syncthreads();
 #pragma unroll
         for (int step = 0; step < kSlice / 16; ++step) {

@@ -54,7 +54,7 @@ public sealed class GateResidualNorm(CudaDevice device)
             rowsPerBatch = rows;
         }
 
-        var threads = FusedOp.Threads(columns / 4, int.TryParse(Environment.GetEnvironmentVariable("NABLAGEN_NT"), out var most) ? most : 320);
+        var threads = FusedOp.Threads(columns / 4, 320);
         device.Kernel("gate_residual_norm", FusedOp.NormMacros(type, columns, threads, isFp8: rowScales != 0)).Launch(
             (rows, 1, 1), threads, 0, stream,
             [

@@ -41,5 +41,10 @@ public sealed class PatchEmbedding : Module<Tensor, Tensor>
     /// Not as a convolution: oneDNN's reads memory that nobody wrote where channels are no multiple of 16, such as 36, and gives NaN now and then, and
     /// cuDNN's adds the bias and turns the result in passes of their own.
     /// </remarks>
-    public override Tensor forward(Tensor patches) => functional.linear(patches, _weight.flatten(1), _bias);
+    public override Tensor forward(Tensor patches)
+    {
+        using var scope = NewDisposeScope();
+        // As rows of one matrix, so that the product adds the bias.
+        return functional.linear(patches.flatten(0, 1), _weight.flatten(1), _bias).unflatten(0, [patches.shape[0], -1]).MoveToOuterDisposeScope();
+    }
 }
