@@ -10,6 +10,8 @@ namespace NablaGen.Cuda.Fused;
 /// <param name="device">Where it runs.</param>
 public sealed class RmsNormRope(CudaDevice device)
 {
+    private const int MostColumns = 10_240;
+
     /// <summary>Puts the pass on the stream. Addresses are device addresses.</summary>
     /// <param name="x">16-bit [batch, tokens, heads · headSize], contiguous.</param>
     /// <param name="y">The result, of the same shape; may be x itself.</param>
@@ -64,6 +66,11 @@ public sealed class RmsNormRope(CudaDevice device)
         if (shape.HeadSize is not (64 or 128))
         {
             throw new ArgumentException($"Head size {shape.HeadSize}; the kernels have 64 and 128.");
+        }
+
+        if (columns > MostColumns)
+        {
+            throw new ArgumentException($"{columns} columns; the rows that are on their way take shared memory for {MostColumns}.");
         }
 
         var threads = FusedOp.Threads(columns / 8, 512);

@@ -11,7 +11,7 @@
 // Grid z = 1 does the same, with nextWeight and nextPooled, to what lies nextColumns elements on in x and y: Q and K of one product in one launch.
 // All 16-byte aligned. Grid (blocks, batch, 1 or 2), THREADS threads; each thread holds the same pieces of 8 columns of
 // ROWS tokens at a time, so that one reduction serves ROWS rows and the block's mean stays in registers.
-// Macros: COLUMNS, HEAD_DIM (64 or 128), THREADS (a multiple of 32), ROWS; ROTATE, POOL, ROUND_PRODUCT where there is that step.
+// Macros: COLUMNS (up to 10,240), HEAD_DIM (64 or 128), THREADS (a multiple of 32), ROWS; ROTATE, POOL, ROUND_PRODUCT where there is that step.
 #include "common.cuh"
 
 #ifndef COLUMNS
