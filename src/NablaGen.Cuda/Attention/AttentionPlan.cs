@@ -19,14 +19,17 @@ internal sealed class AttentionPlan(CudaDevice device) : IDisposable
     /// <summary>Device address of int32 [heads, groups].</summary>
     public nint EntryCounts { get; private set; }
 
+    /// <summary>Device address of int32 [heads, groups]: the tiles (head · groups + group) in the order in which they are worked on.</summary>
+    public nint Order { get; private set; }
+
     /// <summary>Device address of the counter from which thread blocks draw their work.</summary>
     public nint TileCounter { get; private set; }
 
     /// <summary>Streams a head.</summary>
     public int Groups { get; private set; }
 
-    /// <summary>Bytes of a plan: entries of all heads and groups of query blocks, and their counts.</summary>
-    public static long Bytes(long heads, long blocks) => 4 * heads * ((blocks + LaunchConstants.QueryBlocks - 1) / LaunchConstants.QueryBlocks) * (blocks + 1) + 4;
+    /// <summary>Bytes of a plan: entries of all heads and groups of query blocks, their counts and their order.</summary>
+    public static long Bytes(long heads, long blocks) => 4 * heads * ((blocks + LaunchConstants.QueryBlocks - 1) / LaunchConstants.QueryBlocks) * (blocks + 2) + 4;
 
     /// <summary>Puts the planning on the stream. The plan of a constant mask (dense, sliding tiles) is made once, not once a layer and step.</summary>
     /// <param name="mask">The mask, one for all heads or one each.</param>
@@ -49,13 +52,17 @@ internal sealed class AttentionPlan(CudaDevice device) : IDisposable
         var entryBytes = 4L * heads * Groups * blocks;
         Entries = _workspace.Take(Bytes(heads, blocks));
         EntryCounts = Entries + (nint)entryBytes;
-        TileCounter = EntryCounts + (nint)(4L * heads * Groups);
+        Order = EntryCounts + (nint)(4L * heads * Groups);
+        TileCounter = Order + (nint)(4L * heads * Groups);
 
-        nint bits = mask.Bits, at = offsets.Pointer, entries = Entries, counts = EntryCounts, counter = TileCounter;
+        nint bits = mask.Bits, at = offsets.Pointer, entries = Entries, counts = EntryCounts, order = Order, counter = TileCounter;
+        var groups = Groups;
         var headStride = mask.Heads == 1 ? 0L : (long)blocks * mask.Words;
         device.Kernel("attention_plan").Launch(
             (Groups, heads, 1), LaunchConstants.PlanThreads, 0, stream,
             [(nint)(&bits), (nint)(&at), (nint)(&entries), (nint)(&counts), (nint)(&counter), (nint)(&blocks), (nint)(&headStride)]);
+        device.Kernel("attention_order").Launch(
+            (heads, 1, 1), LaunchConstants.OrderThreads, 0, stream, [(nint)(&counts), (nint)(&order), (nint)(&groups)]);
     }
 
     /// <summary>Frees the plan.</summary>

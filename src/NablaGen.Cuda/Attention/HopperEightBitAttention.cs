@@ -19,6 +19,7 @@ internal sealed class HopperEightBitAttention(CudaDevice device) : IDisposable
         {
             Entries = _plan.Entries,
             EntryCounts = _plan.EntryCounts,
+            Order = _plan.Order,
             Offsets = offsets.Pointer,
             TileCounter = _plan.TileCounter,
             Queries = tiles.Queries,
@@ -45,7 +46,7 @@ internal sealed class HopperEightBitAttention(CudaDevice device) : IDisposable
     [StructLayout(LayoutKind.Sequential)]
     private struct Work
     {
-        public nint Entries, EntryCounts, Offsets, TileCounter, Queries, Keys, QueryScales, Statistics, Output, LogSumExp;
+        public nint Entries, EntryCounts, Order, Offsets, TileCounter, Queries, Keys, QueryScales, Statistics, Output, LogSumExp;
         public TensorStrides OutputStrides;
         public int Heads, Blocks, Groups, Tiles, Tokens;
         public float ScaleLog2;

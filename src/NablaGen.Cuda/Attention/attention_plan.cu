@@ -27,6 +27,16 @@ DEVICE u32 members(const u32 (&rows)[kQueryBlocks], int which) {
     return result;
 }
 
+// product / total and what remains, exactly: float32 is off by one at most, as the quotient is at most 2 · 65,535. One reciprocal serves all products
+// with the same total.
+DEVICE u32 divide(u32 product, u32 total, float reciprocal, int& rest) {
+    const u32 quotient = (u32)((float)product * reciprocal);
+    rest = (int)(product - quotient * total);
+    const int off = rest < 0 ? -1 : rest >= (int)total ? 1 : 0;
+    rest -= off * (int)total;
+    return quotient + off;
+}
+
 extern "C" __global__ void __launch_bounds__(kPlanThreads) attention_plan(
     const u32* __restrict__ mask, const int* __restrict__ offsets, u32* __restrict__ entries, int* __restrict__ entryCounts,
     int* __restrict__ tileCounter, int blocks, i64 maskHeadStride) {
@@ -96,15 +106,16 @@ extern "C" __global__ void __launch_bounds__(kPlanThreads) attention_plan(
             ranks[c] += __popc(same);
         }
         if (!(any >> lane & 1)) continue;
-        // Entries of class c before this one: those r with (2r + 1) / totals[c] < (2 rank + 1) / total, ties by class.
-        int position = rank;
+        // Entries of class c before this one: those r with (2r + 1) / totals[c] < (2 rank + 1) / total, ties by class. In its own class that counts
+        // the entry itself, too.
+        int position = -1;
+        const float reciprocal = __fdividef(1.0f, (float)total);
 #pragma unroll
         for (int c = 1; c < kClasses; ++c) {
-            if (c == mine || totals[c] == 0) continue;
-            const u32 product = (u32)(2 * rank + 1) * (u32)totals[c];         // below blocks² / 2
-            const u32 most = product / (u32)total;                            // 2r + 1 ≤ most, or < where it is a tie to lose
-            const bool tie = most * (u32)total == product;
-            position += tie && c > mine ? most / 2 : (most + 1) / 2;
+            int rest;
+            const u32 product = (u32)(2 * rank + 1) * (u32)totals[c];         // below blocks² / 2, or 0
+            const u32 most = divide(product, (u32)total, reciprocal, rest);   // 2r + 1 ≤ most, or < where it is a tie to lose
+            position += rest == 0 && c > mine ? most / 2 : (most + 1) / 2;
         }
         const int key = word * 32 + lane;
         out[position] = (u32)key | (u32)mine << kEntryKeyBits | (u32)(offsets[key + 1] - offsets[key] - 1) << kEntryTokensBit;

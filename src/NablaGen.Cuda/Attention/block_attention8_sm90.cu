@@ -2,7 +2,8 @@
 // S = q8 k8ᵀ in int8 (exact int32 sums) and P v8 in fp8 (E4M3) from what attention_quantize.cu made.
 //
 // The order of work is block_attention_sm90.cu's: thread blocks take kQueryBlocks query blocks that share attention_plan.cu's stream of key
-// blocks, one a consumer warpgroup, and a producer warp keeps kEightBitStages key blocks in flight. For its own entries each consumer computes
+// blocks, one a consumer warpgroup; one producer warp keeps kEightBitStages key blocks in flight, another draws tiles ahead of it. For its own entries
+// each consumer computes
 //
 //     S = q8 k8ᵀ   ·   P = 2^(S · f − m + kLift), f = scale · log2(e) · (both blocks' scales)   ·   O += P v8
 //
@@ -15,7 +16,7 @@
 // out      bf16 (or fp16), strides in elements, rows 16-byte aligned; each row is written once, rounded from float32
 // lse      float32 [batch · heads, tokens] or null: natural log of Σ exp(logit), of logits without k's mean
 // A query block with an empty list gets zeros and −∞.
-// Grid: as many thread blocks as multiprocessors; tiles (batch · head, group) are drawn from `tileCounter` (zero at launch). kHopperThreads
+// Grid: as many thread blocks as multiprocessors; tiles (batch · head, group) are drawn from `tileCounter` (zero at launch), in `order`. kHopperThreads
 // threads, dynamic shared memory: kEightBitSharedBytes. HEAD_DIM is 128.
 #include "eight_bits.cuh"
 #include "hopper.cuh"
@@ -67,7 +68,9 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
     u32 tileParity = 0;
     for (int turn = 0;; turn ^= 1) {
         barrier_wait(shared_address(&barriers->tileFull[turn]), tileParity);
-        const int tile = barriers->tile[turn];
+        const int tile = barriers->tile[turn], entries = barriers->entries[turn];
+        const float queryScale = barriers->queryScale[turn][which];
+        u32 next = barriers->first[turn][lane];
         barrier_arrive(shared_address(&barriers->tileEmpty[turn]));
         if (tile >= work.tiles) return;
         const int bh = tile / work.groups, group = tile % work.groups;
@@ -81,52 +84,51 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
 #pragma unroll
         for (int i = 0; i < kOutputs; ++i) o[i] = 0;
 
-        const float queryScale = block < work.blocks ? work.queryScales[(i64)bh * work.blocks + block] * work.scaleLog2 : 0;
         Query q;
         barrier_wait(shared_address(&barriers->queryFull[which]), turn);
         load_query(q, queryTile, row, quad);
         __syncwarp();
         if (lane == 0) barrier_arrive(shared_address(&barriers->queryEmpty[which]));
-        const int entries = work.entryCounts[tile];
         const u32* list = work.entries + (i64)tile * work.blocks;
         int held = -1, heldAt = 0, since = 0;                  // the stage whose P V is still to do, its entry; P Vs in o
-        u32 chunk = 0, next = lane < entries ? list[lane] : 0;
-        for (int i = 0; i < entries; ++i) {
-            if (i % kWarp == 0) {
-                chunk = next;
-                const int ahead = i + kWarp + lane;
-                next = ahead < entries ? list[ahead] : 0;
-            }
-            const u32 entry = __shfl_sync(kAllLanes, chunk, i % kWarp);
-            const int stage = ring.stage;
-            barrier_wait(full + stage * 8, ring.parity);
-            ring.advance();
+        // 32 entries at once: what is to be known of each is cheap then, above all of those that are for other query blocks.
+        for (int base = 0; base < entries; base += kWarp) {
+            const u32 chunk = next;
+            const int ahead = base + kWarp + lane, many = min(kWarp, entries - base);
+            next = ahead < entries ? list[ahead] : 0;
+            const u32 own = __ballot_sync(kAllLanes, chunk >> (kEntryKeyBits + which) & 1);
+            for (int j = 0; j < many; ++j) {
+                const u32 entry = __shfl_sync(kAllLanes, chunk, j);
+                const int i = base + j, stage = ring.stage;
+                barrier_wait(full + stage * 8, ring.parity);
+                ring.advance();
 
-            if (!(entry >> (kEntryKeyBits + which) & 1)) {     // for another query block
-                if (lane == 0) barrier_arrive(empty + stage * 8);
-                if (held >= 0 && i + 1 - heldAt > kHold) {
-                    finish_held(o, p, v + held * (kStageBytes >> 4), empty + held * 8, lane);
-                    ++since;
-                    held = -1;
+                if (!(own >> j & 1)) {                         // for another query block
+                    if (lane == 0) barrier_arrive(empty + stage * 8);
+                    if (held >= 0 && i + 1 - heldAt > kHold) {
+                        finish_held(o, p, v + held * (kStageBytes >> 4), empty + held * 8, lane);
+                        ++since;
+                        held = -1;
 #pragma unroll
-                    for (int j = 0; j < 8; ++j) p[j / 4][j % 4] = 0;
+                        for (int word = 0; word < 8; ++word) p[word / 4][word % 4] = 0;
+                    }
+                    continue;
                 }
-                continue;
-            }
 
-            const int tokens = (int)(entry >> kEntryTokensBit) + 1;
-            const float keyScale = shared_float(stages + stage * kStageBytes + kScaleAt);
-            const int before = held < 0 ? stage : held;        // nothing held: P V with weights of zero
-            const Step at{k + stage * (kStageBytes >> 4), v + before * (kStageBytes >> 4), queryScale, keyScale, tokens, quad * 2};
-            step(o, p, low, high, q, at);
-            if (lane == 0 && held >= 0) barrier_arrive(empty + held * 8);
-            since += held >= 0;
-            if (since >= kFlush) {
-                sums.take(o, low, high);
-                since = 0;
+                const int tokens = (int)(entry >> kEntryTokensBit) + 1;
+                const float keyScale = shared_float(stages + stage * kStageBytes + kScaleAt);
+                const int before = held < 0 ? stage : held;    // nothing held: P V with weights of zero
+                const Step at{k + stage * (kStageBytes >> 4), v + before * (kStageBytes >> 4), queryScale, keyScale, tokens, quad * 2};
+                step(o, p, low, high, q, at);
+                if (lane == 0 && held >= 0) barrier_arrive(empty + held * 8);
+                since += held >= 0;
+                if (since >= kFlush) {
+                    sums.take(o, low, high);
+                    since = 0;
+                }
+                held = stage;
+                heldAt = i;
             }
-            held = stage;
-            heldAt = i;
         }
         if (held >= 0) finish_held(o, p, v + held * (kStageBytes >> 4), empty + held * 8, lane);
         sums.join(o, low, high);
@@ -155,7 +157,7 @@ extern "C" __global__ void __launch_bounds__(kHopperThreads, 1) block_attention8
         }
         for (int i = 0; i < 2; ++i) {
             barrier_init(shared_address(&barriers.tileFull[i]), 1);
-            barrier_init(shared_address(&barriers.tileEmpty[i]), kQueryBlocks * kWarpgroup);
+            barrier_init(shared_address(&barriers.tileEmpty[i]), kQueryBlocks * kWarpgroup + kWarp);
         }
         barrier_init_fence();
     }
@@ -164,7 +166,8 @@ extern "C" __global__ void __launch_bounds__(kHopperThreads, 1) block_attention8
     const int warpgroup = __shfl_sync(kAllLanes, thread / kWarpgroup, 0);
     if (warpgroup == 0) {
         give_registers<kProducerRegisters>();
-        if (thread < kWarp) produce(work, &barriers, queryTiles, stages, lane);
+        if (thread < kWarp) load_tiles(work, &barriers, queryTiles, stages, lane);
+        else if (thread < 2 * kWarp) draw_tiles(work, &barriers, lane);
     } else {
         take_registers<kConsumerRegisters>();
         const int which = warpgroup - 1;

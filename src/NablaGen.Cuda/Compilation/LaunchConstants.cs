@@ -53,6 +53,9 @@ internal static class LaunchConstants
     /// <summary>Threads of attention_plan.</summary>
     public const int PlanThreads = 128;
 
+    /// <summary>Threads of attention_order.</summary>
+    public const int OrderThreads = 256;
+
     /// <summary>Query blocks that share a stream of key blocks in attention_plan and the Hopper kernels.</summary>
     public const int QueryBlocks = 3;
 
