@@ -5,13 +5,13 @@ namespace NablaGen.Models.Wan.Vae;
 
 /// <summary>
 /// The last input frames of each causal layer, from one chunk of frames to the next, so that a video coded chunk by chunk equals one
-/// coded whole (feat_cache, wan/modules/vae.py); and what else is made once a video.
+/// coded whole (feat_cache, wan/modules/vae.py); and memory of frames that are no longer needed, for the next ones of their size.
 /// </summary>
 public sealed class FeatureCache : IDisposable
 {
     private readonly Dictionary<Module, Tensor> _frames = [];
     private readonly Dictionary<Module, IReadOnlyList<Tensor>> _apart = [];
-    private readonly Dictionary<Module, Tensor> _packed = [];
+    private readonly List<Tensor> _spare = [];
     private readonly HashSet<Module> _started = [];
 
     /// <summary>Whether this is the layer's first chunk; from then on it is not.</summary>
@@ -39,32 +39,39 @@ public sealed class FeatureCache : IDisposable
 
     /// <summary>Keeps the last frames of the input of such a layer.</summary>
     /// <param name="layer">The layer.</param>
-    /// <param name="frames">At most as many as it sees before a chunk.</param>
-    /// <param name="copy">Whether to keep copies: else a frame keeps all of the tensor alive that it is a part of.</param>
-    internal void Keep(Module layer, IEnumerable<Tensor> frames, bool copy)
-    {
-        IReadOnlyList<Tensor> kept = [.. frames.Select(frame => (copy ? frame.clone() : frame.alias()).DetachFromDisposeScope())];
-        DisposeAll(_apart.GetValueOrDefault(layer, []));
-        _apart[layer] = kept;
-    }
+    /// <param name="frames">At most as many as it sees before a chunk, each from <see cref="Rent"/>; they are the cache's then.</param>
+    /// <remarks>Those that were kept before and are not now are nobody's: see <see cref="GiveBack"/>.</remarks>
+    internal void Keep(Module layer, IEnumerable<Tensor> frames) => _apart[layer] = [.. frames];
 
-    /// <summary>A layer's weights in its kernel's order, made once a video.</summary>
-    internal Tensor Packed(Module layer, Func<Tensor> make)
+    /// <summary>
+    /// Memory for a frame, of one that was given back if there is any of its size: frames that are kept come and go between smaller and larger tensors of a
+    /// chunk, and libtorch's allocator would leave holes among them that fit nothing (a tenth of a 720p decode).
+    /// </summary>
+    /// <param name="shape">[B, C, 1, H, W]</param>
+    /// <param name="dtype">The type.</param>
+    /// <param name="device">The device.</param>
+    internal Tensor Rent(long[] shape, ScalarType dtype, Device device)
     {
-        if (!_packed.TryGetValue(layer, out var packed))
+        var at = _spare.FindIndex(frame => frame.dtype == dtype && frame.shape.AsSpan().SequenceEqual(shape));
+        if (at < 0)
         {
-            _packed.Add(layer, packed = make().DetachFromDisposeScope());
+            return ChannelsLast.Empty(shape, dtype, device).DetachFromDisposeScope();
         }
 
-        return packed;
+        var spare = _spare[at];
+        _spare.RemoveAt(at);
+        return spare;
     }
+
+    /// <summary>Takes a frame back that <see cref="Rent"/> gave: all work that reads it is on the stream.</summary>
+    internal void GiveBack(Tensor frame) => _spare.Add(frame);
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        DisposeAll([.. _frames.Values, .. _packed.Values, .. _apart.Values.SelectMany(frames => frames)]);
+        DisposeAll([.. _frames.Values, .. _spare, .. _apart.Values.SelectMany(frames => frames)]);
         _frames.Clear();
-        _packed.Clear();
+        _spare.Clear();
         _apart.Clear();
         _started.Clear();
     }
