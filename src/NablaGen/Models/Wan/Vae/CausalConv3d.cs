@@ -94,7 +94,7 @@ public sealed class CausalConv3d : Module<Tensor, FeatureCache?, Tensor>
     private ConvolutionShape? OwnShape(Tensor x) =>
         _isDifferentiable || _timeStride != 1 || _framesBefore != _weight.shape[2] - 1 ? null : ConvolutionOp.Shape(x, _weight);
 
-    // Each frame by itself. What the cache keeps of these is the same memory, and it gets the others back when they are read.
+    // Each frame by itself. What the cache keeps of these is the same memory, which says what stays when they have been read.
     private ConvolutionInput Apart(Tensor input, VaeRmsNorm? norm, FeatureCache? cache)
     {
         var chunk = Enumerable.Range(0, (int)input.shape[2]).Select(frame => input.narrow(2, frame, 1));
@@ -104,10 +104,8 @@ public sealed class CausalConv3d : Module<Tensor, FeatureCache?, Tensor>
         }
 
         var before = cache.Frames(this);
-        List<Tensor> frames = [.. before, .. chunk.Select(frame => Rented(frame, norm, cache))];
-        var kept = (int)Math.Min(_framesBefore, frames.Count);
-        cache.Keep(this, frames[^kept..]);
-        return ConvolutionInput.Of(frames, _framesBefore - before.Count, cache, frames[..^kept]);
+        Tensor[] frames = [.. before, .. chunk.Select(frame => Rented(frame, norm, cache))];
+        return ConvolutionInput.Of(frames, _framesBefore - before.Count, () => cache.Keep(this, frames, frames.Length - before.Count, (int)_framesBefore));
     }
 
     private static Tensor Rented(Tensor frame, VaeRmsNorm? norm, FeatureCache cache)

@@ -8,11 +8,10 @@ namespace NablaGen.Models.Wan.Vae;
 /// </summary>
 internal sealed class ConvolutionInput : IDisposable
 {
-    private readonly FeatureCache? _cache;
-    private IReadOnlyList<Tensor> _rented;
+    private Action? _read;
 
-    private ConvolutionInput(Tensor? joined, IReadOnlyList<Tensor> frames, long missing, FeatureCache? cache, IReadOnlyList<Tensor> rented) =>
-        (Joined, Frames, Missing, _cache, _rented) = (joined, frames, missing, cache, rented);
+    private ConvolutionInput(Tensor? joined, IReadOnlyList<Tensor> frames, long missing, Action? read = null) =>
+        (Joined, Frames, Missing, _read) = (joined, frames, missing, read);
 
     /// <summary>All frames in one tensor; null where they are by themselves. [B, C, T, H, W]</summary>
     public Tensor? Joined { get; }
@@ -24,31 +23,25 @@ internal sealed class ConvolutionInput : IDisposable
     public long Missing { get; }
 
     /// <summary>Takes a tensor over.</summary>
-    public static ConvolutionInput Of(Tensor joined) => new(joined.DetachFromDisposeScope(), [], 0, null, []);
+    public static ConvolutionInput Of(Tensor joined) => new(joined.DetachFromDisposeScope(), [], 0);
 
     /// <summary>Takes frames over.</summary>
-    public static ConvolutionInput Of(IEnumerable<Tensor> frames, long missing) => new(null, [.. frames.Select(frame => frame.DetachFromDisposeScope())], missing, null, []);
+    public static ConvolutionInput Of(IEnumerable<Tensor> frames, long missing) => new(null, [.. frames.Select(frame => frame.DetachFromDisposeScope())], missing);
 
-    /// <summary>Frames that are a cache's.</summary>
+    /// <summary>Frames that stay another's.</summary>
     /// <param name="frames">The frames.</param>
     /// <param name="missing">Frames of zeros before them.</param>
-    /// <param name="cache">Whose they are.</param>
-    /// <param name="rented">Those of them that it gets back afterwards: it keeps the others.</param>
-    public static ConvolutionInput Of(IReadOnlyList<Tensor> frames, long missing, FeatureCache cache, IReadOnlyList<Tensor> rented) =>
-        new(null, frames, missing, cache, rented);
+    /// <param name="read">Called when they have been read, in place of disposing of them.</param>
+    public static ConvolutionInput Of(IReadOnlyList<Tensor> frames, long missing, Action read) => new(null, frames, missing, read);
 
     /// <inheritdoc/>
     public void Dispose()
     {
         Joined?.Dispose();
-        if (_cache is not null)
+        if (_read is { } read)
         {
-            foreach (var frame in _rented)
-            {
-                _cache.GiveBack(frame);
-            }
-
-            _rented = [];
+            _read = () => { };
+            read();
             return;
         }
 

@@ -8,8 +8,12 @@ namespace NablaGen.Models.Wan.Vae;
 /// <summary>Convolutions by our own kernel, where it fits; libtorch's are the reference and the fallback.</summary>
 internal static class ConvolutionOp
 {
-    // The fewest outputs of the kernel: where there are fewer, such as three colours, it gets rows of zeros.
-    private const int LeastOutputs = 32;
+    /// <summary>The fewest outputs of the kernel: where there are fewer, such as three colours, it gets rows of zeros.</summary>
+    public const int LeastOutputs = 32;
+
+    /// <summary>Whether the kernel takes so many channels, on a device and in a type that have it (<see cref="CudaDevices.ConvolvesFramesApart"/>).</summary>
+    public static bool Fits(long inputs, long outputs) =>
+        new ConvolutionShape(NablaGen.Cuda.Attention.ElementType.BFloat16, (int)inputs, (int)Math.Max(outputs, LeastOutputs), 1, 3).Fits;
 
     /// <summary>The convolution as the kernel knows it; null where the kernel does not fit its input's device and type or its sizes.</summary>
     /// <param name="x">The input. [B, C, T, H, W] or [N, C, H, W]</param>

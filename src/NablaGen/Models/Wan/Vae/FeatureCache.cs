@@ -13,6 +13,23 @@ public sealed class FeatureCache : IDisposable
     private readonly Dictionary<Module, IReadOnlyList<Tensor>> _apart = [];
     private readonly List<Tensor> _spare = [];
     private readonly HashSet<Module> _started = [];
+    private readonly Tensor? _room;
+    private long _largest, _used;
+
+    /// <summary>A cache whose frames are by themselves, each a tensor of its own.</summary>
+    public FeatureCache()
+    {
+    }
+
+    /// <summary>A cache with one piece of memory for the frames that are kept for layers that read each by itself: where it ends, so does what it is for.</summary>
+    /// <param name="room">The numbers of all these frames (<see cref="VaeMemory.Room"/>); 0 for none.</param>
+    /// <param name="dtype">Their type.</param>
+    /// <param name="device">Where they are.</param>
+    internal FeatureCache(long room, ScalarType dtype, Device device)
+    {
+        using var scope = NewDisposeScope();
+        _room = room > 0 ? empty([room], dtype, device).DetachFromDisposeScope() : null;
+    }
 
     /// <summary>Whether this is the layer's first chunk; from then on it is not.</summary>
     internal bool IsFirstChunk(Module layer) => _started.Add(layer);
@@ -37,25 +54,21 @@ public sealed class FeatureCache : IDisposable
     /// <summary>The frames kept for a layer that reads each by itself; none at first. [B, C, 1, H, W] each</summary>
     internal IReadOnlyList<Tensor> Frames(Module layer) => _apart.GetValueOrDefault(layer, []);
 
-    /// <summary>Keeps the last frames of the input of such a layer.</summary>
-    /// <param name="layer">The layer.</param>
-    /// <param name="frames">At most as many as it sees before a chunk, each from <see cref="Rent"/>; they are the cache's then.</param>
-    /// <remarks>Those that were kept before and are not now are nobody's: see <see cref="GiveBack"/>.</remarks>
-    internal void Keep(Module layer, IEnumerable<Tensor> frames) => _apart[layer] = [.. frames];
-
-    /// <summary>
-    /// Memory for a frame, of one that was given back if there is any of its size: frames that are kept come and go between smaller and larger tensors of a
-    /// chunk, and libtorch's allocator would leave holes among them that fit nothing (a tenth of a 720p decode).
-    /// </summary>
+    /// <summary>Memory for a frame of such a layer's input, until <see cref="Keep(Module, IReadOnlyList{Tensor}, int, int)"/>.</summary>
     /// <param name="shape">[B, C, 1, H, W]</param>
     /// <param name="dtype">The type.</param>
     /// <param name="device">The device.</param>
     internal Tensor Rent(long[] shape, ScalarType dtype, Device device)
     {
-        var at = _spare.FindIndex(frame => frame.dtype == dtype && frame.shape.AsSpan().SequenceEqual(shape));
-        if (at < 0)
+        if (Size(shape) < _largest)
         {
             return ChannelsLast.Empty(shape, dtype, device).DetachFromDisposeScope();
+        }
+
+        var at = _spare.FindIndex(frame => frame.shape.AsSpan().SequenceEqual(shape));
+        if (at < 0)
+        {
+            return Place(shape, dtype, device);
         }
 
         var spare = _spare[at];
@@ -63,8 +76,58 @@ public sealed class FeatureCache : IDisposable
         return spare;
     }
 
-    /// <summary>Takes a frame back that <see cref="Rent"/> gave: all work that reads it is on the stream.</summary>
-    internal void GiveBack(Tensor frame) => _spare.Add(frame);
+    /// <summary>Keeps the last frames of the input of such a layer, when all work that reads the others is on the stream.</summary>
+    /// <remarks>
+    /// What is kept stays where it is: among the smaller and larger tensors of a chunk that come and go, new places each time leave holes that fit nothing, a
+    /// tenth of a 720p decode. The largest frames take turns with spare ones, which are in use at the peak; smaller ones are copied into the places of those
+    /// that are no longer needed, because their spare ones would lie idle then.
+    /// </remarks>
+    /// <param name="layer">The layer.</param>
+    /// <param name="frames">What it read: those of <see cref="Frames"/>, then rented ones. They are the cache's.</param>
+    /// <param name="rented">How many of them were rented.</param>
+    /// <param name="count">How many to keep, if there are as many.</param>
+    internal void Keep(Module layer, IReadOnlyList<Tensor> frames, int rented, int count)
+    {
+        var newest = frames[^1];
+        var (kept, before) = (frames.TakeLast(count).ToArray(), frames.Count - rented);
+        var dropped = frames.Count - kept.Length;
+        if (newest.NumberOfElements >= _largest)
+        {
+            _largest = newest.NumberOfElements;
+            _spare.AddRange(frames.Take(dropped));
+        }
+        else
+        {
+            var places = new Queue<Tensor>(frames.Take(Math.Min(before, dropped)));
+            DisposeAll(frames.Take(dropped).Skip(before));
+            for (var i = Math.Max(before - dropped, 0); i < kept.Length; i++)
+            {
+                var place = places.TryDequeue(out var free) ? free : Place(newest.shape, newest.dtype, newest.device);
+                place.copy_(kept[i]);
+                kept[i].Dispose();
+                kept[i] = place;
+            }
+        }
+
+        _apart[layer] = kept;
+    }
+
+    // A part of the room while there is some.
+    private Tensor Place(long[] shape, ScalarType dtype, Device device)
+    {
+        var size = Size(shape);
+        if (_room is null || _used + size > _room.NumberOfElements || _room.dtype != dtype)
+        {
+            return ChannelsLast.Empty(shape, dtype, device).DetachFromDisposeScope();
+        }
+
+        using var scope = NewDisposeScope();
+        var place = ChannelsLast.Shaped(_room.narrow(0, _used, size).view(shape[0], shape[2], shape[3], shape[4], shape[1])).DetachFromDisposeScope();
+        _used += size;
+        return place;
+    }
+
+    private static long Size(long[] shape) => shape.Aggregate(1L, (product, side) => product * side);
 
     /// <inheritdoc/>
     public void Dispose()
@@ -72,6 +135,7 @@ public sealed class FeatureCache : IDisposable
         DisposeAll([.. _frames.Values, .. _spare, .. _apart.Values.SelectMany(frames => frames)]);
         _frames.Clear();
         _spare.Clear();
+        _room?.Dispose();
         _apart.Clear();
         _started.Clear();
     }

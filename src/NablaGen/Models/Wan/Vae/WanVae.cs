@@ -103,7 +103,7 @@ public sealed class WanVae : Module, IVideoAutoencoder
             return;
         }
 
-        using var cache = new FeatureCache();
+        using var cache = Cache(latents.shape, tiles[0], true, tiling.FramesAtOnce);
         for (var frame = 0L; frame < latents.shape[2]; frame++)
         {
             cancellation.ThrowIfCancellationRequested();
@@ -196,7 +196,7 @@ public sealed class WanVae : Module, IVideoAutoencoder
     {
         using var scope = NewDisposeScope();
         var deep = new List<Tensor>();
-        using (var cache = new FeatureCache())
+        using (var cache = Cache(latents.shape, null, true, framesAtOnce))
         {
             for (var frame = 0L; frame < latents.shape[2]; frame++)
             {
@@ -209,7 +209,7 @@ public sealed class WanVae : Module, IVideoAutoencoder
         var chunks = deep.Select((_, i) => empty([batch, 3, i == 0 ? 1 : Config.TemporalStride, height, width], _dtype)).ToList();
         foreach (var tile in tiles)
         {
-            using var cache = new FeatureCache();
+            using var cache = Cache(latents.shape, tile, false, framesAtOnce);
             foreach (var (part, chunk) in deep.Zip(chunks))
             {
                 cancellation.ThrowIfCancellationRequested();
@@ -226,6 +226,10 @@ public sealed class WanVae : Module, IVideoAutoencoder
             onFrames(chunk.to_type(ScalarType.Float32));
         }
     }
+
+    // For a decode or a part of it.
+    private FeatureCache Cache(long[] latents, VaeTile? tile, bool isWhole, int framesAtOnce) =>
+        new(CudaDevices.ConvolvesFramesApart(_device, _dtype) ? VaeMemory.Room(Config, latents, tile, isWhole, framesAtOnce) : 0, _dtype, _device);
 
     // A latent frame through the layers that see whole frames.
     private Tensor Deepen(Tensor latents, long frame, FeatureCache cache)
