@@ -78,8 +78,10 @@ public static class MemoryEstimate
     {
         var (frames, height, width) = model.Latents.VideoOf(latents);
         var video = 3L * sizeof(float) * height * width * (model.Transformer.GuideChannels > 0 ? frames : 1);
+        var vaeDtype = VideoModel.DefaultVaeDtype(device);
+        var apart = CudaDevices.ConvolvesFramesApart(device, vaeDtype);
         return [.. Tilings(VaeTiling.None, height, width).Select(tiling =>
-            model.PictureWork(latents, dtype, VideoModel.DefaultVaeDtype(device), tiling) is var work && device.type == DeviceType.CUDA
+            model.PictureWork(latents, dtype, vaeDtype, tiling, apart) is var work && device.type == DeviceType.CUDA
                 ? new VaeChoice(tiling, (long)(HeldInVae * work), video)
                 : new VaeChoice(tiling, work + video))];
     }
@@ -97,7 +99,7 @@ public static class MemoryEstimate
             var isWhole = (tiling.Height == 0 || tiling.Height >= height) && (tiling.Width == 0 || tiling.Width >= width);
             var gathered = isWhole ? 0 : 3L * frames * height * width * dtype.ElementSize();
             var work = model.VaeWork(latents, dtype, tiling, apart);
-            return device.type == DeviceType.CUDA ? new VaeChoice(tiling, (long)((apart ? HeldInVaeApart : HeldInVae) * work), gathered) : new VaeChoice(tiling, work + gathered);
+            return device.type == DeviceType.CUDA ? new VaeChoice(tiling, (long)((apart && model.HasVaeOfOwnConvolutions ? HeldInVaeApart : HeldInVae) * work), gathered) : new VaeChoice(tiling, work + gathered);
         }
     }
 }

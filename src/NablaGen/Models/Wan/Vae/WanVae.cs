@@ -57,7 +57,7 @@ public sealed class WanVae : Module, IVideoAutoencoder
         var (rows, columns) = (video.shape[3] / Config.SpatialStride, video.shape[4] / Config.SpatialStride);
         var tiles = VaeEncodingTile.Cut(tiling, rows, columns, Config);
         var latents = new List<Tensor>();
-        using var cache = new FeatureCache();
+        using var cache = EncodingCache(video.shape, tiles.Count == 1 ? tiles[0].Source.Area : 0, true, tiling.FramesAtOnce);
         if (tiles.Count == 1)
         {
             foreach (var chunk in Chunks(video))
@@ -157,7 +157,7 @@ public sealed class WanVae : Module, IVideoAutoencoder
         var deep = new List<Tensor>();
         foreach (var tile in tiles)
         {
-            using var cache = new FeatureCache();
+            using var cache = EncodingCache(video.shape, tile.Source.Area, false, framesAtOnce);
             foreach (var (i, chunk) in Chunks(video).Index())
             {
                 cancellation.ThrowIfCancellationRequested();
@@ -229,7 +229,12 @@ public sealed class WanVae : Module, IVideoAutoencoder
 
     // For a decode or a part of it.
     private FeatureCache Cache(long[] latents, VaeTile? tile, bool isWhole, int framesAtOnce) =>
-        new(CudaDevices.ConvolvesFramesApart(_device, _dtype) ? VaeMemory.Room(Config, latents, tile, isWhole, framesAtOnce) : 0, _dtype, _device);
+        new(IsApart ? VaeMemory.Room(Config, latents, tile, isWhole, framesAtOnce) : 0, _dtype, _device);
+
+    private FeatureCache EncodingCache(long[] video, long source, bool isWhole, int framesAtOnce) =>
+        new(IsApart ? VaeMemory.EncodingRoom(Config, video, source, isWhole, framesAtOnce) : 0, _dtype, _device);
+
+    private bool IsApart => CudaDevices.ConvolvesFramesApart(_device, _dtype);
 
     // A latent frame through the layers that see whole frames.
     private Tensor Deepen(Tensor latents, long frame, FeatureCache cache)
