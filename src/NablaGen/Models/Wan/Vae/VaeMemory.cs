@@ -122,7 +122,7 @@ public static class VaeMemory
             all += (blocks + VaePart.Taking(3 * outputs * pixels * piece)).Beside(waiting + held);
             (dim, pixels) = level < config.DimMult.Count - 1 ? (outputs, pixels / 4) : (outputs, pixels);
             // Where time is halved, too, a frame is kept.
-            all += level < config.TemporalDownsample.Count && config.TemporalDownsample[level] ? new VaePart(outputs * pixels, 0, 0, 0) : default;
+            all += level < config.TemporalDownsample.Count && config.TemporalDownsample[level] ? new VaePart(outputs * pixels, 0) : default;
             chunk = level < config.TemporalDownsample.Count && config.TemporalDownsample[level] ? Math.Max(1, chunk / 2) : chunk;
         }
 

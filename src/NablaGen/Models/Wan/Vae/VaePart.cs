@@ -4,15 +4,21 @@ namespace NablaGen.Models.Wan.Vae;
 /// <param name="Cache">Kept from one latent frame to the next.</param>
 /// <param name="Peak">The most at once beside what is kept.</param>
 /// <param name="Placed">Of what is kept, that of our own convolutions, which has a place in the cache's room.</param>
-/// <param name="Spare">Places beside these for the largest frames of a chunk; they are in the peak already.</param>
-internal readonly record struct VaePart(long Cache, long Peak, long Placed, long Spare)
+/// <param name="Largest">The largest frame among these.</param>
+/// <param name="Spare">Places for as many of them as a chunk has, which are in the room too: in the peak where such frames are read, idle at others'.</param>
+internal readonly record struct VaePart(long Cache, long Peak, long Placed = 0, long Largest = 0, long Spare = 0)
 {
     // Past frames that a causal layer with a kernel of 3 keeps.
     private const long KeptFrames = 2;
 
     /// <summary>One after the other.</summary>
-    public static VaePart operator +(VaePart left, VaePart right) =>
-        new(left.Cache + right.Cache, Math.Max(left.Peak, right.Peak), left.Placed + right.Placed, Math.Max(left.Spare, right.Spare));
+    public static VaePart operator +(VaePart left, VaePart right)
+    {
+        var (less, more) = left.Largest < right.Largest ? (left, right) : (right, left);
+        var idle = less.Largest < more.Largest ? more.Spare : 0;
+        var spare = idle > 0 ? more.Spare : Math.Max(less.Spare, more.Spare);
+        return new(left.Cache + right.Cache, Math.Max(less.Peak + idle, more.Peak), left.Placed + right.Placed, more.Largest, spare);
+    }
 
     /// <summary>The same while other elements are there.</summary>
     public VaePart Beside(long elements) => this with { Peak = Peak + elements };
@@ -34,7 +40,8 @@ internal readonly record struct VaePart(long Cache, long Peak, long Placed, long
             var (x, y, one, two) = (inputs * frames, outputs * frames, IsOwn(apart, inputs, outputs), IsOwn(apart, outputs, outputs));
             var first = one ? x + frames * Written(outputs, one) : inputs * (frames + KeptFrames) + Math.Max(y, KeptFrames * inputs);
             var second = two ? 2 * y + (inputs == outputs ? 0 : y) : y + outputs * (frames + KeptFrames) + (frames < KeptFrames ? (KeptFrames - frames) * outputs : 0);
-            all += Keeping(inputs * pixels, frames, one) + Keeping(outputs * pixels, frames, two) + Taking(pixels * (x + Math.Max(first, second)));
+            var kept = Keeping(inputs * pixels, frames, one) + Keeping(outputs * pixels, frames, two);
+            all += kept with { Peak = pixels * (x + Math.Max(first, second)) };
             inputs = outputs;
         }
 
@@ -50,7 +57,7 @@ internal readonly record struct VaePart(long Cache, long Peak, long Placed, long
         var outFrames = doubles ? 2 * frames : frames;
         var cropped = entry == 4 * covered ? 0 : outputs * (4 * covered + entry) * outFrames;
         var peak = Math.Max(inTime, Math.Max(doubled + InSpace(dim, covered, outFrames, outputs, apart), cropped));
-        return (doubles ? Keeping(dim * covered, frames, own) : default) + Taking(peak);
+        return (doubles ? Keeping(dim * covered, frames, own) : default) with { Peak = peak };
     }
 
     /// <summary>Twice the frames as they come and in their order, or as they come and what they came from. Its input is counted by the caller.</summary>
@@ -65,7 +72,7 @@ internal readonly record struct VaePart(long Cache, long Peak, long Placed, long
     public static VaePart Output(long dim, long colours, long pixels, long frames, bool apart)
     {
         var own = IsOwn(apart, dim, colours);
-        return Keeping(dim * pixels, frames, own) + Taking(pixels * (own ? frames * (2 * dim + Written(colours, own)) : dim * (2 * frames + KeptFrames)));
+        return Keeping(dim * pixels, frames, own) with { Peak = pixels * (own ? frames * (2 * dim + Written(colours, own)) : dim * (2 * frames + KeptFrames)) };
     }
 
     /// <summary>Whether a convolution of so many channels is our own.</summary>
@@ -78,8 +85,9 @@ internal readonly record struct VaePart(long Cache, long Peak, long Placed, long
     /// <param name="frame">A frame's elements.</param>
     /// <param name="frames">Frames of a chunk.</param>
     /// <param name="own">Whether it is our own convolution.</param>
-    public static VaePart Keeping(long frame, long frames, bool own) => new(KeptFrames * frame, 0, own ? KeptFrames * frame : 0, own ? frames * frame : 0);
+    public static VaePart Keeping(long frame, long frames, bool own) =>
+        own ? new(KeptFrames * frame, 0, KeptFrames * frame, frame, frames * frame) : new(KeptFrames * frame, 0);
 
     /// <summary>Elements that are there at once.</summary>
-    public static VaePart Taking(long elements) => new(0, elements, 0, 0);
+    public static VaePart Taking(long elements) => new(0, elements);
 }
