@@ -17,7 +17,7 @@ public static class MemoryEstimate
 
     // What libtorch's allocator holds for each live byte: it cannot join all its pieces, and loses less where segments grow. Fitted, together
     // with CudaRuntime, to the peaks in docs/performance.md.
-    private const double HeldByGrowing = 1.34, HeldByFixed = 1.85, HeldInVae = 1.6, HeldInVaeApart = 1.25;
+    private const double HeldByGrowing = 1.34, HeldByFixed = 1.85, HeldInVaeJoined = 1.6, HeldInVaeApart = 1.05;
 
     // The program itself, libtorch included.
     private const long CpuRuntime = 300L << 20;
@@ -63,6 +63,11 @@ public static class MemoryEstimate
     public static long Held(long alive, DeviceType device, bool? growing = null) =>
         device == DeviceType.CUDA ? (long)(alive * (growing ?? CudaAllocator.SegmentsGrow ? HeldByGrowing : HeldByFixed)) : alive;
 
+    /// <summary>What a CUDA device holds for the VAE's tensors that are alive at once.</summary>
+    /// <param name="alive">Their bytes.</param>
+    /// <param name="apart">Whether the largest are by themselves: then what is kept from frame to frame is one piece of memory, beside which little is lost.</param>
+    internal static long HeldInVae(long alive, bool apart) => (long)(alive * (apart ? HeldInVaeApart : HeldInVaeJoined));
+
     // From fast to small. The margin around the smallest tile is so large that smaller tiles save little.
     private static IEnumerable<VaeTiling> Tilings(VaeTiling fastest, int height, int width) => new[]
     {
@@ -82,7 +87,7 @@ public static class MemoryEstimate
         var apart = CudaDevices.ConvolvesFramesApart(device, vaeDtype);
         return [.. Tilings(VaeTiling.None, height, width).Select(tiling =>
             model.PictureWork(latents, dtype, vaeDtype, tiling, apart) is var work && device.type == DeviceType.CUDA
-                ? new VaeChoice(tiling, (long)(HeldInVae * work), video)
+                ? new VaeChoice(tiling, HeldInVae(work, apart && model.HasVaeOfOwnConvolutions), video)
                 : new VaeChoice(tiling, work + video))];
     }
 
@@ -99,7 +104,7 @@ public static class MemoryEstimate
             var isWhole = (tiling.Height == 0 || tiling.Height >= height) && (tiling.Width == 0 || tiling.Width >= width);
             var gathered = isWhole ? 0 : 3L * frames * height * width * dtype.ElementSize();
             var work = model.VaeWork(latents, dtype, tiling, apart);
-            return device.type == DeviceType.CUDA ? new VaeChoice(tiling, (long)((apart && model.HasVaeOfOwnConvolutions ? HeldInVaeApart : HeldInVae) * work), gathered) : new VaeChoice(tiling, work + gathered);
+            return device.type == DeviceType.CUDA ? new VaeChoice(tiling, HeldInVae(work, apart && model.HasVaeOfOwnConvolutions), gathered) : new VaeChoice(tiling, work + gathered);
         }
     }
 }

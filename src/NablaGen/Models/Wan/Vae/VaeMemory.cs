@@ -119,7 +119,9 @@ public static class VaeMemory
             var blocks = VaePart.Blocks(dim, outputs, config.NumResBlocks, pixels, piece, apart);
             // A level's shortcut holds its input to the end.
             var held = config.HasLevelShortcuts ? 2 * dim * pixels * piece : 0;
-            all += (blocks + VaePart.Taking(3 * outputs * pixels * piece)).Beside(waiting + held);
+            // The down-sampling has its input, the same with a border, and a quarter of it.
+            var halved = level < config.DimMult.Count - 1 ? outputs * pixels * piece * 9 / 4 : 0;
+            all += (blocks + VaePart.Taking(halved)).Beside(waiting + held);
             (dim, pixels) = level < config.DimMult.Count - 1 ? (outputs, pixels / 4) : (outputs, pixels);
             // Where time is halved, too, a frame is kept.
             all += level < config.TemporalDownsample.Count && config.TemporalDownsample[level] ? new VaePart(outputs * pixels, 0) : default;
