@@ -19,6 +19,9 @@ public static class MemoryEstimate
     // with CudaRuntime, to the peaks in docs/performance.md.
     private const double HeldByGrowing = 1.34, HeldByFixed = 1.85, HeldInVaeJoined = 1.6, HeldInVaeApart = 1.05;
 
+    // What the libraries take for the VAE's few convolutions that are not our own.
+    private const long VaeWorkspace = 96L << 20;
+
     // The program itself, libtorch included.
     private const long CpuRuntime = 300L << 20;
 
@@ -66,7 +69,7 @@ public static class MemoryEstimate
     /// <summary>What a CUDA device holds for the VAE's tensors that are alive at once.</summary>
     /// <param name="alive">Their bytes.</param>
     /// <param name="apart">Whether the largest are by themselves: then what is kept from frame to frame is one piece of memory, beside which little is lost.</param>
-    internal static long HeldInVae(long alive, bool apart) => (long)(alive * (apart ? HeldInVaeApart : HeldInVaeJoined));
+    internal static long HeldInVae(long alive, bool apart) => apart ? (long)(HeldInVaeApart * alive) + VaeWorkspace : (long)(HeldInVaeJoined * alive);
 
     // From fast to small. The margin around the smallest tile is so large that smaller tiles save little.
     private static IEnumerable<VaeTiling> Tilings(VaeTiling fastest, int height, int width) => new[]
@@ -85,7 +88,7 @@ public static class MemoryEstimate
         var video = 3L * sizeof(float) * height * width * (model.Transformer.GuideChannels > 0 ? frames : 1);
         var vaeDtype = VideoModel.DefaultVaeDtype(device);
         var apart = CudaDevices.ConvolvesFramesApart(device, vaeDtype);
-        return [.. Tilings(VaeTiling.None, height, width).Select(tiling =>
+        return [.. Tilings(VaeTiling.DefaultOn(device), height, width).Select(tiling =>
             model.PictureWork(latents, dtype, vaeDtype, tiling, apart) is var work && device.type == DeviceType.CUDA
                 ? new VaeChoice(tiling, HeldInVae(work, apart && model.HasVaeOfOwnConvolutions), video)
                 : new VaeChoice(tiling, work + video))];

@@ -40,17 +40,23 @@ public class MemoryEstimateTests
 
     // docs/performance.md, "VAE and text encoder": by our own convolutions on Hopper.
     [Theory]
-    [InlineData(false, 1, 5.6)]
-    [InlineData(true, 4, 5.7)]
-    [InlineData(true, 1, 4.9)]
-    public void The_peaks_of_the_vae_that_were_measured_are_expected(bool encodes, int framesAtOnce, double measured)
+    [InlineData(false, 81, 0, 0, 1, 5.65)]
+    [InlineData(false, 17, 0, 0, 4, 6.94)]
+    [InlineData(false, 17, 360, 640, 1, 2.24)]
+    [InlineData(false, 17, 256, 256, 1, 1.49)]
+    [InlineData(true, 81, 0, 0, 4, 5.75)]
+    [InlineData(true, 81, 0, 0, 1, 4.95)]
+    public void The_peaks_of_the_vae_that_were_measured_are_expected(bool encodes, int frames, int height, int width, int framesAtOnce, double measured)
     {
-        var (vae, tiling, bf16) = (VaeConfig.Wan21, new VaeTiling(FramesAtOnce: framesAtOnce), ScalarType.BFloat16);
+        var (vae, tiling, bf16) = (VaeConfig.Wan21, new VaeTiling(height, width, framesAtOnce), ScalarType.BFloat16);
         var weights = WanMemory.Sizes(DitConfig.Wan1_3B, TextEncoderConfig.UmT5Xxl, vae, bf16, bf16).Vae;
-        var alive = (encodes ? VaeMemory.EstimateEncoding(vae, 81, 720, 1280, bf16, tiling, apart: true) : VaeMemory.Estimate(vae, 81, 720, 1280, bf16, tiling, apart: true)) - weights;
+        var alive = (encodes ? VaeMemory.EstimateEncoding(vae, frames, 720, 1280, bf16, tiling, apart: true) : VaeMemory.Estimate(vae, frames, 720, 1280, bf16, tiling, apart: true)) - weights;
         var expected = (MemoryEstimate.CudaRuntime + weights + MemoryEstimate.HeldInVae(alive, apart: true)) / GiB;
         TestContext.Current.TestOutputHelper!.WriteLine($"{expected:0.00} expected, {measured} measured");
-        Assert.InRange(expected, measured, measured * 1.12);
+
+        // With the planner's margin never less than what it took.
+        Assert.InRange(expected / (1 - MemoryPlanner.Margin), measured, measured * 1.13);
+        Assert.InRange(expected, measured * 0.98, measured * 1.07);
     }
 
     // The box's 16, 32 and 64 channels: our own convolution takes some of its layers, and what is read joined is counted so.

@@ -42,13 +42,16 @@ public sealed class FeatureCache : IDisposable
     {
         using var scope = NewDisposeScope();
         var kept = Math.Min(count, input.shape[2]);
-        var frames = input.narrow(2, input.shape[2] - kept, kept).clone().DetachFromDisposeScope();
-        if (_frames.Remove(layer, out var before))
+        var frames = input.narrow(2, input.shape[2] - kept, kept);
+        if (_frames.TryGetValue(layer, out var before) && before.shape.AsSpan().SequenceEqual(frames.shape))
         {
-            before.Dispose();
+            // Where they are: a new place each time would leave a hole.
+            before.copy_(frames);
+            return;
         }
 
-        _frames[layer] = frames;
+        before?.Dispose();
+        _frames[layer] = frames.clone().DetachFromDisposeScope();
     }
 
     /// <summary>The frames kept for a layer that reads each by itself; none at first. [B, C, 1, H, W] each</summary>

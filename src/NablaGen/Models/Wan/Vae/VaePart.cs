@@ -35,11 +35,11 @@ internal readonly record struct VaePart(long Cache, long Peak, long Placed = 0, 
         var all = default(VaePart);
         for (var i = 0; i < count; i++)
         {
-            // The block's input lives to its end; a convolution has its padded input and its output beside it, a new cache entry the old one.
+            // The block's input lives to its end; a convolution has its padded input and its output beside it.
             // By themselves, the frames of a chunk are all that is there beside the cache, and the shortcut is added at once.
             var (x, y, one, two) = (inputs * frames, outputs * frames, IsOwn(apart, inputs, outputs), IsOwn(apart, outputs, outputs));
-            var first = one ? x + frames * Written(outputs, one) : inputs * (frames + KeptFrames) + Math.Max(y, KeptFrames * inputs);
-            var second = two ? 2 * y + (inputs == outputs ? 0 : y) : y + outputs * (frames + KeptFrames) + (frames < KeptFrames ? (KeptFrames - frames) * outputs : 0);
+            var first = one ? x + frames * Written(outputs, one) : inputs * (frames + KeptFrames) + y;
+            var second = (two ? 2 * y : y + outputs * (frames + KeptFrames)) + (inputs == outputs ? 0 : y);
             var kept = Keeping(inputs * pixels, frames, one) + Keeping(outputs * pixels, frames, two);
             all += kept with { Peak = pixels * (x + Math.Max(first, second)) };
             inputs = outputs;
