@@ -85,6 +85,16 @@ public sealed class VaeDecoder : Module<Tensor, FeatureCache?, Tensor>, IVaeDeco
         return (parts.Count == 1 ? parts[0] : cat(parts, 2)).MoveToOuterDisposeScope();
     }
 
+    /// <summary>
+    /// The first level, counted from the deepest, that takes a few frames at a time: where frames are by themselves any, because the bits are the same. libtorch's convolutions are faster with
+    /// all frames of the small levels, and give other last bits; there it is the last one that doubles time.
+    /// </summary>
+    internal static int SplitLevel(VaeConfig config, bool apart)
+    {
+        var first = config.TemporalDownsample.Index().FirstOrDefault(down => down.Item).Index;
+        return apart ? 0 : Math.Max(0, config.TemporalDownsample.Count - 1 - first);
+    }
+
     // From a level on, a few frames at a time: the cache makes that exact. Disposes of x, and adds what comes out to parts.
     private void Rise(int level, Tensor x, FeatureCache? cache, VaeTile tile, int framesAtOnce, List<Tensor> parts)
     {
@@ -98,7 +108,8 @@ public sealed class VaeDecoder : Module<Tensor, FeatureCache?, Tensor>, IVaeDeco
 
         var moved = Up(level).InTime(x, cache);
         x.Dispose();
-        foreach (var piece in VaeChunks.Cut(moved, framesAtOnce))
+        var split = SplitLevel(_config, CudaDevices.ConvolvesFramesApart(moved.device, moved.dtype));
+        foreach (var piece in VaeChunks.Cut(moved, level < split ? int.MaxValue : framesAtOnce))
         {
             Rise(level + 1, InSpace(level, piece, cache, tile), cache, tile, framesAtOnce, parts);
         }

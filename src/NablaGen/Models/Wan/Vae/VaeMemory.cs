@@ -202,8 +202,8 @@ public static class VaeMemory
                 piece *= 2;
             }
 
-            // A few frames are taken at a time from each level on. They are cut apart, and the others wait.
-            if (piece > framesAtOnce)
+            // A few frames are taken at a time. They are cut apart, and the others wait.
+            if (piece > framesAtOnce && at >= VaeDecoder.SplitLevel(config, apart))
             {
                 all += VaePart.Taking(waiting + 2 * input * piece);
                 waiting += input * (piece - framesAtOnce);
