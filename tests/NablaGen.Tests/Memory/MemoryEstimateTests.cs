@@ -63,11 +63,11 @@ public class MemoryEstimateTests
     [Fact]
     public void A_narrow_vae_is_counted_by_its_channels()
     {
-        long Work(int dim, bool apart) => VaeMemory.Work(VaeConfig.Wan21 with { Dim = dim }, 33, 256, 256, ScalarType.BFloat16, new VaeTiling(FramesAtOnce: 1), apart);
+        long Work(int dim, bool apart) => VaeMemory.Work(VaeConfig.Wan21 with { Dim = dim }, 33, 256, 256, ScalarType.BFloat16, VaeTiling.None, apart);
         TestContext.Current.TestOutputHelper!.WriteLine(string.Join(", ", new[] { 4, 16, 32 }.Select(dim => $"{dim}: {Work(dim, false) >> 10} KiB joined, {Work(dim, true) >> 10} apart")));
         Assert.Equal(Work(4, false), Work(4, true));
         Assert.InRange(Work(16, true), (long)(0.9 * Work(16, false)), (long)(1.1 * Work(16, false)));
-        Assert.InRange(Work(32, true), (long)(0.7 * Work(32, false)), (long)(0.95 * Work(32, false)));
+        Assert.InRange(Work(32, true), (long)(0.7 * Work(32, false)), Work(32, false) - 1);
         Assert.True(ConvolutionOp.Fits(96, 3) && ConvolutionOp.Fits(32, 16) && !ConvolutionOp.Fits(16, 16) && !ConvolutionOp.Fits(3, 96));
     }
 
