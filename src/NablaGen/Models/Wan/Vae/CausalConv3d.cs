@@ -94,7 +94,7 @@ public sealed class CausalConv3d : Module<Tensor, FeatureCache?, Tensor>
     private ConvolutionShape? OwnShape(Tensor x) =>
         _isDifferentiable || _timeStride != 1 || _framesBefore != _weight.shape[2] - 1 ? null : ConvolutionOp.Shape(x, _weight);
 
-    // Each frame by itself. What the cache keeps of these is the same memory, which says what stays when they have been read.
+    // Each frame by itself, written where the cache says; when they have been read, it keeps the last.
     private ConvolutionInput Apart(Tensor input, VaeRmsNorm? norm, FeatureCache? cache)
     {
         var chunk = Enumerable.Range(0, (int)input.shape[2]).Select(frame => input.narrow(2, frame, 1));

@@ -5,7 +5,7 @@ namespace NablaGen.Models.Wan.Vae;
 
 /// <summary>
 /// The last input frames of each causal layer, from one chunk of frames to the next, so that a video coded chunk by chunk equals one
-/// coded whole (feat_cache, wan/modules/vae.py); and memory of frames that are no longer needed, for the next ones of their size.
+/// coded whole (feat_cache, wan/modules/vae.py).
 /// </summary>
 public sealed class FeatureCache : IDisposable
 {
@@ -16,13 +16,13 @@ public sealed class FeatureCache : IDisposable
     private readonly Tensor? _room;
     private long _largest, _used;
 
-    /// <summary>A cache whose frames are by themselves, each a tensor of its own.</summary>
+    /// <summary>A cache without room: each kept frame has memory of its own.</summary>
     public FeatureCache()
     {
     }
 
-    /// <summary>A cache with one piece of memory for the frames that are kept for layers that read each by itself: where it ends, so does what it is for.</summary>
-    /// <param name="room">The numbers of all these frames (<see cref="VaeMemory.Room"/>); 0 for none.</param>
+    /// <summary>A cache with one piece of memory for the frames of layers that read each by itself. Frames that find no place there have memory of their own.</summary>
+    /// <param name="room">How many numbers all these frames have (<see cref="VaeMemory.Room"/>); 0 for no room.</param>
     /// <param name="dtype">Their type.</param>
     /// <param name="device">Where they are.</param>
     internal FeatureCache(long room, ScalarType dtype, Device device)

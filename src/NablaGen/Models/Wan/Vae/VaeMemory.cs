@@ -48,7 +48,7 @@ public static class VaeMemory
         return activations * dtype.ElementSize();
     }
 
-    /// <summary>The numbers of the frames that our own convolutions keep while a video is decoded, and of those that are spare: what a <see cref="FeatureCache"/> needs.</summary>
+    /// <summary>How many numbers the frames have that our own convolutions keep while a video is decoded, with the spare ones: a <see cref="FeatureCache"/>'s room.</summary>
     /// <param name="config">The VAE's sizes.</param>
     /// <param name="latents">The latents' shape; none are kept of a single frame. [B, ZDim, T', h, w]</param>
     /// <param name="tile">What is decoded; null for the deep layers alone.</param>
