@@ -17,7 +17,10 @@ public static class MemoryEstimate
 
     // What libtorch's allocator holds for each live byte: it cannot join all its pieces, and loses less where segments grow. Fitted, together
     // with CudaRuntime, to the peaks in docs/performance.md.
-    private const double HeldByGrowing = 1.34, HeldByFixed = 1.85, HeldInVae = 1.6, HeldInVaeApart = 1.25;
+    private const double HeldByGrowing = 1.34, HeldByFixed = 1.85, HeldInVaeJoined = 1.6, HeldInVaeApart = 1.05;
+
+    // What the libraries take for the VAE's few convolutions that are not our own.
+    private const long VaeWorkspace = 96L << 20;
 
     // The program itself, libtorch included.
     private const long CpuRuntime = 300L << 20;
@@ -63,6 +66,11 @@ public static class MemoryEstimate
     public static long Held(long alive, DeviceType device, bool? growing = null) =>
         device == DeviceType.CUDA ? (long)(alive * (growing ?? CudaAllocator.SegmentsGrow ? HeldByGrowing : HeldByFixed)) : alive;
 
+    /// <summary>What a CUDA device holds for the VAE's tensors that are alive at once.</summary>
+    /// <param name="alive">Their bytes.</param>
+    /// <param name="apart">Whether the largest are by themselves: then what is kept from frame to frame is one piece of memory, beside which little is lost.</param>
+    internal static long HeldInVae(long alive, bool apart) => apart ? (long)(HeldInVaeApart * alive) + VaeWorkspace : (long)(HeldInVaeJoined * alive);
+
     // From fast to small. The margin around the smallest tile is so large that smaller tiles save little.
     private static IEnumerable<VaeTiling> Tilings(VaeTiling fastest, int height, int width) => new[]
     {
@@ -78,9 +86,11 @@ public static class MemoryEstimate
     {
         var (frames, height, width) = model.Latents.VideoOf(latents);
         var video = 3L * sizeof(float) * height * width * (model.Transformer.GuideChannels > 0 ? frames : 1);
-        return [.. Tilings(VaeTiling.None, height, width).Select(tiling =>
-            model.PictureWork(latents, dtype, VideoModel.DefaultVaeDtype(device), tiling) is var work && device.type == DeviceType.CUDA
-                ? new VaeChoice(tiling, (long)(HeldInVae * work), video)
+        var vaeDtype = VideoModel.DefaultVaeDtype(device);
+        var apart = CudaDevices.ConvolvesFramesApart(device, vaeDtype);
+        return [.. Tilings(VaeTiling.DefaultOn(device), height, width).Select(tiling =>
+            model.PictureWork(latents, dtype, vaeDtype, tiling, apart) is var work && device.type == DeviceType.CUDA
+                ? new VaeChoice(tiling, HeldInVae(work, apart && model.HasVaeOfOwnConvolutions), video)
                 : new VaeChoice(tiling, work + video))];
     }
 
@@ -97,7 +107,7 @@ public static class MemoryEstimate
             var isWhole = (tiling.Height == 0 || tiling.Height >= height) && (tiling.Width == 0 || tiling.Width >= width);
             var gathered = isWhole ? 0 : 3L * frames * height * width * dtype.ElementSize();
             var work = model.VaeWork(latents, dtype, tiling, apart);
-            return device.type == DeviceType.CUDA ? new VaeChoice(tiling, (long)((apart ? HeldInVaeApart : HeldInVae) * work), gathered) : new VaeChoice(tiling, work + gathered);
+            return device.type == DeviceType.CUDA ? new VaeChoice(tiling, HeldInVae(work, apart && model.HasVaeOfOwnConvolutions), gathered) : new VaeChoice(tiling, work + gathered);
         }
     }
 }

@@ -135,8 +135,11 @@ public abstract class VideoModel
     /// <param name="latents">The latents' shape. [C, T', h, w]</param>
     /// <param name="dtype">The VAE's type.</param>
     /// <param name="tiling">How decoding is divided.</param>
-    /// <param name="framesApart">Whether its convolutions read each frame by itself: <see cref="CudaDevices.ConvolvesFramesApart"/>.</param>
+    /// <param name="framesApart">Whether our own convolution reads each frame by itself where it takes the channels: <see cref="CudaDevices.ConvolvesFramesApart"/>.</param>
     public abstract long VaeWork(long[] latents, ScalarType dtype, VaeTiling tiling, bool framesApart = false);
+
+    /// <summary>Whether our own convolution takes the channels of the VAE's largest tensors, so that nothing of them is joined where <see cref="CudaDevices.ConvolvesFramesApart"/>.</summary>
+    public virtual bool HasVaeOfOwnConvolutions => false;
 
     /// <summary>Reads the tokenizer.</summary>
     /// <exception cref="NablaGenException">Its file is bad.</exception>
@@ -172,7 +175,8 @@ public abstract class VideoModel
     /// <param name="dtype">The type of the large matrix products.</param>
     /// <param name="vaeDtype">The VAE's type.</param>
     /// <param name="tiling">How the VAE's encoding is divided.</param>
-    public virtual long PictureWork(long[] latents, ScalarType dtype, ScalarType vaeDtype, VaeTiling tiling) => 0;
+    /// <param name="framesApart">Whether our own convolution reads each frame by itself where it takes the channels: <see cref="CudaDevices.ConvolvesFramesApart"/>.</param>
+    public virtual long PictureWork(long[] latents, ScalarType dtype, ScalarType vaeDtype, VaeTiling tiling, bool framesApart = false) => 0;
 
     /// <summary>Reads the transformer.</summary>
     /// <param name="options">Where it is, and its type.</param>

@@ -26,7 +26,7 @@ internal static class CudaDevices
     /// <summary>Whether the kernels compute in a type.</summary>
     public static bool IsSixteenBit(ScalarType type) => type is ScalarType.BFloat16 or ScalarType.Float16;
 
-    /// <summary>Whether a device convolves frames of a type by our own kernel, which reads each frame by itself.</summary>
+    /// <summary>Whether a device convolves frames of a type by our own kernel, which reads each frame by itself; where it takes the channels.</summary>
     public static bool ConvolvesFramesApart(Device device, ScalarType type) =>
         device.type == DeviceType.CUDA && IsSixteenBit(type) && TorchRuntime.HasCuda && Open(device).HasHopperKernels;
 

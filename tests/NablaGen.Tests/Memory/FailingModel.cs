@@ -50,6 +50,8 @@ internal sealed class FailingModel(VideoModel model) : VideoModel
 
     public override long VaeWork(long[] latents, ScalarType dtype, VaeTiling tiling, bool framesApart = false) => model.VaeWork(latents, dtype, tiling, framesApart);
 
+    public override bool HasVaeOfOwnConvolutions => model.HasVaeOfOwnConvolutions;
+
     public override IPromptTokenizer LoadTokenizer() => model.LoadTokenizer();
 
     public override ITextEncoder LoadTextEncoder(ModuleOptions options) => model.LoadTextEncoder(options);

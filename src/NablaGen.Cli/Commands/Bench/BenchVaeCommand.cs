@@ -25,7 +25,7 @@ internal sealed class BenchVaeCommand
     private readonly Option<string?> _tile = new("--tile") { Description = "The most rows and columns of a tile [default: whole frames]", HelpName = "HxW" };
     private readonly Option<int?> _framesAtOnce = new("--frames-at-once")
     {
-        Description = "Frames at full resolution at once, 1 to 4 [default: 4; 1 to decode on CUDA]",
+        Description = "Frames at full resolution at once, 1 to 4 [default: 1 on CUDA, 4 on the CPU]",
         HelpName = "N",
     };
 
@@ -68,7 +68,7 @@ internal sealed class BenchVaeCommand
         TorchRuntime.Load();
         var device = DeviceChoice.Resolve(parsed.GetValue(_device)!);
         var options = new ModuleOptions(device, DeviceChoice.ResolveDtype(parsed.GetValue(_dtype)!, device));
-        var tiling = (encodes ? VaeTiling.None : VaeTiling.DefaultOn(device)) with { Height = tile.Height, Width = tile.Width };
+        var tiling = VaeTiling.DefaultOn(device) with { Height = tile.Height, Width = tile.Width };
         tiling = tiling with { FramesAtOnce = BenchOptions.Positive(parsed.GetValue(_framesAtOnce) ?? tiling.FramesAtOnce, "frames-at-once") };
         var timing = encodes
             ? VaeBenchmark.RunEncoding(config, size, options, tiling, repeats, cancellation)

@@ -78,7 +78,7 @@ public static class VaeBenchmark
 
         return new VaeTiming(
             size.Frames, size.Height, size.Width, options.Dtype.ToString().ToLowerInvariant(), times[repeats / 2] / 1e3, times[0] / 1e3, times[^1] / 1e3,
-            ModelTimer.PeakMemory(options.Device), VaeMemory.EstimateEncoding(config, size.Frames, size.Height, size.Width, options.Dtype, tiling), null);
+            ModelTimer.PeakMemory(options.Device), VaeMemory.EstimateEncoding(config, size.Frames, size.Height, size.Width, options.Dtype, tiling, CudaDevices.ConvolvesFramesApart(options.Device, options.Dtype)), null);
     }
 
     private static double Likeness(

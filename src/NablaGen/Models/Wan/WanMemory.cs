@@ -139,7 +139,9 @@ public static class WanMemory
     /// <param name="dtype">The type of the large matrix products.</param>
     /// <param name="vaeDtype">The VAE's type.</param>
     /// <param name="tiling">How the VAE's encoding is divided.</param>
-    public static long PictureWork(ImageEncoderConfig? image, VaeConfig vae, long[] latents, int frames, ScalarType dtype, ScalarType vaeDtype, VaeTiling tiling)
+    /// <param name="framesApart">Whether the VAE's convolutions read each frame by itself.</param>
+    public static long PictureWork(
+        ImageEncoderConfig? image, VaeConfig vae, long[] latents, int frames, ScalarType dtype, ScalarType vaeDtype, VaeTiling tiling, bool framesApart = false)
     {
         var encoder = 0L;
         if (image is not null)
@@ -149,7 +151,7 @@ public static class WanMemory
         }
 
         var (_, height, width) = vae.Traits.VideoOf(latents);
-        return Math.Max(encoder, VaeMemory.EstimateEncoding(vae, frames, height, width, vaeDtype, tiling));
+        return Math.Max(encoder, VaeMemory.EstimateEncoding(vae, frames, height, width, vaeDtype, tiling, framesApart));
     }
 
     private static long Bytes(IEnumerable<Parameter> parameters) => parameters.Sum(parameter => parameter.NumberOfElements * parameter.element_size());

@@ -37,8 +37,9 @@ public sealed partial class WanVideoModel
     }
 
     /// <inheritdoc/>
-    public override long PictureWork(long[] latents, ScalarType dtype, ScalarType vaeDtype, VaeTiling tiling) => !Pictures.TakesFirst ? 0 : WanMemory.PictureWork(
-        DitConfig.ImageDim > 0 ? ImageEncoderConfig : null, VaeConfig, latents, DitConfig.GuideChannels > 0 ? VaeConfig.Traits.VideoOf(latents).Frames : 1, dtype, vaeDtype, tiling);
+    public override long PictureWork(long[] latents, ScalarType dtype, ScalarType vaeDtype, VaeTiling tiling, bool framesApart = false) => !Pictures.TakesFirst ? 0 : WanMemory.PictureWork(
+        DitConfig.ImageDim > 0 ? ImageEncoderConfig : null, VaeConfig, latents, DitConfig.GuideChannels > 0 ? VaeConfig.Traits.VideoOf(latents).Frames : 1, dtype, vaeDtype, tiling,
+        framesApart);
 
     /// <inheritdoc/>
     public override IImageEncoder? LoadImageEncoder(ModuleOptions options)

@@ -252,6 +252,9 @@ public sealed partial class WanVideoModel : VideoModel
         WanMemory.VaeWork(VaeConfig, latents, dtype, tiling, framesApart);
 
     /// <inheritdoc/>
+    public override bool HasVaeOfOwnConvolutions => ConvolutionOp.Fits(VaeConfig.Dim, VaeConfig.Dim) && ConvolutionOp.Fits(VaeConfig.DecoderWidth, VaeConfig.DecoderWidth);
+
+    /// <inheritdoc/>
     public override IEnumerable<LayerOperation> Operations(long[] latents, AttentionExpression attention, ModuleOptions options) =>
         WanOperations.Of(DitConfig, latents, attention, Formats.Over(options));
 

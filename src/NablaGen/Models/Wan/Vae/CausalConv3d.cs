@@ -48,7 +48,7 @@ public sealed class CausalConv3d : Module<Tensor, FeatureCache?, Tensor>
     {
         using var scope = NewDisposeScope();
         using var x = Prepare(input, null, cache);
-        return Convolve(x, cache).MoveToOuterDisposeScope();
+        return Convolve(x).MoveToOuterDisposeScope();
     }
 
     /// <summary>
@@ -78,7 +78,7 @@ public sealed class CausalConv3d : Module<Tensor, FeatureCache?, Tensor>
     }
 
     /// <summary>The convolution of what <see cref="Prepare"/> gave, plus <paramref name="addend"/> if there is one. [B, outputs, T / stride, H, W]</summary>
-    internal Tensor Convolve(ConvolutionInput input, FeatureCache? cache, Tensor? addend = null)
+    internal Tensor Convolve(ConvolutionInput input, Tensor? addend = null)
     {
         using var scope = NewDisposeScope();
         if (input.Joined is { } x)
@@ -88,36 +88,38 @@ public sealed class CausalConv3d : Module<Tensor, FeatureCache?, Tensor>
         }
 
         var shape = OwnShape(input.Frames[0])!.Value;
-        var packed = ConvolutionOp.Packed(shape, this, _weight, cache);
-        return ConvolutionOp.Run(shape, input.Frames, input.Missing, packed, _bias, addend).MoveToOuterDisposeScope();
+        return ConvolutionOp.Run(shape, input.Frames, input.Missing, _weight, _bias, addend).MoveToOuterDisposeScope();
     }
 
     private ConvolutionShape? OwnShape(Tensor x) =>
         _isDifferentiable || _timeStride != 1 || _framesBefore != _weight.shape[2] - 1 ? null : ConvolutionOp.Shape(x, _weight);
 
-    // Each frame by itself. What the cache keeps of these is the same memory; where that is a part of the input, a copy if else more would live on.
+    // Each frame by itself, written where the cache says; when they have been read, it keeps the last.
     private ConvolutionInput Apart(Tensor input, VaeRmsNorm? norm, FeatureCache? cache)
     {
-        var before = cache?.Frames(this) ?? [];
-        var chunk = Enumerable.Range(0, (int)input.shape[2]).Select(frame => Activated(input.narrow(2, frame, 1), norm)).ToList();
-        List<Tensor> frames = [.. before.Select(frame => frame.alias()), .. chunk];
-        if (_framesBefore > 0)
+        var chunk = Enumerable.Range(0, (int)input.shape[2]).Select(frame => input.narrow(2, frame, 1));
+        if (cache is null || (_framesBefore == 0 && norm is null))
         {
-            cache?.Keep(this, frames.TakeLast((int)_framesBefore), copy: norm is null && chunk.Count > _framesBefore);
+            return ConvolutionInput.Of(chunk.Select(frame => norm is null ? ChannelsLast.Of(frame) : norm.Activate(frame)), _framesBefore);
         }
 
-        return ConvolutionInput.Of(frames, _framesBefore - before.Count);
+        var before = cache.Frames(this);
+        Tensor[] frames = [.. before, .. chunk.Select(frame => Rented(frame, norm, cache))];
+        return ConvolutionInput.Of(frames, _framesBefore - before.Count, () => cache.Keep(this, frames, frames.Length - before.Count, (int)_framesBefore));
     }
 
-    private static Tensor Activated(Tensor frame, VaeRmsNorm? norm)
+    private static Tensor Rented(Tensor frame, VaeRmsNorm? norm, FeatureCache cache)
     {
+        var y = cache.Rent(frame.shape, frame.dtype, frame.device);
         if (norm is null)
         {
-            return ChannelsLast.Of(frame);
+            y.copy_(frame);
+        }
+        else
+        {
+            norm.ActivateInto(frame, y);
         }
 
-        var y = ChannelsLast.Empty(frame.shape, frame.dtype, frame.device);
-        norm.ActivateInto(frame, y);
         return y;
     }
 

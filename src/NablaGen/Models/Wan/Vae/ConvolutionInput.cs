@@ -8,7 +8,11 @@ namespace NablaGen.Models.Wan.Vae;
 /// </summary>
 internal sealed class ConvolutionInput : IDisposable
 {
-    private ConvolutionInput(Tensor? joined, IReadOnlyList<Tensor> frames, long missing) => (Joined, Frames, Missing) = (joined, frames, missing);
+    private readonly bool _isAnothers;
+    private Action? _read;
+
+    private ConvolutionInput(Tensor? joined, IReadOnlyList<Tensor> frames, long missing, Action? read = null) =>
+        (Joined, Frames, Missing, _read, _isAnothers) = (joined, frames, missing, read, read is not null);
 
     /// <summary>All frames in one tensor; null where they are by themselves. [B, C, T, H, W]</summary>
     public Tensor? Joined { get; }
@@ -25,10 +29,23 @@ internal sealed class ConvolutionInput : IDisposable
     /// <summary>Takes frames over.</summary>
     public static ConvolutionInput Of(IEnumerable<Tensor> frames, long missing) => new(null, [.. frames.Select(frame => frame.DetachFromDisposeScope())], missing);
 
+    /// <summary>Frames that are a cache's.</summary>
+    /// <param name="frames">The frames.</param>
+    /// <param name="missing">Frames of zeros before them.</param>
+    /// <param name="read">Called once when they have been read, in place of disposing of them.</param>
+    public static ConvolutionInput Of(IReadOnlyList<Tensor> frames, long missing, Action read) => new(null, frames, missing, read);
+
     /// <inheritdoc/>
     public void Dispose()
     {
         Joined?.Dispose();
+        if (_isAnothers)
+        {
+            _read?.Invoke();
+            _read = null;
+            return;
+        }
+
         foreach (var frame in Frames)
         {
             frame.Dispose();

@@ -8,8 +8,12 @@ namespace NablaGen.Models.Wan.Vae;
 /// <summary>Convolutions by our own kernel, where it fits; libtorch's are the reference and the fallback.</summary>
 internal static class ConvolutionOp
 {
-    // The fewest outputs of the kernel: where there are fewer, such as three colours, it gets rows of zeros.
-    private const int LeastOutputs = 32;
+    /// <summary>The fewest outputs of the kernel: where there are fewer, such as three colours, it gets rows of zeros.</summary>
+    public const int LeastOutputs = 32;
+
+    /// <summary>Whether the kernel takes so many channels, on a device and in a type that have it (<see cref="CudaDevices.ConvolvesFramesApart"/>).</summary>
+    public static bool Fits(long inputs, long outputs) =>
+        new ConvolutionShape(NablaGen.Cuda.Attention.ElementType.BFloat16, (int)inputs, (int)Math.Max(outputs, LeastOutputs), 1, 3).Fits;
 
     /// <summary>The convolution as the kernel knows it; null where the kernel does not fit its input's device and type or its sizes.</summary>
     /// <param name="x">The input. [B, C, T, H, W] or [N, C, H, W]</param>
@@ -27,14 +31,7 @@ internal static class ConvolutionOp
         return CausalConvolution.Fits(CudaDevices.Open(x.device), shape) ? shape : null;
     }
 
-    /// <summary>A layer's weights as the kernel reads them.</summary>
-    /// <param name="shape">See <see cref="Shape"/>.</param>
-    /// <param name="layer">Whose they are.</param>
-    /// <param name="weight">The weights.</param>
-    /// <param name="cache">Keeps them for the video, and owns them then; null for the caller to own them.</param>
-    public static Tensor Packed(ConvolutionShape shape, nn.Module layer, Tensor weight, FeatureCache? cache) =>
-        cache is null ? Pack(shape, weight) : cache.Packed(layer, () => Pack(shape, weight));
-
+    // A layer's weights as the kernel reads them. Made anew for each launch: some microseconds, where those of all layers of a decoder would be 140 MiB.
     private static Tensor Pack(ConvolutionShape shape, Tensor weight)
     {
         using var scope = NewDisposeScope();
@@ -49,10 +46,10 @@ internal static class ConvolutionOp
     /// <param name="shape">See <see cref="Shape"/>.</param>
     /// <param name="frames">Each [B, C, 1, H, W], a video's pixels contiguous, channels last: those before the chunk, then the chunk.</param>
     /// <param name="missing">Frames before these, which are zeros.</param>
-    /// <param name="packed">See <see cref="Packed"/>.</param>
+    /// <param name="weight">[outputs, inputs, T, H, W] or [outputs, inputs, H, W]</param>
     /// <param name="bias">[outputs]</param>
     /// <param name="addend">What is added, as the result, of at least 32 channels; null for nothing.</param>
-    public static Tensor Run(ConvolutionShape shape, IReadOnlyList<Tensor> frames, long missing, Tensor packed, Tensor bias, Tensor? addend = null)
+    public static Tensor Run(ConvolutionShape shape, IReadOnlyList<Tensor> frames, long missing, Tensor weight, Tensor bias, Tensor? addend = null)
     {
         using var scope = NewDisposeScope();
         var (first, scale) = (frames[0], shape.Doubles ? 2 : 1);
@@ -62,6 +59,7 @@ internal static class ConvolutionOp
         nint Address(Tensor x, string name) => at.Of(x, first.dtype, name);
         var kernel = new CausalConvolution(CudaDevices.Open(first.device));
         var outputs = bias.shape[0];
+        using var packed = Pack(shape, weight);
         var padded = Padded(bias, shape.Outputs);
         var (weights, biases, most) = (Address(packed, "packed"), Address(padded, "bias"), CausalConvolution.MostFrames(shape));
         var added = addend is null ? null : ChannelsLast.Pixels(ChannelsLast.Of(addend));

@@ -37,8 +37,9 @@ internal static class LevelShortcut
     {
         using var scope = NewDisposeScope();
         var repeated = x.repeat_interleave(outputs * time * space * space / x.shape[1], 1).unflatten(1, [outputs, time, space, space]);
-        // [B, outputs, time, space, space, T, H, W] → [B, outputs, T · time, H · space, W · space]
-        var video = repeated.permute(0, 1, 5, 2, 6, 3, 7, 4).flatten(6, 7).flatten(4, 5).flatten(2, 3);
+        // [B, outputs, time, space, space, T, H, W] → [B, T · time, H · space, W · space, outputs], in one copy
+        var pixels = repeated.permute(0, 5, 2, 6, 3, 7, 4, 1).flatten(5, 6).flatten(3, 4).flatten(1, 2);
+        var video = ChannelsLast.Shaped(pixels);
         return ChannelsLast.Of(isFirst ? video.narrow(2, time - 1, video.shape[2] - time + 1) : video).MoveToOuterDisposeScope();
     }
 }

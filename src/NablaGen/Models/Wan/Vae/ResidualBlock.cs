@@ -29,7 +29,7 @@ public sealed class ResidualBlock : Module<Tensor, FeatureCache?, Tensor>
         using var scope = NewDisposeScope();
         using var second = _residual.Prepare(input, cache);
         var shortcut = _shortcut is null ? input : _shortcut.forward(input, cache);
-        return _residual.Finish(second, cache, shortcut).MoveToOuterDisposeScope();
+        return _residual.Finish(second, shortcut).MoveToOuterDisposeScope();
     }
 
     /// <summary>The checkpoint numbers the layers of its Sequential; 1, 4 (SiLU) and 5 (dropout) have no weights.</summary>
@@ -63,12 +63,12 @@ public sealed class ResidualBlock : Module<Tensor, FeatureCache?, Tensor>
         {
             using var scope = NewDisposeScope();
             using var first = _conv1.Prepare(input, _norm1, cache);
-            var x = _conv1.Convolve(first, cache);
+            var x = _conv1.Convolve(first);
             first.Dispose();
             return _conv2.Prepare(x, _norm2, cache);
         }
 
         // The last convolution, and the shortcut added.
-        public Tensor Finish(ConvolutionInput second, FeatureCache? cache, Tensor shortcut) => _conv2.Convolve(second, cache, shortcut);
+        public Tensor Finish(ConvolutionInput second, Tensor shortcut) => _conv2.Convolve(second, shortcut);
     }
 }

@@ -36,7 +36,7 @@ public sealed class Upsample : Module<Tensor, FeatureCache?, Tensor>
     public override Tensor forward(Tensor input, FeatureCache? cache)
     {
         using var scope = NewDisposeScope();
-        return InSpace(InTime(input, cache), cache).MoveToOuterDisposeScope();
+        return InSpace(InTime(input, cache)).MoveToOuterDisposeScope();
     }
 
     /// <summary>The first half: [B, C, T, H, W] → [B, C, T or 2 T, H, W].</summary>
@@ -58,7 +58,7 @@ public sealed class Upsample : Module<Tensor, FeatureCache?, Tensor>
     }
 
     /// <summary>The second half, which sees each frame by itself: [B, C, T, H, W] → [B, C / 2, T, 2 H, 2 W].</summary>
-    internal Tensor InSpace(Tensor input, FeatureCache? cache) => _resample.Conv.Doubled(input, cache);
+    internal Tensor InSpace(Tensor input) => _resample.Conv.Doubled(input);
 
     // Twice the channels become twice the frames: channel halves are neighbours in time.
     private static Tensor DoubleTime(CausalConv3d timeConv, Tensor x, FeatureCache? cache)

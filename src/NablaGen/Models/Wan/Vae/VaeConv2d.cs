@@ -44,15 +44,13 @@ public sealed class VaeConv2d : Module<Tensor, Tensor>
 
     /// <summary>The convolution of frames whose height and width are doubled first, each pixel four times. [B, inputs, T, H, W] → [B, outputs, T, 2 H, 2 W]</summary>
     /// <param name="input">The frames.</param>
-    /// <param name="cache">What is made once a video; null for nothing.</param>
-    internal Tensor Doubled(Tensor input, FeatureCache? cache)
+    internal Tensor Doubled(Tensor input)
     {
         using var scope = NewDisposeScope();
         if (!_isDifferentiable && _stride[0] == 1 && ConvolutionOp.Shape(input, _weight, doubles: true) is { } shape)
         {
-            var packed = ConvolutionOp.Packed(shape, this, _weight, cache);
             Tensor[] all = [.. Enumerable.Range(0, (int)input.shape[2]).Select(frame => ChannelsLast.Of(input.narrow(2, frame, 1)))];
-            return ConvolutionOp.Run(shape, all, 0, packed, _bias).MoveToOuterDisposeScope();
+            return ConvolutionOp.Run(shape, all, 0, _weight, _bias).MoveToOuterDisposeScope();
         }
 
         var frames = functional.interpolate(ChannelsLast.Frames(input), scale_factor: [2, 2], mode: InterpolationMode.Nearest);

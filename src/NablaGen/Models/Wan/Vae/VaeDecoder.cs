@@ -80,59 +80,49 @@ public sealed class VaeDecoder : Module<Tensor, FeatureCache?, Tensor>, IVaeDeco
     private Tensor Rise(Tensor deep, FeatureCache? cache, VaeTile tile, int framesAtOnce)
     {
         using var scope = NewDisposeScope();
-        var levels = tile.Entries.Length;
-        var x = tile.Start.Crop(deep, tile.Frame);
-        var split = SplitLevel(_config);
-        for (var level = 0; level < split; level++)
-        {
-            var before = x;
-            x = InSpace(level, InTime(level, before, cache), cache, tile);
-            before.Dispose();
-        }
-
-        if (levels > 0)
-        {
-            var before = x;
-            x = InTime(split, before, cache);
-            before.Dispose();
-        }
-
-        // From here on a few frames at a time: the cache makes that exact.
         var parts = new List<Tensor>();
-        for (var frame = 0L; frame < x.shape[2]; frame += framesAtOnce)
-        {
-            var piece = x.narrow(2, frame, Math.Min(framesAtOnce, x.shape[2] - frame));
-            for (var level = split; level < levels; level++)
-            {
-                piece = InSpace(level, piece, cache, tile);
-            }
-
-            using var raised = piece;
-            using var pixels = _head.forward(raised, cache);
-            parts.Add(tile.Core.Crop(pixels, levels == 0 ? tile.Start : tile.Exits[^1]));
-        }
-
+        Rise(0, tile.Start.Crop(deep, tile.Frame), cache, tile, framesAtOnce, parts);
         return (parts.Count == 1 ? parts[0] : cat(parts, 2)).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The last level that doubles time, counted from the deepest; the last of all if none does.</summary>
-    internal static int SplitLevel(VaeConfig config)
+    /// <summary>
+    /// The first level, counted from the deepest, that takes a few frames at a time: where frames are by themselves any, because the bits are the same. libtorch's convolutions are faster with
+    /// all frames of the small levels, and give other last bits; there it is the last one that doubles time.
+    /// </summary>
+    internal static int SplitLevel(VaeConfig config, bool apart)
     {
         var first = config.TemporalDownsample.Index().FirstOrDefault(down => down.Item).Index;
-        return Math.Max(0, config.TemporalDownsample.Count - 1 - first);
+        return apart ? 0 : Math.Max(0, config.TemporalDownsample.Count - 1 - first);
+    }
+
+    // From a level on, a few frames at a time: the cache makes that exact. Disposes of x, and adds what comes out to parts.
+    private void Rise(int level, Tensor x, FeatureCache? cache, VaeTile tile, int framesAtOnce, List<Tensor> parts)
+    {
+        if (level == tile.Entries.Length)
+        {
+            using var pixels = _head.forward(x, cache);
+            x.Dispose();
+            parts.Add(tile.Core.Crop(pixels, level == 0 ? tile.Start : tile.Exits[^1]));
+            return;
+        }
+
+        var moved = Up(level).InTime(x, cache);
+        x.Dispose();
+        var split = SplitLevel(_config, CudaDevices.ConvolvesFramesApart(moved.device, moved.dtype));
+        foreach (var piece in VaeChunks.Cut(moved, level < split ? int.MaxValue : framesAtOnce))
+        {
+            Rise(level + 1, InSpace(level, piece, cache, tile), cache, tile, framesAtOnce, parts);
+        }
     }
 
     private Upsample Up(int level) => (Upsample)_upsamples[level * (_blocksALevel + 1) + _blocksALevel];
-
-    // Perhaps twice the frames.
-    private Tensor InTime(int level, Tensor x, FeatureCache? cache) => Up(level).InTime(x, cache);
 
     // Twice the height and width, then this level's residual blocks. Disposes of x.
     private Tensor InSpace(int level, Tensor x, FeatureCache? cache, VaeTile tile)
     {
         using var scope = NewDisposeScope();
         var covered = (level == 0 ? tile.Start : tile.Exits[level - 1]).Doubled;
-        var up = Up(level).InSpace(x, cache);
+        var up = Up(level).InSpace(x);
         x.Dispose();
         var cropped = tile.Entries[level].Crop(up, covered);
         up.Dispose();

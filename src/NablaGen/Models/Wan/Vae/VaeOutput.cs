@@ -26,6 +26,6 @@ internal sealed class VaeOutput : Module<Tensor, FeatureCache?, Tensor>
     {
         using var scope = NewDisposeScope();
         using var x = _conv.Prepare(input, _norm, cache);
-        return _conv.Convolve(x, cache).MoveToOuterDisposeScope();
+        return _conv.Convolve(x).MoveToOuterDisposeScope();
     }
 }

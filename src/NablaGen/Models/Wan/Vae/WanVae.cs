@@ -57,7 +57,7 @@ public sealed class WanVae : Module, IVideoAutoencoder
         var (rows, columns) = (video.shape[3] / Config.SpatialStride, video.shape[4] / Config.SpatialStride);
         var tiles = VaeEncodingTile.Cut(tiling, rows, columns, Config);
         var latents = new List<Tensor>();
-        using var cache = new FeatureCache();
+        using var cache = Cache(VaeMemory.EncodingRoom(Config, video.shape, tiles.Count == 1 ? tiles[0].Source.Area : 0, true, tiling.FramesAtOnce));
         if (tiles.Count == 1)
         {
             foreach (var chunk in Chunks(video))
@@ -103,7 +103,7 @@ public sealed class WanVae : Module, IVideoAutoencoder
             return;
         }
 
-        using var cache = new FeatureCache();
+        using var cache = Cache(VaeMemory.Room(Config, latents.shape, tiles[0], true, tiling.FramesAtOnce));
         for (var frame = 0L; frame < latents.shape[2]; frame++)
         {
             cancellation.ThrowIfCancellationRequested();
@@ -155,9 +155,10 @@ public sealed class WanVae : Module, IVideoAutoencoder
     {
         using var scope = NewDisposeScope();
         var deep = new List<Tensor>();
+        var room = tiles.Max(tile => VaeMemory.EncodingRoom(Config, video.shape, tile.Source.Area, false, framesAtOnce));
         foreach (var tile in tiles)
         {
-            using var cache = new FeatureCache();
+            using var cache = Cache(room);
             foreach (var (i, chunk) in Chunks(video).Index())
             {
                 cancellation.ThrowIfCancellationRequested();
@@ -196,7 +197,7 @@ public sealed class WanVae : Module, IVideoAutoencoder
     {
         using var scope = NewDisposeScope();
         var deep = new List<Tensor>();
-        using (var cache = new FeatureCache())
+        using (var cache = Cache(VaeMemory.Room(Config, latents.shape, null, true, framesAtOnce)))
         {
             for (var frame = 0L; frame < latents.shape[2]; frame++)
             {
@@ -207,9 +208,11 @@ public sealed class WanVae : Module, IVideoAutoencoder
 
         var (batch, height, width) = (latents.shape[0], latents.shape[3] * Config.SpatialStride, latents.shape[4] * Config.SpatialStride);
         var chunks = deep.Select((_, i) => empty([batch, 3, i == 0 ? 1 : Config.TemporalStride, height, width], _dtype)).ToList();
+        // As large for each tile as for the largest: the same memory serves all of them.
+        var room = tiles.Max(tile => VaeMemory.Room(Config, latents.shape, tile, false, framesAtOnce));
         foreach (var tile in tiles)
         {
-            using var cache = new FeatureCache();
+            using var cache = Cache(room);
             foreach (var (part, chunk) in deep.Zip(chunks))
             {
                 cancellation.ThrowIfCancellationRequested();
@@ -226,6 +229,9 @@ public sealed class WanVae : Module, IVideoAutoencoder
             onFrames(chunk.to_type(ScalarType.Float32));
         }
     }
+
+    // Room is for our own convolutions alone.
+    private FeatureCache Cache(long room) => new(CudaDevices.ConvolvesFramesApart(_device, _dtype) ? room : 0, _dtype, _device);
 
     // A latent frame through the layers that see whole frames.
     private Tensor Deepen(Tensor latents, long frame, FeatureCache cache)
