@@ -20,6 +20,8 @@ public sealed class WanHead : Module<Tensor, Tensor, Tensor>
     [ComponentName(Name = "modulation")]
     private readonly Parameter _modulation;
 
+    private readonly bool _isDifferentiable;
+
     /// <summary>The head of a configuration.</summary>
     public WanHead(DitConfig config, ModuleOptions options)
         : base(nameof(WanHead))
@@ -28,6 +30,7 @@ public sealed class WanHead : Module<Tensor, Tensor, Tensor>
         _norm = new WanLayerNorm(config.Dim, config.Eps, options);
         _head = new AutocastLinear(config.Dim, patch.Time * patch.Height * patch.Width * config.OutDim, options.Float32);
         _modulation = options.Float32.Parameter(1, 2, config.Dim);
+        _isDifferentiable = options.IsDifferentiable;
         RegisterComponents();
     }
 
@@ -36,7 +39,7 @@ public sealed class WanHead : Module<Tensor, Tensor, Tensor>
     {
         using var scope = NewDisposeScope();
         var m = _modulation.unsqueeze(0).Plus(e.unsqueeze(2)).unbind(2);
-        if (e.shape[0] == 1 && e.shape[1] == 1 && !is_grad_enabled() && _head.Matrix is DenseMatrix matrix)
+        if (e.shape[0] == 1 && e.shape[1] == 1 && !_isDifferentiable && _head.Matrix is DenseMatrix matrix)
         {
             // One shift and one scale for all tokens: they go into the few outputs' weights, which saves two passes over the tokens.
             var (shift, scale) = (m[0].squeeze(1), m[1].squeeze(1));
