@@ -6,9 +6,11 @@ namespace NablaGen.Cuda.Attention;
 
 /// <summary>
 /// The Hopper kernel's order of work: the union of the masks of neighbouring query blocks as one stream of key blocks. Contract:
-/// attention_plan.cu.
+/// attention_plan.cu, attention_order.cu.
 /// </summary>
-internal sealed class AttentionPlan(CudaDevice device) : IDisposable
+/// <param name="device">Where.</param>
+/// <param name="inOrder">Whether the kernel that it is for draws its tiles in <see cref="Order"/>.</param>
+internal sealed class AttentionPlan(CudaDevice device, bool inOrder) : IDisposable
 {
     private readonly Workspace _workspace = new(device);
     private (DeviceBlockMask Mask, int Heads, BlockOffsets Offsets)? _planned;
@@ -19,7 +21,7 @@ internal sealed class AttentionPlan(CudaDevice device) : IDisposable
     /// <summary>Device address of int32 [heads, groups].</summary>
     public nint EntryCounts { get; private set; }
 
-    /// <summary>Device address of int32 [heads, groups]: the tiles (head · groups + group) in the order in which they are worked on.</summary>
+    /// <summary>Device address of int32 [heads, groups]: the tiles (head · groups + group) in the order in which they are drawn; made only where the constructor is told so.</summary>
     public nint Order { get; private set; }
 
     /// <summary>Device address of the counter from which thread blocks draw their work.</summary>
@@ -55,12 +57,24 @@ internal sealed class AttentionPlan(CudaDevice device) : IDisposable
         Order = EntryCounts + (nint)(4L * heads * Groups);
         TileCounter = Order + (nint)(4L * heads * Groups);
 
-        nint bits = mask.Bits, at = offsets.Pointer, entries = Entries, counts = EntryCounts, order = Order, counter = TileCounter;
-        var groups = Groups;
+        nint bits = mask.Bits, at = offsets.Pointer, entries = Entries, counts = EntryCounts, counter = TileCounter;
         var headStride = mask.Heads == 1 ? 0L : (long)blocks * mask.Words;
         device.Kernel("attention_plan").Launch(
             (Groups, heads, 1), LaunchConstants.PlanThreads, 0, stream,
             [(nint)(&bits), (nint)(&at), (nint)(&entries), (nint)(&counts), (nint)(&counter), (nint)(&blocks), (nint)(&headStride)]);
+        if (inOrder)
+        {
+            Rank(heads, stream);
+        }
+    }
+
+    /// <summary>Puts the ranking of the last plan's tiles on the stream.</summary>
+    /// <param name="heads">Batch times heads of the attention.</param>
+    /// <param name="stream">The stream.</param>
+    internal unsafe void Rank(int heads, nint stream)
+    {
+        nint counts = EntryCounts, order = Order;
+        var groups = Groups;
         device.Kernel("attention_order").Launch(
             (heads, 1, 1), LaunchConstants.OrderThreads, 0, stream, [(nint)(&counts), (nint)(&order), (nint)(&groups)]);
     }

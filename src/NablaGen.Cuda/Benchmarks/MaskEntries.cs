@@ -24,6 +24,7 @@ internal static class MaskEntries
         new("tail_weights", TailWeights),
         new("tail_merge", TailMerge),
         new("attention_plan", AttentionPlan, KernelNeeds.Hopper),
+        new("attention_order", AttentionOrder, KernelNeeds.Hopper),
     ];
 
     private static KernelLoad PoolBlocks(KernelData data)
@@ -128,8 +129,15 @@ internal static class MaskEntries
     private static KernelLoad AttentionPlan(KernelData data)
     {
         var mask = Filled(data);
-        var plan = data.Make("plan", () => new AttentionPlan(data.Device));
+        var plan = data.Make("plan", () => new AttentionPlan(data.Device, inOrder: false));
         return Bytes($"{Blocks(data)}, density {mask.Density():0.000}", mask.AllBits.Bytes, () => plan.Run(mask, data.Shape.Heads, data.Offsets, 0));
+    }
+
+    private static KernelLoad AttentionOrder(KernelData data)
+    {
+        var plan = data.Make("plan", () => new AttentionPlan(data.Device, inOrder: false));
+        plan.Run(Filled(data), data.Shape.Heads, data.Offsets, 0);
+        return Bytes(Blocks(data), 8.0 * data.Shape.Heads * plan.Groups, () => plan.Rank(data.Shape.Heads, 0));
     }
 
     private static CudaBuffer Scores(KernelData data) => data.Room(
