@@ -30,9 +30,7 @@ DEVICE bool soften(float (&s)[32], float& m0, float& m1, float& l0, float& l1, f
     }
     const bool moved = __any_sync(kAllLanes, top0 * scale0 > m0 + kSlack || top1 * scale1 > m1 + kSlack);
     if (moved) {
-        // Only in rows that need it, so that a row's bits do not depend on which others are in its warp.
-        const float t0 = quad_max(top0) * scale0, t1 = quad_max(top1) * scale1;
-        const float n0 = t0 > m0 + kSlack ? t0 : m0, n1 = t1 > m1 + kSlack ? t1 : m1;
+        const float n0 = fmaxf(m0, quad_max(top0) * scale0), n1 = fmaxf(m1, quad_max(top1) * scale1);
         f0 = exp2_approx(m0 - n0);
         f1 = exp2_approx(m1 - n1);
         m0 = n0;
