@@ -10,7 +10,6 @@
 constexpr int kHalves = HEAD_DIM / 64;
 constexpr int kHalfBytes = kBlock * 128;                       // 64 rows of 64 elements
 constexpr int kTileBytes = kHalfBytes * kHalves;
-constexpr float kSlack = 8.0f;                                 // log2 of how far a logit may exceed m before m moves
 
 // Logits of keys that are not there, from `tokens` on; `column` is the first of the thread's.
 DEVICE void cut_columns(float (&s)[32], int tokens, int column) {
@@ -21,14 +20,15 @@ DEVICE void cut_columns(float (&s)[32], int tokens, int column) {
 }
 
 // Logits to weights: s becomes 2^(s · scale − m), each row with its scale, the row sums grow. True if m moved; then f0 and f1 rescale what was summed.
-DEVICE bool soften(float (&s)[32], float& m0, float& m1, float& l0, float& l1, float& f0, float& f1, float scale0, float scale1) {
+// m moves once a logit of the warp exceeds it by Slack, in log2. With a slack of 0 it is each row's maximum, so that a row's bits do not depend on its neighbours'.
+template <int Slack> DEVICE bool soften(float (&s)[32], float& m0, float& m1, float& l0, float& l1, float& f0, float& f1, float scale0, float scale1) {
     float top0 = fmaxf(s[0], s[1]), top1 = fmaxf(s[2], s[3]);
 #pragma unroll
     for (int i = 4; i < 32; i += 4) {
         top0 = fmaxf(top0, fmaxf(s[i], s[i + 1]));
         top1 = fmaxf(top1, fmaxf(s[i + 2], s[i + 3]));
     }
-    const bool moved = __any_sync(kAllLanes, top0 * scale0 > m0 + kSlack || top1 * scale1 > m1 + kSlack);
+    const bool moved = __any_sync(kAllLanes, top0 * scale0 > m0 + Slack || top1 * scale1 > m1 + Slack);
     if (moved) {
         const float n0 = fmaxf(m0, quad_max(top0) * scale0), n1 = fmaxf(m1, quad_max(top1) * scale1);
         f0 = exp2_approx(m0 - n0);

@@ -24,6 +24,7 @@ constexpr int kStageBytes = 2 * kTileBytes;                    // K, then V
 constexpr u32 kKeyMask = (1u << kEntryKeyBits) - 1;
 constexpr int kConsumerRegisters = kQueryBlocks == 3 ? 160 : 240;
 constexpr int kProducerRegisters = kQueryBlocks == 3 ? 32 : 24;
+constexpr int kSlack = 8;                                      // log2 of how far a logit may exceed m before m moves
 constexpr int kHold = 2;                                       // entries that a P V may wait for the next own entry
 
 struct Barriers {
@@ -189,7 +190,7 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
                 wgmma_wait<1>();
                 wgmma_pin(s);
                 if (tokens < kBlock) cut_columns(s, tokens, quad * 2);
-                const bool moved = soften(s, m0, m1, l0, l1, f0, f1, scale, scale);
+                const bool moved = soften<kSlack>(s, m0, m1, l0, l1, f0, f1, scale, scale);
                 wgmma_wait<0>();
                 wgmma_pin(o);
                 if (lane == 0) barrier_arrive(empty + held * 8);
@@ -202,7 +203,7 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
                 wgmma_wait<0>();
                 wgmma_pin(s);
                 if (tokens < kBlock) cut_columns(s, tokens, quad * 2);
-                if (soften(s, m0, m1, l0, l1, f0, f1, scale, scale)) rescale(o, f0, f1);
+                if (soften<kSlack>(s, m0, m1, l0, l1, f0, f1, scale, scale)) rescale(o, f0, f1);
             }
             pack_weights(p, s);
             held = stage;

@@ -163,7 +163,7 @@ extern "C" __global__ void __launch_bounds__(kTextThreads, 1) text_attention_sm9
                     ask(tile + kAhead * kGroups, ring.stage);
                     count_copies(s, lastKey, work.copiesLog2 * reciprocal_approx(scale0), work.copiesLog2 * reciprocal_approx(scale1), quad * 2);
                 }
-                if (soften(s, m0, m1, l0, l1, f0, f1, scale0, scale1)) rescale(o, f0, f1);
+                if (soften<0>(s, m0, m1, l0, l1, f0, f1, scale0, scale1)) rescale(o, f0, f1);
                 pack_weights(p, s);
                 wgmma_pin(s);
                 wgmma_pin(o);

@@ -131,7 +131,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, THREADS <= 384 ? 2 : 1) rm
             float total = 0;
 #pragma unroll
             for (int i = 0; i < kWarps; ++i) total += partial[turn][r][i];
-            const float inverse = inverse_root_approx(total * (1.0f / COLUMNS) + eps);
+            const float inverse = 1 / __fsqrt_rn(total / COLUMNS + eps);
             uint4* to = (uint4*)(y + base + (i64)(first + r) * rowStride);
             float4 a, b;
 #pragma unroll

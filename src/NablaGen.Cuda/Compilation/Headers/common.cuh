@@ -66,13 +66,6 @@ DEVICE float reciprocal_approx(float x) {
     return y;
 }
 
-// 1 / √x likewise: error below 2^-22, denormals flushed.
-DEVICE float inverse_root_approx(float x) {
-    float y;
-    asm("rsqrt.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-    return y;
-}
-
 // Loads of what is read once: it leaves the first-level cache to what is read again.
 DEVICE float4 load_once(const float4* x) {
     float4 v;
