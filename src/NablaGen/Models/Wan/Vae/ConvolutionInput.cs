@@ -41,8 +41,9 @@ internal sealed class ConvolutionInput : IDisposable
         Joined?.Dispose();
         if (_isAnothers)
         {
-            _read?.Invoke();
+            var read = _read;
             _read = null;
+            read?.Invoke();
             return;
         }
 
