@@ -8,11 +8,10 @@ namespace NablaGen.Models.Wan.Vae;
 /// </summary>
 internal sealed class ConvolutionInput : IDisposable
 {
-    private readonly bool _isAnothers;
-    private Action? _read;
+    private Action? _release;
 
-    private ConvolutionInput(Tensor? joined, IReadOnlyList<Tensor> frames, long missing, Action? read = null) =>
-        (Joined, Frames, Missing, _read, _isAnothers) = (joined, frames, missing, read, read is not null);
+    private ConvolutionInput(Tensor? joined, IReadOnlyList<Tensor> frames, long missing, Action release) =>
+        (Joined, Frames, Missing, _release) = (joined, frames, missing, release);
 
     /// <summary>All frames in one tensor; null where they are by themselves. [B, C, T, H, W]</summary>
     public Tensor? Joined { get; }
@@ -24,32 +23,26 @@ internal sealed class ConvolutionInput : IDisposable
     public long Missing { get; }
 
     /// <summary>Takes a tensor over.</summary>
-    public static ConvolutionInput Of(Tensor joined) => new(joined.DetachFromDisposeScope(), [], 0);
+    public static ConvolutionInput Of(Tensor joined) => new(joined.DetachFromDisposeScope(), [], 0, joined.Dispose);
 
     /// <summary>Takes frames over.</summary>
-    public static ConvolutionInput Of(IEnumerable<Tensor> frames, long missing) => new(null, [.. frames.Select(frame => frame.DetachFromDisposeScope())], missing);
+    public static ConvolutionInput Of(IEnumerable<Tensor> frames, long missing)
+    {
+        Tensor[] taken = [.. frames.Select(frame => frame.DetachFromDisposeScope())];
+        return new(null, taken, missing, () => Array.ForEach(taken, frame => frame.Dispose()));
+    }
 
     /// <summary>Frames that are a cache's.</summary>
     /// <param name="frames">The frames.</param>
     /// <param name="missing">Frames of zeros before them.</param>
-    /// <param name="read">Called once when they have been read, in place of disposing of them.</param>
-    public static ConvolutionInput Of(IReadOnlyList<Tensor> frames, long missing, Action read) => new(null, frames, missing, read);
+    /// <param name="release">Called once when they have been read, in place of disposing of them.</param>
+    public static ConvolutionInput Of(IReadOnlyList<Tensor> frames, long missing, Action release) => new(null, frames, missing, release);
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        Joined?.Dispose();
-        if (_isAnothers)
-        {
-            var read = _read;
-            _read = null;
-            read?.Invoke();
-            return;
-        }
-
-        foreach (var frame in Frames)
-        {
-            frame.Dispose();
-        }
+        var release = _release;
+        _release = null;
+        release?.Invoke();
     }
 }
