@@ -3,9 +3,14 @@ namespace NablaGen.Training.World;
 /// <summary>Where an object is at one moment, how large and how turned. Lengths in half sides, y down, angles clockwise.</summary>
 internal readonly record struct Pose(double X, double Y, double Radius, double ScaleX, double ScaleY, double Angle)
 {
-    // From just past the top to the ground and up, and down again most of the way: slow enough for latents that hold four frames each, and no
+    // From past the top to the ground and up, and down again half of the way: slow enough for latents that hold four frames each, and no
     // clip ends at the ground, its hardest moment.
-    private const double Bounces = 1.35, FirstPhase = 0.54, PhaseRange = 0.03;
+    private const double Bounces = 1.2, FirstPhase = 0.6, PhaseRange = 0.03;
+
+    // The ground is soft: in the lowest part of a fall without it, it slows an object like a spring. So the turn takes four of 33 frames: a hard
+    // one lies within a latent frame, and a model of latents has learnt it last and worst.
+    private const double Softness = 0.3, MostSquash = 0.14;
+    private static readonly double Contact = (1 - Math.Sqrt(1 - Softness)) / 2, Stiffness = (2 * (1 - (2 * Contact))) / Contact;
 
     /// <summary>An object's pose.</summary>
     /// <param name="o">The object.</param>
@@ -36,11 +41,10 @@ internal readonly record struct Pose(double X, double Y, double Radius, double S
                 break;
             case MotionKind.Bounce:
                 double phase = (Bounces * u) + FirstPhase + (PhaseRange * o.Phase);
-                double f = phase - Math.Floor(phase), height = 4 * f * (1 - f);
-                double squash = 0.14 * Math.Max(0, 1 - (height / 0.2));
+                double squash = MostSquash * Sinking(phase);
                 scaleX += squash;
                 scaleY -= squash;
-                y += (o.Reach * (1 - (2 * height))) + (squash * radius);
+                y += o.Reach * (1 - (2 * Height(phase)));
                 break;
             case MotionKind.Circle:
                 double way = (2 * Math.PI * o.Phase) + (o.Turn * u);
@@ -59,4 +63,17 @@ internal readonly record struct Pose(double X, double Y, double Radius, double S
 
         return new Pose(x, y, radius, scaleX, scaleY, angle);
     }
+
+    // How high a bounce is, 0 at its lowest to 1: a fall's parabola above the ground, joined at the same slope by a spring's below.
+    private static double Height(double phase)
+    {
+        double d = FromGround(phase), lowest = Softness - (Stiffness * Contact * Contact);
+        double height = d >= Contact ? 4 * d * (1 - d) : lowest + (Stiffness * d * d);
+        return (height - lowest) / (1 - lowest);
+    }
+
+    // How far the ground gives way: 0 above it, 1 at the turn.
+    private static double Sinking(double phase) => Math.Max(0, 1 - Math.Pow(FromGround(phase) / Contact, 2));
+
+    private static double FromGround(double phase) => Math.Abs(phase - Math.Round(phase));
 }

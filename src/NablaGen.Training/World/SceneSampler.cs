@@ -10,7 +10,7 @@ internal static class SceneSampler
     private const double Margin = 0.12;
 
     // How far up and down a bounce goes: farther, it would cross its own size in a frame.
-    private const double MostBounce = 0.45;
+    private const double MostBounce = 0.4;
 
     private static readonly MotionKind[] AnyMotion = Enum.GetValues<MotionKind>();
 

@@ -107,11 +107,12 @@ internal static class Vocabulary
         Backdrop.Sky =>
         [
             ("in a", "light blue sky"), ("across a", "light blue sky"), ("in the", "blue sky"), ("against a", "cloudy sky"),
-            ("in a", "cloudy sky"), ("among", "the clouds"), ("in", "the sky"),
+            ("in a", "cloudy sky"), ("among", "the clouds"), ("in", "the sky"), ("above", "the clouds"), ("under a", "cloudy sky"),
         ],
         Backdrop.Night =>
         [
             ("across a", "dark blue sky"), ("in a", "dark blue sky"), ("in the", "night sky"), ("at", "night"), ("against a", "starry sky"),
+            ("under a", "starry sky"),
         ],
         Backdrop.Sunset =>
         [
@@ -120,9 +121,13 @@ internal static class Vocabulary
         Backdrop.Meadow =>
         [
             ("in a", "meadow"), ("in a", "green field"), ("over", "green hills"), ("on", "the grass"), ("in a", "grassy field"),
-            ("in", "the park"),
+            ("in", "the park"), ("over a", "meadow"), ("above", "the grass"), ("across a", "green field"),
         ],
-        _ => [("on a", "beach"), ("on a", "sandy beach"), ("by", "the sea"), ("on", "the sand"), ("at", "the seaside")],
+        _ =>
+        [
+            ("on a", "beach"), ("on a", "sandy beach"), ("by", "the sea"), ("on", "the sand"), ("at", "the seaside"), ("over", "the beach"),
+            ("above", "the sand"), ("across", "the beach"), ("over", "the sea"),
+        ],
     };
 
     /// <summary>Ways to say a place.</summary>

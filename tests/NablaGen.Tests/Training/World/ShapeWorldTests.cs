@@ -91,7 +91,7 @@ public class ShapeWorldTests
 
     private static readonly string[] Captions =
     [
-        "a small ball tumbles down in a cloudy sky.", "a wizard sings in a kitchen.", "A little blue box is jumping up and down in a grey room.",
+        "a small ball tumbles down in the sky.", "a wizard sings in a kitchen.", "A little blue box is jumping up and down in a grey room.",
         "A huge purple ring drifting downwards on the left and a purple pyramid falling on the right side in a light blue sky.",
     ];
 
@@ -99,7 +99,7 @@ public class ShapeWorldTests
     [
         0.2237f, 0.3684f, 0.5749f, 0.5826f, 0.5566f, 0.5810f, 0.7225f, 0.7194f, 0.6963f, 0.7628f, 0.8175f, 0.8266f,
         -0.6770f, -0.7038f, -0.7052f, -0.7120f, -0.6428f, -0.6699f, -0.6364f, -0.6452f, -0.5204f, -0.5383f, -0.3789f, -0.3949f,
-        -0.0075f, 0.1568f, 0.0795f, 0.0838f, 0.0737f, 0.1720f, 0.0955f, 0.0990f, 0.2552f, 0.2026f, 0.1276f, 0.1294f,
+        0.0280f, 0.1568f, 0.0433f, 0.0838f, 0.0985f, 0.1720f, 0.0705f, 0.0990f, 0.2555f, 0.2026f, 0.1281f, 0.1294f,
         0.3301f, 0.3348f, 0.5031f, 0.5505f, 0.4133f, 0.4129f, 0.5794f, 0.6894f, 0.7186f, 0.7174f, 0.7673f, 0.7982f,
     ];
 }
