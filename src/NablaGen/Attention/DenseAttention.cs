@@ -14,6 +14,12 @@ public sealed class DenseAttention(IAttentionObserver? observer = null) : IAtten
     }
 
     /// <inheritdoc/>
+    public bool Repeats => true;
+
+    /// <inheritdoc/>
+    public void RepeatFirst(int step) => observer?.OnDense(new AttentionSite(step, 0));
+
+    /// <inheritdoc/>
     public void Dispose()
     {
     }

@@ -49,6 +49,12 @@ public sealed class UlyssesAttention(ICommunicator world, IReadOnlyList<int> gro
     }
 
     /// <inheritdoc/>
+    public bool Repeats => inner.Repeats;
+
+    /// <inheritdoc/>
+    public void RepeatFirst(int step) => inner.RepeatFirst(step);
+
+    /// <inheritdoc/>
     public void Dispose() => inner.Dispose();
 
     // [B, H, own tokens, D] → [B, own heads, L, D], in memory [B, L, own heads, D]: what a rank sends of a video is then one piece of memory.

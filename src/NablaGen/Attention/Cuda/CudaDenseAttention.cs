@@ -71,6 +71,12 @@ public sealed class CudaDenseAttention : IAttention
     }
 
     /// <inheritdoc/>
+    public bool Repeats => true;
+
+    /// <inheritdoc/>
+    public void RepeatFirst(int step) => _observer?.OnDense(new AttentionSite(step, 0));
+
+    /// <inheritdoc/>
     public void Dispose()
     {
         _offsets?.Dispose();

@@ -16,6 +16,9 @@ public sealed class WanPrompt(Tensor text, int layers, bool keep) : IPreparedCon
     private readonly (Tensor K, Tensor V)?[] _keptText = new (Tensor, Tensor)?[layers];
     private readonly (Tensor K, Tensor V)?[] _keptImage = new (Tensor, Tensor)?[layers];
 
+    /// <summary>Whether there is memory for what is worth keeping.</summary>
+    public bool IsKept => keep;
+
     /// <summary>The embedded text. [B, TextLen, C]</summary>
     public Tensor Text => _text;
 
