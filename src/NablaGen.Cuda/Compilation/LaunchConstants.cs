@@ -27,10 +27,10 @@ internal static class LaunchConstants
     public const int PoolThreads = 128;
 
     /// <summary>Threads of nabla_scores.</summary>
-    public const int ScoreThreads = 128;
+    public const int ScoreThreads = 256;
 
     /// <summary>Query blocks, and key blocks, of a thread block of nabla_scores.</summary>
-    public const int ScoreTile = 64;
+    public const int ScoreTile = 128;
 
     /// <summary>Threads of mask_counts.</summary>
     public const int CountThreads = 128;
