@@ -34,8 +34,9 @@ public sealed class BlockSparseAttention(
         var now = thresholds is null ? own : own with { Threshold = thresholds(site.Step) };
         // The pass that shows the curve is no pass of the step.
         var output = frozen is null || curve is { IsOpen: true }
-            ? backend.Forward(q, k, v, layout, now, out var kept, site.Layer, means)
+            ? backend.Forward(q, k, v, layout, now, out var kept, site.Layer, means, site.Fp8)
             : frozen.Forward(backend, q, k, v, layout, now, site, means, out kept);
+        site = site with { Fp8 = null };
         if (observer is not null && site.Layer == 0)
         {
             _first = kept?.Statistics;
