@@ -1,5 +1,4 @@
 using NablaGen.Tensors;
-using TorchSharp;
 using TorchSharp.Modules;
 using TorchSharp.Utils;
 using static TorchSharp.torch;
@@ -45,16 +44,7 @@ public sealed class PatchEmbedding : Module<Tensor, Tensor>
     public override Tensor forward(Tensor patches)
     {
         using var scope = NewDisposeScope();
-        var (rows, weight) = (patches.flatten(0, 1), _weight.flatten(1));
-        if (!CudaDevices.IsSixteenBit(_weight.dtype) || _weight.device_type != DeviceType.CUDA)
-        {
-            return functional.linear(rows, weight, _bias).unflatten(0, [patches.shape[0], -1]).MoveToOuterDisposeScope();
-        }
-
-        // On CUDA libtorch adds the bias in a pass over all tokens. As a column whose input is 1 it is part of the product, and is rounded with it; seven more
-        // keep rows aligned.
-        Tensor Widened(Tensor x, Tensor column) => cat([x, column, zeros([x.shape[0], 7], x.dtype, x.device)], 1);
-        return functional.linear(Widened(rows, ones([rows.shape[0], 1], rows.dtype, rows.device)), Widened(weight, _bias.unsqueeze(1)))
-            .unflatten(0, [patches.shape[0], -1]).MoveToOuterDisposeScope();
+        // As rows of one matrix, so that the product adds the bias.
+        return functional.linear(patches.flatten(0, 1), _weight.flatten(1), _bias).unflatten(0, [patches.shape[0], -1]).MoveToOuterDisposeScope();
     }
 }
