@@ -9,10 +9,9 @@
 // q, k     float32 [heads, blocks, HEAD_DIM], contiguous
 // offsets  i32 [blocks + 1], first token of each block
 // scores   float32 [heads, blocks, scoreStride], scoreStride even; what lies past a row's blocks is anything
-// Grid (tiles of kScoreTile key blocks, as many query blocks, heads), kScoreThreads threads, each warp 32 query blocks times 64 key blocks. The head is
-// taken 32 columns at a time. Loading and splitting are as much work for a small tile as the products are; a large one does half of it for each product,
-// and two thread blocks of a multiprocessor hide it behind one another's products.
-// Macro: HEAD_DIM (64 or 128).
+// Grid (tiles of kScoreKeys key blocks, tiles of kScoreQueries query blocks, heads), kScoreThreads threads, each warp a 32 × 32 piece. The head is taken 32
+// columns at a time: while one slice is multiplied the next one comes, is split, and is stored into the other of two stages.
+// Dynamic shared memory: kScoreSharedBytes. Macro: HEAD_DIM (64 or 128).
 #include "common.cuh"
 
 #ifndef HEAD_DIM
@@ -21,8 +20,10 @@
 
 constexpr int kSlice = 32;                        // columns of the head at a time
 constexpr int kChunks = kSlice / 8;
-constexpr int kPieces = kScoreTile * kChunks / kScoreThreads;
-constexpr int kTileBytes = kScoreTile * kSlice * 2;
+constexpr int kQueryPieces = kScoreQueries * kChunks / kScoreThreads, kKeyPieces = kScoreKeys * kChunks / kScoreThreads;
+constexpr int kQueryBytes = kScoreQueries * kSlice * 2, kKeyBytes = kScoreKeys * kSlice * 2;
+constexpr int kStageBytes = 2 * (kQueryBytes + kKeyBytes);
+static_assert(2 * kStageBytes + kScoreKeys * 4 == kScoreSharedBytes, "shared memory");
 
 // Eight columns of a row: four, and those half a slice further on, so that neighbours read memory without gaps. The order of columns is the same in both tiles.
 struct Piece {
@@ -49,24 +50,29 @@ DEVICE void store_piece(u32 address, const u32 (&w)[4]) {
                  ::"r"(address), "r"(w[0]), "r"(w[1]), "r"(w[2]), "r"(w[3]) : "memory");
 }
 
+// Four numbers, or zeros; asked for here and now, where the compiler would wait until they are needed.
+DEVICE float4 load_now(const float4* from, bool there) {
+    float4 x = make_float4(0, 0, 0, 0);
+    asm volatile("{.reg .pred p; setp.ne.u32 p, %5, 0; @p ld.global.nc.v4.f32 {%0, %1, %2, %3}, [%4];}"
+                 : "+f"(x.x), "+f"(x.y), "+f"(x.z), "+f"(x.w) : "l"(from), "r"((u32)there));
+    return x;
+}
+
 // A thread's share of a slice; zeros past the last block.
-DEVICE void fetch(Piece (&pieces)[kPieces], const float* rows, int first, int blocks, int thread) {
+template <int N> DEVICE void fetch(Piece (&pieces)[N], const float* rows, int first, int blocks, int thread) {
 #pragma unroll
-    for (int i = 0; i < kPieces; ++i) {
-        const int row = (i * kScoreThreads + thread) / kChunks, chunk = thread % kChunks;
-        pieces[i].a = pieces[i].b = make_float4(0, 0, 0, 0);
-        if (first + row < blocks) {
-            const float4* from = (const float4*)(rows + (i64)(first + row) * HEAD_DIM) + chunk;
-            pieces[i].a = from[0];
-            pieces[i].b = from[kSlice / 8];
-        }
+    for (int i = 0; i < N; ++i) {
+        const int row = first + (i * kScoreThreads + thread) / kChunks;
+        const float4* from = (const float4*)(rows + (i64)row * HEAD_DIM) + thread % kChunks;
+        pieces[i].a = load_now(from, row < blocks);
+        pieces[i].b = load_now(from + kSlice / 8, row < blocks);
     }
 }
 
 // The same to two tiles, the high parts and the low parts.
-DEVICE void store_tile(u32 high, u32 low, const Piece (&pieces)[kPieces], int thread) {
+template <int N> DEVICE void store_tile(u32 high, u32 low, const Piece (&pieces)[N], int thread) {
 #pragma unroll
-    for (int i = 0; i < kPieces; ++i) {
+    for (int i = 0; i < N; ++i) {
         const int row = (i * kScoreThreads + thread) / kChunks, chunk = thread % kChunks;
         u32 h[4], l[4];
         split(pieces[i].a.x, pieces[i].a.y, h[0], l[0]);
@@ -92,25 +98,39 @@ DEVICE void multiply(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1) {
 extern "C" __global__ void __launch_bounds__(kScoreThreads, 2) nabla_scores(
     const float* __restrict__ q, const float* __restrict__ k, const int* __restrict__ offsets, float* __restrict__ scores,
     int blocks, int scoreStride, float scale) {
-    __shared__ __align__(128) u8 shared[4 * kTileBytes];
-    const u32 highQ = shared_address(shared), lowQ = highQ + kTileBytes, highK = lowQ + kTileBytes, lowK = highK + kTileBytes;
+    extern __shared__ __align__(128) u8 shared[];
+    float* biases = (float*)(shared + 2 * kStageBytes);
+    const u32 stages = shared_address(shared);
     const int thread = threadIdx.x, lane = thread % kWarp, warp = thread / kWarp;
-    const int keyBase = blockIdx.x * kScoreTile, queryBase = blockIdx.y * kScoreTile, head = blockIdx.z;
-    const int rowBase = warp / 2 * 32, columnBase = warp % 2 * 64;
+    const int keyBase = blockIdx.x * kScoreKeys, queryBase = blockIdx.y * kScoreQueries, head = blockIdx.z;
+    const int rowBase = warp / 2 * 32, columnBase = warp % 2 * 32;
     const int rowQ = rowBase + lane % 16, chunkQ = lane / 16;
     const int rowK = columnBase + lane % 8 + lane / 16 * 8, chunkK = lane / 8 % 2;
     const float* fromQ = q + (i64)head * blocks * HEAD_DIM;
     const float* fromK = k + (i64)head * blocks * HEAD_DIM;
-    float d[2][8][4] = {};
-#pragma unroll 1
-    for (int column = 0; column < HEAD_DIM; column += kSlice) {
-        Piece ofQ[kPieces], ofK[kPieces];
+    Piece ofQ[kQueryPieces], ofK[kKeyPieces];
+    const auto ask = [&](int column) {
         fetch(ofQ, fromQ + column, queryBase, blocks, thread);
         fetch(ofK, fromK + column, keyBase, blocks, thread);
-        __syncthreads();
-        store_tile(highQ, lowQ, ofQ, thread);
-        store_tile(highK, lowK, ofK, thread);
-        __syncthreads();
+    };
+    const auto keep = [&](u32 stage) {
+        store_tile(stage, stage + kQueryBytes, ofQ, thread);
+        store_tile(stage + 2 * kQueryBytes, stage + 2 * kQueryBytes + kKeyBytes, ofK, thread);
+    };
+
+    ask(0);
+    if (thread < kScoreKeys) {
+        const int key = keyBase + thread;
+        biases[thread] = key < blocks ? __logf((offsets[key + 1] - offsets[key]) / (float)kBlock) : 0;
+    }
+    keep(stages);
+    __syncthreads();
+    float d[2][4][4] = {};
+#pragma unroll
+    for (int column = 0; column < HEAD_DIM; column += kSlice) {
+        const u32 stage = stages + column / kSlice % 2 * kStageBytes;
+        const u32 highQ = stage, lowQ = highQ + kQueryBytes, highK = lowQ + kQueryBytes, lowK = highK + kKeyBytes;
+        if (column + kSlice < HEAD_DIM) ask(column + kSlice);
 #pragma unroll
         for (int step = 0; step < kSlice / 16; ++step) {
             u32 high[2][4], low[2][4];
@@ -120,7 +140,7 @@ extern "C" __global__ void __launch_bounds__(kScoreThreads, 2) nabla_scores(
                 load_matrices(low[t], piece(lowQ, rowQ + t * 16, step * 2 + chunkQ));
             }
 #pragma unroll
-            for (int j = 0; j < 4; ++j) {
+            for (int j = 0; j < 2; ++j) {
                 u32 bHigh[4], bLow[4];
                 load_matrices(bHigh, piece(highK, rowK + j * 16, step * 2 + chunkK));
                 load_matrices(bLow, piece(lowK, rowK + j * 16, step * 2 + chunkK));
@@ -141,16 +161,19 @@ extern "C" __global__ void __launch_bounds__(kScoreThreads, 2) nabla_scores(
                 }
             }
         }
+        if (column + kSlice < HEAD_DIM) {
+            // The stage that was read a slice ago: the barrier between has seen all warps done with it.
+            keep(stages + (column / kSlice + 1) % 2 * kStageBytes);
+            __syncthreads();
+        }
     }
 
     float* out = scores + (i64)head * blocks * scoreStride;
 #pragma unroll
-    for (int j = 0; j < 8; ++j) {
-        const int key = keyBase + columnBase + j * 8 + lane % 4 * 2;
+    for (int j = 0; j < 4; ++j) {
+        const int column = columnBase + j * 8 + lane % 4 * 2, key = keyBase + column;
         if (key >= blocks) continue;
-        const bool pair = key + 1 < blocks;
-        const int start = offsets[key], middle = offsets[key + 1], end = pair ? offsets[key + 2] : middle;
-        const float bias0 = __logf((middle - start) / (float)kBlock), bias1 = pair ? __logf((end - middle) / (float)kBlock) : 0;
+        const float2 bias = *(const float2*)(biases + column);
 #pragma unroll
         for (int t = 0; t < 2; ++t) {
 #pragma unroll
@@ -158,7 +181,7 @@ extern "C" __global__ void __launch_bounds__(kScoreThreads, 2) nabla_scores(
                 const int query = queryBase + rowBase + t * 16 + lane / 4 + r * 8;
                 if (query >= blocks) continue;
                 // Past an odd number of blocks lies a row's padding.
-                *(float2*)(out + (i64)query * scoreStride + key) = make_float2(fmaf(d[t][j][2 * r], scale, bias0), fmaf(d[t][j][2 * r + 1], scale, bias1));
+                *(float2*)(out + (i64)query * scoreStride + key) = make_float2(fmaf(d[t][j][2 * r], scale, bias.x), fmaf(d[t][j][2 * r + 1], scale, bias.y));
             }
         }
     }

@@ -29,8 +29,14 @@ internal static class LaunchConstants
     /// <summary>Threads of nabla_scores.</summary>
     public const int ScoreThreads = 256;
 
-    /// <summary>Query blocks, and key blocks, of a thread block of nabla_scores.</summary>
-    public const int ScoreTile = 128;
+    /// <summary>Query blocks of a thread block of nabla_scores.</summary>
+    public const int ScoreQueries = 128;
+
+    /// <summary>Key blocks of a thread block of nabla_scores.</summary>
+    public const int ScoreKeys = 64;
+
+    /// <summary>Its dynamic shared memory: two stages of 32 columns in two bf16 parts, and a number for each key block.</summary>
+    public const int ScoreSharedBytes = 2 * 32 * 4 * (ScoreQueries + ScoreKeys) + 4 * ScoreKeys;
 
     /// <summary>Threads of mask_counts.</summary>
     public const int CountThreads = 128;

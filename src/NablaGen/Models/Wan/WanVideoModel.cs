@@ -245,9 +245,6 @@ public sealed partial class WanVideoModel : VideoModel
     public override long PromptMemory(ScalarType dtype) => WanMemory.PromptMemory(DitConfig, dtype);
 
     /// <inheritdoc/>
-    public override long SharedMemory(long[] latents, ScalarType dtype) => DitConfig.Traits.TokensOf(latents) * DitConfig.Dim * dtype.ElementSize();
-
-    /// <inheritdoc/>
     public override long TextEncoderWork(ScalarType dtype) => WanMemory.TextEncoderWork(TextEncoderConfig, DitConfig.TextLen, dtype);
 
     /// <inheritdoc/>
