@@ -131,6 +131,14 @@ extern "C" __global__ void __launch_bounds__(kTextThreads, 1) text_attention_sm9
             Ring<kAhead> next = ring;
             for (int i = 0; i < kAhead; ++i, next.advance()) ask(tile + i * kGroups, next.stage);
         }
+        // A tile's factors come a tile ahead, too.
+        const float* inverse = work.inverse + (i64)batch * work.tokens;
+        const auto factors_of = [&](int next) {
+            const int token = (next - begin) * 64 + row;
+            const bool there = work.inverse != nullptr && next < end;
+            return make_float2(there && token < work.tokens ? inverse[token] : 1, there && token + 8 < work.tokens ? inverse[token + 8] : 1);
+        };
+        float2 factors = factors_of(tile);
         barrier_wait(keysFull, keysParity);
         keysParity ^= 1;
 
@@ -142,12 +150,8 @@ extern "C" __global__ void __launch_bounds__(kTextThreads, 1) text_attention_sm9
             for (int i = 0; i < HEAD_DIM / 2; ++i) o[i] = 0;
             barrier_wait(queryFull + ring.stage * 8, ring.parity);
             const int first = (tile - begin) * 64;
-            float scale0 = scale, scale1 = scale;
-            if (work.inverse != nullptr) {
-                const float* inverse = work.inverse + (i64)batch * work.tokens + first;
-                scale0 *= first + row < work.tokens ? inverse[row] : 1;
-                scale1 *= first + row + 8 < work.tokens ? inverse[row + 8] : 1;
-            }
+            const float scale0 = scale * factors.x, scale1 = scale * factors.y;
+            factors = factors_of(tile + kGroups);
             const u64 q = matrix_descriptor(queries + ring.stage * kTileBytes, 16, 1024);
 
             wgmma_pin(s);
