@@ -27,7 +27,6 @@ public sealed class EightBitAttention : IDisposable
 
     private const int TileBytes = BlockOffsets.BlockSize * HeadSize;
     private const int Alignment = 256;
-    private const int BoundThreads = 1024;
 
     private readonly CudaDevice _device;
     private readonly HopperEightBitAttention? _hopper;
@@ -243,7 +242,7 @@ public sealed class EightBitAttention : IDisposable
     internal unsafe void Limit(Tiles tiles, int rows, nint stream)
     {
         var (statistics, bound) = (tiles.Statistics, tiles.Bound);
-        _device.Kernel("attention_bound").Launch((1, 1, 1), BoundThreads, 0, stream, [(nint)(&statistics), (nint)(&bound), (nint)(&rows)]);
+        _device.Kernel("attention_bound").Launch((1, 1, 1), LaunchConstants.BoundThreads, 0, stream, [(nint)(&statistics), (nint)(&bound), (nint)(&rows)]);
     }
 
     /// <summary>Macros of its kernels.</summary>

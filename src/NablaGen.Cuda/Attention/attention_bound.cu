@@ -6,19 +6,19 @@
 //
 // statistics  float32 [rows, 2, 128] of attention_statistics, rows = batch · heads: `most` is the second
 // bound       float32; NaN where one of them is
-// One thread block of 1,024 threads.
+// One thread block of kBoundThreads threads.
 #include "eight_bits.cuh"
 
-extern "C" __global__ void __launch_bounds__(1024) attention_bound(const float* __restrict__ statistics, float* __restrict__ bound, int rows) {
-    __shared__ float tops[kWarp];
+extern "C" __global__ void __launch_bounds__(kBoundThreads) attention_bound(const float* __restrict__ statistics, float* __restrict__ bound, int rows) {
+    __shared__ float tops[kBoundThreads / kWarp];
     const int thread = threadIdx.x, lane = thread % kWarp, warp = thread / kWarp;
     float top = 0;
-    for (int i = thread; i < rows * 128; i += 1024) top = larger(top, statistics[i / 128 * 256 + 128 + i % 128]);
+    for (int i = thread; i < rows * 128; i += kBoundThreads) top = larger(top, statistics[i / 128 * 256 + 128 + i % 128]);
     top = warp_larger(top);
     if (lane == 0) tops[warp] = top;
     __syncthreads();
     if (warp == 0) {
-        top = warp_larger(tops[lane]);
+        top = warp_larger(lane < kBoundThreads / kWarp ? tops[lane] : 0);
         if (lane == 0) *bound = top * (1 + 1 / 16.0f);
     }
 }

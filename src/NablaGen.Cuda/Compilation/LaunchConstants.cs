@@ -104,6 +104,9 @@ internal static class LaunchConstants
     /// <summary>Threads of attention_quantize.</summary>
     public const int QuantizeThreads = 256;
 
+    /// <summary>Threads of attention_bound.</summary>
+    public const int BoundThreads = 1024;
+
     /// <summary>Bytes from one key block's tiles of the eight-bit attention to the next: K's, V's, K's scale.</summary>
     public const int KeyPieceBytes = 2 * 64 * 128 + 128;
 
