@@ -87,12 +87,6 @@ DEVICE float2 column_factors(const float* most) {
     return make_float2(top.x > 0 ? top.x * (1 / kFp8Largest) : 1, top.y > 0 ? top.y * (1 / kFp8Largest) : 1);
 }
 
-// Sixteen codes in the order of their columns: word l has two of the first eight and two of the last, those of lane l.
-DEVICE uint4 join_codes(const u32 (&w)[4]) {
-    return make_uint4(
-        __byte_perm(w[0], w[1], 0x5410), __byte_perm(w[2], w[3], 0x5410), __byte_perm(w[0], w[1], 0x7632), __byte_perm(w[2], w[3], 0x7632));
-}
-
 // Divides by the row sums, which are the whole rows' by now, gives the columns V's scales and writes the rows that the block has; with FP8_ROWS in fp8,
 // and the rows' scales once.
 template <class Work, int N>
