@@ -32,6 +32,7 @@ constexpr int kPieces = COLUMNS / 8;
 constexpr int kTurns = (kPieces + THREADS - 1) / THREADS;
 constexpr int kHeads = COLUMNS / HEAD_DIM;
 constexpr int kLanesARow = kWarp / ROWS;
+constexpr int kAnglePieces = HEAD_DIM / 4;                     // of a token's cosines and sines
 
 // A pair of elements, turned by (cosine, sine) where there is a rotation.
 DEVICE u32 rotate(float2 v, float c, float s) {
@@ -87,6 +88,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, THREADS <= 384 ? 2 : 1) rm
     }
     __shared__ float partial[2][ROWS][kWarps];
     __shared__ uint4 next[ROWS][kPieces];
+#ifdef ROTATE
+    __shared__ float4 angles[2][ROWS][kAnglePieces];
+#endif
     const int block = blockIdx.x, batch = blockIdx.y, thread = threadIdx.x, lane = thread % kWarp, warp = thread / kWarp;
     const int start = offsets[block], rows = offsets[block + 1] - start;
     const i64 base = ((i64)batch * tokens + start) * rowStride;
@@ -114,10 +118,22 @@ extern "C" __global__ void __launch_bounds__(THREADS, THREADS <= 384 ? 2 : 1) rm
                 if (there(piece)) copy_piece(shared_address(&next[r][piece]), from + piece, first + r < rows);
             }
         }
-        copy_commit();
+    };
+    // Their angles too, which all threads read: behind the barrier that all have passed after reading those before the last.
+    const auto copy_angles = [&](int first, int buffer) {
+#ifdef ROTATE
+#pragma unroll
+        for (int t = 0; t < (ROWS * kAnglePieces + THREADS - 1) / THREADS; ++t) {
+            const int i = t * THREADS + thread, r = i / kAnglePieces, piece = i % kAnglePieces;
+            if (i >= ROWS * kAnglePieces) break;
+            copy_piece(shared_address(&angles[buffer][r][piece]), table + (i64)(start + first + r) * HEAD_DIM + piece * 4, first + r < rows);
+        }
+#endif
     };
 
     copy(0);
+    copy_angles(0, 0);
+    copy_commit();
     int turn = 0;
     for (int first = 0; first < rows; first += ROWS, turn ^= 1) {
         uint4 v[ROWS][kTurns];
@@ -147,6 +163,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, THREADS <= 384 ? 2 : 1) rm
         if (lane % kLanesARow == 0) partial[turn][lane / kLanesARow][warp] = sum;
         if (first + ROWS < rows) copy(first + ROWS);
         __syncthreads();               // two buffers by turns, so that one barrier a turn is enough
+        if (first + ROWS < rows) copy_angles(first + ROWS, turn ^ 1);
+        copy_commit();
         // A lane reckons one row's factor, from where all get it: the root and the quotient to the last bit are as much work as four elements.
         float total = 0;
 #pragma unroll
@@ -165,9 +183,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, THREADS <= 384 ? 2 : 1) rm
 #ifdef ROTATE
                 // All pieces of a thread stand at the same place in their heads where that many threads are whole heads.
                 if (i == 0 || THREADS % (HEAD_DIM / 8) != 0) {
-                    const float4* angles = (const float4*)(table + (i64)(start + first + r) * HEAD_DIM) + piece % (HEAD_DIM / 8) * 2;
-                    a = angles[0];
-                    b = angles[1];
+                    const float4* at = angles[turn][r] + piece % (HEAD_DIM / 8) * 2;
+                    a = at[0];
+                    b = at[1];
                 }
 #endif
                 const uint4 out = make_uint4(rotate(scale_pair(v[r][i].x, inverse, w[i][0]), a.x, a.y), rotate(scale_pair(v[r][i].y, inverse, w[i][1]), a.z, a.w),
