@@ -9,14 +9,14 @@ internal sealed class AdaEightBitAttention(CudaDevice device)
 {
     /// <summary>Puts the attention on the stream; arguments are checked by the caller.</summary>
     public void Run(
-        EightBitAttention.Tiles tiles, AttentionTensor output, BlockOffsets offsets, DeviceBlockMask mask, float scale, nint logSumExp, nint stream)
+        EightBitAttention.Tiles tiles, EightBitAttention.Target target, BlockOffsets offsets, DeviceBlockMask mask, float scale, nint logSumExp, nint stream)
     {
         if (mask.Lists == 0)
         {
             throw new ArgumentException("This attention kernel reads lists: make the mask with withLists: true.");
         }
 
-        var blocks = offsets.Blocks;
+        var (output, blocks) = (target.Output, offsets.Blocks);
         var work = new Work
         {
             Queries = tiles.Queries,
@@ -25,6 +25,8 @@ internal sealed class AdaEightBitAttention(CudaDevice device)
             Statistics = tiles.Statistics,
             Output = output.Pointer,
             LogSumExp = logSumExp,
+            Bound = tiles.Bound,
+            RowScales = target.RowScales,
             Lists = mask.Lists,
             Counts = mask.Counts,
             Offsets = offsets.Pointer,
@@ -36,14 +38,14 @@ internal sealed class AdaEightBitAttention(CudaDevice device)
             Tokens = output.Tokens,
             ScaleLog2 = (float)(scale * Math.Log2(Math.E)),
         };
-        device.Kernel("block_attention8_sm89", EightBitAttention.Macros(output)).Launch(
+        device.Kernel("block_attention8_sm89", target.Macros).Launch(
             (blocks, output.Rows, 1), LaunchConstants.AdaThreads, LaunchConstants.AdaSharedBytes, stream, work);
     }
 
     [StructLayout(LayoutKind.Sequential)]
     private struct Work
     {
-        public nint Queries, Keys, QueryScales, Statistics, Output, LogSumExp, Lists, Counts, Offsets;
+        public nint Queries, Keys, QueryScales, Statistics, Output, LogSumExp, Bound, RowScales, Lists, Counts, Offsets;
         public TensorStrides OutputStrides;
         public long ListHeadStride;
         public int CountHeadStride, Heads, Blocks, Tokens;

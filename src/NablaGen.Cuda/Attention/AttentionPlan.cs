@@ -76,7 +76,8 @@ internal sealed class AttentionPlan(CudaDevice device, bool inOrder) : IDisposab
         nint counts = EntryCounts, order = Order;
         var groups = Groups;
         device.Kernel("attention_order").Launch(
-            (heads, 1, 1), LaunchConstants.OrderThreads, 0, stream, [(nint)(&counts), (nint)(&order), (nint)(&groups)]);
+            (heads, (groups + LaunchConstants.OrderThreads - 1) / LaunchConstants.OrderThreads, 1), LaunchConstants.OrderThreads, 0, stream,
+            [(nint)(&counts), (nint)(&order), (nint)(&groups)]);
     }
 
     /// <summary>Frees the plan.</summary>

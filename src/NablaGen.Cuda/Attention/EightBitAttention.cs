@@ -92,6 +92,42 @@ public sealed class EightBitAttention : IDisposable
     {
         output.Require("output", offsets);
         output.RequireLike(q, "output");
+        return Run(q, k, v, new Target(output), offsets, mask, scale, logSumExp, pooledK, stream);
+    }
+
+    /// <summary>
+    /// The same in fp8 (E4M3), as rows of all heads with one scale, by which no number can be beyond what fp8 has: the largest magnitude in V, and a
+    /// sixteenth of it, / 448. <paramref name="codes"/> and <paramref name="rowScales"/> are device addresses.
+    /// </summary>
+    /// <param name="q">As above.</param>
+    /// <param name="k">As above.</param>
+    /// <param name="v">As above.</param>
+    /// <param name="codes">Gets fp8 [batch, tokens, heads · 128], contiguous; a multiple of 16.</param>
+    /// <param name="rowScales">Gets float32 [batch, tokens].</param>
+    /// <param name="offsets">As above.</param>
+    /// <param name="mask">As above.</param>
+    /// <param name="scale">As above.</param>
+    /// <param name="pooledK">As above.</param>
+    /// <param name="stream">As above.</param>
+    /// <returns>As above.</returns>
+    public nint RunToFp8(
+        AttentionTensor q, AttentionTensor k, AttentionTensor v, nint codes, nint rowScales, BlockOffsets offsets, DeviceBlockMask mask,
+        float? scale = null, nint pooledK = 0, nint stream = 0)
+    {
+        if (codes == 0 || codes % 16 != 0 || rowScales == 0)
+        {
+            throw new ArgumentException("The codes, a multiple of 16, and the rows' scales need addresses.");
+        }
+
+        var row = (long)q.Heads * q.HeadSize;
+        var rows = q with { Pointer = codes, BatchStride = row * q.Tokens, HeadStride = q.HeadSize, TokenStride = row };
+        return Run(q, k, v, new Target(rows, rowScales), offsets, mask, scale, 0, pooledK, stream);
+    }
+
+    private nint Run(
+        AttentionTensor q, AttentionTensor k, AttentionTensor v, Target target, BlockOffsets offsets, DeviceBlockMask mask, float? scale, nint logSumExp,
+        nint pooledK, nint stream)
+    {
         mask.Require(q.Rows, offsets.Blocks);
         if (mask.Device != _device)
         {
@@ -105,8 +141,13 @@ public sealed class EightBitAttention : IDisposable
         }
 
         var tiles = Quantize(q, k, v, offsets, pooledK, stream);
-        _hopper?.Run(tiles, output, offsets, mask, factor, logSumExp, stream);
-        _ada?.Run(tiles, output, offsets, mask, factor, logSumExp, stream);
+        if (target.RowScales != 0)
+        {
+            Limit(tiles, q.Rows, stream);
+        }
+
+        _hopper?.Run(tiles, target, offsets, mask, factor, logSumExp, stream);
+        _ada?.Run(tiles, target, offsets, mask, factor, logSumExp, stream);
         return tiles.Statistics;
     }
 
@@ -143,7 +184,7 @@ public sealed class EightBitAttention : IDisposable
         long pairs = (long)q.Rows * offsets.Blocks, statisticBytes = 2L * HeadSize * sizeof(float);
         ReadOnlySpan<long> sizes =
         [
-            q.Rows * pieces * statisticBytes, q.Rows * statisticBytes, pairs * TileBytes, pairs * LaunchConstants.KeyPieceBytes, pairs * sizeof(float),
+            q.Rows * pieces * statisticBytes, q.Rows * statisticBytes, pairs * TileBytes, pairs * LaunchConstants.KeyPieceBytes, pairs * sizeof(float), sizeof(float),
         ];
         Span<nint> at = stackalloc nint[sizes.Length];
         long total = 0;
@@ -154,7 +195,7 @@ public sealed class EightBitAttention : IDisposable
         }
 
         var start = _workspace.Take(total);
-        var tiles = new Tiles(start + at[1], start + at[2], start + at[3], start + at[4]);
+        var tiles = new Tiles(start + at[1], start + at[2], start + at[3], start + at[4], start + at[5]);
         var work = new StatisticsWork
         {
             K = k.Pointer,
@@ -197,6 +238,13 @@ public sealed class EightBitAttention : IDisposable
             (offsets.Blocks, q.Rows, 3), LaunchConstants.QuantizeThreads, 0, stream, work);
     }
 
+    /// <summary>Puts the search for the largest that an output can be on the stream, once the statistics are.</summary>
+    internal unsafe void Limit(Tiles tiles, int rows, nint stream)
+    {
+        var (statistics, bound) = (tiles.Statistics, tiles.Bound);
+        _device.Kernel("attention_bound").Launch((1, 1, 1), LaunchConstants.BoundThreads, 0, stream, [(nint)(&statistics), (nint)(&bound), (nint)(&rows)]);
+    }
+
     /// <summary>Macros of its kernels.</summary>
     internal static string[] Macros(AttentionTensor x) => x.Type == ElementType.Float16 ? ["NABLAGEN_FP16"] : [];
 
@@ -205,7 +253,17 @@ public sealed class EightBitAttention : IDisposable
     /// <param name="Queries">Q's tiles.</param>
     /// <param name="Keys">K's and V's tiles with K's scale.</param>
     /// <param name="QueryScales">Q's scales.</param>
-    internal readonly record struct Tiles(nint Statistics, nint Queries, nint Keys, nint QueryScales);
+    /// <param name="Bound">The largest that an output can be; of attention_bound.cu, where the output is fp8.</param>
+    internal readonly record struct Tiles(nint Statistics, nint Queries, nint Keys, nint QueryScales, nint Bound);
+
+    /// <summary>Where the output goes.</summary>
+    /// <param name="Output">Its tensor; for fp8 the address and the strides are those of the codes.</param>
+    /// <param name="RowScales">Device address of the rows' scales, for fp8; else 0.</param>
+    internal readonly record struct Target(AttentionTensor Output, nint RowScales = 0)
+    {
+        /// <summary>Macros of the kernels that write it.</summary>
+        public string[] Macros => RowScales == 0 ? EightBitAttention.Macros(Output) : [.. EightBitAttention.Macros(Output), "FP8_ROWS"];
+    }
 
     [StructLayout(LayoutKind.Sequential)]
     private readonly struct Source(AttentionTensor x)

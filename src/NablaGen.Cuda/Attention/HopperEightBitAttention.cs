@@ -11,8 +11,9 @@ internal sealed class HopperEightBitAttention(CudaDevice device) : IDisposable
 
     /// <summary>Plans and puts the attention on the stream; arguments are checked by the caller.</summary>
     public void Run(
-        EightBitAttention.Tiles tiles, AttentionTensor output, BlockOffsets offsets, DeviceBlockMask mask, float scale, nint logSumExp, nint stream)
+        EightBitAttention.Tiles tiles, EightBitAttention.Target target, BlockOffsets offsets, DeviceBlockMask mask, float scale, nint logSumExp, nint stream)
     {
+        var output = target.Output;
         _plan.Run(mask, output.Rows, offsets, stream);
         var count = output.Rows * _plan.Groups;
         var work = new Work
@@ -28,6 +29,8 @@ internal sealed class HopperEightBitAttention(CudaDevice device) : IDisposable
             Statistics = tiles.Statistics,
             Output = output.Pointer,
             LogSumExp = logSumExp,
+            Bound = tiles.Bound,
+            RowScales = target.RowScales,
             OutputStrides = new TensorStrides(output),
             Heads = output.Heads,
             Blocks = offsets.Blocks,
@@ -36,7 +39,7 @@ internal sealed class HopperEightBitAttention(CudaDevice device) : IDisposable
             Tokens = output.Tokens,
             ScaleLog2 = (float)(scale * Math.Log2(Math.E)),
         };
-        device.Kernel("block_attention8_sm90", EightBitAttention.Macros(output)).Launch(
+        device.Kernel("block_attention8_sm90", target.Macros).Launch(
             (Math.Min(device.Multiprocessors, count), 1, 1), LaunchConstants.HopperThreads, LaunchConstants.EightBitSharedBytes, stream, work);
     }
 
@@ -46,7 +49,7 @@ internal sealed class HopperEightBitAttention(CudaDevice device) : IDisposable
     [StructLayout(LayoutKind.Sequential)]
     private struct Work
     {
-        public nint Entries, EntryCounts, Order, Offsets, TileCounter, Queries, Keys, QueryScales, Statistics, Output, LogSumExp;
+        public nint Entries, EntryCounts, Order, Offsets, TileCounter, Queries, Keys, QueryScales, Statistics, Output, LogSumExp, Bound, RowScales;
         public TensorStrides OutputStrides;
         public int Heads, Blocks, Groups, Tiles, Tokens;
         public float ScaleLog2;

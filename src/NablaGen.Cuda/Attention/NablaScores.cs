@@ -29,9 +29,10 @@ public sealed class NablaScores(CudaDevice device)
         var stride = StrideFor(blocks);
         var at = offsets.Pointer;
         var scale = (float)(1 / Math.Sqrt(headSize));
-        var tiles = (blocks + LaunchConstants.ScoreTile - 1) / LaunchConstants.ScoreTile;
+        int keyTiles = (blocks + LaunchConstants.ScoreKeys - 1) / LaunchConstants.ScoreKeys;
+        int queryTiles = (blocks + LaunchConstants.ScoreQueries - 1) / LaunchConstants.ScoreQueries;
         device.Kernel("nabla_scores", $"HEAD_DIM={headSize}").Launch(
-            (tiles, tiles, heads), LaunchConstants.ScoreThreads, 0, stream,
+            (keyTiles, queryTiles, heads), LaunchConstants.ScoreThreads, LaunchConstants.ScoreSharedBytes, stream,
             [(nint)(&pooledQ), (nint)(&pooledK), (nint)(&at), (nint)(&scores), (nint)(&blocks), (nint)(&stride), (nint)(&scale)]);
     }
 }

@@ -8,6 +8,12 @@ namespace NablaGen.Cuda.Attention;
 /// <param name="device">Where it runs.</param>
 public sealed class NablaSelect(CudaDevice device)
 {
+    // Numbers of a row that a lane holds at most; beyond, they are in shared memory.
+    private const int MostValues = 64;
+
+    // What the kernel takes of it for its candidates.
+    private const int StaticBytes = 1024;
+
     /// <summary>Puts the selection for some heads of a mask on the stream.</summary>
     /// <param name="scores">Device address of float32 [heads, blocks, <see cref="NablaScores.StrideFor"/>].</param>
     /// <param name="firstHead">First head of the mask that these scores are for.</param>
@@ -55,10 +61,11 @@ public sealed class NablaSelect(CudaDevice device)
         var blocks = mask.Blocks;
         var least = Math.Min(top, blocks);
         var scoreStride = NablaScores.StrideFor(blocks);
-        var rowStride = Math.Max(32, scoreStride);
-        // A row a warp; long rows leave room for fewer warps.
-        var warps = 8;
-        while (warps > 1 && warps * rowStride * 4 > Math.Min(64 * 1024, device.SharedMemoryPerBlock))
+        // A row a warp: in its registers, of one of a few lengths so that few kernels are compiled, or, a long one, in shared memory, with room for fewer warps.
+        var values = (blocks + 255) / 256 * 8;
+        var rowStride = (blocks + 31) / 32 * 32;
+        var (warps, inRegisters) = (8, values <= MostValues);
+        while (!inRegisters && warps > 1 && warps * rowStride * 4 > Math.Min(64 * 1024, device.SharedMemoryPerBlock - StaticBytes))
         {
             warps /= 2;
         }
@@ -68,8 +75,9 @@ public sealed class NablaSelect(CudaDevice device)
         var lists = mask.Lists == 0 ? 0 : mask.Lists + (nint)(firstRow * blocks * 2);
         var counts = mask.Counts + (nint)(firstRow * 4);
         var (reachT, reachH, reachW, gridHeight, gridWidth) = window ?? new SlidingWindow(-1, 0, 0, 1, 1);
-        device.Kernel("nabla_select", [$"WARPS={warps}", .. macros]).Launch(
-            ((blocks + warps - 1) / warps, heads, 1), 32 * warps, warps * rowStride * 4, stream,
+        string[] sizes = inRegisters ? [$"WARPS={warps}", $"VALUES={values}"] : [$"WARPS={warps}"];
+        device.Kernel("nabla_select", [.. sizes, .. macros]).Launch(
+            ((blocks + warps - 1) / warps, heads, 1), 32 * warps, inRegisters ? 0 : warps * rowStride * 4, stream,
             [
                 (nint)(&scores), (nint)(&bits), (nint)(&lists), (nint)(&counts), (nint)(&blocks), (nint)(&scoreStride),
                 (nint)(&rowStride), (nint)(&dropped), (nint)(&byHead), (nint)(&least), (nint)(&reachT), (nint)(&reachH), (nint)(&reachW), (nint)(&gridHeight), (nint)(&gridWidth),

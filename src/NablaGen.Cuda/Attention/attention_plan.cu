@@ -41,6 +41,7 @@ extern "C" __global__ void __launch_bounds__(kPlanThreads) attention_plan(
     const u32* __restrict__ mask, const int* __restrict__ offsets, u32* __restrict__ entries, int* __restrict__ entryCounts,
     int* __restrict__ tileCounter, int blocks, i64 maskHeadStride) {
     __shared__ int warpTotals[kWarps][kClasses];
+    __shared__ uint2 queue[kWarps][2 * kWarp];
     const int group = blockIdx.x, groups = gridDim.x, head = blockIdx.y;
     const int thread = threadIdx.x, lane = thread % kWarp, warp = thread / kWarp;
     if (group == 0 && head == 0 && thread == 0) *tileCounter = 0;
@@ -85,39 +86,60 @@ extern "C" __global__ void __launch_bounds__(kPlanThreads) attention_plan(
     }
     if (thread == 0) entryCounts[(i64)head * groups + group] = sum;
 
+    // Few of a word's lanes have an entry, and an entry's place is much work: so entries are put side by side first, and 32 of them are placed at once.
     u32* out = entries + ((i64)head * groups + group) * blocks;
+    uint2* waiting = queue[warp];
+    int count = 0;
+    auto place = [&](int many) {
+        __syncwarp();
+        if (lane < many) {
+            const uint2 entry = waiting[lane];
+            const int mine = entry.x >> kEntryKeyBits, rank = (int)entry.y;
+            int total = 1;
+#pragma unroll
+            for (int c = 1; c < kClasses; ++c) total = c == mine ? totals[c] : total;
+            // Entries of class c before this one: those r with (2r + 1) / totals[c] < (2 rank + 1) / total, ties by class. In its own class that counts
+            // the entry itself, too.
+            int position = -1;
+            const float reciprocal = __fdividef(1.0f, (float)total);
+#pragma unroll
+            for (int c = 1; c < kClasses; ++c) {
+                int rest;
+                const u32 product = (u32)(2 * rank + 1) * (u32)totals[c];         // below blocks² / 2, or 0
+                const u32 most = divide(product, (u32)total, reciprocal, rest);   // 2r + 1 ≤ most, or < where it is a tie to lose
+                position += rest == 0 && c > mine ? most / 2 : (most + 1) / 2;
+            }
+            const int key = entry.x & ((1u << kEntryKeyBits) - 1);
+            out[position] = entry.x | (u32)(offsets[key + 1] - offsets[key] - 1) << kEntryTokensBit;
+        }
+        __syncwarp();
+    };
+    // Lane c has the rank of the next entry of class c.
+    int next = 0;
+#pragma unroll
+    for (int c = 1; c < kClasses; ++c) next = lane == c ? ranks[c] : next;
     for (int word = first; word < last; ++word) {
         u32 wanted[kQueryBlocks];
         u32 any = 0;
+        int mine = 0;
 #pragma unroll
         for (int q = 0; q < kQueryBlocks; ++q) {
             wanted[q] = rows[q] != nullptr ? rows[q][word] : 0;
             any |= wanted[q];
+            mine |= (wanted[q] >> lane & 1) << q;
         }
-        int mine = 0, rank = 0, total = 1;
-#pragma unroll
-        for (int c = 1; c < kClasses; ++c) {
-            const u32 same = members(wanted, c);
-            if (same >> lane & 1) {
-                mine = c;
-                rank = ranks[c] + __popc(same & ((1u << lane) - 1));
-                total = totals[c];
-            }
-            ranks[c] += __popc(same);
+        const u32 before = (1u << lane) - 1;
+        const int rank = __shfl_sync(kAllLanes, next, mine) + __popc(members(wanted, mine) & before);
+        if (mine != 0) waiting[count + __popc(any & before)] = make_uint2((u32)(word * 32 + lane) | (u32)mine << kEntryKeyBits, (u32)rank);
+        if (lane < kClasses) next += __popc(members(wanted, lane));
+        count += __popc(any);
+        if (count >= kWarp) {
+            place(kWarp);
+            count -= kWarp;
+            const uint2 left = waiting[kWarp + lane];
+            __syncwarp();
+            if (lane < count) waiting[lane] = left;
         }
-        if (!(any >> lane & 1)) continue;
-        // Entries of class c before this one: those r with (2r + 1) / totals[c] < (2 rank + 1) / total, ties by class. In its own class that counts
-        // the entry itself, too.
-        int position = -1;
-        const float reciprocal = __fdividef(1.0f, (float)total);
-#pragma unroll
-        for (int c = 1; c < kClasses; ++c) {
-            int rest;
-            const u32 product = (u32)(2 * rank + 1) * (u32)totals[c];         // below blocks² / 2, or 0
-            const u32 most = divide(product, (u32)total, reciprocal, rest);   // 2r + 1 ≤ most, or < where it is a tie to lose
-            position += rest == 0 && c > mine ? most / 2 : (most + 1) / 2;
-        }
-        const int key = word * 32 + lane;
-        out[position] = (u32)key | (u32)mine << kEntryKeyBits | (u32)(offsets[key + 1] - offsets[key] - 1) << kEntryTokensBit;
     }
+    place(count);
 }

@@ -26,6 +26,8 @@ struct Work {
     const float *queryScales, *statistics;
     u16* out;
     float* lse;
+    const float* bound;          // FP8_ROWS: attention_bound's
+    float* rowScales;            // FP8_ROWS: [batch, tokens]
     i64 outBatch, outHead, outToken;
     int heads, blocks, groups, tiles, tokens;
     float scaleLog2;             // softmax scale · log2(e)

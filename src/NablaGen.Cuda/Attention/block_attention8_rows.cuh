@@ -81,12 +81,48 @@ template <int N> DEVICE void rescale(float (&o)[N], float f0, float f1) {
     }
 }
 
-// Divides by the row sums, which are the whole rows' by now, gives the columns V's scales and writes the rows that the block has.
+// V's scales of two columns, of whose largest magnitudes `most` is the address.
+DEVICE float2 column_factors(const float* most) {
+    const float2 top = *(const float2*)most;
+    return make_float2(top.x > 0 ? top.x * (1 / kFp8Largest) : 1, top.y > 0 ? top.y * (1 / kFp8Largest) : 1);
+}
+
+// Divides by the row sums, which are the whole rows' by now, gives the columns V's scales and writes the rows that the block has; with FP8_ROWS in fp8,
+// and the rows' scales once.
 template <class Work, int N>
 DEVICE void store_output(const Work& work, float (&o)[N], const Row& low, const Row& high, int bh, int block, int row, int quad) {
     const int start = work.offsets[block], rows = work.offsets[block + 1] - start;
     const float r0 = low.sum > 0 ? 1 / low.sum : 0, r1 = high.sum > 0 ? 1 / high.sum : 0;
     const float* most = work.statistics + (i64)bh * 256 + 128 + quad * 2;
+#ifdef FP8_ROWS
+    // All rows have one scale, which is known before: a floating-point number is as precise with one that is too large by far.
+    const float factor = fp8_factor(*work.bound);
+    u8* out = (u8*)work.out + bh / work.heads * work.outBatch + bh % work.heads * work.outHead + start * work.outToken;
+#pragma unroll
+    for (int j = 0; j < 2; ++j) {
+        // Word i: columns 2 quad and 2 quad + 1 of columns 8 (2 i) and 8 (2 i + 1) onwards.
+        u32 words0[4], words1[4];
+#pragma unroll
+        for (int i = 0; i < 8; i += 2) {
+            const int at = (j * 8 + i) * 4;
+            const float2 a = column_factors(most + (j * 8 + i) * 8), b = column_factors(most + (j * 8 + i + 1) * 8);
+            const float s0 = r0 * factor, s1 = r1 * factor;
+            words0[i / 2] = pack_fp8(o[at] * s0 * a.x, o[at + 1] * s0 * a.y, o[at + 4] * s0 * b.x, o[at + 5] * s0 * b.y);
+            words1[i / 2] = pack_fp8(o[at + 2] * s1 * a.x, o[at + 3] * s1 * a.y, o[at + 6] * s1 * b.x, o[at + 7] * s1 * b.y);
+        }
+        quad_transpose(words0, quad);
+        quad_transpose(words1, quad);
+        const int column = j * 64 + quad * 16;
+        if (row < rows) *(uint4*)(out + row * work.outToken + column) = join_codes(words0);
+        if (row + 8 < rows) *(uint4*)(out + (row + 8) * work.outToken + column) = join_codes(words1);
+    }
+    if (bh % work.heads == 0 && quad == 0) {
+        float* scales = work.rowScales + (i64)(bh / work.heads) * work.tokens + start;
+        const float scale = fp8_scale(*work.bound);
+        if (row < rows) scales[row] = scale;
+        if (row + 8 < rows) scales[row + 8] = scale;
+    }
+#else
     u16* out = work.out + bh / work.heads * work.outBatch + bh % work.heads * work.outHead + start * work.outToken;
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
@@ -94,10 +130,9 @@ DEVICE void store_output(const Work& work, float (&o)[N], const Row& low, const 
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
             const int at = (j * 4 + i) * 4;
-            const float2 top = *(const float2*)(most + (j * 4 + i) * 8);
-            const float x = top.x > 0 ? top.x * (1 / kFp8Largest) : 1, y = top.y > 0 ? top.y * (1 / kFp8Largest) : 1;
-            words0[i] = pack_elements(o[at] * r0 * x, o[at + 1] * r0 * y);
-            words1[i] = pack_elements(o[at + 2] * r1 * x, o[at + 3] * r1 * y);
+            const float2 by = column_factors(most + (j * 4 + i) * 8);
+            words0[i] = pack_elements(o[at] * r0 * by.x, o[at + 1] * r0 * by.y);
+            words1[i] = pack_elements(o[at + 2] * r1 * by.x, o[at + 3] * r1 * by.y);
         }
         quad_transpose(words0, quad);
         quad_transpose(words1, quad);
@@ -107,6 +142,7 @@ DEVICE void store_output(const Work& work, float (&o)[N], const Row& low, const 
             *(uint4*)(out + (row + 8) * work.outToken + column) = make_uint4(words1[0], words1[1], words1[2], words1[3]);
         }
     }
+#endif
     if (work.lse != nullptr && quad == 0) {
         float* lse = work.lse + (i64)bh * work.tokens + start;
         if (row < rows) lse[row] = low.sum > 0 ? (low.m - kLift + __log2f(low.sum)) * kLn2 : NEGATIVE_INFINITY;

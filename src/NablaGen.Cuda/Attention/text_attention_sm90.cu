@@ -56,25 +56,24 @@ DEVICE void count_copies(float (&s)[32], int last, float more0, float more1, int
 }
 
 #ifdef FP8_ROWS
-// As store_rows, times `factor`; eight bytes a lane.
+// As store_rows, times `factor`.
 DEVICE void store_codes(const float (&o)[HEAD_DIM / 2], float l0, float l1, float factor, u8* out, i64 outToken, int rows, int row, int quad) {
     const float r0 = factor / l0, r1 = factor / l1;
 #pragma unroll
-    for (int j = 0; j < HEAD_DIM / 32; ++j) {
+    for (int j = 0; j < HEAD_DIM / 64; ++j) {
+        // Word i: columns 2 quad and 2 quad + 1 of columns 8 (2 i) and 8 (2 i + 1) onwards.
+        u32 words0[4], words1[4];
 #pragma unroll
-        for (int half = 0; half < 2; ++half) {
-            // Pairs of columns 8 i + 2 quad for i = 0 to 3; afterwards lane `quad` has all four of i = quad.
-            u32 pair[4];
-#pragma unroll
-            for (int i = 0; i < 4; ++i) {
-                const int at = (j * 4 + i) * 4 + half * 2;
-                pair[i] = half == 0 ? pack_fp8_pair(o[at] * r0, o[at + 1] * r0) : pack_fp8_pair(o[at] * r1, o[at + 1] * r1);
-            }
-            quad_transpose(pair, quad);
-            if (row + half * 8 < rows) {
-                *(uint2*)(out + (row + half * 8) * outToken + j * 32 + quad * 8) = make_uint2(pair[0] | pair[1] << 16, pair[2] | pair[3] << 16);
-            }
+        for (int i = 0; i < 4; ++i) {
+            const int at = (j * 8 + i * 2) * 4;
+            words0[i] = pack_fp8(o[at] * r0, o[at + 1] * r0, o[at + 4] * r0, o[at + 5] * r0);
+            words1[i] = pack_fp8(o[at + 2] * r1, o[at + 3] * r1, o[at + 6] * r1, o[at + 7] * r1);
         }
+        quad_transpose(words0, quad);
+        quad_transpose(words1, quad);
+        const int column = j * 64 + quad * 16;
+        if (row < rows) *(uint4*)(out + row * outToken + column) = join_codes(words0);
+        if (row + 8 < rows) *(uint4*)(out + (row + 8) * outToken + column) = join_codes(words1);
     }
 }
 #endif
@@ -131,6 +130,14 @@ extern "C" __global__ void __launch_bounds__(kTextThreads, 1) text_attention_sm9
             Ring<kAhead> next = ring;
             for (int i = 0; i < kAhead; ++i, next.advance()) ask(tile + i * kGroups, next.stage);
         }
+        // A tile's factors come a tile ahead, too.
+        const float* inverse = work.inverse + (i64)batch * work.tokens;
+        const auto factors_of = [&](int next) {
+            const int token = (next - begin) * 64 + row;
+            const bool there = work.inverse != nullptr && next < end;
+            return make_float2(there && token < work.tokens ? inverse[token] : 1, there && token + 8 < work.tokens ? inverse[token + 8] : 1);
+        };
+        float2 factors = factors_of(tile);
         barrier_wait(keysFull, keysParity);
         keysParity ^= 1;
 
@@ -142,12 +149,8 @@ extern "C" __global__ void __launch_bounds__(kTextThreads, 1) text_attention_sm9
             for (int i = 0; i < HEAD_DIM / 2; ++i) o[i] = 0;
             barrier_wait(queryFull + ring.stage * 8, ring.parity);
             const int first = (tile - begin) * 64;
-            float scale0 = scale, scale1 = scale;
-            if (work.inverse != nullptr) {
-                const float* inverse = work.inverse + (i64)batch * work.tokens + first;
-                scale0 *= first + row < work.tokens ? inverse[row] : 1;
-                scale1 *= first + row + 8 < work.tokens ? inverse[row + 8] : 1;
-            }
+            const float scale0 = scale * factors.x, scale1 = scale * factors.y;
+            factors = factors_of(tile + kGroups);
             const u64 q = matrix_descriptor(queries + ring.stage * kTileBytes, 16, 1024);
 
             wgmma_pin(s);

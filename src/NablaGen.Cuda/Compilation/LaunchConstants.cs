@@ -27,10 +27,16 @@ internal static class LaunchConstants
     public const int PoolThreads = 128;
 
     /// <summary>Threads of nabla_scores.</summary>
-    public const int ScoreThreads = 128;
+    public const int ScoreThreads = 256;
 
-    /// <summary>Query blocks, and key blocks, of a thread block of nabla_scores.</summary>
-    public const int ScoreTile = 64;
+    /// <summary>Query blocks of a thread block of nabla_scores.</summary>
+    public const int ScoreQueries = 128;
+
+    /// <summary>Key blocks of a thread block of nabla_scores.</summary>
+    public const int ScoreKeys = 64;
+
+    /// <summary>Its dynamic shared memory: two stages of 32 columns in two bf16 parts, and a number for each key block.</summary>
+    public const int ScoreSharedBytes = 2 * 32 * 4 * (ScoreQueries + ScoreKeys) + 4 * ScoreKeys;
 
     /// <summary>Threads of mask_counts.</summary>
     public const int CountThreads = 128;
@@ -97,6 +103,9 @@ internal static class LaunchConstants
 
     /// <summary>Threads of attention_quantize.</summary>
     public const int QuantizeThreads = 256;
+
+    /// <summary>Threads of attention_bound.</summary>
+    public const int BoundThreads = 1024;
 
     /// <summary>Bytes from one key block's tiles of the eight-bit attention to the next: K's, V's, K's scale.</summary>
     public const int KeyPieceBytes = 2 * 64 * 128 + 128;

@@ -31,6 +31,8 @@ constexpr int kWarps = THREADS / kWarp;
 constexpr int kPieces = COLUMNS / 8;
 constexpr int kTurns = (kPieces + THREADS - 1) / THREADS;
 constexpr int kHeads = COLUMNS / HEAD_DIM;
+constexpr int kLanesARow = kWarp / ROWS;
+constexpr int kAnglePieces = HEAD_DIM / 4;                     // of a token's cosines and sines
 
 // A pair of elements, turned by (cosine, sine) where there is a rotation.
 DEVICE u32 rotate(float2 v, float c, float s) {
@@ -53,6 +55,27 @@ DEVICE float2 scale_pair(u32 packed, float inverse, float2 weight) {
 #endif
 }
 
+// Whether a row has a piece; where threads share it evenly, all pieces are there.
+DEVICE bool there(int piece) { return kPieces % THREADS == 0 || piece < kPieces; }
+
+// Sums of ROWS numbers over a warp, each step on half of them; lane kLanesARow · r gets that of row r.
+DEVICE float row_sums(float (&x)[ROWS], int lane) {
+    int offset = kWarp / 2;
+#pragma unroll
+    for (int n = ROWS / 2; n > 0; n /= 2, offset /= 2) {
+        const bool upper = (lane & offset) != 0;
+#pragma unroll
+        for (int r = 0; r < n; ++r) {
+            const float other = __shfl_xor_sync(kAllLanes, upper ? x[r] : x[r + n], offset);
+            x[r] = (upper ? x[r + n] : x[r]) + other;
+        }
+    }
+    float sum = x[0];
+#pragma unroll
+    for (; offset > 0; offset /= 2) sum += __shfl_xor_sync(kAllLanes, sum, offset);
+    return sum;
+}
+
 extern "C" __global__ void __launch_bounds__(THREADS, THREADS <= 384 ? 2 : 1) rms_norm_rope(
     const u16* x, u16* y, const float* __restrict__ weight, const float* __restrict__ table, const int* __restrict__ offsets,
     float* __restrict__ pooled, int tokens, float eps, i64 rowStride, i64 nextColumns,
@@ -65,6 +88,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, THREADS <= 384 ? 2 : 1) rm
     }
     __shared__ float partial[2][ROWS][kWarps];
     __shared__ uint4 next[ROWS][kPieces];
+#ifdef ROTATE
+    __shared__ float4 angles[2][ROWS][kAnglePieces];
+#endif
     const int block = blockIdx.x, batch = blockIdx.y, thread = threadIdx.x, lane = thread % kWarp, warp = thread / kWarp;
     const int start = offsets[block], rows = offsets[block + 1] - start;
     const i64 base = ((i64)batch * tokens + start) * rowStride;
@@ -76,7 +102,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, THREADS <= 384 ? 2 : 1) rm
         const int piece = thread + i * THREADS;
 #pragma unroll
         for (int j = 0; j < 4; ++j) {
-            w[i][j] = piece < kPieces ? ((const float2*)weight)[piece * 4 + j] : make_float2(0, 0);
+            w[i][j] = there(piece) ? ((const float2*)weight)[piece * 4 + j] : make_float2(0, 0);
             mean[i][2 * j] = mean[i][2 * j + 1] = 0;
         }
     }
@@ -89,13 +115,25 @@ extern "C" __global__ void __launch_bounds__(THREADS, THREADS <= 384 ? 2 : 1) rm
 #pragma unroll
             for (int i = 0; i < kTurns; ++i) {
                 const int piece = thread + i * THREADS;
-                if (piece < kPieces) copy_piece(shared_address(&next[r][piece]), from + piece, first + r < rows);
+                if (there(piece)) copy_piece(shared_address(&next[r][piece]), from + piece, first + r < rows);
             }
         }
-        copy_commit();
+    };
+    // Their angles too, which all threads read: behind the barrier that all have passed after reading those before the last.
+    const auto copy_angles = [&](int first, int buffer) {
+#ifdef ROTATE
+#pragma unroll
+        for (int t = 0; t < (ROWS * kAnglePieces + THREADS - 1) / THREADS; ++t) {
+            const int i = t * THREADS + thread, r = i / kAnglePieces, piece = i % kAnglePieces;
+            if (i >= ROWS * kAnglePieces) break;
+            copy_piece(shared_address(&angles[buffer][r][piece]), table + (i64)(start + first + r) * HEAD_DIM + piece * 4, first + r < rows);
+        }
+#endif
     };
 
     copy(0);
+    copy_angles(0, 0);
+    copy_commit();
     int turn = 0;
     for (int first = 0; first < rows; first += ROWS, turn ^= 1) {
         uint4 v[ROWS][kTurns];
@@ -105,45 +143,49 @@ extern "C" __global__ void __launch_bounds__(THREADS, THREADS <= 384 ? 2 : 1) rm
 #pragma unroll
             for (int i = 0; i < kTurns; ++i) {
                 const int piece = thread + i * THREADS;
-                v[r][i] = piece < kPieces ? next[r][piece] : make_uint4(0, 0, 0, 0);
+                v[r][i] = there(piece) ? next[r][piece] : make_uint4(0, 0, 0, 0);
             }
         }
+        float squares[ROWS] = {};
 #pragma unroll
         for (int r = 0; r < ROWS; ++r) {
-            float squares = 0;
 #pragma unroll
             for (int i = 0; i < kTurns; ++i) {
                 const u32 words[4] = {v[r][i].x, v[r][i].y, v[r][i].z, v[r][i].w};
 #pragma unroll
                 for (int j = 0; j < 4; ++j) {
                     const float a = low_element(words[j]), b = high_element(words[j]);
-                    squares = b * b + (a * a + squares);
+                    squares[r] = b * b + (a * a + squares[r]);
                 }
             }
-            squares = warp_sum(squares);
-            if (lane == 0) partial[turn][r][warp] = squares;
         }
+        const float sum = row_sums(squares, lane);
+        if (lane % kLanesARow == 0) partial[turn][lane / kLanesARow][warp] = sum;
         if (first + ROWS < rows) copy(first + ROWS);
         __syncthreads();               // two buffers by turns, so that one barrier a turn is enough
+        if (first + ROWS < rows) copy_angles(first + ROWS, turn ^ 1);
+        copy_commit();
+        // A lane reckons one row's factor, from where all get it: the root and the quotient to the last bit are as much work as four elements.
+        float total = 0;
+#pragma unroll
+        for (int i = 0; i < kWarps; ++i) total += partial[turn][lane % ROWS][i];
+        const float factor = 1 / __fsqrt_rn(total / COLUMNS + eps);
 #pragma unroll
         for (int r = 0; r < ROWS; ++r) {
             if (first + r >= rows) break;
-            float total = 0;
-#pragma unroll
-            for (int i = 0; i < kWarps; ++i) total += partial[turn][r][i];
-            const float inverse = 1 / __fsqrt_rn(total / COLUMNS + eps);
+            const float inverse = __shfl_sync(kAllLanes, factor, r);
             uint4* to = (uint4*)(y + base + (i64)(first + r) * rowStride);
             float4 a, b;
 #pragma unroll
             for (int i = 0; i < kTurns; ++i) {
                 const int piece = thread + i * THREADS;
-                if (piece >= kPieces) continue;
+                if (!there(piece)) continue;
 #ifdef ROTATE
                 // All pieces of a thread stand at the same place in their heads where that many threads are whole heads.
                 if (i == 0 || THREADS % (HEAD_DIM / 8) != 0) {
-                    const float4* angles = (const float4*)(table + (i64)(start + first + r) * HEAD_DIM) + piece % (HEAD_DIM / 8) * 2;
-                    a = angles[0];
-                    b = angles[1];
+                    const float4* at = angles[turn][r] + piece % (HEAD_DIM / 8) * 2;
+                    a = at[0];
+                    b = at[1];
                 }
 #endif
                 const uint4 out = make_uint4(rotate(scale_pair(v[r][i].x, inverse, w[i][0]), a.x, a.y), rotate(scale_pair(v[r][i].y, inverse, w[i][1]), a.z, a.w),
@@ -165,7 +207,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, THREADS <= 384 ? 2 : 1) rm
 #pragma unroll
     for (int i = 0; i < kTurns; ++i) {
         const int piece = thread + i * THREADS;
-        if (piece >= kPieces) continue;
+        if (!there(piece)) continue;
         const int head = piece * 8 / HEAD_DIM, column = piece * 8 % HEAD_DIM;
         float4* to = (float4*)(pooled + (((i64)batch * kHeads + head) * gridDim.x + block) * HEAD_DIM + column);
         const float n = 1.0f / rows;

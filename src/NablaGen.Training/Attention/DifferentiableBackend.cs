@@ -31,7 +31,7 @@ public sealed class DifferentiableBackend : IBlockSparseBackend
     /// <inheritdoc/>
     public Tensor Forward(
         Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, out IKeptBlocks kept, int layer = 0,
-        BlockMeans? means = null)
+        BlockMeans? means = null, Fp8Output? fp8 = null)
     {
         if (!is_grad_enabled() || !(q.requires_grad || k.requires_grad || v.requires_grad))
         {

@@ -7,4 +7,7 @@ public readonly record struct AttentionSite(int Step, int Layer)
 {
     /// <summary>Which of the layer's heads are computed here, where several GPUs share them; null for all.</summary>
     public IReadOnlyList<int>? Heads { get; init; }
+
+    /// <summary>Takes the output in fp8 from an attention that can write it so; null where nobody needs that.</summary>
+    public Fp8Output? Fp8 { get; init; }
 }

@@ -15,6 +15,8 @@ public sealed class BlockSparseAttention(
     : IAttention
 {
     private readonly Dictionary<int, (IReadOnlyList<int> Heads, AttentionExpression Own)> _owns = [];
+    // What the first layer kept last; null for everything.
+    private Lazy<KeptStatistics>? _first;
 
     /// <inheritdoc/>
     public bool TakesBlockMeans => backend.TakesBlockMeans && (expression.UsesNabla || expression.RolaShare is not null);
@@ -32,8 +34,14 @@ public sealed class BlockSparseAttention(
         var now = thresholds is null ? own : own with { Threshold = thresholds(site.Step) };
         // The pass that shows the curve is no pass of the step.
         var output = frozen is null || curve is { IsOpen: true }
-            ? backend.Forward(q, k, v, layout, now, out var kept, site.Layer, means)
+            ? backend.Forward(q, k, v, layout, now, out var kept, site.Layer, means, site.Fp8)
             : frozen.Forward(backend, q, k, v, layout, now, site, means, out kept);
+        site = site with { Fp8 = null };
+        if (observer is not null && site.Layer == 0)
+        {
+            _first = kept?.Statistics;
+        }
+
         if (kept is null)
         {
             observer?.OnDense(site);
@@ -44,6 +52,23 @@ public sealed class BlockSparseAttention(
         }
 
         return output;
+    }
+
+    /// <inheritdoc/>
+    public bool Repeats => true;
+
+    /// <inheritdoc/>
+    public void RepeatFirst(int step)
+    {
+        var site = new AttentionSite(step, 0);
+        if (_first is null)
+        {
+            observer?.OnDense(site);
+        }
+        else
+        {
+            observer?.OnSparse(site, new RepeatedBlocks(_first));
+        }
     }
 
     /// <inheritdoc/>
@@ -67,5 +92,15 @@ public sealed class BlockSparseAttention(
         }
 
         return known.Own;
+    }
+
+    // The same blocks in no time; the mask itself is another attention's by now.
+    private sealed class RepeatedBlocks(Lazy<KeptStatistics> first) : IKeptBlocks
+    {
+        public Lazy<KeptStatistics> Statistics { get; } = new(() => first.Value with { MaskSeconds = 0, AttentionSeconds = 0 });
+
+        public int[] ReadCounts(int head) => throw new NotSupportedException("the mask of a repeated attention was that of the pass before");
+
+        public uint[] ReadBits(int head) => throw new NotSupportedException("the mask of a repeated attention was that of the pass before");
     }
 }

@@ -9,9 +9,15 @@ public sealed class DenseAttention(IAttentionObserver? observer = null) : IAtten
     /// <inheritdoc/>
     public Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionSite site, BlockMeans? means = null)
     {
-        observer?.OnDense(site);
+        observer?.OnDense(site with { Fp8 = null });
         return scaled_dot_product_attention(q, k, v);
     }
+
+    /// <inheritdoc/>
+    public bool Repeats => true;
+
+    /// <inheritdoc/>
+    public void RepeatFirst(int step) => observer?.OnDense(new AttentionSite(step, 0));
 
     /// <inheritdoc/>
     public void Dispose()

@@ -41,7 +41,7 @@ public sealed class FrozenMasks(int? every, bool surveys) : IDisposable
         var isHeld = _masks.TryGetValue((site.Layer, pass), out var held);
         if (isHeld && !(site.Step - held.Step >= every))
         {
-            return backend.ForwardWith(q, k, v, layout, expression, held.Mask, out kept, means);
+            return backend.ForwardWith(q, k, v, layout, expression, held.Mask, out kept, means, site.Fp8);
         }
 
         if (surveys)
@@ -52,7 +52,7 @@ public sealed class FrozenMasks(int? every, bool surveys) : IDisposable
             return output;
         }
 
-        var made = backend.Forward(q, k, v, layout, expression, out var mask, site.Layer, means);
+        var made = backend.Forward(q, k, v, layout, expression, out var mask, site.Layer, means, site.Fp8);
         _masks[(site.Layer, pass)] = (site.Step, backend.Hold(mask, isHeld ? held.Mask : null));
         kept = mask;
         return made;

@@ -26,4 +26,13 @@ public interface IAttention : IDisposable
     /// <param name="means">Means over blocks, if <see cref="TakesBlockMeans"/> asked for them and there were any to be had.</param>
     /// <returns>A new tensor in the type of <paramref name="v"/>. [B, H, L, D]</returns>
     Tensor Forward(Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionSite site, BlockMeans? means = null);
+
+    /// <summary>Whether the first layer's output may serve a second pass of its step, of which <see cref="RepeatFirst"/> then tells.</summary>
+    bool Repeats => false;
+
+    /// <summary>Tells the observer of the first layer's attention, which was the last one there, once more: another pass of the step takes its output.</summary>
+    /// <param name="step">The solver step.</param>
+    void RepeatFirst(int step)
+    {
+    }
 }

@@ -20,10 +20,11 @@ public interface IBlockSparseBackend : IDisposable
     /// <param name="kept">What was kept, until the next call.</param>
     /// <param name="layer">The transformer block, from 0, whose thresholds count where the expression has some for each.</param>
     /// <param name="means">Means of q and k over the blocks, if <see cref="TakesBlockMeans"/> and a pass before made them.</param>
-    /// <returns>A new tensor in the type of <paramref name="v"/>. [B, H, L, D]</returns>
+    /// <param name="fp8">Takes the output in fp8 where this back end can write it so; null where nobody needs that.</param>
+    /// <returns>A new tensor in the type of <paramref name="v"/>, or codes. [B, H, L, D]</returns>
     Tensor Forward(
         Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, out IKeptBlocks kept, int layer = 0,
-        BlockMeans? means = null);
+        BlockMeans? means = null, Fp8Output? fp8 = null);
 
     /// <summary>Keeps what a call kept for later calls: see <see cref="FrozenMasks"/>.</summary>
     /// <param name="kept">What the last call told.</param>
@@ -40,9 +41,11 @@ public interface IBlockSparseBackend : IDisposable
     /// <param name="mask">What to keep, from <see cref="Hold"/>.</param>
     /// <param name="kept">The same, with this call's times, until the next call.</param>
     /// <param name="means">As for <see cref="Forward"/>.</param>
-    /// <returns>A new tensor in the type of <paramref name="v"/>. [B, H, L, D]</returns>
+    /// <param name="fp8">As for <see cref="Forward"/>.</param>
+    /// <returns>A new tensor in the type of <paramref name="v"/>, or codes. [B, H, L, D]</returns>
     Tensor ForwardWith(
-        Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, IHeldMask mask, out IKeptBlocks kept, BlockMeans? means = null) =>
+        Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, IHeldMask mask, out IKeptBlocks kept, BlockMeans? means = null,
+        Fp8Output? fp8 = null) =>
         throw new NotSupportedException($"{GetType().Name} cannot reuse masks");
 
     /// <summary>Attends to everything, and chooses blocks by what each of them carries exactly instead of by block means.</summary>

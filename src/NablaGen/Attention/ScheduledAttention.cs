@@ -20,6 +20,12 @@ public sealed class ScheduledAttention(IAttention dense, IAttention sparse, int 
     }
 
     /// <inheritdoc/>
+    public bool Repeats => dense.Repeats && sparse.Repeats;
+
+    /// <inheritdoc/>
+    public void RepeatFirst(int step) => (step < denseSteps || denseLayers > 0 ? dense : sparse).RepeatFirst(step);
+
+    /// <inheritdoc/>
     public void Dispose()
     {
         dense.Dispose();

@@ -92,6 +92,11 @@ public sealed class Denoiser : IDisposable
         }
 
         // Of two experts, one may be guided alone.
+        if (guidance != 1 && _passes.Count == 2)
+        {
+            _run.BeginPair(_passes[0].Conditioning, _passes[1].Conditioning);
+        }
+
         var passes = guidance == 1 ? _passes.Take(1) : _passes;
         var velocities = passes.Select(pass => Velocity(pass, latents, time)).ToArray();
         return (velocities.Length == 1 ? velocities[0] : Guided(velocities[0], velocities[1], guidance)).MoveToOuterDisposeScope();

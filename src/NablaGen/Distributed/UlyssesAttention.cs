@@ -39,7 +39,7 @@ public sealed class UlyssesAttention(ICommunicator world, IReadOnlyList<int> gro
         var deal = heads[site.Layer];
         var own = ToHeads([q, k, v], split, deal);
         var y = inner.Forward(
-            own[0], own[1], own[2], layout, site with { Heads = deal.Of(_self) }, means is null ? null : ToHeads(means, q.shape[0], split, deal));
+            own[0], own[1], own[2], layout, site with { Heads = deal.Of(_self), Fp8 = null }, means is null ? null : ToHeads(means, q.shape[0], split, deal));
         foreach (var tensor in own)
         {
             tensor.Dispose();
@@ -47,6 +47,12 @@ public sealed class UlyssesAttention(ICommunicator world, IReadOnlyList<int> gro
 
         return ToTokens(y, split, deal).MoveToOuterDisposeScope();
     }
+
+    /// <inheritdoc/>
+    public bool Repeats => inner.Repeats;
+
+    /// <inheritdoc/>
+    public void RepeatFirst(int step) => inner.RepeatFirst(step);
 
     /// <inheritdoc/>
     public void Dispose() => inner.Dispose();

@@ -44,7 +44,8 @@ public static class MemoryEstimate
             FixedLayers = sizes.FixedLayers,
             Experts = model.Transformer.Boundary is null ? 1 : 2,
             DitWork = Held(model.TransformerWork(video.Latents, video.Attention, device.type, dtype, video.Batch), device.type),
-            PromptMemory = video.Prompts * model.PromptMemory(dtype),
+            PromptMemory = video.Prompts * model.PromptMemory(dtype)
+                + (video.Prompts > video.Batch ? Held(video.Batch * model.SharedMemory(video.Latents, dtype), device.type) : 0),
         };
 
     /// <summary>The needs of decoding alone.</summary>

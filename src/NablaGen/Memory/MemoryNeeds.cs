@@ -39,7 +39,7 @@ public sealed record MemoryNeeds
     /// <summary>How many transformers of these sizes take turns: 2 where a model has experts, of which one works at a time.</summary>
     public int Experts { get; init; } = 1;
 
-    /// <summary>What the prompts' keys and values take, if they are kept from step to step.</summary>
+    /// <summary>What the prompts' keys and values take, if they are kept from step to step, and what the passes with and without the prompt share.</summary>
     public long PromptMemory { get; init; }
 
     /// <summary>What the prompts' encodings take of the host's memory until their videos are made.</summary>

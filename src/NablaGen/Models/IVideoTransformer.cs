@@ -53,6 +53,15 @@ public interface ITransformerRun : IDisposable
     /// <returns>The caller's; valid as long as this run.</returns>
     IPreparedConditioning Prepare(Conditioning conditioning, bool keep);
 
+    /// <summary>
+    /// Two passes of the step follow, of the same latents at the same time, which are told different things: what both have in common may be computed once.
+    /// </summary>
+    /// <param name="first">What the first is told, as <see cref="Prepare"/> gave it.</param>
+    /// <param name="second">What the second is told.</param>
+    void BeginPair(IPreparedConditioning first, IPreparedConditioning second)
+    {
+    }
+
     /// <summary>Latents and time → tokens.</summary>
     /// <param name="latents">Noisy latents, as <see cref="Hold"/> leaves them. [B, C, T', h, w]</param>
     /// <param name="time">Timestep, 0 to 1000. [B]</param>

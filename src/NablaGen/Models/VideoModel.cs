@@ -127,6 +127,11 @@ public abstract class VideoModel
     /// <param name="dtype">The type of the large matrix products.</param>
     public abstract long PromptMemory(ScalarType dtype);
 
+    /// <summary>Bytes of what one of a step's two passes keeps for the other, to the same bits as without.</summary>
+    /// <param name="latents">The latents' shape. [C, T', h, w]</param>
+    /// <param name="dtype">The type of the large matrix products.</param>
+    public long SharedMemory(long[] latents, ScalarType dtype) => Transformer.TokensOf(latents) * Transformer.Width * dtype.ElementSize();
+
     /// <summary>Bytes of tensors that are alive at once while the longest prompt is encoded, beside the weights.</summary>
     /// <param name="dtype">The type of the large matrix products.</param>
     public abstract long TextEncoderWork(ScalarType dtype);

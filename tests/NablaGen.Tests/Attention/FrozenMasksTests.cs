@@ -160,7 +160,7 @@ public class FrozenMasksTests
         public int Freed { get; private set; }
 
         public Tensor Forward(
-            Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, out IKeptBlocks kept, int layer = 0, BlockMeans? means = null) =>
+            Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, out IKeptBlocks kept, int layer = 0, BlockMeans? means = null, Fp8Output? fp8 = null) =>
             _cpu.Forward(q, k, v, layout, expression, out kept, layer, means);
 
         public IHeldMask Hold(IKeptBlocks kept, IHeldMask? room = null)
@@ -172,7 +172,7 @@ public class FrozenMasksTests
         }
 
         public Tensor ForwardWith(
-            Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, IHeldMask mask, out IKeptBlocks kept, BlockMeans? means = null) =>
+            Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, IHeldMask mask, out IKeptBlocks kept, BlockMeans? means = null, Fp8Output? fp8 = null) =>
             _cpu.ForwardWith(q, k, v, layout, expression, ((Held)mask).Mask!, out kept, means);
 
         public void Dispose() => _cpu.Dispose();

@@ -96,6 +96,20 @@ public class MemoryEstimateTests
         Assert.True(dense.IsDense);
     }
 
+    // Kept beside the prompts' keys and values, but where both passes are one batch.
+    [Fact]
+    public void What_the_passes_with_and_without_the_prompt_share_is_counted()
+    {
+        var model = WanVideoModel.InMemory(DitConfig.Wan14B, new NablaGenJson(), tokenizer: null, (part, _) => throw new InvalidOperationException($"{part} is opened"));
+        long[] latents = [16, 5, 60, 104];
+        long Kept(int prompts, int batch) => MemoryEstimate.Of(
+            model, model.SizesIn(ScalarType.BFloat16, ScalarType.BFloat16), new VideoWorkload(latents, AttentionExpression.Dense, prompts, batch), new Device(DeviceType.CUDA), ScalarType.BFloat16)
+            .PromptMemory;
+        Assert.Equal(2L * 7_800 * 5_120, model.SharedMemory(latents, ScalarType.BFloat16));
+        Assert.Equal(MemoryEstimate.Held(2L * 7_800 * 5_120, DeviceType.CUDA), Kept(2, 1) - Kept(2, 2));
+        Assert.Equal(2 * Kept(1, 1), Kept(2, 2));
+    }
+
     [Fact]
     public void Time_is_said_only_where_it_was_measured()
     {

@@ -21,6 +21,13 @@ DEVICE u32 pack_fp8_pair(float low, float high) {
 
 DEVICE u32 pack_fp8(float a, float b, float c, float d) { return pack_fp8_pair(a, b) | pack_fp8_pair(c, d) << 16; }
 
+// Sixteen codes of a row in the order of their columns, from four lanes' words after quad_transpose: word l has columns 2 l and 2 l + 1 of the first eight
+// and, above them, of the last eight.
+DEVICE uint4 join_codes(const u32 (&w)[4]) {
+    return make_uint4(
+        __byte_perm(w[0], w[1], 0x5410), __byte_perm(w[2], w[3], 0x5410), __byte_perm(w[0], w[1], 0x7632), __byte_perm(w[2], w[3], 0x7632));
+}
+
 // Four numbers to int8, to nearest even: added to 1.5 · 2^23 a number of up to 127 either way stands in the lowest byte.
 DEVICE u32 pack_int8(float a, float b, float c, float d) {
     constexpr float kShift = 12582912;

@@ -24,7 +24,7 @@ public sealed class CpuBlockSparseBackend : IBlockSparseBackend
     /// <inheritdoc/>
     public Tensor Forward(
         Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, out IKeptBlocks kept, int layer = 0,
-        BlockMeans? means = null)
+        BlockMeans? means = null, Fp8Output? fp8 = null)
     {
         var output = Attend(q, k, v, layout, expression, layer, logSumExp: null, out var mask);
         kept = mask;
@@ -36,7 +36,8 @@ public sealed class CpuBlockSparseBackend : IBlockSparseBackend
 
     /// <inheritdoc/>
     public Tensor ForwardWith(
-        Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, IHeldMask mask, out IKeptBlocks kept, BlockMeans? means = null)
+        Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, IHeldMask mask, out IKeptBlocks kept, BlockMeans? means = null,
+        Fp8Output? fp8 = null)
     {
         var output = Attend(q, k, v, layout, expression, 0, logSumExp: null, out var same, ((HeldMask)mask).Mask);
         kept = same;

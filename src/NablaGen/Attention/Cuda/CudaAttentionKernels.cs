@@ -1,5 +1,7 @@
 using NablaGen.Cuda.Attention;
 using NablaGen.Cuda.Device;
+using NablaGen.Tensors;
+using static TorchSharp.torch;
 
 namespace NablaGen.Attention.Cuda;
 
@@ -46,6 +48,27 @@ internal sealed class CudaAttentionKernels : IDisposable
 
         _sixteen.Run(q, k, v, output, offsets, mask, logSumExp: logSumExp);
         return 0;
+    }
+
+    /// <summary>The attention in eight bits, its output as E4M3 codes with a scale a row; only where <see cref="IsEightBit"/>.</summary>
+    /// <param name="q">Queries. [B, H, L, D]</param>
+    /// <param name="k">Keys.</param>
+    /// <param name="v">Values.</param>
+    /// <param name="fp8">Gets the rows' scales.</param>
+    /// <param name="offsets">The blocks.</param>
+    /// <param name="mask">What is kept.</param>
+    /// <param name="pooledK">As above.</param>
+    /// <returns>Codes in bytes [B, H, L, D], in memory [B, L, H, D].</returns>
+    public Tensor RunToFp8(Tensor q, Tensor k, Tensor v, Fp8Output fp8, BlockOffsets offsets, DeviceBlockMask mask, nint pooledK = 0)
+    {
+        var (batch, heads, tokens, columns) = (q.shape[0], q.shape[1], q.shape[2], q.shape[3]);
+        var at = new KernelAddress(q.device);
+        var codes = empty([batch, tokens, heads, columns], ScalarType.Byte, q.device);
+        fp8.RowScales = empty([batch, tokens], ScalarType.Float32, q.device).DetachFromDisposeScope();
+        _eight!.RunToFp8(
+            CudaDevices.View(q), CudaDevices.View(k), CudaDevices.View(v), at.Of(codes, ScalarType.Byte, "an output in fp8"),
+            at.Of(fp8.RowScales, ScalarType.Float32, "the rows' scales"), offsets, mask, pooledK: pooledK);
+        return codes.transpose(1, 2);
     }
 
     /// <inheritdoc/>

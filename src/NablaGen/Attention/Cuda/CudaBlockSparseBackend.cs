@@ -45,11 +45,11 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
     /// <inheritdoc/>
     public Tensor Forward(
         Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, out IKeptBlocks kept, int layer = 0,
-        BlockMeans? means = null)
+        BlockMeans? means = null, Fp8Output? fp8 = null)
     {
         using var scope = NewDisposeScope();
-        var output = Attend(q, k, v, layout, expression, layer, means, logSumExp: null, out _, out kept);
-        return output.to_type(v.dtype).MoveToOuterDisposeScope();
+        var output = Attend(q, k, v, layout, expression, layer, means, logSumExp: null, out _, out kept, fp8: fp8);
+        return Typed(output, v.dtype, fp8).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>
@@ -68,11 +68,12 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
 
     /// <inheritdoc/>
     public Tensor ForwardWith(
-        Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, IHeldMask mask, out IKeptBlocks kept, BlockMeans? means = null)
+        Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, IHeldMask mask, out IKeptBlocks kept, BlockMeans? means = null,
+        Fp8Output? fp8 = null)
     {
         using var scope = NewDisposeScope();
-        var output = Attend(q, k, v, layout, expression, 0, means, logSumExp: null, out _, out kept, ((HeldMask)mask).Stored);
-        return output.to_type(v.dtype).MoveToOuterDisposeScope();
+        var output = Attend(q, k, v, layout, expression, 0, means, logSumExp: null, out _, out kept, ((HeldMask)mask).Stored, fp8);
+        return Typed(output, v.dtype, fp8).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>
@@ -115,15 +116,15 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
     /// <param name="mask">What was kept; the next call overwrites it.</param>
     /// <param name="kept">The same, for statistics.</param>
     /// <param name="given">A mask made before, to use instead of making one.</param>
-    /// <returns>A new tensor in the 16-bit type that was computed in. [B, H, L, D]</returns>
+    /// <param name="fp8">Takes codes where there is nothing to do but the attention, in eight bits; null where nobody needs that.</param>
+    /// <returns>A new tensor in the 16-bit type that was computed in, or codes. [B, H, L, D]</returns>
     internal Tensor Attend(
         Tensor q, Tensor k, Tensor v, BlockLayout layout, AttentionExpression expression, int layer, BlockMeans? means,
-        Tensor? logSumExp, out DeviceBlockMask mask, out IKeptBlocks kept, StoredBlockMask? given = null)
+        Tensor? logSumExp, out DeviceBlockMask mask, out IKeptBlocks kept, StoredBlockMask? given = null, Fp8Output? fp8 = null)
     {
         using var scope = NewDisposeScope();
         var (queries, keys, values) = Ready(q, k, v, layout);
         var heads = (int)(q.shape[0] * q.shape[1]);
-        var output = CudaDevices.EmptyLike(values);
         _log.Start();
         if (expression.HasTail)
         {
@@ -141,9 +142,20 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
         }
 
         _log.MaskDone();
-        var keyMeans = _attention.Run(
-            CudaDevices.View(queries), CudaDevices.View(keys), CudaDevices.View(values), CudaDevices.View(output), _offsets!, mask,
-            logSumExp: new KernelAddress(output.device).Of(logSumExp, ScalarType.Float32, "the log-sum-exp"), pooledK: means is null ? 0 : Addresses(means).K);
+        Tensor output;
+        nint keyMeans = 0, pooledK = means is null ? 0 : Addresses(means).K;
+        if (fp8 is not null && logSumExp is null && _attention.IsEightBit(q.shape[3]))
+        {
+            output = _attention.RunToFp8(queries, keys, values, fp8, _offsets!, mask, pooledK);
+        }
+        else
+        {
+            output = CudaDevices.EmptyLike(values);
+            keyMeans = _attention.Run(
+                CudaDevices.View(queries), CudaDevices.View(keys), CudaDevices.View(values), CudaDevices.View(output), _offsets!, mask,
+                logSumExp: new KernelAddress(output.device).Of(logSumExp, ScalarType.Float32, "the log-sum-exp"), pooledK: pooledK);
+        }
+
         if (expression.HasTail)
         {
             _tail.Add(CudaDevices.View(queries), CudaDevices.View(values), output, _offsets!, mask, means!, logSumExp!, keyMeans);
@@ -153,6 +165,8 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
         kept = new KeptBlocks(_log, mask, heads);
         return output.MoveToOuterDisposeScope();
     }
+
+    private static Tensor Typed(Tensor output, ScalarType type, Fp8Output? fp8) => fp8?.RowScales is null ? output.to_type(type) : output;
 
     // Tensors that the kernels can read, and the workspaces for them.
     private (Tensor Q, Tensor K, Tensor V) Ready(Tensor q, Tensor k, Tensor v, BlockLayout layout)

@@ -58,17 +58,32 @@ public sealed class CudaDenseAttention : IAttention
         if (layout.Tokens < FewestTokens || !CudaDevices.IsSixteenBit(v.dtype) || q.dtype != v.dtype || k.dtype != v.dtype
             || q.shape[3] is not (64 or 128) || !(_device.HasHopperKernels || _attention.IsEightBit(q.shape[3])))
         {
-            return _plain.Forward(q, k, v, layout, site);
+            return _plain.Forward(q, k, v, layout, site with { Fp8 = null });
         }
 
         using var scope = NewDisposeScope();
         Prepare(layout, (int)(q.shape[0] * q.shape[1]));
         var (queries, keys, values) = (CudaDevices.Readable(q), CudaDevices.Readable(k), CudaDevices.Readable(v));
-        var output = CudaDevices.EmptyLike(values);
-        _attention.Run(CudaDevices.View(queries), CudaDevices.View(keys), CudaDevices.View(values), CudaDevices.View(output), _offsets!, _mask!);
-        _observer?.OnDense(site);
+        Tensor output;
+        if (site.Fp8 is { } fp8 && _attention.IsEightBit(q.shape[3]))
+        {
+            output = _attention.RunToFp8(queries, keys, values, fp8, _offsets!, _mask!);
+        }
+        else
+        {
+            output = CudaDevices.EmptyLike(values);
+            _attention.Run(CudaDevices.View(queries), CudaDevices.View(keys), CudaDevices.View(values), CudaDevices.View(output), _offsets!, _mask!);
+        }
+
+        _observer?.OnDense(site with { Fp8 = null });
         return output.MoveToOuterDisposeScope();
     }
+
+    /// <inheritdoc/>
+    public bool Repeats => true;
+
+    /// <inheritdoc/>
+    public void RepeatFirst(int step) => _observer?.OnDense(new AttentionSite(step, 0));
 
     /// <inheritdoc/>
     public void Dispose()

@@ -76,6 +76,9 @@ public sealed class DitRun : IDisposable
     /// <summary>The ops between a layer's matrix products.</summary>
     public IDitOps Ops { get; }
 
+    /// <summary>What a step's passes with and without the prompt have in common.</summary>
+    internal SharedStart Start { get; } = new();
+
     /// <summary>The solver step in work, from 0; the caller sets it.</summary>
     public int Step { get; set; }
 
@@ -123,6 +126,7 @@ public sealed class DitRun : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        Start.Dispose();
         LowRankRope?.Dispose();
         Rope.Dispose();
         Ops.Dispose();

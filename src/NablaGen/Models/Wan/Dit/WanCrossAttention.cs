@@ -38,17 +38,25 @@ public sealed class WanCrossAttention(DitConfig config, ModuleOptions options)
         var padding = (int)(prompt.Text.shape[1] - prompt.Tokens);
         if (padding > 0 && NormQ is not null && _imageK is null && ops.TakesTextOf(prompt.Tokens, q.shape[2] / Heads))
         {
-            var (few, values) = prompt.TextKeysAndValues(layer, all => Project(all.narrow(1, 0, prompt.Tokens).contiguous(), ops, keys => IDitOps.WeighKeys(NormQ, keys)));
-            return O.forward(ops.AttendToText(NormQ, q, few, values, padding + 1, O.Matrix.TakesRowScales)).MoveToOuterDisposeScope();
+            var (few, values, most) = prompt.TextKeysAndValues(layer, all =>
+            {
+                var (k, v) = Project(all.narrow(1, 0, prompt.Tokens).contiguous(), ops, keys => IDitOps.WeighKeys(NormQ, keys));
+                return (k, v, O.Matrix.TakesRowScales ? IDitOps.Largest(v) : null);
+            });
+            return O.forward(ops.AttendToText(NormQ, q, few, values, padding + 1, most)).MoveToOuterDisposeScope();
         }
 
         q = ops.NormalizeHeads(NormQ, q, Heads, rope: null);
-        var (k, v) = prompt.TextKeysAndValues(layer, text => Project(text, ops, keys => keys));
+        var (k, v, _) = prompt.TextKeysAndValues(layer, text =>
+        {
+            var (keys, values) = Project(text, ops, all => all);
+            return (keys, values, null);
+        });
         var y = functional.scaled_dot_product_attention(q, k, v);
         if (_imageK is not null && _imageV is not null)
         {
-            var (imageK, imageV) = prompt.ImageKeysAndValues(
-                layer, image => (ops.NormalizeHeads(_imageNormK, _imageK.forward(image), Heads, rope: null), Split(_imageV.forward(image))));
+            var (imageK, imageV, _) = prompt.ImageKeysAndValues(
+                layer, image => (ops.NormalizeHeads(_imageNormK, _imageK.forward(image), Heads, rope: null), Split(_imageV.forward(image)), null));
             y = y.Plus(functional.scaled_dot_product_attention(q, imageK, imageV));
         }
 

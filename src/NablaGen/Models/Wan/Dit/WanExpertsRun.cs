@@ -48,6 +48,9 @@ internal sealed class WanExpertsRun(WanExperts experts, long[] latents, IAttenti
     }
 
     /// <inheritdoc/>
+    public void BeginPair(IPreparedConditioning first, IPreparedConditioning second) => Current.BeginPair(((Told)first).For(Current), ((Told)second).For(Current));
+
+    /// <inheritdoc/>
     public EmbeddedStep Embed(Tensor latents, Tensor time, IPreparedConditioning prepared) => Current.Embed(latents, time, ((Told)prepared).For(Current));
 
     /// <inheritdoc/>

@@ -62,13 +62,26 @@ public sealed class WanLayer : Module<ResidualStream, Tensor, WanPrompt, DitRun,
         var ops = run.Ops;
 
         // Tensors are freed as soon as they are read, not with the scope: two branches fewer at the feed-forward's peak.
-        var (x, normalized) = stream.Normalize(ops, _norm1, shift: m[0], scale: m[1], _selfAttention.TakesRowScalesAlone);
-        stream.Branch?.Dispose();
-        var y = _selfAttention.forward(normalized, run, layer);
-        normalized.Dispose();
+        var (x, y, normalized) = (stream.Sum, layer == 0 ? run.Start.Take(prompt, scope) : null, default(Activation));
+        var isDeferring = _norm3 is not null && ops.DefersBranches;
+        if (y is null)
+        {
+            (x, normalized) = stream.Normalize(ops, _norm1, shift: m[0], scale: m[1], _selfAttention.TakesRowScalesAlone);
+            stream.Branch?.Dispose();
+            y = _selfAttention.forward(normalized, run, layer);
+            normalized.Dispose();
+            if (layer == 0)
+            {
+                run.Start.Offer(prompt, y, isOverwritten: !isDeferring);
+            }
+        }
+        else
+        {
+            run.Attention.RepeatFirst(run.Step);
+        }
 
         // Where the ops can, the stream is written once for both branches.
-        var waits = _norm3 is not null && ops.DefersBranches ? y : null;
+        var waits = isDeferring ? y : null;
         if (waits is not null)
         {
             normalized = ops.NormalizeGated(x, y, m[2], _norm3!, _crossAttention.TakesRowScales);

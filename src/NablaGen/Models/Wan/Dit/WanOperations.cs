@@ -57,7 +57,9 @@ internal static class WanOperations
         yield return Product("q, o of the cross-attention", 2 * layers, 2.0 * tokens * dim * dim, () => square.forward(ready));
         if (isFp8)
         {
-            yield return Pass("rows of an attention's output to fp8", 2 * layers, 3 * pixels, () => Fp8Rows.Quantize(x).Values);
+            // An attention in eight bits writes them itself.
+            var passes = options.EightBitAttention && config.LowRank == 0 ? 1 : 2;
+            yield return Pass("rows of an attention's output to fp8", passes * layers, 3 * pixels, () => Fp8Rows.Quantize(x).Values);
         }
 
         yield return Product("k, v of the prompt", 2 * layers, 2.0 * text * dim * dim, () => square.forward(prompt));
@@ -99,8 +101,13 @@ internal static class WanOperations
         var v = Heads(x);
         var density = Density(expression, options, run.Layout, q, k, v);
         var pairs = 4.0 * tokens * tokens * dim * density;
-        var site = new AttentionSite(0, 0);
-        yield return Product($"self-attention at density {density:0.000}", layers, pairs, () => attention.Forward(q, k, v, run.Layout, site));
+        yield return Product($"self-attention at density {density:0.000}", layers, pairs, () =>
+        {
+            var fp8 = isFp8 && config.LowRank == 0 ? new Fp8Output() : null;
+            var output = attention.Forward(q, k, v, run.Layout, new AttentionSite(0, 0) { Fp8 = fp8 });
+            fp8?.RowScales?.Dispose();
+            return output;
+        });
         if (config.LowRank > 0)
         {
             Parameter Small(params long[] shape) => new(Random(options.Dtype, shape), requires_grad: false);

@@ -13,8 +13,11 @@ public sealed class WanPrompt(Tensor text, int layers, bool keep) : IPreparedCon
 {
     private readonly Tensor _text = text.DetachFromDisposeScope();
     private readonly Tensor? _image;
-    private readonly (Tensor K, Tensor V)?[] _keptText = new (Tensor, Tensor)?[layers];
-    private readonly (Tensor K, Tensor V)?[] _keptImage = new (Tensor, Tensor)?[layers];
+    private readonly (Tensor K, Tensor V, Tensor? Most)?[] _keptText = new (Tensor, Tensor, Tensor?)?[layers];
+    private readonly (Tensor K, Tensor V, Tensor? Most)?[] _keptImage = new (Tensor, Tensor, Tensor?)?[layers];
+
+    /// <summary>Whether there is memory for what is worth keeping.</summary>
+    public bool IsKept => keep;
 
     /// <summary>The embedded text. [B, TextLen, C]</summary>
     public Tensor Text => _text;
@@ -31,15 +34,15 @@ public sealed class WanPrompt(Tensor text, int layers, bool keep) : IPreparedCon
     /// <summary>Latents of the first frame, which stand in place of the noise's; null where it is generated too. [B, OutDim, 1, h, w]</summary>
     public Tensor? FirstFrame { get; init; }
 
-    /// <summary>A layer's keys and values of the text.</summary>
+    /// <summary>A layer's keys and values of the text, and what else is to be kept of them: <see cref="Ops.IDitOps.Largest"/> of the values, or null.</summary>
     /// <param name="layer">The layer, from 0.</param>
     /// <param name="make">Makes them from the text.</param>
     /// <returns>[B, H, TextLen, D] each; the caller must not dispose of them where they are kept; otherwise they belong to its scope.</returns>
-    public (Tensor K, Tensor V) TextKeysAndValues(int layer, Func<Tensor, (Tensor K, Tensor V)> make) => Kept(_keptText, layer, _text, make);
+    public (Tensor K, Tensor V, Tensor? Most) TextKeysAndValues(int layer, Func<Tensor, (Tensor K, Tensor V, Tensor? Most)> make) => Kept(_keptText, layer, _text, make);
 
     /// <summary>The same of the pictures. [B, H, ImageTokens, D] each</summary>
     /// <exception cref="InvalidOperationException">There are none.</exception>
-    public (Tensor K, Tensor V) ImageKeysAndValues(int layer, Func<Tensor, (Tensor K, Tensor V)> make) =>
+    public (Tensor K, Tensor V, Tensor? Most) ImageKeysAndValues(int layer, Func<Tensor, (Tensor K, Tensor V, Tensor? Most)> make) =>
         Kept(_keptImage, layer, _image ?? throw new InvalidOperationException("the model attends to image tokens, and the conditioning has none"), make);
 
     /// <inheritdoc/>
@@ -55,24 +58,25 @@ public sealed class WanPrompt(Tensor text, int layers, bool keep) : IPreparedCon
             {
                 kept[layer]?.K.Dispose();
                 kept[layer]?.V.Dispose();
+                kept[layer]?.Most?.Dispose();
                 kept[layer] = null;
             }
         }
     }
 
-    private (Tensor K, Tensor V) Kept((Tensor K, Tensor V)?[] all, int layer, Tensor from, Func<Tensor, (Tensor K, Tensor V)> make)
+    private (Tensor K, Tensor V, Tensor? Most) Kept((Tensor K, Tensor V, Tensor? Most)?[] all, int layer, Tensor from, Func<Tensor, (Tensor K, Tensor V, Tensor? Most)> make)
     {
         if (all[layer] is { } known)
         {
             return known;
         }
 
-        var (k, v) = make(from);
+        var made = make(from);
         if (keep)
         {
-            all[layer] = (k.DetachFromDisposeScope(), v.DetachFromDisposeScope());
+            all[layer] = (made.K.DetachFromDisposeScope(), made.V.DetachFromDisposeScope(), made.Most?.DetachFromDisposeScope());
         }
 
-        return (k, v);
+        return made;
     }
 }

@@ -34,6 +34,15 @@ internal sealed class WanRun(WanModel model, DitRun run) : ITransformerRun
     }
 
     /// <inheritdoc/>
+    public void BeginPair(IPreparedConditioning first, IPreparedConditioning second)
+    {
+        if (run.Attention.Repeats)
+        {
+            run.Start.Begin((WanPrompt)first, (WanPrompt)second);
+        }
+    }
+
+    /// <inheritdoc/>
     public EmbeddedStep Embed(Tensor latents, Tensor time, IPreparedConditioning prepared)
     {
         using var scope = NewDisposeScope();

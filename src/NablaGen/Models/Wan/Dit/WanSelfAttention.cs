@@ -44,13 +44,21 @@ public sealed class WanSelfAttention : WanProjections
     {
         using var scope = NewDisposeScope();
         Tensor y;
+        // A product in fp8 takes rows that the attention has quantised, where nothing is added to them first.
+        var fp8 = LowRank is null && O.Matrix.TakesRowScales ? new Fp8Output() : null;
         // Queries, keys and values are freed before the last product allocates more memory.
         using (NewDisposeScope())
         {
             var (q, k, v, means) = Joined(x, run) ?? Apart(x, run);
-            y = run.Attention.Forward(q, k, v, run.Layout, new AttentionSite(run.Step, layer), means);
+            y = run.Attention.Forward(q, k, v, run.Layout, new AttentionSite(run.Step, layer) { Fp8 = fp8 }, means);
             y = LowRank is null ? y : run.Ops.AddLowRank(LowRank, y, q, k, v, x.Values, run.LowRankRope!);
             y.MoveToOuterDisposeScope();
+        }
+
+        if (fp8?.RowScales is { } scales)
+        {
+            scope.Attach(scales);
+            return O.forward(new Activation(Join(y), scales)).MoveToOuterDisposeScope();
         }
 
         return O.forward(Join(y)).MoveToOuterDisposeScope();

@@ -141,7 +141,7 @@ public sealed class CudaDitOps : IDitOps
     public bool TakesTextOf(long keys, long headSize) => TextAttention.Fits(_device, headSize, keys);
 
     /// <inheritdoc/>
-    public Activation AttendToText(WanRmsNorm norm, Tensor q, Tensor k, Tensor v, int copies, bool rowScales)
+    public Activation AttendToText(WanRmsNorm norm, Tensor q, Tensor k, Tensor v, int copies, Tensor? most)
     {
         using var scope = NewDisposeScope();
         AttentionTensor View(Tensor x) => CudaDevices.View(CudaDevices.Readable(x), _at);
@@ -149,9 +149,9 @@ public sealed class CudaDitOps : IDitOps
         var inverse = Weight(factors);
         _inverse.Run(Branch(q), inverse, _type, Rows(q), Columns(q), (float)norm.Eps);
         var queries = View(q.unflatten(2, [k.shape[1], -1]).transpose(1, 2));
-        if (rowScales)
+        if (most is not null)
         {
-            var (y, most) = (EmptyRows(q.shape), v.abs().amax().to_type(ScalarType.Float32));
+            var y = EmptyRows(q.shape);
             _text.RunToFp8(queries, View(k), View(v), Codes(y), Weight(y.RowScales), Weight(most), copies, inverse: inverse);
             return new Activation(y.Values.MoveToOuterDisposeScope(), y.RowScales!.MoveToOuterDisposeScope());
         }

@@ -80,10 +80,21 @@ public interface IDitOps : IDisposable
     /// <param name="k">Weighed keys. [B, H, n, D]</param>
     /// <param name="v">Values. [B, H, n, D]</param>
     /// <param name="copies">How often the last one counts.</param>
-    /// <param name="rowScales">Whether the result is wanted in fp8: with one scale for all rows, for a mean of values is no larger than the largest of them.</param>
+    /// <param name="most">
+    /// <see cref="Largest"/> of the values, where the result is wanted in fp8: with one scale for all rows, for a mean of values is no larger than the largest of
+    /// them. Null where it is not.
+    /// </param>
     /// <returns>All heads of each token, for the next product. [B, L, C]</returns>
-    Activation AttendToText(WanRmsNorm norm, Tensor q, Tensor k, Tensor v, int copies, bool rowScales) =>
+    Activation AttendToText(WanRmsNorm norm, Tensor q, Tensor k, Tensor v, int copies, Tensor? most) =>
         throw new NotSupportedException("these ops take a prompt with all its padding");
+
+    /// <summary>The largest magnitude of values, float32. []</summary>
+    /// <param name="v">Values. [B, H, n, D]</param>
+    static Tensor Largest(Tensor v)
+    {
+        using var scope = NewDisposeScope();
+        return v.abs().amax().to_type(ScalarType.Float32).MoveToOuterDisposeScope();
+    }
 
     /// <summary>Keys times the weight of the queries' norm. [B, H, n, D] → [B, H, n, D]</summary>
     /// <param name="norm">The queries' norm.</param>
