@@ -6,7 +6,7 @@ namespace NablaGen.Cuda.Attention;
 
 /// <summary>
 /// Softmax attention over the key blocks that a mask keeps, in eight bits: Q Kᵀ in int8 with K's mean taken out and a scale a block, P V in fp8
-/// (E4M3) with V scaled by column. Compute capability 8.9 and newer, and head size 128. Holds a workspace of about a byte for each element of Q,
+/// (E4M3) with V scaled by column, and by block where it has outliers. Compute capability 8.9 and newer, and head size 128. Holds a workspace of about a byte for each element of Q,
 /// K and V, so keep one for a run; not for several threads at once. Contracts: attention_statistics.cu, attention_quantize.cu,
 /// block_attention8_sm90.cu, block_attention8_sm89.cu.
 /// </summary>
@@ -78,17 +78,13 @@ public sealed class EightBitAttention : IDisposable
     /// <param name="mask">What is kept; a query block that keeps nothing gets zeros.</param>
     /// <param name="scale">Factor of the logits; by default 1/√(head size).</param>
     /// <param name="logSumExp">
-    /// Device address of float32 [batch · heads, tokens] for the natural log of Σ exp(logit), or 0. The logits are those without K's mean.
-    /// </param>
-    /// <param name="pooledK">
-    /// Device address of K's means over each block, float32 [batch · heads, blocks, 128], where they are known (<see cref="NablaGen.Cuda.Fused.RmsNormRope"/>):
-    /// they save reading K once. Or 0.
+    /// Device address of float32 [batch · heads, tokens] for the natural log of Σ exp(logit), or 0. The logits are those without K's mean, which this returns.
     /// </param>
     /// <param name="stream">The stream.</param>
-    /// <returns>Device address of K's means, float32 [batch · heads, <see cref="KeyMeanStride"/>] with the mean first; valid until the next call.</returns>
+    /// <returns>Device address of what was taken out of K, about its mean: float32 [batch · heads, <see cref="KeyMeanStride"/>], the first 128; valid until the next call.</returns>
     public nint Run(
         AttentionTensor q, AttentionTensor k, AttentionTensor v, AttentionTensor output, BlockOffsets offsets, DeviceBlockMask mask,
-        float? scale = null, nint logSumExp = 0, nint pooledK = 0, nint stream = 0)
+        float? scale = null, nint logSumExp = 0, nint stream = 0)
     {
         output.Require("output", offsets);
         output.RequireLike(q, "output");
@@ -104,7 +100,7 @@ public sealed class EightBitAttention : IDisposable
             throw new ArgumentException($"The softmax scale is {factor}; it must be positive.");
         }
 
-        var tiles = Quantize(q, k, v, offsets, pooledK, stream);
+        var tiles = Quantize(q, k, v, offsets, stream);
         _hopper?.Run(tiles, output, offsets, mask, factor, logSumExp, stream);
         _ada?.Run(tiles, output, offsets, mask, factor, logSumExp, stream);
         return tiles.Statistics;
@@ -119,15 +115,15 @@ public sealed class EightBitAttention : IDisposable
 
     /// <summary>Puts statistics and quantisation on the stream.</summary>
     /// <returns>Where the tiles are; valid until the next call.</returns>
-    internal Tiles Quantize(AttentionTensor q, AttentionTensor k, AttentionTensor v, BlockOffsets offsets, nint pooledK, nint stream)
+    internal Tiles Quantize(AttentionTensor q, AttentionTensor k, AttentionTensor v, BlockOffsets offsets, nint stream)
     {
-        var tiles = Look(q, k, v, offsets, pooledK, stream);
+        var tiles = Look(q, k, v, offsets, stream);
         Fill(tiles, q, k, v, offsets, stream);
         return tiles;
     }
 
     /// <summary>Puts the statistics on the stream, and makes room for the tiles.</summary>
-    internal Tiles Look(AttentionTensor q, AttentionTensor k, AttentionTensor v, BlockOffsets offsets, nint pooledK, nint stream)
+    internal Tiles Look(AttentionTensor q, AttentionTensor k, AttentionTensor v, BlockOffsets offsets, nint stream)
     {
         q.Require("q", offsets);
         k.Require("k", offsets);
@@ -139,11 +135,10 @@ public sealed class EightBitAttention : IDisposable
             throw new ArgumentException($"Head size {q.HeadSize}; the eight-bit attention has {HeadSize}.");
         }
 
-        var pieces = (q.Tokens + LaunchConstants.StatisticTokens - 1) / LaunchConstants.StatisticTokens;
-        long pairs = (long)q.Rows * offsets.Blocks, statisticBytes = 2L * HeadSize * sizeof(float);
+        long pairs = (long)q.Rows * offsets.Blocks;
         ReadOnlySpan<long> sizes =
         [
-            q.Rows * pieces * statisticBytes, q.Rows * statisticBytes, pairs * TileBytes, pairs * LaunchConstants.KeyPieceBytes, pairs * sizeof(float),
+            q.Rows * 2L * HeadSize * sizeof(float), pairs * TileBytes, pairs * LaunchConstants.KeyPieceBytes, pairs * sizeof(float),
         ];
         Span<nint> at = stackalloc nint[sizes.Length];
         long total = 0;
@@ -154,26 +149,18 @@ public sealed class EightBitAttention : IDisposable
         }
 
         var start = _workspace.Take(total);
-        var tiles = new Tiles(start + at[1], start + at[2], start + at[3], start + at[4]);
+        var tiles = new Tiles(start, start + at[1], start + at[2], start + at[3]);
         var work = new StatisticsWork
         {
             K = k.Pointer,
             V = v.Pointer,
-            Pooled = pooledK,
-            Offsets = offsets.Pointer,
-            Partial = start,
             Result = tiles.Statistics,
             KStrides = new TensorStrides(k),
             VStrides = new TensorStrides(v),
             Heads = q.Heads,
             Tokens = q.Tokens,
-            Blocks = offsets.Blocks,
-            Pieces = pieces,
         };
-        var kernel = _device.Kernel("attention_statistics", Macros(q));
-        kernel.Launch((pieces, q.Rows, 1), LaunchConstants.StatisticThreads, 0, stream, work);
-        work.Finish = 1;
-        kernel.Launch((1, q.Rows, 1), LaunchConstants.StatisticThreads, 0, stream, work);
+        _device.Kernel("attention_statistics", Macros(q)).Launch((2, q.Rows, 1), LaunchConstants.StatisticThreads, 0, stream, work);
         return tiles;
     }
 
@@ -203,7 +190,7 @@ public sealed class EightBitAttention : IDisposable
     /// <summary>Device addresses of what attention_quantize.cu describes.</summary>
     /// <param name="Statistics">K's means and V's largest magnitudes, a head's 256 floats.</param>
     /// <param name="Queries">Q's tiles.</param>
-    /// <param name="Keys">K's and V's tiles with K's scale.</param>
+    /// <param name="Keys">K's and V's tiles with their factors.</param>
     /// <param name="QueryScales">Q's scales.</param>
     internal readonly record struct Tiles(nint Statistics, nint Queries, nint Keys, nint QueryScales);
 
@@ -217,9 +204,9 @@ public sealed class EightBitAttention : IDisposable
     [StructLayout(LayoutKind.Sequential)]
     private struct StatisticsWork
     {
-        public nint K, V, Pooled, Offsets, Partial, Result;
+        public nint K, V, Result;
         public TensorStrides KStrides, VStrides;
-        public int Heads, Tokens, Blocks, Pieces, Finish;
+        public int Heads, Tokens;
     }
 
     [StructLayout(LayoutKind.Sequential)]

@@ -4,7 +4,7 @@
 #include "hopper.cuh"
 
 constexpr u32 kKeyMask = (1u << kEntryKeyBits) - 1;
-constexpr u32 kCopied = 2 * kTile8Bytes + 16;                  // K, V and K's scale
+constexpr u32 kCopied = 2 * kTile8Bytes + 16;                  // K, V and their factors
 constexpr int kStageBytes = 17 * 1024, kScaleAt = 2 * kTile8Bytes;
 
 struct Barriers {

@@ -1,4 +1,5 @@
 using NablaGen.Cuda.Attention;
+using NablaGen.Cuda.Compilation;
 using NablaGen.Cuda.Device;
 using NablaGen.Cuda.Fused;
 using NablaGen.Cuda.Gemm;
@@ -53,15 +54,16 @@ internal static class EightBitEntries
     {
         var attention = Make(data);
         var shape = data.Shape;
-        return new KernelLoad($"{shape.Tokens} × {shape.Columns}", 4.0 * shape.Elements, KernelLoad.Bytes,
-            () => attention.Look(data.Tensor(data.Q), data.Tensor(data.K), data.Tensor(data.V), data.Offsets, 0, 0));
+        var tokens = Math.Min(shape.Tokens, LaunchConstants.StatisticTokens);
+        return new KernelLoad($"{tokens} of {shape.Tokens} × {shape.Columns}", 4.0 * tokens * shape.Columns, KernelLoad.Bytes,
+            () => attention.Look(data.Tensor(data.Q), data.Tensor(data.K), data.Tensor(data.V), data.Offsets, 0));
     }
 
     private static KernelLoad Tiles(KernelData data)
     {
         var attention = Make(data);
         var (q, k, v, shape) = (data.Tensor(data.Q), data.Tensor(data.K), data.Tensor(data.V), data.Shape);
-        var tiles = attention.Look(q, k, v, data.Offsets, 0, 0);
+        var tiles = attention.Look(q, k, v, data.Offsets, 0);
         return new KernelLoad($"{shape.Tokens} × {shape.Columns}", 9.0 * shape.Elements, KernelLoad.Bytes, () => attention.Fill(tiles, q, k, v, data.Offsets, 0));
     }
 

@@ -29,7 +29,6 @@ internal sealed class CudaAttentionKernels : IDisposable
     /// <param name="offsets">The blocks.</param>
     /// <param name="mask">What is kept.</param>
     /// <param name="logSumExp">Device address of each row's log-sum-exp, float32; 0 for none.</param>
-    /// <param name="pooledK">Device address of K's means over each block, float32 [batch · heads, blocks, head size], where they are known; else 0.</param>
     /// <param name="inSixteenBits">Whether eight bits are left aside.</param>
     /// <returns>
     /// Device address of K's mean of each head where the log-sum-exp is of logits without it (<see cref="EightBitAttention"/>), until the next
@@ -37,11 +36,11 @@ internal sealed class CudaAttentionKernels : IDisposable
     /// </returns>
     public nint Run(
         AttentionTensor q, AttentionTensor k, AttentionTensor v, AttentionTensor output, BlockOffsets offsets, DeviceBlockMask mask, nint logSumExp = 0,
-        nint pooledK = 0, bool inSixteenBits = false)
+        bool inSixteenBits = false)
     {
         if (!inSixteenBits && IsEightBit(q.HeadSize))
         {
-            return _eight!.Run(q, k, v, output, offsets, mask, logSumExp: logSumExp, pooledK: pooledK);
+            return _eight!.Run(q, k, v, output, offsets, mask, logSumExp: logSumExp);
         }
 
         _sixteen.Run(q, k, v, output, offsets, mask, logSumExp: logSumExp);

@@ -143,7 +143,7 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
         _log.MaskDone();
         var keyMeans = _attention.Run(
             CudaDevices.View(queries), CudaDevices.View(keys), CudaDevices.View(values), CudaDevices.View(output), _offsets!, mask,
-            logSumExp: new KernelAddress(output.device).Of(logSumExp, ScalarType.Float32, "the log-sum-exp"), pooledK: means is null ? 0 : Addresses(means).K);
+            logSumExp: new KernelAddress(output.device).Of(logSumExp, ScalarType.Float32, "the log-sum-exp"));
         if (expression.HasTail)
         {
             _tail.Add(CudaDevices.View(queries), CudaDevices.View(values), output, _offsets!, mask, means!, logSumExp!, keyMeans);
