@@ -188,7 +188,7 @@ public sealed class EightBitAttention : IDisposable
     internal static string[] Macros(AttentionTensor x) => x.Type == ElementType.Float16 ? ["NABLAGEN_FP16"] : [];
 
     /// <summary>Device addresses of what attention_quantize.cu describes.</summary>
-    /// <param name="Statistics">K's means and V's largest magnitudes, a head's 256 floats.</param>
+    /// <param name="Statistics">K's means and what V was divided by, a head's 256 floats.</param>
     /// <param name="Queries">Q's tiles.</param>
     /// <param name="Keys">K's and V's tiles with their factors.</param>
     /// <param name="QueryScales">Q's scales.</param>

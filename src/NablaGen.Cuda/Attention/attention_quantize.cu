@@ -1,11 +1,11 @@
 // Q, K and V in eight bits, block by block, for block_attention8_sm90.cu:
 //
 //     q8 = round(q / a), a = max|q| / 127 over the block      ·      k8 the same of k − mean
-//     v8 = fp8(v / (b · c)), c = most · 2^kHeadroom / 448 by column, b = max(1, max|v / c| / 448) over the block
+//     v8 = fp8(v / (b · c)), c by column from attention_statistics.cu, b = max(1, max|v / c| / 448) over the block
 //
 // q8 and k8 are int8 to nearest even; where a block is all zeros its scale is 1. Rows past a ragged block's end are zeros. b is 1 unless a number is
 // 2^kHeadroom times those that the statistics saw; the attention multiplies the weights by b. As fp8 is a floating format the headroom costs a number
-// no precision until it is 2^−10 of its column's `most`. NaN or infinity in a block becomes its scale or its b, so it shows in the output of all
+// no precision until it is 2^−10 of those. NaN or infinity in a block becomes its scale or its b, so it shows in the output of all
 // that attend to the block.
 //
 // q, k, v     bf16 (or fp16), strides in elements (batch, head, token), rows 16-byte aligned, columns contiguous
@@ -81,7 +81,7 @@ extern "C" __global__ void __launch_bounds__(kQuantizeThreads, 5) attention_quan
     if (values) {
         float factor[8], top = 0;
 #pragma unroll
-        for (int j = 0; j < 8; ++j) factor[j] = kFp8Largest / (1 << kHeadroom) * reciprocal_approx(statistics[128 + j]);
+        for (int j = 0; j < 8; ++j) factor[j] = reciprocal_approx(statistics[128 + j]);
 #pragma unroll
         for (int i = 0; i < kTurns; ++i) {
             float value[8];

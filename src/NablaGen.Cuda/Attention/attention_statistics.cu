@@ -1,16 +1,15 @@
-// What the eight-bit attention needs to know of a head before it quantises: K's mean (taken out of K) and V's largest magnitude, by column, of
+// What the eight-bit attention needs to know of a head before it quantises: K's mean (taken out of K) and what V is divided by, by column, from
 // n tokens that lie evenly over the head:
 //
-//     mean[h, d] = (1 / n) Σ k[h, i · tokens / n, d]   ·   most[h, d] = max |v[h, i · tokens / n, d]|,   i < n = min(tokens, kStatisticTokens)
+//     mean[h, d] = (1 / n) Σ k[h, i · tokens / n, d]   ·   c[h, d] = max |v[h, i · tokens / n, d]| · 2^kHeadroom / 448,   i < n = min(tokens, kStatisticTokens)
 //
 // Neither need be exact, so K and V are not read whole for them. Any vector may be taken from all keys, as that changes no weight of a softmax; a mean of
 // 1,024 tokens is within a thirtieth of a column's spread of the mean of all, and the scales of K's blocks are as small with it. V's numbers may be
-// 2^kHeadroom times as large as `most`, and a block with larger ones has a factor of its own (attention_quantize.cu).
-//
-// A column's `most` is at least 2^−8 of the head's largest and kFp8Tiny.
+// 2^kHeadroom times as large as the largest of those, and a block with larger ones has a factor of its own (attention_quantize.cu). A column's largest
+// counts as at least 2^−8 of the head's, and as kFp8Tiny.
 //
 // k, v     bf16 (or fp16), strides in elements (batch, head, token), rows 16-byte aligned, columns contiguous
-// result   float32 [batch · heads, 2, 128]: mean, most
+// result   float32 [batch · heads, 2, 128]: mean, c
 // Grid (2, batch · heads): x = 0 K, 1 V; kStatisticThreads threads, 16 a row with 8 columns each. Sums have one order. HEAD_DIM is 128.
 #include "eight_bits.cuh"
 
@@ -55,5 +54,5 @@ extern "C" __global__ void __launch_bounds__(kStatisticThreads) attention_statis
     __syncthreads();
     if (thread >= 128) return;
     const float top = larger4(tops[0], tops[1], tops[2], tops[3]);
-    work.result[bh * 256 + (keys ? 0 : 128) + thread] = keys ? all / count : larger(larger(all, top * kLeastColumn), kFp8Tiny);
+    work.result[bh * 256 + (keys ? 0 : 128) + thread] = keys ? all / count : larger(larger(all, top * kLeastColumn), kFp8Tiny) * ((1 << kHeadroom) / kFp8Largest);
 }

@@ -86,13 +86,12 @@ template <int N> DEVICE void rescale(float (&o)[N], float f0, float f1) {
     }
 }
 
-// Divides by the row sums, which are the whole rows' by now, gives the columns V's scales and writes the rows that the block has.
+// Divides by the row sums, which are the whole rows' by now, multiplies by what V was divided by, and writes the rows that the block has.
 template <class Work, int N>
 DEVICE void store_output(const Work& work, float (&o)[N], const Row& low, const Row& high, int bh, int block, int row, int quad) {
     const int start = work.offsets[block], rows = work.offsets[block + 1] - start;
     const float r0 = low.sum > 0 ? 1 / low.sum : 0, r1 = high.sum > 0 ? 1 / high.sum : 0;
-    constexpr float kColumn = (1 << kHeadroom) / kFp8Largest;
-    const float* most = work.statistics + (i64)bh * 256 + 128 + quad * 2;
+    const float* columns = work.statistics + (i64)bh * 256 + 128 + quad * 2;
     u16* out = work.out + bh / work.heads * work.outBatch + bh % work.heads * work.outHead + start * work.outToken;
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
@@ -100,10 +99,9 @@ DEVICE void store_output(const Work& work, float (&o)[N], const Row& low, const 
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
             const int at = (j * 4 + i) * 4;
-            const float2 top = *(const float2*)(most + (j * 4 + i) * 8);
-            const float x = top.x * kColumn, y = top.y * kColumn;
-            words0[i] = pack_elements(o[at] * r0 * x, o[at + 1] * r0 * y);
-            words1[i] = pack_elements(o[at + 2] * r1 * x, o[at + 3] * r1 * y);
+            const float2 c = *(const float2*)(columns + (j * 4 + i) * 8);
+            words0[i] = pack_elements(o[at] * r0 * c.x, o[at + 1] * r0 * c.y);
+            words1[i] = pack_elements(o[at + 2] * r1 * c.x, o[at + 3] * r1 * c.y);
         }
         quad_transpose(words0, quad);
         quad_transpose(words1, quad);
