@@ -25,7 +25,7 @@ internal sealed class AdaEightBitAttention(CudaDevice device)
             Statistics = tiles.Statistics,
             Output = output.Pointer,
             LogSumExp = logSumExp,
-            Bound = tiles.Bound,
+            LargestValue = tiles.LargestValue,
             RowScales = target.RowScales,
             Lists = mask.Lists,
             Counts = mask.Counts,
@@ -45,7 +45,7 @@ internal sealed class AdaEightBitAttention(CudaDevice device)
     [StructLayout(LayoutKind.Sequential)]
     private struct Work
     {
-        public nint Queries, Keys, QueryScales, Statistics, Output, LogSumExp, Bound, RowScales, Lists, Counts, Offsets;
+        public nint Queries, Keys, QueryScales, Statistics, Output, LogSumExp, LargestValue, RowScales, Lists, Counts, Offsets;
         public TensorStrides OutputStrides;
         public long ListHeadStride;
         public int CountHeadStride, Heads, Blocks, Tokens;

@@ -6,7 +6,7 @@ namespace NablaGen.Cuda.Attention;
 
 /// <summary>
 /// Softmax attention over the key blocks that a mask keeps, in eight bits: Q Kᵀ in int8 with K's mean taken out and a scale a block, P V in fp8
-/// (E4M3) with V scaled by column. Compute capability 8.9 and newer, and head size 128. Holds a workspace of about a byte for each element of Q,
+/// (E4M3) with V scaled by column, and by block where it has outliers. Compute capability 8.9 and newer, and head size 128. Holds a workspace of about a byte for each element of Q,
 /// K and V, so keep one for a run; not for several threads at once. Contracts: attention_statistics.cu, attention_quantize.cu,
 /// block_attention8_sm90.cu, block_attention8_sm89.cu.
 /// </summary>
@@ -78,21 +78,17 @@ public sealed class EightBitAttention : IDisposable
     /// <param name="mask">What is kept; a query block that keeps nothing gets zeros.</param>
     /// <param name="scale">Factor of the logits; by default 1/√(head size).</param>
     /// <param name="logSumExp">
-    /// Device address of float32 [batch · heads, tokens] for the natural log of Σ exp(logit), or 0. The logits are those without K's mean.
-    /// </param>
-    /// <param name="pooledK">
-    /// Device address of K's means over each block, float32 [batch · heads, blocks, 128], where they are known (<see cref="NablaGen.Cuda.Fused.RmsNormRope"/>):
-    /// they save reading K once. Or 0.
+    /// Device address of float32 [batch · heads, tokens] for the natural log of Σ exp(logit), or 0. The logits are those without K's mean, which this returns.
     /// </param>
     /// <param name="stream">The stream.</param>
-    /// <returns>Device address of K's means, float32 [batch · heads, <see cref="KeyMeanStride"/>] with the mean first; valid until the next call.</returns>
+    /// <returns>Device address of what was taken out of K, about its mean: float32 [batch · heads, <see cref="KeyMeanStride"/>], the first 128; valid until the next call.</returns>
     public nint Run(
         AttentionTensor q, AttentionTensor k, AttentionTensor v, AttentionTensor output, BlockOffsets offsets, DeviceBlockMask mask,
-        float? scale = null, nint logSumExp = 0, nint pooledK = 0, nint stream = 0)
+        float? scale = null, nint logSumExp = 0, nint stream = 0)
     {
         output.Require("output", offsets);
         output.RequireLike(q, "output");
-        return Run(q, k, v, new Target(output), offsets, mask, scale, logSumExp, pooledK, stream);
+        return Run(q, k, v, new Target(output), offsets, mask, scale, logSumExp, stream);
     }
 
     /// <summary>
@@ -107,12 +103,11 @@ public sealed class EightBitAttention : IDisposable
     /// <param name="offsets">As above.</param>
     /// <param name="mask">As above.</param>
     /// <param name="scale">As above.</param>
-    /// <param name="pooledK">As above.</param>
     /// <param name="stream">As above.</param>
     /// <returns>As above.</returns>
     public nint RunToFp8(
         AttentionTensor q, AttentionTensor k, AttentionTensor v, nint codes, nint rowScales, BlockOffsets offsets, DeviceBlockMask mask,
-        float? scale = null, nint pooledK = 0, nint stream = 0)
+        float? scale = null, nint stream = 0)
     {
         if (codes == 0 || codes % 16 != 0 || rowScales == 0)
         {
@@ -121,12 +116,12 @@ public sealed class EightBitAttention : IDisposable
 
         var row = (long)q.Heads * q.HeadSize;
         var rows = q with { Pointer = codes, BatchStride = row * q.Tokens, HeadStride = q.HeadSize, TokenStride = row };
-        return Run(q, k, v, new Target(rows, rowScales), offsets, mask, scale, 0, pooledK, stream);
+        return Run(q, k, v, new Target(rows, rowScales), offsets, mask, scale, 0, stream);
     }
 
     private nint Run(
         AttentionTensor q, AttentionTensor k, AttentionTensor v, Target target, BlockOffsets offsets, DeviceBlockMask mask, float? scale, nint logSumExp,
-        nint pooledK, nint stream)
+        nint stream)
     {
         mask.Require(q.Rows, offsets.Blocks);
         if (mask.Device != _device)
@@ -140,12 +135,7 @@ public sealed class EightBitAttention : IDisposable
             throw new ArgumentException($"The softmax scale is {factor}; it must be positive.");
         }
 
-        var tiles = Quantize(q, k, v, offsets, pooledK, stream);
-        if (target.RowScales != 0)
-        {
-            Limit(tiles, q.Rows, stream);
-        }
-
+        var tiles = Quantize(q, k, v, offsets, stream);
         _hopper?.Run(tiles, target, offsets, mask, factor, logSumExp, stream);
         _ada?.Run(tiles, target, offsets, mask, factor, logSumExp, stream);
         return tiles.Statistics;
@@ -160,15 +150,15 @@ public sealed class EightBitAttention : IDisposable
 
     /// <summary>Puts statistics and quantisation on the stream.</summary>
     /// <returns>Where the tiles are; valid until the next call.</returns>
-    internal Tiles Quantize(AttentionTensor q, AttentionTensor k, AttentionTensor v, BlockOffsets offsets, nint pooledK, nint stream)
+    internal Tiles Quantize(AttentionTensor q, AttentionTensor k, AttentionTensor v, BlockOffsets offsets, nint stream)
     {
-        var tiles = Look(q, k, v, offsets, pooledK, stream);
+        var tiles = Look(q, k, v, offsets, stream);
         Fill(tiles, q, k, v, offsets, stream);
         return tiles;
     }
 
     /// <summary>Puts the statistics on the stream, and makes room for the tiles.</summary>
-    internal Tiles Look(AttentionTensor q, AttentionTensor k, AttentionTensor v, BlockOffsets offsets, nint pooledK, nint stream)
+    internal Tiles Look(AttentionTensor q, AttentionTensor k, AttentionTensor v, BlockOffsets offsets, nint stream)
     {
         q.Require("q", offsets);
         k.Require("k", offsets);
@@ -180,11 +170,10 @@ public sealed class EightBitAttention : IDisposable
             throw new ArgumentException($"Head size {q.HeadSize}; the eight-bit attention has {HeadSize}.");
         }
 
-        var pieces = (q.Tokens + LaunchConstants.StatisticTokens - 1) / LaunchConstants.StatisticTokens;
-        long pairs = (long)q.Rows * offsets.Blocks, statisticBytes = 2L * HeadSize * sizeof(float);
+        long pairs = (long)q.Rows * offsets.Blocks;
         ReadOnlySpan<long> sizes =
         [
-            q.Rows * pieces * statisticBytes, q.Rows * statisticBytes, pairs * TileBytes, pairs * LaunchConstants.KeyPieceBytes, pairs * sizeof(float), sizeof(float),
+            q.Rows * 2L * HeadSize * sizeof(float), pairs * TileBytes, pairs * LaunchConstants.KeyPieceBytes, pairs * sizeof(float), sizeof(float),
         ];
         Span<nint> at = stackalloc nint[sizes.Length];
         long total = 0;
@@ -195,26 +184,19 @@ public sealed class EightBitAttention : IDisposable
         }
 
         var start = _workspace.Take(total);
-        var tiles = new Tiles(start + at[1], start + at[2], start + at[3], start + at[4], start + at[5]);
+        var tiles = new Tiles(start, start + at[1], start + at[2], start + at[3], start + at[4]);
         var work = new StatisticsWork
         {
             K = k.Pointer,
             V = v.Pointer,
-            Pooled = pooledK,
-            Offsets = offsets.Pointer,
-            Partial = start,
             Result = tiles.Statistics,
+            LargestValue = tiles.LargestValue,
             KStrides = new TensorStrides(k),
             VStrides = new TensorStrides(v),
             Heads = q.Heads,
             Tokens = q.Tokens,
-            Blocks = offsets.Blocks,
-            Pieces = pieces,
         };
-        var kernel = _device.Kernel("attention_statistics", Macros(q));
-        kernel.Launch((pieces, q.Rows, 1), LaunchConstants.StatisticThreads, 0, stream, work);
-        work.Finish = 1;
-        kernel.Launch((1, q.Rows, 1), LaunchConstants.StatisticThreads, 0, stream, work);
+        _device.Kernel("attention_statistics", Macros(q)).Launch((2, q.Rows, 1), LaunchConstants.StatisticThreads, 0, stream, work);
         return tiles;
     }
 
@@ -231,6 +213,7 @@ public sealed class EightBitAttention : IDisposable
             Queries = tiles.Queries,
             Keys = tiles.Keys,
             QueryScales = tiles.QueryScales,
+            LargestValue = tiles.LargestValue,
             Heads = q.Heads,
             Blocks = offsets.Blocks,
         };
@@ -238,23 +221,16 @@ public sealed class EightBitAttention : IDisposable
             (offsets.Blocks, q.Rows, 3), LaunchConstants.QuantizeThreads, 0, stream, work);
     }
 
-    /// <summary>Puts the search for the largest that an output can be on the stream, once the statistics are.</summary>
-    internal unsafe void Limit(Tiles tiles, int rows, nint stream)
-    {
-        var (statistics, bound) = (tiles.Statistics, tiles.Bound);
-        _device.Kernel("attention_bound").Launch((1, 1, 1), LaunchConstants.BoundThreads, 0, stream, [(nint)(&statistics), (nint)(&bound), (nint)(&rows)]);
-    }
-
     /// <summary>Macros of its kernels.</summary>
     internal static string[] Macros(AttentionTensor x) => x.Type == ElementType.Float16 ? ["NABLAGEN_FP16"] : [];
 
     /// <summary>Device addresses of what attention_quantize.cu describes.</summary>
-    /// <param name="Statistics">K's means and V's largest magnitudes, a head's 256 floats.</param>
+    /// <param name="Statistics">K's means and what V was divided by, a head's 256 floats.</param>
     /// <param name="Queries">Q's tiles.</param>
-    /// <param name="Keys">K's and V's tiles with K's scale.</param>
+    /// <param name="Keys">K's and V's tiles with their factors.</param>
     /// <param name="QueryScales">Q's scales.</param>
-    /// <param name="Bound">The largest that an output can be; of attention_bound.cu, where the output is fp8.</param>
-    internal readonly record struct Tiles(nint Statistics, nint Queries, nint Keys, nint QueryScales, nint Bound);
+    /// <param name="LargestValue">The largest magnitude in V, a float.</param>
+    internal readonly record struct Tiles(nint Statistics, nint Queries, nint Keys, nint QueryScales, nint LargestValue);
 
     /// <summary>Where the output goes.</summary>
     /// <param name="Output">Its tensor; for fp8 the address and the strides are those of the codes.</param>
@@ -275,16 +251,16 @@ public sealed class EightBitAttention : IDisposable
     [StructLayout(LayoutKind.Sequential)]
     private struct StatisticsWork
     {
-        public nint K, V, Pooled, Offsets, Partial, Result;
+        public nint K, V, Result, LargestValue;
         public TensorStrides KStrides, VStrides;
-        public int Heads, Tokens, Blocks, Pieces, Finish;
+        public int Heads, Tokens;
     }
 
     [StructLayout(LayoutKind.Sequential)]
     private struct QuantizeWork
     {
         public Source Q, K, V;
-        public nint Offsets, Statistics, Queries, Keys, QueryScales;
+        public nint Offsets, Statistics, Queries, Keys, QueryScales, LargestValue;
         public int Heads, Blocks;
     }
 }

@@ -29,7 +29,7 @@ internal sealed class HopperEightBitAttention(CudaDevice device) : IDisposable
             Statistics = tiles.Statistics,
             Output = output.Pointer,
             LogSumExp = logSumExp,
-            Bound = tiles.Bound,
+            LargestValue = tiles.LargestValue,
             RowScales = target.RowScales,
             OutputStrides = new TensorStrides(output),
             Heads = output.Heads,
@@ -49,7 +49,7 @@ internal sealed class HopperEightBitAttention(CudaDevice device) : IDisposable
     [StructLayout(LayoutKind.Sequential)]
     private struct Work
     {
-        public nint Entries, EntryCounts, Order, Offsets, TileCounter, Queries, Keys, QueryScales, Statistics, Output, LogSumExp, Bound, RowScales;
+        public nint Entries, EntryCounts, Order, Offsets, TileCounter, Queries, Keys, QueryScales, Statistics, Output, LogSumExp, LargestValue, RowScales;
         public TensorStrides OutputStrides;
         public int Heads, Blocks, Groups, Tiles, Tokens;
         public float ScaleLog2;

@@ -4,7 +4,7 @@
 #include "hopper.cuh"
 
 constexpr u32 kKeyMask = (1u << kEntryKeyBits) - 1;
-constexpr u32 kCopied = 2 * kTile8Bytes + 16;                  // K, V and K's scale
+constexpr u32 kCopied = 2 * kTile8Bytes + 16;                  // K, V and their factors
 constexpr int kStageBytes = 17 * 1024, kScaleAt = 2 * kTile8Bytes;
 
 struct Barriers {
@@ -26,7 +26,7 @@ struct Work {
     const float *queryScales, *statistics;
     u16* out;
     float* lse;
-    const float* bound;          // FP8_ROWS: attention_bound's
+    const float* largestValue;   // FP8_ROWS: the largest |v|
     float* rowScales;            // FP8_ROWS: [batch, tokens]
     i64 outBatch, outHead, outToken;
     int heads, blocks, groups, tiles, tokens;

@@ -3,7 +3,6 @@
 #pragma once
 #include "eight_bits.cuh"
 
-constexpr float kLift = 6;
 constexpr float kSlack = 2.75f;                                // 2^(6 + 2.75) = 431, below 448
 constexpr float kMagic = 12582912;                             // 1.5 · 2^23: added to an int32 below 2^22 as bits, it is kMagic + the int
 constexpr int kOutside = -4194304;                             // −2^22: a logit that is none, still in that range
@@ -15,8 +14,14 @@ struct Row {
 
 DEVICE float weight(int s, float f, float c) { return exp2_approx(fmaf(__int_as_float(s + 0x4b400000), f, c)); }
 
-// Logits to weights: s becomes the bits of 2^(s · f − m + kLift), the row sums grow. True if m moved; then f0 and f1 rescale what was summed.
-DEVICE bool soften(int (&s)[32], Row& low, Row& high, float& f0, float& f1, int tokens, float f, int column) {
+// What a key block's tiles are followed by (attention_quantize.cu): K's scale; log2(b) + kLift and 1 / b, where b is what V was divided by.
+struct Factors {
+    float scale, lift, inverse;
+};
+
+// Logits to weights: s becomes the bits of 2^(s · f − m + lift), that is b times as much as counts in the row sums. m is of logits to which log2(b) is
+// added. True if m moved; then f0 and f1 rescale what was summed.
+DEVICE bool soften(int (&s)[32], Row& low, Row& high, float& f0, float& f1, int tokens, float f, const Factors& of, int column) {
     if (tokens < kBlock) {
 #pragma unroll
         for (int i = 0; i < 32; ++i) {
@@ -29,7 +34,7 @@ DEVICE bool soften(int (&s)[32], Row& low, Row& high, float& f0, float& f1, int 
         top0 = max(top0, max(s[i], s[i + 1]));
         top1 = max(top1, max(s[i + 2], s[i + 3]));
     }
-    const float x0 = (float)top0 * f, x1 = (float)top1 * f;
+    const float log = of.lift - kLift, x0 = fmaf((float)top0, f, log), x1 = fmaf((float)top1, f, log);
     const bool moved = __any_sync(kAllLanes, x0 > low.m + kSlack || x1 > high.m + kSlack);
     if (moved) {
         const float n0 = fmaxf(low.m, quad_max(x0)), n1 = fmaxf(high.m, quad_max(x1));
@@ -40,7 +45,7 @@ DEVICE bool soften(int (&s)[32], Row& low, Row& high, float& f0, float& f1, int 
         low.sum *= f0;
         high.sum *= f1;
     }
-    const float c0 = kLift - low.m - kMagic * f, c1 = kLift - high.m - kMagic * f;
+    const float c0 = of.lift - low.m - kMagic * f, c1 = of.lift - high.m - kMagic * f;
     float sum0 = 0, sum1 = 0;
 #pragma unroll
     for (int i = 0; i < 32; i += 4) {
@@ -56,8 +61,8 @@ DEVICE bool soften(int (&s)[32], Row& low, Row& high, float& f0, float& f1, int 
         s[i + 2] = __float_as_int(c);
         s[i + 3] = __float_as_int(d);
     }
-    low.sum += sum0;
-    high.sum += sum1;
+    low.sum = fmaf(sum0, of.inverse, low.sum);
+    high.sum = fmaf(sum1, of.inverse, high.sum);
     return moved;
 }
 
@@ -81,22 +86,17 @@ template <int N> DEVICE void rescale(float (&o)[N], float f0, float f1) {
     }
 }
 
-// V's scales of two columns, of whose largest magnitudes `most` is the address.
-DEVICE float2 column_factors(const float* most) {
-    const float2 top = *(const float2*)most;
-    return make_float2(top.x > 0 ? top.x * (1 / kFp8Largest) : 1, top.y > 0 ? top.y * (1 / kFp8Largest) : 1);
-}
-
-// Divides by the row sums, which are the whole rows' by now, gives the columns V's scales and writes the rows that the block has; with FP8_ROWS in fp8,
-// and the rows' scales once.
+// Divides by the row sums, which are the whole rows' by now, multiplies by what V was divided by, and writes the rows that the block has; with FP8_ROWS
+// in fp8, and the rows' scales once.
 template <class Work, int N>
 DEVICE void store_output(const Work& work, float (&o)[N], const Row& low, const Row& high, int bh, int block, int row, int quad) {
     const int start = work.offsets[block], rows = work.offsets[block + 1] - start;
     const float r0 = low.sum > 0 ? 1 / low.sum : 0, r1 = high.sum > 0 ? 1 / high.sum : 0;
-    const float* most = work.statistics + (i64)bh * 256 + 128 + quad * 2;
+    const float* columns = work.statistics + (i64)bh * 256 + 128 + quad * 2;
 #ifdef FP8_ROWS
-    // All rows have one scale, which is known before: a floating-point number is as precise with one that is too large by far.
-    const float factor = fp8_factor(*work.bound);
+    // All rows have one scale, which is known before: an output is a mean of values, so it is no larger than the largest of them and the sixteenth of it
+    // that rounding weights to fp8 may add. A floating-point number is as precise with a scale that is too large by far.
+    const float bound = *work.largestValue * (1 + 1 / 16.0f), factor = fp8_factor(bound);
     u8* out = (u8*)work.out + bh / work.heads * work.outBatch + bh % work.heads * work.outHead + start * work.outToken;
 #pragma unroll
     for (int j = 0; j < 2; ++j) {
@@ -105,7 +105,7 @@ DEVICE void store_output(const Work& work, float (&o)[N], const Row& low, const 
 #pragma unroll
         for (int i = 0; i < 8; i += 2) {
             const int at = (j * 8 + i) * 4;
-            const float2 a = column_factors(most + (j * 8 + i) * 8), b = column_factors(most + (j * 8 + i + 1) * 8);
+            const float2 a = *(const float2*)(columns + (j * 8 + i) * 8), b = *(const float2*)(columns + (j * 8 + i + 1) * 8);
             const float s0 = r0 * factor, s1 = r1 * factor;
             words0[i / 2] = pack_fp8(o[at] * s0 * a.x, o[at + 1] * s0 * a.y, o[at + 4] * s0 * b.x, o[at + 5] * s0 * b.y);
             words1[i / 2] = pack_fp8(o[at + 2] * s1 * a.x, o[at + 3] * s1 * a.y, o[at + 6] * s1 * b.x, o[at + 7] * s1 * b.y);
@@ -118,7 +118,7 @@ DEVICE void store_output(const Work& work, float (&o)[N], const Row& low, const 
     }
     if (bh % work.heads == 0 && quad == 0) {
         float* scales = work.rowScales + (i64)(bh / work.heads) * work.tokens + start;
-        const float scale = fp8_scale(*work.bound);
+        const float scale = fp8_scale(bound);
         if (row < rows) scales[row] = scale;
         if (row + 8 < rows) scales[row + 8] = scale;
     }
@@ -130,9 +130,9 @@ DEVICE void store_output(const Work& work, float (&o)[N], const Row& low, const 
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
             const int at = (j * 4 + i) * 4;
-            const float2 by = column_factors(most + (j * 4 + i) * 8);
-            words0[i] = pack_elements(o[at] * r0 * by.x, o[at + 1] * r0 * by.y);
-            words1[i] = pack_elements(o[at + 2] * r1 * by.x, o[at + 3] * r1 * by.y);
+            const float2 c = *(const float2*)(columns + (j * 4 + i) * 8);
+            words0[i] = pack_elements(o[at] * r0 * c.x, o[at + 1] * r0 * c.y);
+            words1[i] = pack_elements(o[at + 2] * r1 * c.x, o[at + 3] * r1 * c.y);
         }
         quad_transpose(words0, quad);
         quad_transpose(words1, quad);

@@ -4,7 +4,9 @@
 // One thread block a query block of 1 to 64 tokens, four warps of 16 rows. Q stays in registers. A key block's tiles of K and V, which follow one
 // another in memory as they lie in shared memory, are copied by cp.async into one of two stages while the other one is worked on:
 //
-//     S = q8 k8ᵀ   ·   P = 2^(S · f − m + kLift), f = scale · log2(e) · (both blocks' scales)   ·   O += P v8
+//     S = q8 k8ᵀ   ·   P = 2^(S · f − m + kLift) · b, f = scale · log2(e) · (both blocks' scales)   ·   O += P v8
+//
+// b is what V was divided by in this block, mostly 1, and m is of logits to which log2(b) is added; a row sum is of P / b.
 //
 // A lane holds the same rows and columns of S, P and O as in block_attention8_sm90.cu, so what happens to rows is shared with it
 // (block_attention8_rows.cuh). The tensor core's own sums of fp8 products keep about 14 bits, so they are of one key block: each starts
@@ -31,7 +33,7 @@ struct Work {
     const float *queryScales, *statistics;
     u16* out;
     float* lse;
-    const float* bound;          // FP8_ROWS: attention_bound's
+    const float* largestValue;   // FP8_ROWS: the largest |v|
     float* rowScales;            // FP8_ROWS: [batch, tokens]
     const u16* lists;
     const int* counts;
@@ -124,12 +126,14 @@ extern "C" __global__ void __launch_bounds__(kAdaThreads, 3) block_attention8_sm
     for (int i = 0; i < 64; ++i) o[i] = 0;
     Row low, high;
     u32 q[4][4];
-    float queryScale = 0, keyScale = 0;
+    float queryScale = 0;
+    Factors ahead = {};
     int tokens = 0, next = 0;
     const auto fetch = [&](int stage, int block) {
         const u8* key = keys + (i64)block * kKeyPieceBytes;
         copy_tiles(stages + stage * kStageBytes, key, thread);
-        keyScale = *(const float*)(key + kStageBytes);
+        const float4 of = *(const float4*)(key + kStageBytes);
+        ahead = {of.x, of.y, of.z};
         tokens = work.offsets[block + 1] - work.offsets[block];
     };
     if (count > 0) {
@@ -141,7 +145,8 @@ extern "C" __global__ void __launch_bounds__(kAdaThreads, 3) block_attention8_sm
     }
 
     for (int i = 0; i < count; ++i) {
-        const float f = queryScale * keyScale;
+        const Factors of = ahead;
+        const float f = queryScale * of.scale;
         const int keyTokens = tokens;
         const u32 stage = i % 2 * kStageBytes;
         copy_wait<0>();
@@ -155,7 +160,7 @@ extern "C" __global__ void __launch_bounds__(kAdaThreads, 3) block_attention8_sm
         u32 p[2][4];
         float f0, f1;
         multiply_qk(s, q, fragmentK + stage);
-        if (soften(s, low, high, f0, f1, keyTokens, f, quad * 2)) rescale(o, f0, f1);
+        if (soften(s, low, high, f0, f1, keyTokens, f, of, quad * 2)) rescale(o, f0, f1);
         pack_weights(p, s);
         multiply_pv(o, p, fragmentV + stage);
     }

@@ -5,10 +5,10 @@
 // blocks, one a consumer warpgroup; one producer warp keeps kEightBitStages key blocks in flight, another draws tiles ahead of it. For its own entries
 // each consumer computes
 //
-//     S = q8 k8ᵀ   ·   P = 2^(S · f − m + kLift), f = scale · log2(e) · (both blocks' scales)   ·   O += P v8
+//     S = q8 k8ᵀ   ·   P = 2^(S · f − m + kLift) · b, f = scale · log2(e) · (both blocks' scales)   ·   O += P v8
 //
-// with one entry's S in flight together with the P V of the one before (block_attention8_step.cuh). Row sums are float32, of weights before they are
-// rounded. Weights use all of fp8, from its largest, 448, to its smallest, 2^−9; what is nearer to zero is lost. m moves when the 16 weights of a row
+// with one entry's S in flight together with the P V of the one before (block_attention8_step.cuh). b is what V was divided by in this block, mostly 1,
+// and m is of logits to which log2(b) is added. Row sums are float32, of P / b before it is rounded. Weights use all of fp8, from its largest, 448, to its smallest, 2^−9; what is nearer to zero is lost. m moves when the 16 weights of a row
 // that one thread has come to more than kMost; then the row's largest is 2^(kLift − kMargin).
 // The tensor core's own sums of fp8 products keep about 14 bits, so every kFlush entries O is added to float32 sums in shared memory.
 //
@@ -41,10 +41,10 @@ DEVICE void finish_held(float (&o)[kOutputs], const u32 (&p)[2][4], u64 v, u32 e
     if (lane == 0) barrier_arrive(empty);
 }
 
-DEVICE float shared_float(u32 address) {
-    float x;
-    asm volatile("ld.shared.f32 %0, [%1];" : "=f"(x) : "r"(address) : "memory");
-    return x;
+DEVICE Factors shared_factors(u32 address) {
+    float4 x;
+    asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];" : "=f"(x.x), "=f"(x.y), "=f"(x.z), "=f"(x.w) : "r"(address) : "memory");
+    return {x.x, x.y, x.z};
 }
 
 // In word h + 2 k of piece i: row g + 8 h, columns 32 i + 16 k + 4 c to + 3.
@@ -117,9 +117,9 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
                 }
 
                 const int tokens = (int)(entry >> kEntryTokensBit) + 1;
-                const float keyScale = shared_float(stages + stage * kStageBytes + kScaleAt);
+                const Factors of = shared_factors(stages + stage * kStageBytes + kScaleAt);
                 const int before = held < 0 ? stage : held;    // nothing held: P V with weights of zero
-                const Step at{k + stage * (kStageBytes >> 4), v + before * (kStageBytes >> 4), queryScale, keyScale, tokens, quad * 2};
+                const Step at{k + stage * (kStageBytes >> 4), v + before * (kStageBytes >> 4), queryScale, of, tokens, quad * 2};
                 step(o, p, low, high, q, at);
                 if (lane == 0 && held >= 0) barrier_arrive(empty + held * 8);
                 since += held >= 0;

@@ -19,7 +19,8 @@ typedef u32 Query[4][4];
 // What a step needs to know of its entry and of the one before.
 struct Step {
     u64 k, v;                    // operands: this entry's K, the held entry's V
-    float queryScale, keyScale;  // the first with the softmax scale and log2(e) in it
+    float queryScale;            // with the softmax scale and log2(e) in it
+    Factors of;                  // of this entry
     int tokens, column;          // of this entry; the thread's first column
 };
 
@@ -39,9 +40,9 @@ DEVICE void pin_weights(u32 (&p)[2][4]) {
     for (int i = 0; i < 8; ++i) asm volatile("" : "+r"(p[i / 4][i % 4])::"memory");
 }
 
-// Weights in fp8, 2^(x − m + kLift) with x = (s − kMagic) · f, and their sums before they are rounded; s as floats.
-DEVICE void weigh(u32 (&p)[2][4], float& sum0, float& sum1, const int (&s)[32], float f, float m0, float m1) {
-    const float c0 = kLift - m0 - kMagic * f, c1 = kLift - m1 - kMagic * f;
+// Weights in fp8, 2^(x − m + lift) with x = (s − kMagic) · f, and their sums before they are rounded; s as floats.
+DEVICE void weigh(u32 (&p)[2][4], float& sum0, float& sum1, const int (&s)[32], float f, float lift, float m0, float m1) {
+    const float c0 = lift - m0 - kMagic * f, c1 = lift - m1 - kMagic * f;
     sum0 = sum1 = 0;
 #pragma unroll
     for (int j = 0; j < 4; ++j) {                              // 16 tokens: two words of two rows
@@ -58,14 +59,15 @@ DEVICE void weigh(u32 (&p)[2][4], float& sum0, float& sum1, const int (&s)[32], 
 }
 
 // m moves so that the weights of `s` fit fp8, and all that is relative to it.
-DEVICE void move_maximum(float (&o)[kOutputs], Row& low, Row& high, const int (&s)[32], float f) {
+DEVICE void move_maximum(float (&o)[kOutputs], Row& low, Row& high, const int (&s)[32], float f, float lift) {
     int top0 = max(s[0], s[1]), top1 = max(s[2], s[3]);
 #pragma unroll
     for (int i = 4; i < 32; i += 4) {
         top0 = max(top0, max(s[i], s[i + 1]));
         top1 = max(top1, max(s[i + 2], s[i + 3]));
     }
-    const float x0 = (__int_as_float(top0) - kMagic) * f + kMargin, x1 = (__int_as_float(top1) - kMagic) * f + kMargin;
+    const float more = kMargin + (lift - kLift);
+    const float x0 = (__int_as_float(top0) - kMagic) * f + more, x1 = (__int_as_float(top1) - kMagic) * f + more;
     const float n0 = fmaxf(low.m, quad_max(x0)), n1 = fmaxf(high.m, quad_max(x1));
     const float f0 = exp2_approx(low.m - n0), f1 = exp2_approx(high.m - n1);
     low.m = n0;
@@ -98,21 +100,21 @@ DEVICE void step(float (&o)[kOutputs], u32 (&p)[2][4], Row& low, Row& high, cons
     wgmma_wait<1>();
     wgmma_pin(s);
 
-    float f = at.queryScale * at.keyScale;
+    float f = at.queryScale * at.of.scale;
     if (f < kLeastFactor) f = kLeastFactor;                    // NaN stays
     u32 next[2][4];
     float sum0, sum1;
-    weigh(next, sum0, sum1, s, f, low.m, high.m);
+    weigh(next, sum0, sum1, s, f, at.of.lift, low.m, high.m);
     const bool moved = __any_sync(kAllLanes, !(sum0 <= kMost) || !(sum1 <= kMost));
     pin_weights(next);
     wgmma_wait<0>();
     wgmma_pin(o);
     if (moved) {
-        move_maximum(o, low, high, s, f);
-        weigh(next, sum0, sum1, s, f, low.m, high.m);
+        move_maximum(o, low, high, s, f, at.of.lift);
+        weigh(next, sum0, sum1, s, f, at.of.lift, low.m, high.m);
     }
-    low.sum += sum0;
-    high.sum += sum1;
+    low.sum = fmaf(sum0, at.of.inverse, low.sum);
+    high.sum = fmaf(sum1, at.of.inverse, high.sum);
     // P V reads p until the wait, which ptxas (12.5) does not know: it would give p's registers to other values, and wait for P V before them. So p
     // is used once more, in a choice that depends on P V's result and always falls the same way.
     const bool never = __float_as_int(o[0]) == kNoSuchResult;

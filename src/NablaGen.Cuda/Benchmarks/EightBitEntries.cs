@@ -1,4 +1,5 @@
 using NablaGen.Cuda.Attention;
+using NablaGen.Cuda.Compilation;
 using NablaGen.Cuda.Device;
 using NablaGen.Cuda.Fused;
 using NablaGen.Cuda.Gemm;
@@ -14,7 +15,6 @@ internal static class EightBitEntries
         new("fp8_linear", Products, KernelNeeds.Hopper),
         new("attention_statistics", Statistics, KernelNeeds.Fp8),
         new("attention_quantize", Tiles, KernelNeeds.Fp8),
-        new("attention_bound", Bound, KernelNeeds.Fp8),
         new("block_attention8_sm90", data => Attention(data, EightBitKernel.Hopper, data.Masks().Append(data.Dense())), KernelNeeds.Hopper),
         new("block_attention8_sm89", data => Attention(data, EightBitKernel.Ada, data.Masks()), KernelNeeds.Fp8),
     ];
@@ -54,23 +54,17 @@ internal static class EightBitEntries
     {
         var attention = Make(data);
         var shape = data.Shape;
-        return new KernelLoad($"{shape.Tokens} × {shape.Columns}", 4.0 * shape.Elements, KernelLoad.Bytes,
-            () => attention.Look(data.Tensor(data.Q), data.Tensor(data.K), data.Tensor(data.V), data.Offsets, 0, 0));
+        var tokens = Math.Min(shape.Tokens, LaunchConstants.StatisticTokens);
+        return new KernelLoad($"{tokens} of {shape.Tokens} × {shape.Columns}", 4.0 * tokens * shape.Columns, KernelLoad.Bytes,
+            () => attention.Look(data.Tensor(data.Q), data.Tensor(data.K), data.Tensor(data.V), data.Offsets, 0));
     }
 
     private static KernelLoad Tiles(KernelData data)
     {
         var attention = Make(data);
         var (q, k, v, shape) = (data.Tensor(data.Q), data.Tensor(data.K), data.Tensor(data.V), data.Shape);
-        var tiles = attention.Look(q, k, v, data.Offsets, 0, 0);
+        var tiles = attention.Look(q, k, v, data.Offsets, 0);
         return new KernelLoad($"{shape.Tokens} × {shape.Columns}", 9.0 * shape.Elements, KernelLoad.Bytes, () => attention.Fill(tiles, q, k, v, data.Offsets, 0));
-    }
-
-    private static KernelLoad Bound(KernelData data)
-    {
-        var attention = Make(data);
-        var tiles = attention.Look(data.Tensor(data.Q), data.Tensor(data.K), data.Tensor(data.V), data.Offsets, 0, 0);
-        return new KernelLoad($"{data.Shape.Heads} heads", 512.0 * data.Shape.Heads, KernelLoad.Bytes, () => attention.Limit(tiles, data.Shape.Heads, 0));
     }
 
     private static IEnumerable<KernelLoad> Attention(KernelData data, EightBitKernel kernel, IEnumerable<(string Name, DeviceBlockMask Mask)> masks)

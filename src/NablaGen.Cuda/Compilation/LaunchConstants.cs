@@ -96,18 +96,15 @@ internal static class LaunchConstants
     public const int GradientThreads = 128;
 
     /// <summary>Threads of attention_statistics.</summary>
-    public const int StatisticThreads = 256;
+    public const int StatisticThreads = 1024;
 
-    /// <summary>Tokens that a thread block of attention_statistics takes.</summary>
+    /// <summary>The most tokens of a head that attention_statistics looks at.</summary>
     public const int StatisticTokens = 1024;
 
     /// <summary>Threads of attention_quantize.</summary>
     public const int QuantizeThreads = 256;
 
-    /// <summary>Threads of attention_bound.</summary>
-    public const int BoundThreads = 1024;
-
-    /// <summary>Bytes from one key block's tiles of the eight-bit attention to the next: K's, V's, K's scale.</summary>
+    /// <summary>Bytes from one key block's tiles of the eight-bit attention to the next: K's, V's, their factors.</summary>
     public const int KeyPieceBytes = 2 * 64 * 128 + 128;
 
     /// <summary>Key blocks that block_attention8_sm90 has in flight.</summary>

@@ -1,9 +1,13 @@
 namespace NablaGen.Tests.Cuda;
 
-/// <summary>Quantisation as the formulas say it: int8 with a scale a block, fp8 (E4M3) with a scale a column.</summary>
+/// <summary>Quantisation as the formulas say it: int8 with a scale a block, fp8 (E4M3) with a scale a column and a factor a block.</summary>
 internal static class ReferenceEightBits
 {
     public const double LargestFp8 = 448;
+
+    // Of attention_statistics.cu and attention_quantize.cu.
+    private const int SeenTokens = 1024;
+    private const double Headroom = 32, LeastColumn = 1.0 / 256, Least = 1e-30;
 
     private static readonly double[] Fp8 = [.. Enumerable.Range(0, 127).Select(Decode)];
 
@@ -36,18 +40,38 @@ internal static class ReferenceEightBits
     {
         const int size = 128;
         var tokens = offsets[^1];
+        var count = Math.Min(tokens, SeenTokens);
+        int[] seen = [.. Enumerable.Range(0, count).Select(i => (int)((long)i * tokens / count))];
         var (centred, fp8) = (new double[k.Length], new double[v.Length]);
         for (var column = 0; column < heads * size; column++)
         {
             var (head, d) = (column / size, column % size);
             int At(int token) => (head * tokens + token) * size + d;
-            var mean = Enumerable.Range(0, tokens).Average(token => k[At(token)]);
-            var most = Enumerable.Range(0, tokens).Max(token => Math.Abs(v[At(token)]));
-            var scale = most > 0 ? most / LargestFp8 : 1;
+            var mean = seen.Average(token => k[At(token)]);
             for (var token = 0; token < tokens; token++)
             {
                 centred[At(token)] = k[At(token)] - mean;
-                fp8[At(token)] = RoundFp8(v[At(token)] / scale) * scale;
+            }
+        }
+
+        for (var head = 0; head < heads; head++)
+        {
+            double Value(int token, int d) => Math.Abs(v[(head * tokens + token) * size + d]);
+            double[] most = [.. Enumerable.Range(0, size).Select(d => seen.Max(token => Value(token, d)))];
+            var top = most.Max();
+            double[] scales = [.. most.Select(x => Math.Max(Math.Max(x, top * LeastColumn), Least) * Headroom / LargestFp8)];
+            for (var block = 0; block + 1 < offsets.Count; block++)
+            {
+                int[] inside = [.. Enumerable.Range(offsets[block], offsets[block + 1] - offsets[block])];
+                var factor = Math.Max(1, inside.Max(token => Enumerable.Range(0, size).Max(d => Value(token, d) / scales[d])) / LargestFp8);
+                foreach (var token in inside)
+                {
+                    for (var d = 0; d < size; d++)
+                    {
+                        var (at, scale) = ((head * tokens + token) * size + d, scales[d] * factor);
+                        fp8[at] = RoundFp8(v[at] / scale) * scale;
+                    }
+                }
             }
         }
 

@@ -19,6 +19,7 @@ constexpr float kLog2e = 1.4426950408889634f;
 constexpr float kLn2 = 0.6931471805599453f;
 
 #define NEGATIVE_INFINITY __int_as_float(0xff800000)
+#define NOT_A_NUMBER __int_as_float(0x7fc00000)
 
 // Two floats to two 16-bit elements, round to nearest even; `low` goes to the lower half (the lower address).
 DEVICE u32 pack_elements(float low, float high) {

@@ -10,6 +10,8 @@
 
 constexpr float kFp8Largest = 448;
 constexpr float kFp8Tiny = 1e-30f;                             // a row with nothing larger counts as zeros: its factor would be infinite
+constexpr int kHeadroom = 5;                                   // V's numbers may be 2^kHeadroom times those that attention_statistics.cu saw
+constexpr float kLift = 6;                                     // of the exponents of the attention's weights: they use fp8 up to its largest
 constexpr int kTile8Bytes = 64 * 128;                          // a tile of Q, K or V
 
 // Two floats to fp8, to nearest even, the largest number where they are beyond it; `low` at the lower address.

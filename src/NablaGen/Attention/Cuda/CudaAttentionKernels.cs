@@ -31,7 +31,6 @@ internal sealed class CudaAttentionKernels : IDisposable
     /// <param name="offsets">The blocks.</param>
     /// <param name="mask">What is kept.</param>
     /// <param name="logSumExp">Device address of each row's log-sum-exp, float32; 0 for none.</param>
-    /// <param name="pooledK">Device address of K's means over each block, float32 [batch · heads, blocks, head size], where they are known; else 0.</param>
     /// <param name="inSixteenBits">Whether eight bits are left aside.</param>
     /// <returns>
     /// Device address of K's mean of each head where the log-sum-exp is of logits without it (<see cref="EightBitAttention"/>), until the next
@@ -39,11 +38,11 @@ internal sealed class CudaAttentionKernels : IDisposable
     /// </returns>
     public nint Run(
         AttentionTensor q, AttentionTensor k, AttentionTensor v, AttentionTensor output, BlockOffsets offsets, DeviceBlockMask mask, nint logSumExp = 0,
-        nint pooledK = 0, bool inSixteenBits = false)
+        bool inSixteenBits = false)
     {
         if (!inSixteenBits && IsEightBit(q.HeadSize))
         {
-            return _eight!.Run(q, k, v, output, offsets, mask, logSumExp: logSumExp, pooledK: pooledK);
+            return _eight!.Run(q, k, v, output, offsets, mask, logSumExp: logSumExp);
         }
 
         _sixteen.Run(q, k, v, output, offsets, mask, logSumExp: logSumExp);
@@ -57,9 +56,8 @@ internal sealed class CudaAttentionKernels : IDisposable
     /// <param name="fp8">Gets the rows' scales.</param>
     /// <param name="offsets">The blocks.</param>
     /// <param name="mask">What is kept.</param>
-    /// <param name="pooledK">As above.</param>
     /// <returns>Codes in bytes [B, H, L, D], in memory [B, L, H, D].</returns>
-    public Tensor RunToFp8(Tensor q, Tensor k, Tensor v, Fp8Output fp8, BlockOffsets offsets, DeviceBlockMask mask, nint pooledK = 0)
+    public Tensor RunToFp8(Tensor q, Tensor k, Tensor v, Fp8Output fp8, BlockOffsets offsets, DeviceBlockMask mask)
     {
         var (batch, heads, tokens, columns) = (q.shape[0], q.shape[1], q.shape[2], q.shape[3]);
         var at = new KernelAddress(q.device);
@@ -67,7 +65,7 @@ internal sealed class CudaAttentionKernels : IDisposable
         fp8.RowScales = empty([batch, tokens], ScalarType.Float32, q.device).DetachFromDisposeScope();
         _eight!.RunToFp8(
             CudaDevices.View(q), CudaDevices.View(k), CudaDevices.View(v), at.Of(codes, ScalarType.Byte, "an output in fp8"),
-            at.Of(fp8.RowScales, ScalarType.Float32, "the rows' scales"), offsets, mask, pooledK: pooledK);
+            at.Of(fp8.RowScales, ScalarType.Float32, "the rows' scales"), offsets, mask);
         return codes.transpose(1, 2);
     }
 

@@ -143,17 +143,17 @@ public sealed class CudaBlockSparseBackend : IBlockSparseBackend
 
         _log.MaskDone();
         Tensor output;
-        nint keyMeans = 0, pooledK = means is null ? 0 : Addresses(means).K;
+        nint keyMeans = 0;
         if (fp8 is not null && logSumExp is null && _attention.IsEightBit(q.shape[3]))
         {
-            output = _attention.RunToFp8(queries, keys, values, fp8, _offsets!, mask, pooledK);
+            output = _attention.RunToFp8(queries, keys, values, fp8, _offsets!, mask);
         }
         else
         {
             output = CudaDevices.EmptyLike(values);
             keyMeans = _attention.Run(
                 CudaDevices.View(queries), CudaDevices.View(keys), CudaDevices.View(values), CudaDevices.View(output), _offsets!, mask,
-                logSumExp: new KernelAddress(output.device).Of(logSumExp, ScalarType.Float32, "the log-sum-exp"), pooledK: pooledK);
+                logSumExp: new KernelAddress(output.device).Of(logSumExp, ScalarType.Float32, "the log-sum-exp"));
         }
 
         if (expression.HasTail)
