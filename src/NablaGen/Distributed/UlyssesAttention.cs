@@ -48,11 +48,8 @@ public sealed class UlyssesAttention(ICommunicator world, IReadOnlyList<int> gro
         return ToTokens(y, split, deal).MoveToOuterDisposeScope();
     }
 
-    /// <inheritdoc/>
-    public bool Repeats => inner.Repeats;
-
-    /// <inheritdoc/>
-    public void RepeatFirst(int step) => inner.RepeatFirst(step);
+    /// <summary>Never: an attention is an exchange of all ranks, of which one may have room to keep its output and another may not.</summary>
+    public bool Repeats => false;
 
     /// <inheritdoc/>
     public void Dispose() => inner.Dispose();
