@@ -6,9 +6,9 @@ namespace NablaGen.Cuda.Attention;
 
 /// <summary>
 /// Softmax attention over the key blocks that a mask keeps, in eight bits: Q Kᵀ in int8 with K's mean taken out and a scale a block, P V in fp8
-/// (E4M3) with V scaled by column, and by block where it has outliers. Compute capability 8.9 and newer, and head size 128. Holds a workspace of about a byte for each element of Q,
-/// K and V, so keep one for a run; not for several threads at once. Contracts: attention_statistics.cu, attention_quantize.cu,
-/// block_attention8_sm90.cu, block_attention8_sm89.cu.
+/// (E4M3) with V scaled by column, and by block where it has outliers. Compute capability 8.9 and newer, and head size 128. Holds a workspace
+/// of about a byte for each element of Q, K and V, so keep one for a run; not for several threads at once. Contracts: attention_statistics.cu,
+/// attention_quantize.cu, block_attention8_sm90.cu, block_attention8_sm89.cu.
 /// </summary>
 /// <remarks>On normal data the output is within 5% (‖y − exact‖ / ‖exact‖) of the exact one; <see cref="BlockAttention"/> is within 0.4%.</remarks>
 public sealed class EightBitAttention : IDisposable
@@ -81,7 +81,10 @@ public sealed class EightBitAttention : IDisposable
     /// Device address of float32 [batch · heads, tokens] for the natural log of Σ exp(logit), or 0. The logits are those without K's mean, which this returns.
     /// </param>
     /// <param name="stream">The stream.</param>
-    /// <returns>Device address of what was taken out of K, about its mean: float32 [batch · heads, <see cref="KeyMeanStride"/>], the first 128; valid until the next call.</returns>
+    /// <returns>
+    /// Device address of what was taken out of K, about its mean: float32 [batch · heads, <see cref="KeyMeanStride"/>], of which the first 128 are it;
+    /// valid until the next call.
+    /// </returns>
     public nint Run(
         AttentionTensor q, AttentionTensor k, AttentionTensor v, AttentionTensor output, BlockOffsets offsets, DeviceBlockMask mask,
         float? scale = null, nint logSumExp = 0, nint stream = 0)

@@ -1,7 +1,8 @@
 // What the eight-bit attention needs to know of a head before it quantises: K's mean (taken out of K) and what V is divided by, by column, from
 // n tokens that lie evenly over the head:
 //
-//     mean[h, d] = (1 / n) Σ k[h, i · tokens / n, d]   ·   c[h, d] = max |v[h, i · tokens / n, d]| · 2^kHeadroom / 448,   i < n = min(tokens, kStatisticTokens)
+//     mean[h, d] = (1 / n) Σ k[h, t_i, d]      ·      c[h, d] = max |v[h, t_i, d]| · 2^kHeadroom / 448
+//     t_i = ⌊i · tokens / n⌋, i < n = min(tokens, kStatisticTokens)
 //
 // Neither need be exact, so K and V are not read whole for them. Any vector may be taken from all keys, as that changes no weight of a softmax; a mean of
 // 1,024 tokens is within a thirtieth of a column's spread of the mean of all, and the scales of K's blocks are as small with it. V's numbers may be

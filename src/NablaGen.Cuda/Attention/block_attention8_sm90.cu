@@ -8,8 +8,9 @@
 //     S = q8 k8ᵀ   ·   P = 2^(S · f − m + kLift) · b, f = scale · log2(e) · (both blocks' scales)   ·   O += P v8
 //
 // with one entry's S in flight together with the P V of the one before (block_attention8_step.cuh). b is what V was divided by in this block, mostly 1,
-// and m is of logits to which log2(b) is added. Row sums are float32, of P / b before it is rounded. Weights use all of fp8, from its largest, 448, to its smallest, 2^−9; what is nearer to zero is lost. m moves when the 16 weights of a row
-// that one thread has come to more than kMost; then the row's largest is 2^(kLift − kMargin).
+// and m is of logits to which log2(b) is added. Row sums are float32, of P / b before it is rounded. Weights use all of fp8, from its largest, 448, to
+// its smallest, 2^−9; what is nearer to zero is lost. m moves when the 16 weights of a row that one thread has come to more than kMost; then the row's
+// largest is 2^(kLift − kMargin).
 // The tensor core's own sums of fp8 products keep about 14 bits, so every kFlush entries O is added to float32 sums in shared memory.
 //
 // queries, queryScales, keys, statistics   as attention_quantize.cu and attention_statistics.cu leave them
