@@ -99,7 +99,7 @@ public sealed class RunOptionTests(GoldenModelFixture model) : IClassFixture<Gol
         Assert.Equal(titles[1], lines.Last(line => titles.Contains(line) && Array.IndexOf(lines, line) < Array.FindIndex(lines, other => other.Contains("--steps"))));
         Assert.Contains("nablagen-tiny", help.Output);
         Assert.DoesNotContain("Wan: 50", help.Output);
-        Assert.Contains("Solver steps [default: 14]", help.Output);
+        Assert.Contains("Solver steps [default: 16]", help.Output);
         Assert.Contains("safe for this model", string.Join(' ', help.Output.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)));
         var other = NablaGenCommand.Run(["generate", "--help", "--model", "no such folder"]);
         Assert.Equal(0, other.ExitCode);
