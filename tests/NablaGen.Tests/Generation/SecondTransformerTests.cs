@@ -56,12 +56,9 @@ public sealed class SecondTransformerTests : IDisposable
 
     // Two files, of which one could be forgotten.
     [Fact]
-    public void The_model_in_the_box_says_the_same_of_both_but_for_the_shift()
+    public void The_model_in_the_box_says_the_same_of_both()
     {
-        var (text, told) = (Read("nablagen.json"), Read("i2v_model/nablagen.json"));
-        Assert.NotEqual((double?)text["defaults"]!["shift"], (double?)told["defaults"]!["shift"]);
-        told["defaults"]!["shift"] = text["defaults"]!["shift"]!.DeepClone();
-        Assert.True(JsonNode.DeepEquals(text, told));
+        Assert.True(JsonNode.DeepEquals(Read("nablagen.json"), Read("i2v_model/nablagen.json")));
 
         static JsonNode Read(string file) => JsonNode.Parse(File.ReadAllText(Path.Combine(Toys.Box, file)))!;
     }

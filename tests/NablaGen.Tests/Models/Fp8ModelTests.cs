@@ -129,24 +129,28 @@ public class Fp8ModelTests
         Assert.False(File.Exists(folder["a.png"]));
     }
 
+    // A seed alone says little: with one or the other it is a third to five thirds of the mean.
     [Fact]
     public void The_tiny_models_latents_are_stated()
     {
         using var scope = NewDisposeScope();
         var tiny = WanVideoModel.Open(Path.GetDirectoryName(ModelLocator.InTheBox("config.json"))!);
+        int[] seeds = [1, 2, 3, 4];
         var float32 = Latents(tiny, ScalarType.Float32);
-        var bf16 = Golden.RelativeError(Latents(tiny, ScalarType.BFloat16), float32);
-        var fp8 = Golden.RelativeError(Latents(tiny.WithFormats(Fp8), ScalarType.BFloat16), float32);
+        var bf16 = Error(tiny);
+        var fp8 = Error(tiny.WithFormats(Fp8));
         TestContext.Current.TestOutputHelper!.WriteLine($"latents to float32's: bf16 {bf16:0.0000}, fp8 {fp8:0.0000}");
-        Assert.InRange(fp8, bf16, 0.15);
+        Assert.InRange(fp8, bf16, 0.13);
 
-        Tensor Latents(VideoModel model, ScalarType dtype)
+        double Error(VideoModel model) => Latents(model, ScalarType.BFloat16).Zip(float32).Average(pair => Golden.RelativeError(pair.First, pair.Second));
+
+        IReadOnlyList<Tensor> Latents(VideoModel model, ScalarType dtype)
         {
             using var pipeline = new TextToVideo(model, CPU, dtype);
-            var request = new PartialRequest { Prompt = "a red ball rolls to the right", Seed = 3, Steps = 2, Guidance = 1, Width = 128, Height = 128, Frames = 9, Solver = "euler" }.ToRequest(pipeline.Defaults);
+            var request = new PartialRequest { Prompt = "a red ball rolls to the right", Seed = 1, Steps = 2, Guidance = 1, Width = 128, Height = 128, Frames = 9, Solver = "euler" }.ToRequest(pipeline.Defaults);
             using var prepared = pipeline.Prepare([request]).Single();
-            using var noise = LatentSampler.Noise(request.LatentShape(model.Latents), request.Seed);
-            return pipeline.UseTransformer([prepared], null, (sampler, _) => sampler.Sample(request.Sampling, noise, prepared.Conditioning));
+            return pipeline.UseTransformer([prepared], null, (sampler, _) => seeds.Select(seed => sampler.Sample(
+                request.Sampling, LatentSampler.Noise(request.LatentShape(model.Latents), seed), prepared.Conditioning)).ToList());
         }
     }
 

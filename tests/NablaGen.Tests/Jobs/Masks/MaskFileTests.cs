@@ -148,7 +148,7 @@ public sealed partial class MaskFileTests(MaskModel model) : IClassFixture<MaskM
         {
         }
 
-        public void OnSparse(AttentionSite site, IKeptBlocks kept) => Masks.Add((site, (BlockMask)kept));
+        public void OnSparse(AttentionSite site, IKeptBlocks kept) => Masks.Add((site, kept as BlockMask ?? Masks.Last(one => one.Site == site).Mask));
 
         public void OnStep(int step, Tensor latents)
         {
