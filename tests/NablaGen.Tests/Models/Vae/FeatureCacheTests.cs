@@ -1,8 +1,8 @@
+using NablaGen.Cuda.Attention;
 using NablaGen.Models;
 using NablaGen.Models.Wan.Vae;
 using NablaGen.Tensors;
 using NablaGen.Tests.Cuda;
-using NablaGen.Cuda.Attention;
 using static TorchSharp.torch;
 
 namespace NablaGen.Tests.Models.Vae;
