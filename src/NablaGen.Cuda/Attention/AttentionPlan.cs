@@ -5,8 +5,8 @@ using NablaGen.Cuda.Native;
 namespace NablaGen.Cuda.Attention;
 
 /// <summary>
-/// The Hopper kernel's order of work: the union of the masks of neighbouring query blocks as one stream of key blocks. Contract:
-/// attention_plan.cu, attention_order.cu.
+/// The Hopper kernel's order of work: query blocks with masks that are alike share the union of their masks as one stream of key blocks. Contract:
+/// attention_groups.cu, attention_plan.cu, attention_order.cu.
 /// </summary>
 /// <param name="device">Where.</param>
 /// <param name="inOrder">Whether the kernel that it is for draws its tiles in <see cref="Order"/>.</param>
@@ -14,6 +14,9 @@ internal sealed class AttentionPlan(CudaDevice device, bool inOrder) : IDisposab
 {
     private readonly Workspace _workspace = new(device);
     private (DeviceBlockMask Mask, int Heads, BlockOffsets Offsets)? _planned;
+
+    /// <summary>Device address of int32 [heads, groups, 3]: each group's query blocks.</summary>
+    public nint Members { get; private set; }
 
     /// <summary>Device address of uint32 [heads, groups, blocks].</summary>
     public nint Entries { get; private set; }
@@ -30,8 +33,9 @@ internal sealed class AttentionPlan(CudaDevice device, bool inOrder) : IDisposab
     /// <summary>Streams a head.</summary>
     public int Groups { get; private set; }
 
-    /// <summary>Bytes of a plan: entries of all heads and groups of query blocks, their counts and their order.</summary>
-    public static long Bytes(long heads, long blocks) => 4 * heads * ((blocks + LaunchConstants.QueryBlocks - 1) / LaunchConstants.QueryBlocks) * (blocks + 2) + 4;
+    /// <summary>Bytes of a plan: entries of all heads and groups of query blocks, their counts, their order and their members.</summary>
+    public static long Bytes(long heads, long blocks) =>
+        4 * heads * ((blocks + LaunchConstants.QueryBlocks - 1) / LaunchConstants.QueryBlocks) * (blocks + 2 + LaunchConstants.QueryBlocks) + 4;
 
     /// <summary>Puts the planning on the stream. The plan of a constant mask (dense, sliding tiles) is made once, not once a layer and step.</summary>
     /// <param name="mask">The mask, one for all heads or one each.</param>
@@ -55,17 +59,35 @@ internal sealed class AttentionPlan(CudaDevice device, bool inOrder) : IDisposab
         Entries = _workspace.Take(Bytes(heads, blocks));
         EntryCounts = Entries + (nint)entryBytes;
         Order = EntryCounts + (nint)(4L * heads * Groups);
-        TileCounter = Order + (nint)(4L * heads * Groups);
+        Members = Order + (nint)(4L * heads * Groups);
+        TileCounter = Members + (nint)(4L * heads * Groups * LaunchConstants.QueryBlocks);
+        Group(mask, heads, stream);
 
-        nint bits = mask.Bits, at = offsets.Pointer, entries = Entries, counts = EntryCounts, counter = TileCounter;
-        var headStride = mask.Heads == 1 ? 0L : (long)blocks * mask.Words;
+        nint bits = mask.Bits, members = Members, at = offsets.Pointer, entries = Entries, counts = EntryCounts, counter = TileCounter;
+        var headStride = HeadStride(mask);
         device.Kernel("attention_plan").Launch(
             (Groups, heads, 1), LaunchConstants.PlanThreads, 0, stream,
-            [(nint)(&bits), (nint)(&at), (nint)(&entries), (nint)(&counts), (nint)(&counter), (nint)(&blocks), (nint)(&headStride)]);
+            [
+                (nint)(&bits), (nint)(&members), (nint)(&at), (nint)(&entries), (nint)(&counts), (nint)(&counter), (nint)(&blocks), (nint)(&headStride),
+            ]);
         if (inOrder)
         {
             Rank(heads, stream);
         }
+    }
+
+    /// <summary>Puts the choice of the last plan's groups on the stream.</summary>
+    /// <param name="mask">The plan's mask.</param>
+    /// <param name="heads">Batch times heads of the attention.</param>
+    /// <param name="stream">The stream.</param>
+    internal unsafe void Group(DeviceBlockMask mask, int heads, nint stream)
+    {
+        nint bits = mask.Bits, members = Members;
+        var blocks = mask.Blocks;
+        var headStride = HeadStride(mask);
+        device.Kernel("attention_groups").Launch(
+            ((blocks + LaunchConstants.GroupRows - 1) / LaunchConstants.GroupRows, heads, 1), LaunchConstants.GroupThreads, 0, stream,
+            [(nint)(&bits), (nint)(&members), (nint)(&blocks), (nint)(&headStride)]);
     }
 
     /// <summary>Puts the ranking of the last plan's tiles on the stream.</summary>
@@ -82,4 +104,6 @@ internal sealed class AttentionPlan(CudaDevice device, bool inOrder) : IDisposab
 
     /// <summary>Frees the plan.</summary>
     public void Dispose() => _workspace.Dispose();
+
+    private static long HeadStride(DeviceBlockMask mask) => mask.Heads == 1 ? 0 : (long)mask.Blocks * mask.Words;
 }

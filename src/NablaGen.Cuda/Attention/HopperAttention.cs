@@ -22,6 +22,7 @@ internal sealed class HopperAttention(CudaDevice device) : IDisposable
         var (mapQ, mapK, mapV) = (TensorMap.For(q), TensorMap.For(k), TensorMap.For(v));
         var work = new Work
         {
+            Members = _plan.Members,
             Entries = _plan.Entries,
             EntryCounts = _plan.EntryCounts,
             Offsets = offsets.Pointer,
@@ -50,7 +51,7 @@ internal sealed class HopperAttention(CudaDevice device) : IDisposable
     [StructLayout(LayoutKind.Sequential)]
     private struct Work
     {
-        public nint Entries, EntryCounts, Offsets, TileCounter, Output, LogSumExp;
+        public nint Members, Entries, EntryCounts, Offsets, TileCounter, Output, LogSumExp;
         public long OutputBatch, OutputHead, OutputToken;
         public int Heads, Blocks, Groups, Tiles, Tokens;
         public float ScaleLog2;

@@ -18,6 +18,7 @@ internal sealed class HopperEightBitAttention(CudaDevice device) : IDisposable
         var count = output.Rows * _plan.Groups;
         var work = new Work
         {
+            Members = _plan.Members,
             Entries = _plan.Entries,
             EntryCounts = _plan.EntryCounts,
             Order = _plan.Order,
@@ -49,7 +50,7 @@ internal sealed class HopperEightBitAttention(CudaDevice device) : IDisposable
     [StructLayout(LayoutKind.Sequential)]
     private struct Work
     {
-        public nint Entries, EntryCounts, Order, Offsets, TileCounter, Queries, Keys, QueryScales, Statistics, Output, LogSumExp, LargestValue, RowScales;
+        public nint Members, Entries, EntryCounts, Order, Offsets, TileCounter, Queries, Keys, QueryScales, Statistics, Output, LogSumExp, LargestValue, RowScales;
         public TensorStrides OutputStrides;
         public int Heads, Blocks, Groups, Tiles, Tokens;
         public float ScaleLog2;

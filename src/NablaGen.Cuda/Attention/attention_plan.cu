@@ -1,6 +1,6 @@
 // The order of work of the Hopper attention kernel.
 //
-// kQueryBlocks neighbouring query blocks share one stream of key blocks: the union of what they keep. An entry of the stream
+// The kQueryBlocks query blocks of a group of attention_groups.cu share one stream of key blocks: the union of what they keep. An entry of the stream
 // says which of them want it:
 //
 //     key block, kEntryKeyBits bits · from there one bit a query block · from bit kEntryTokensBit on its tokens − 1
@@ -11,6 +11,7 @@
 //
 // mask    u32 [heads, blocks, words], words = ⌈blocks / 32⌉, bit j % 32 of word j / 32 set where key block j is kept, no bit set
 //         past the last block; `maskHeadStride` 0 shares one head's mask among all
+// members i32 [heads, groups, kQueryBlocks], of attention_groups.cu; from `blocks` on there is no such query block
 // offsets i32 [blocks + 1], first token of each block; at most 65,535 blocks
 // entries u32 [heads, groups, blocks], counts of entries i32 [heads, groups], groups = ⌈blocks / kQueryBlocks⌉
 // Grid (groups, heads), kPlanThreads threads. Also sets the attention kernel's tile counter to zero.
@@ -20,7 +21,7 @@ constexpr int kWarps = kPlanThreads / kWarp;
 constexpr int kClasses = 1 << kQueryBlocks;
 
 // The key blocks, of the 32 of one word, that exactly the query blocks of `which` want.
-DEVICE u32 members(const u32 (&rows)[kQueryBlocks], int which) {
+DEVICE u32 kept_by(const u32 (&rows)[kQueryBlocks], int which) {
     u32 result = kAllLanes;
 #pragma unroll
     for (int q = 0; q < kQueryBlocks; ++q) result &= which >> q & 1 ? rows[q] : ~rows[q];
@@ -38,7 +39,7 @@ DEVICE u32 divide(u32 product, u32 total, float reciprocal, int& rest) {
 }
 
 extern "C" __global__ void __launch_bounds__(kPlanThreads) attention_plan(
-    const u32* __restrict__ mask, const int* __restrict__ offsets, u32* __restrict__ entries, int* __restrict__ entryCounts,
+    const u32* __restrict__ mask, const int* __restrict__ members, const int* __restrict__ offsets, u32* __restrict__ entries, int* __restrict__ entryCounts,
     int* __restrict__ tileCounter, int blocks, i64 maskHeadStride) {
     __shared__ int warpTotals[kWarps][kClasses];
     __shared__ uint2 queue[kWarps][2 * kWarp];
@@ -50,7 +51,7 @@ extern "C" __global__ void __launch_bounds__(kPlanThreads) attention_plan(
     const u32* rows[kQueryBlocks];
 #pragma unroll
     for (int q = 0; q < kQueryBlocks; ++q) {
-        const int block = group * kQueryBlocks + q;
+        const int block = members[((i64)head * groups + group) * kQueryBlocks + q];
         rows[q] = block < blocks ? mask + head * maskHeadStride + (i64)block * words : nullptr;
     }
 
@@ -65,7 +66,7 @@ extern "C" __global__ void __launch_bounds__(kPlanThreads) attention_plan(
 #pragma unroll
         for (int q = 0; q < kQueryBlocks; ++q) wanted[q] = rows[q] != nullptr ? rows[q][word] : 0;
 #pragma unroll
-        for (int c = 1; c < kClasses; ++c) ranks[c] += __popc(members(wanted, c));
+        for (int c = 1; c < kClasses; ++c) ranks[c] += __popc(kept_by(wanted, c));
     }
 #pragma unroll
     for (int c = 1; c < kClasses; ++c) {
@@ -129,9 +130,9 @@ extern "C" __global__ void __launch_bounds__(kPlanThreads) attention_plan(
             mine |= (wanted[q] >> lane & 1) << q;
         }
         const u32 before = (1u << lane) - 1;
-        const int rank = __shfl_sync(kAllLanes, next, mine) + __popc(members(wanted, mine) & before);
+        const int rank = __shfl_sync(kAllLanes, next, mine) + __popc(kept_by(wanted, mine) & before);
         if (mine != 0) waiting[count + __popc(any & before)] = make_uint2((u32)(word * 32 + lane) | (u32)mine << kEntryKeyBits, (u32)rank);
-        if (lane < kClasses) next += __popc(members(wanted, lane));
+        if (lane < kClasses) next += __popc(kept_by(wanted, lane));
         count += __popc(any);
         if (count >= kWarp) {
             place(kWarp);

@@ -11,12 +11,13 @@ struct Barriers {
     u64 stageFull[kEightBitStages], stageEmpty[kEightBitStages];
     u64 queryFull[kQueryBlocks], queryEmpty[kQueryBlocks];
     u64 tileFull[2], tileEmpty[2];
-    int tile[2], entries[2];
+    int tile[2], entries[2], block[2][kQueryBlocks];
     float queryScale[2][kQueryBlocks];
     u32 first[2][kWarp];         // the first entries of the tile
 };
 
 struct Work {
+    const int* members;          // [batch · heads, groups, kQueryBlocks]
     const u32* entries;          // [batch · heads, groups, blocks]
     const int* entryCounts;      // [batch · heads, groups]
     const int* order;            // the same: tiles, as attention_order.cu has them
@@ -43,15 +44,17 @@ DEVICE void draw_tiles(const Work& work, Barriers* barriers, int lane) {
         const bool over = drawn >= work.tiles;
         const int tile = over ? drawn : work.order[drawn];
         const int entries = over ? 0 : work.entryCounts[tile];
-        const int block = tile % work.groups * kQueryBlocks + lane;
+        const int block = !over && lane < kQueryBlocks ? work.members[tile * kQueryBlocks + lane] : work.blocks;
         const u32 first = lane < entries ? work.entries[(i64)tile * work.blocks + lane] : 0;
-        const bool there = !over && lane < kQueryBlocks && block < work.blocks;
-        const float scale = there ? work.queryScales[(i64)(tile / work.groups) * work.blocks + block] * work.scaleLog2 : 0;
+        const float scale = block < work.blocks ? work.queryScales[(i64)(tile / work.groups) * work.blocks + block] * work.scaleLog2 : 0;
         if (lane == 0 && !over) drawn = atomicAdd(work.tileCounter, 1);
 
         barrier_wait(shared_address(&barriers->tileEmpty[turn]), parity ^ 1);
         barriers->first[turn][lane] = first;
-        if (lane < kQueryBlocks) barriers->queryScale[turn][lane] = scale;
+        if (lane < kQueryBlocks) {
+            barriers->queryScale[turn][lane] = scale;
+            barriers->block[turn][lane] = block;
+        }
         if (lane == 0) {
             barriers->tile[turn] = tile;
             barriers->entries[turn] = entries;
@@ -71,13 +74,13 @@ DEVICE void load_tiles(const Work& work, Barriers* barriers, u32 queryTiles, u32
         barrier_wait(shared_address(&barriers->tileFull[turn]), tileParity);
         const int tile = barriers->tile[turn], entries = barriers->entries[turn];
         u32 chunk = barriers->first[turn][lane];
+        const int block = lane < kQueryBlocks ? barriers->block[turn][lane] : 0;
         barrier_arrive(shared_address(&barriers->tileEmpty[turn]));
         if (tile >= work.tiles) return;
-        const int bh = tile / work.groups, group = tile % work.groups;
+        const int bh = tile / work.groups;
 
         // Each tile is one phase of the query barriers; a turn of two tiles is one phase of the tile barriers.
         if (lane < kQueryBlocks) {
-            const int block = group * kQueryBlocks + lane;
             const u32 full = shared_address(&barriers->queryFull[lane]);
             barrier_wait(shared_address(&barriers->queryEmpty[lane]), turn ^ 1);
             if (block < work.blocks && entries > 0) {

@@ -72,11 +72,11 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
         barrier_wait(shared_address(&barriers->tileFull[turn]), tileParity);
         const int tile = barriers->tile[turn], entries = barriers->entries[turn];
         const float queryScale = barriers->queryScale[turn][which];
+        const int block = barriers->block[turn][which];
         u32 next = barriers->first[turn][lane];
         barrier_arrive(shared_address(&barriers->tileEmpty[turn]));
         if (tile >= work.tiles) return;
-        const int bh = tile / work.groups, group = tile % work.groups;
-        const int block = group * kQueryBlocks + which;
+        const int bh = tile / work.groups;
 
         float o[kOutputs];
         u32 p[2][4] = {};

@@ -1,6 +1,6 @@
 // Block-sparse attention for Hopper: out = softmax(q kᵀ · scale) v over each query block's own list of key blocks.
 //
-// Tokens lie in blocks of 1 to 64 (`offsets`); query blocks are taken kQueryBlocks at a time by one thread block, one a consumer
+// Tokens lie in blocks of 1 to 64 (`offsets`); query blocks are taken kQueryBlocks at a time (attention_groups.cu) by one thread block, one a consumer
 // warpgroup, and share the stream of key blocks that attention_plan.cu made. A producer warp keeps kStages key blocks (K and V)
 // in flight with the copy engine; each consumer computes, for its own entries,
 //
@@ -35,6 +35,7 @@ struct Barriers {
 };
 
 struct Work {
+    const int* members;          // [batch · heads, groups, kQueryBlocks]
     const u32* entries;          // [batch · heads, groups, blocks]
     const int* entryCounts;      // [batch · heads, groups]
     const int* offsets;          // [blocks + 1]
@@ -61,14 +62,14 @@ DEVICE void produce(const TensorMap* mapQ, const TensorMap* mapK, const TensorMa
         }
         tile = __shfl_sync(kAllLanes, tile, 0);
         if (tile >= work.tiles) return;
-        const int bh = tile / work.groups, group = tile % work.groups;
+        const int bh = tile / work.groups;
         const int batch = bh / work.heads, head = bh % work.heads;
 
         // Each tile is one phase of the query barriers; a turn of two tiles is one phase of the tile barriers.
         const u32 queryParity = turn;
         const int entries = work.entryCounts[tile];
         if (lane < kQueryBlocks) {
-            const int block = group * kQueryBlocks + lane;
+            const int block = work.members[tile * kQueryBlocks + lane];
             const u32 full = shared_address(&barriers->queryFull[lane]);
             barrier_wait(shared_address(&barriers->queryEmpty[lane]), queryParity ^ 1);
             if (block < work.blocks && entries > 0) {
@@ -144,8 +145,8 @@ DEVICE void consume(const Work& work, Barriers* barriers, u32 queryTile, u32 sta
         const int tile = barriers->tile[turn];
         barrier_arrive(shared_address(&barriers->tileEmpty[turn]));
         if (tile >= work.tiles) return;
-        const int bh = tile / work.groups, group = tile % work.groups;
-        const int block = group * kQueryBlocks + which;
+        const int bh = tile / work.groups;
+        const int block = work.members[tile * kQueryBlocks + which];
 
         float o[HEAD_DIM / 2], s[32];
         u32 p[4][4];

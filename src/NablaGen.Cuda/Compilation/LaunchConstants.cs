@@ -65,6 +65,12 @@ internal static class LaunchConstants
     /// <summary>Query blocks that share a stream of key blocks in attention_plan and the Hopper kernels.</summary>
     public const int QueryBlocks = 3;
 
+    /// <summary>Query blocks among which attention_groups looks for those that share a stream.</summary>
+    public const int GroupRows = 60;
+
+    /// <summary>Threads of attention_groups.</summary>
+    public const int GroupThreads = 128;
+
     /// <summary>Bits 0 to this − 1 of an entry of the plan are its key block.</summary>
     public const int EntryKeyBits = 22;
 
