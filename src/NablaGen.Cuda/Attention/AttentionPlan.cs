@@ -54,17 +54,17 @@ internal sealed class AttentionPlan(CudaDevice device, bool inOrder) : IDisposab
 
         _planned = mask.IsConstant ? (mask, heads, offsets) : null;
         var blocks = mask.Blocks;
-        Groups = (blocks + LaunchConstants.QueryBlocks - 1) / LaunchConstants.QueryBlocks;
+        Groups = QueryGroups.Count(blocks);
         var entryBytes = 4L * heads * Groups * blocks;
         Entries = _workspace.Take(Bytes(heads, blocks));
         EntryCounts = Entries + (nint)entryBytes;
         Order = EntryCounts + (nint)(4L * heads * Groups);
         Members = Order + (nint)(4L * heads * Groups);
         TileCounter = Members + (nint)(4L * heads * Groups * LaunchConstants.QueryBlocks);
-        Group(mask, heads, stream);
+        QueryGroups.Run(device, mask, heads, Members, stream);
 
         nint bits = mask.Bits, members = Members, at = offsets.Pointer, entries = Entries, counts = EntryCounts, counter = TileCounter;
-        var headStride = HeadStride(mask);
+        var headStride = QueryGroups.HeadStride(mask);
         device.Kernel("attention_plan").Launch(
             (Groups, heads, 1), LaunchConstants.PlanThreads, 0, stream,
             [
@@ -74,20 +74,6 @@ internal sealed class AttentionPlan(CudaDevice device, bool inOrder) : IDisposab
         {
             Rank(heads, stream);
         }
-    }
-
-    /// <summary>Puts the choice of the last plan's groups on the stream.</summary>
-    /// <param name="mask">The plan's mask.</param>
-    /// <param name="heads">Batch times heads of the attention.</param>
-    /// <param name="stream">The stream.</param>
-    internal unsafe void Group(DeviceBlockMask mask, int heads, nint stream)
-    {
-        nint bits = mask.Bits, members = Members;
-        var blocks = mask.Blocks;
-        var headStride = HeadStride(mask);
-        device.Kernel("attention_groups").Launch(
-            ((blocks + LaunchConstants.GroupRows - 1) / LaunchConstants.GroupRows, heads, 1), LaunchConstants.GroupThreads, 0, stream,
-            [(nint)(&bits), (nint)(&members), (nint)(&blocks), (nint)(&headStride)]);
     }
 
     /// <summary>Puts the ranking of the last plan's tiles on the stream.</summary>
@@ -104,6 +90,4 @@ internal sealed class AttentionPlan(CudaDevice device, bool inOrder) : IDisposab
 
     /// <summary>Frees the plan.</summary>
     public void Dispose() => _workspace.Dispose();
-
-    private static long HeadStride(DeviceBlockMask mask) => mask.Heads == 1 ? 0 : (long)mask.Blocks * mask.Words;
 }

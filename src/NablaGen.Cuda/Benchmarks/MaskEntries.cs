@@ -1,4 +1,5 @@
 using NablaGen.Cuda.Attention;
+using NablaGen.Cuda.Compilation;
 using NablaGen.Cuda.Device;
 
 namespace NablaGen.Cuda.Benchmarks;
@@ -23,6 +24,7 @@ internal static class MaskEntries
         new("transpose_mask", TransposeMask),
         new("tail_weights", TailWeights),
         new("tail_merge", TailMerge),
+        new("attention_groups", AttentionGroups, KernelNeeds.Hopper),
         new("attention_plan", AttentionPlan, KernelNeeds.Hopper),
         new("attention_order", AttentionOrder, KernelNeeds.Hopper),
     ];
@@ -124,6 +126,13 @@ internal static class MaskEntries
         var output = data.Tensor(data.Output);
         return Bytes($"{shape.Tokens} × {shape.Columns}", 6.0 * shape.Elements, () => new AttentionTail(data.Device).Merge(
             data.Tensor(data.Q), output, data.Offsets, logSumExp.Pointer, new TailTerms(data.Pooled.Q, terms.Pointer, logs.Pointer)));
+    }
+
+    private static KernelLoad AttentionGroups(KernelData data)
+    {
+        var (mask, heads) = (Filled(data), data.Shape.Heads);
+        var members = data.Room("members", 4L * heads * QueryGroups.Count(mask.Blocks) * LaunchConstants.QueryBlocks);
+        return Bytes($"{Blocks(data)}, density {mask.Density():0.000}", mask.AllBits.Bytes, () => QueryGroups.Run(data.Device, mask, heads, members.Pointer));
     }
 
     private static KernelLoad AttentionPlan(KernelData data)
