@@ -27,7 +27,7 @@
 constexpr int kSumBytes = 64 * 128 * 4;
 constexpr int kConsumerRegisters = 160;
 constexpr int kProducerRegisters = 32;
-constexpr int kHold = 2;                                       // entries that a P V may wait for the next own entry
+constexpr int kHold = 3;                                       // entries that a P V may wait for the next own entry
 constexpr int kFlush = 32;                                     // own entries between two additions to the float32 sums
 static_assert(24 * 1024 + kEightBitStages * kStageBytes + 3 * kSumBytes + 1024 == kEightBitSharedBytes, "shared memory");
 

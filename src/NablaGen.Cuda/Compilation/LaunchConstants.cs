@@ -66,10 +66,10 @@ internal static class LaunchConstants
     public const int QueryBlocks = 3;
 
     /// <summary>Query blocks among which attention_groups looks for those that share a stream.</summary>
-    public const int GroupRows = 60;
+    public const int GroupRows = 84;
 
     /// <summary>Threads of attention_groups.</summary>
-    public const int GroupThreads = 128;
+    public const int GroupThreads = 256;
 
     /// <summary>Bits 0 to this − 1 of an entry of the plan are its key block.</summary>
     public const int EntryKeyBits = 22;
