@@ -7,7 +7,7 @@ namespace NablaGen.Cuda.Attention;
 /// <summary>Block-sparse attention with TMA and wgmma, compute capability 9.0. Contract: block_attention_sm90.cu.</summary>
 internal sealed class HopperAttention(CudaDevice device) : IDisposable
 {
-    private readonly AttentionPlan _plan = new(device, inOrder: false);
+    private readonly AttentionPlan _plan = new(device, inOrder: true);
 
     /// <summary>Plans and puts the attention on the stream; arguments are checked by the caller.</summary>
     public unsafe void Run(
@@ -25,6 +25,7 @@ internal sealed class HopperAttention(CudaDevice device) : IDisposable
             Members = _plan.Members,
             Entries = _plan.Entries,
             EntryCounts = _plan.EntryCounts,
+            Order = _plan.Order,
             Offsets = offsets.Pointer,
             TileCounter = _plan.TileCounter,
             Output = output.Pointer,
@@ -51,7 +52,7 @@ internal sealed class HopperAttention(CudaDevice device) : IDisposable
     [StructLayout(LayoutKind.Sequential)]
     private struct Work
     {
-        public nint Members, Entries, EntryCounts, Offsets, TileCounter, Output, LogSumExp;
+        public nint Members, Entries, EntryCounts, Order, Offsets, TileCounter, Output, LogSumExp;
         public long OutputBatch, OutputHead, OutputToken;
         public int Heads, Blocks, Groups, Tiles, Tokens;
         public float ScaleLog2;

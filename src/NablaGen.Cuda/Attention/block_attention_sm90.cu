@@ -15,7 +15,7 @@
 // lse      float32 [batch · heads, tokens] or null: natural log of Σ exp(logit).
 // A query block with an empty list gets zeros and −∞. Rows past a ragged block's end are read (they must be finite) but have
 // no part in the result.
-// Grid: as many thread blocks as multiprocessors; tiles (batch · head, group) are drawn from `tileCounter` (zero at launch).
+// Grid: as many thread blocks as multiprocessors; tiles (batch · head, group) are drawn from `tileCounter` (zero at launch), in `order`.
 // Macro: HEAD_DIM (64 or 128).
 #include "block_attention_rows.cuh"
 
@@ -38,6 +38,7 @@ struct Work {
     const int* members;          // [batch · heads, groups, kQueryBlocks]
     const u32* entries;          // [batch · heads, groups, blocks]
     const int* entryCounts;      // [batch · heads, groups]
+    const int* order;            // the same: tiles, as attention_order.cu has them
     const int* offsets;          // [blocks + 1]
     int* tileCounter;
     u16* out;
@@ -56,6 +57,7 @@ DEVICE void produce(const TensorMap* mapQ, const TensorMap* mapK, const TensorMa
         int tile = 0;
         if (lane == 0) {
             tile = atomicAdd(work.tileCounter, 1);
+            if (tile < work.tiles) tile = work.order[tile];
             barrier_wait(shared_address(&barriers->tileEmpty[turn]), tileParity ^ 1);
             barriers->tile[turn] = tile;
             barrier_arrive(shared_address(&barriers->tileFull[turn]));
