@@ -1,6 +1,6 @@
 namespace NablaGen.Tests.Cuda;
 
-/// <summary>Quantisation as the formulas say it: int8 with a scale a block, fp8 (E4M3) with a scale a column and a factor a block.</summary>
+/// <summary>Quantisation as the formulas say it: int8 with a scale a block, fp8 (E4M3) of what is left without a column's mean, with a scale a column and a factor a block.</summary>
 internal static class ReferenceEightBits
 {
     public const double LargestFp8 = 448;
@@ -35,7 +35,7 @@ internal static class ReferenceEightBits
         return Math.Sign(x) * Fp8[code];
     }
 
-    /// <summary>What q, k (without its mean) and v are in eight bits, all [heads, tokens, 128].</summary>
+    /// <summary>What q, k (without its mean) and v (with it) are in eight bits, all [heads, tokens, 128].</summary>
     public static (double[] Q, double[] K, double[] V) Run(double[] q, double[] k, double[] v, int heads, IReadOnlyList<int> offsets)
     {
         const int size = 128;
@@ -56,7 +56,9 @@ internal static class ReferenceEightBits
 
         for (var head = 0; head < heads; head++)
         {
-            double Value(int token, int d) => Math.Abs(v[(head * tokens + token) * size + d]);
+            double Number(int token, int d) => v[(head * tokens + token) * size + d];
+            double[] means = [.. Enumerable.Range(0, size).Select(d => seen.Average(token => Number(token, d)))];
+            double Value(int token, int d) => Math.Abs(Number(token, d) - means[d]);
             double[] most = [.. Enumerable.Range(0, size).Select(d => seen.Max(token => Value(token, d)))];
             var top = most.Max();
             double[] scales = [.. most.Select(x => Math.Max(Math.Max(x, top * LeastColumn), Least) * Headroom / LargestFp8)];
@@ -69,7 +71,7 @@ internal static class ReferenceEightBits
                     for (var d = 0; d < size; d++)
                     {
                         var (at, scale) = ((head * tokens + token) * size + d, scales[d] * factor);
-                        fp8[at] = RoundFp8(v[at] / scale) * scale;
+                        fp8[at] = RoundFp8((v[at] - means[d]) / scale) * scale + means[d];
                     }
                 }
             }
