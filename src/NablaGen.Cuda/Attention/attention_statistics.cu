@@ -9,7 +9,8 @@
 // 1,024 tokens is within a thirtieth of a column's spread of the mean of all, and the scales of K's blocks are as small with it. Any vector may be taken
 // from all values if the output gets it back: then what all tokens have in common is in no product in eight bits. V's numbers may be
 // 2^kHeadroom times as far from mu as the furthest of those, and a block with larger ones has a factor of its own (attention_quantize.cu). A column's largest
-// distance counts as at least 2^−8 of the head's, and as kFp8Tiny. A mu that is not finite is 0: what makes it so makes c so, too, and shows.
+// distance counts as at least 2^−8 of the head's, and as kFp8Tiny. A mu that is not finite is 0: what makes it so makes c so, too, and shows. So is one
+// below a 64th of the column's largest distance: a few outliers make such a mean, and without it all others would have in common what they did not have.
 //
 // k, v     bf16 (or fp16), strides in elements (batch, head, token), rows 16-byte aligned, columns contiguous
 // result   float32 [batch · heads, 3, 128]: mean, c, mu
@@ -26,7 +27,7 @@ struct Work {
 
 constexpr int kRows = kStatisticThreads / 16;                  // at once
 constexpr int kParts = kRows / 2;                              // a warp has two rows, which it joins
-constexpr float kLeastColumn = 1.0f / 256;
+constexpr float kLeastColumn = 1.0f / 256, kLeastMean = 1.0f / 64;
 
 extern "C" __global__ void __launch_bounds__(kStatisticThreads) attention_statistics(const __grid_constant__ Work work) {
     __shared__ float tops[4];
@@ -103,9 +104,13 @@ extern "C" __global__ void __launch_bounds__(kStatisticThreads) attention_statis
     __syncthreads();
     float furthest = 0;
     if (thread < 128) {
-        if (!(fabsf(mean) < -NEGATIVE_INFINITY)) mean = 0;
         const u32 top = most[0][thread / 2], bottom = least[0][thread / 2];
-        furthest = thread & 1 ? larger(high_element(top) - mean, mean - high_element(bottom)) : larger(low_element(top) - mean, mean - low_element(bottom));
+        const float up = thread & 1 ? high_element(top) : low_element(top), down = thread & 1 ? high_element(bottom) : low_element(bottom);
+        furthest = larger(up - mean, mean - down);
+        if (!(fabsf(mean) < -NEGATIVE_INFINITY && fabsf(mean) >= furthest * kLeastMean)) {
+            mean = 0;
+            furthest = larger(up, -down);
+        }
         const float head = warp_larger(furthest);
         if (thread % kWarp == 0) tops[thread / kWarp] = head;
     }

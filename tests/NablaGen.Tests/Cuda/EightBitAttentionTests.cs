@@ -50,6 +50,12 @@ public class EightBitAttentionTests
         type, 1, 1, [.. Enumerable.Repeat(64, 40)], 1, false, keeps: (query, _) => query != 1, prepare: (_, _, v) => AddToAll(v, 4, type),
         toExact: ToExactWithMean);
 
+    // Token 0 is looked at: its thousandth part is no mean of the others, whose rows do not attend to it.
+    [Fact, Trait("gpu", "true")]
+    public void An_outlier_that_was_looked_at_is_no_mean_of_the_others() => Check(
+        ElementType.BFloat16, 1, 1, [.. Enumerable.Repeat(64, 40)], 1, false, keeps: (_, key) => key != 0,
+        prepare: (_, _, v) => Scale(v, i => i < HeadSize ? 256 : 1));
+
     [Fact, Trait("gpu", "true")]
     public void Logits_that_grow_along_the_row_move_the_maximum() => Check(
         ElementType.BFloat16, 1, 2, [.. Enumerable.Repeat(64, 20)], 1, false,

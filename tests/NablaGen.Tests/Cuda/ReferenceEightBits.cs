@@ -7,7 +7,7 @@ internal static class ReferenceEightBits
 
     // Of attention_statistics.cu and attention_quantize.cu.
     private const int SeenTokens = 1024;
-    private const double Headroom = 32, LeastColumn = 1.0 / 256, Least = 1e-30;
+    private const double Headroom = 32, LeastColumn = 1.0 / 256, LeastMean = 1.0 / 64, Least = 1e-30;
 
     private static readonly double[] Fp8 = [.. Enumerable.Range(0, 127).Select(Decode)];
 
@@ -58,6 +58,13 @@ internal static class ReferenceEightBits
         {
             double Number(int token, int d) => v[(head * tokens + token) * size + d];
             double[] means = [.. Enumerable.Range(0, size).Select(d => seen.Average(token => Number(token, d)))];
+            for (var d = 0; d < size; d++)
+            {
+                // A mean that a few outliers may have made is left in.
+                var (column, mean) = (d, means[d]);
+                means[d] = Math.Abs(mean) >= seen.Max(token => Math.Abs(Number(token, column) - mean)) * LeastMean ? mean : 0;
+            }
+
             double Value(int token, int d) => Math.Abs(Number(token, d) - means[d]);
             double[] most = [.. Enumerable.Range(0, size).Select(d => seen.Max(token => Value(token, d)))];
             var top = most.Max();
