@@ -6,7 +6,7 @@ namespace NablaGen.Cuda.Attention;
 
 /// <summary>
 /// Softmax attention over the key blocks that a mask keeps, in eight bits: Q Kᵀ in int8 with K's mean taken out and a scale a block, P V in fp8
-/// (E4M3) with V scaled by column, and by block where it has outliers. Compute capability 8.9 and newer, and head size 128. Holds a workspace
+/// (E4M3) with V's mean taken out (the output gets it back) and the rest scaled by column, and by block where it has outliers. Compute capability 8.9 and newer, and head size 128. Holds a workspace
 /// of about a byte for each element of Q, K and V, so keep one for a run; not for several threads at once. Contracts: attention_statistics.cu,
 /// attention_quantize.cu, block_attention8_sm90.cu, block_attention8_sm89.cu.
 /// </summary>
@@ -20,7 +20,7 @@ public sealed class EightBitAttention : IDisposable
     public const int LeastCapability = 89;
 
     /// <summary>Floats from the mean of one head's keys to the next head's.</summary>
-    public const int KeyMeanStride = 2 * HeadSize;
+    public const int KeyMeanStride = LaunchConstants.HeadStatistics;
 
     /// <summary>About how many bytes of workspace it takes for each element of Q.</summary>
     public const int BytesAnElement = 3;
@@ -95,8 +95,8 @@ public sealed class EightBitAttention : IDisposable
     }
 
     /// <summary>
-    /// The same in fp8 (E4M3), as rows of all heads with one scale, by which no number can be beyond what fp8 has: the largest magnitude in V, and a
-    /// sixteenth of it, / 448. <paramref name="codes"/> and <paramref name="rowScales"/> are device addresses.
+    /// The same in fp8 (E4M3), as rows of all heads with one scale: 161/128 of the largest magnitude in V, / 448. Rounding weights and V by a sixteenth each
+    /// makes no number larger than that allows. <paramref name="codes"/> and <paramref name="rowScales"/> are device addresses.
     /// </summary>
     /// <param name="q">As above.</param>
     /// <param name="k">As above.</param>
@@ -176,7 +176,7 @@ public sealed class EightBitAttention : IDisposable
         long pairs = (long)q.Rows * offsets.Blocks;
         ReadOnlySpan<long> sizes =
         [
-            q.Rows * 2L * HeadSize * sizeof(float), pairs * TileBytes, pairs * LaunchConstants.KeyPieceBytes, pairs * sizeof(float), sizeof(float),
+            q.Rows * (long)LaunchConstants.HeadStatistics * sizeof(float), pairs * TileBytes, pairs * LaunchConstants.KeyPieceBytes, pairs * sizeof(float), sizeof(float),
         ];
         Span<nint> at = stackalloc nint[sizes.Length];
         long total = 0;
@@ -228,7 +228,7 @@ public sealed class EightBitAttention : IDisposable
     internal static string[] Macros(AttentionTensor x) => x.Type == ElementType.Float16 ? ["NABLAGEN_FP16"] : [];
 
     /// <summary>Device addresses of what attention_quantize.cu describes.</summary>
-    /// <param name="Statistics">K's means and what V was divided by, a head's 256 floats.</param>
+    /// <param name="Statistics">K's means, what V was divided by and V's means, a head's 384 floats.</param>
     /// <param name="Queries">Q's tiles.</param>
     /// <param name="Keys">K's and V's tiles with their factors.</param>
     /// <param name="QueryScales">Q's scales.</param>

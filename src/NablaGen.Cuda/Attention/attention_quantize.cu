@@ -1,19 +1,19 @@
 // Q, K and V in eight bits, block by block, for block_attention8_sm90.cu:
 //
 //     q8 = round(q / a), a = max|q| / 127 over the block      ·      k8 the same of k − mean
-//     v8 = fp8(v / (b · c)), c by column from attention_statistics.cu, b = max(1, max|v / c| / 448) over the block
+//     v8 = fp8((v − mu) / (b · c)), mu and c by column from attention_statistics.cu, b = max(1, max|(v − mu) / c| / 448) over the block
 //
 // q8 and k8 are int8 to nearest even; where a block is all zeros its scale is 1. Rows past a ragged block's end are zeros. b is 1 unless a number is
-// 2^kHeadroom times those that the statistics saw; the attention multiplies the weights by b. As fp8 is a floating format the headroom costs a number
-// no precision until it is 2^−10 of those. NaN or infinity in a block becomes its scale or its b, so it shows in the output of all
-// that attend to the block.
+// 2^kHeadroom times as far from mu as those that the statistics saw; the attention multiplies the weights by b. As fp8 is a floating format the
+// headroom costs a number no precision until it is 2^−10 of those. NaN or infinity in a block becomes its scale or its b, so it shows in the output of
+// all that attend to the block.
 //
 // q, k, v     bf16 (or fp16), strides in elements (batch, head, token), rows 16-byte aligned, columns contiguous
 // offsets     i32 [blocks + 1], first token of each block; 1 to 64 tokens a block
-// statistics  float32 [batch · heads, 2, 128] of attention_statistics
+// statistics  float32 [batch · heads, 3, 128] of attention_statistics
 // queries     [batch · heads, blocks] tiles of 8 KiB (eight_bits.cuh); queryScales float32 [batch · heads, blocks]: a
 // keys        [batch · heads, blocks] pieces of kKeyPieceBytes: k8's tile, v8's tile, float32 a, log2(b) + kLift, 1 / b
-// largestValue  float32: the largest |v|; attention_statistics.cu has set it to 0
+// largestValue  float32: the largest |v|, mu in it; attention_statistics.cu has set it to 0
 // Grid (blocks, batch · heads, 3): z = 0 queries, 1 keys, 2 values; kQuantizeThreads threads. HEAD_DIM is 128.
 #include "eight_bits.cuh"
 
@@ -53,7 +53,7 @@ extern "C" __global__ void __launch_bounds__(kQuantizeThreads, 5) attention_quan
     const int start = work.offsets[block], rows = work.offsets[block + 1] - start;
     const Source source = blockIdx.z == 0 ? work.q : blockIdx.z == 1 ? work.k : work.v;
     const u16* x = source.x + bh / work.heads * source.batch + bh % work.heads * source.head + start * source.token + piece * 8;
-    const float* statistics = work.statistics + bh * 256 + piece * 8;
+    const float* statistics = work.statistics + (i64)bh * kHeadStatistics + piece * 8;
     const bool values = blockIdx.z == 2;
     const i64 at = (i64)bh * work.blocks + block;
 
@@ -82,16 +82,22 @@ extern "C" __global__ void __launch_bounds__(kQuantizeThreads, 5) attention_quan
     };
 
     if (values) {
-        float factor[8], top = 0, most = 0;
+        float factor[8], mean[8], top = 0, most = 0;
 #pragma unroll
-        for (int j = 0; j < 8; ++j) factor[j] = reciprocal_approx(statistics[128 + j]);
+        for (int j = 0; j < 8; ++j) {
+            factor[j] = reciprocal_approx(statistics[128 + j]);
+            mean[j] = statistics[256 + j];
+        }
+        u32 there = 0;                                         // the bytes of a word whose tokens the block has
 #pragma unroll
         for (int i = 0; i < kTurns; ++i) {
+            if (row_of(i) >= rows) continue;
+            there |= 0xffu << i * 8;
             float value[8];
             spread(value, read[i]);
 #pragma unroll
             for (int j = 0; j < 8; ++j) {
-                top = larger(top, fabsf(value[j] * factor[j]));
+                top = larger(top, fabsf((value[j] - mean[j]) * factor[j]));
                 most = larger(most, fabsf(value[j]));
             }
             // Unpacked once more below, or ptxas would keep all floats in registers until then.
@@ -102,16 +108,18 @@ extern "C" __global__ void __launch_bounds__(kQuantizeThreads, 5) attention_quan
         __syncthreads();
         top = largest(0);
         // Of infinity, too, b is NaN: infinity would be lost where its weight is zero.
-        float value[kTurns][8];
         const float b = top <= kFp8Largest ? 1 : top < -NEGATIVE_INFINITY ? top / kFp8Largest : NOT_A_NUMBER, inverse = 1 / b;
-#pragma unroll
-        for (int i = 0; i < kTurns; ++i) spread(value[i], read[i]);
 #pragma unroll
         for (int j = 0; j < 8; ++j) {
             const float by = factor[j] * inverse;
+            float x[kTurns];
+#pragma unroll
+            for (int i = 0; i < kTurns; ++i) {
+                const u32 words[4] = {read[i].x, read[i].y, read[i].z, read[i].w};
+                x[i] = ((j & 1 ? high_element(words[j / 2]) : low_element(words[j / 2])) - mean[j]) * by;
+            }
             // Words change places within a row by the column's piece, so that the lanes of a warp write to different banks.
-            *(u32*)(tile + (tile8_token(piece * 8 + j, row_of(0)) ^ piece << 2)) =
-                pack_fp8(value[0][j] * by, value[1][j] * by, value[2][j] * by, value[3][j] * by);
+            *(u32*)(tile + (tile8_token(piece * 8 + j, row_of(0)) ^ piece << 2)) = pack_fp8(x[0], x[1], x[2], x[3]) & there;
         }
         __syncthreads();
         float* key = (float*)(work.keys + at * kKeyPieceBytes);

@@ -86,17 +86,20 @@ template <int N> DEVICE void rescale(float (&o)[N], float f0, float f1) {
     }
 }
 
-// Divides by the row sums, which are the whole rows' by now, multiplies by what V was divided by, and writes the rows that the block has; with FP8_ROWS
-// in fp8, and the rows' scales once.
+// Divides by the row sums, which are the whole rows' by now, multiplies by what V was divided by, adds V's mean, and writes the rows that the block has;
+// with FP8_ROWS in fp8, and the rows' scales once. A row without weights gets no mean either: it is zeros.
 template <class Work, int N>
 DEVICE void store_output(const Work& work, float (&o)[N], const Row& low, const Row& high, int bh, int block, int row, int quad) {
     const int start = work.offsets[block], rows = work.offsets[block + 1] - start;
     const float r0 = low.sum > 0 ? 1 / low.sum : 0, r1 = high.sum > 0 ? 1 / high.sum : 0;
-    const float* columns = work.statistics + (i64)bh * 256 + 128 + quad * 2;
+    const float *columns = work.statistics + (i64)bh * kHeadStatistics + 128 + quad * 2, *means = columns + 128;
 #ifdef FP8_ROWS
-    // All rows have one scale, which is known before: an output is a mean of values, so it is no larger than the largest of them and the sixteenth of it
-    // that rounding weights to fp8 may add. A floating-point number is as precise with a scale that is too large by far.
-    const float bound = *work.largestValue * (1 + 1 / 16.0f), factor = fp8_factor(bound);
+    // All rows have one scale, which is known before. An output is a mean of mu + (1 + e) (v − mu) = v + e (v − mu). Rounding a weight and a value to fp8
+    // adds up to a sixteenth each, so e is up to (17/16)² − 1 = 33/256; v and mu are no larger than the largest v, so e (v − mu) is up to 33/128 of it. (fp8's
+    // smallest weights round by more; what is beyond all the same becomes fp8's largest.) A floating-point number is as precise with a scale that is too
+    // large by far.
+    const float bound = *work.largestValue * (1 + 33 / 128.0f), factor = fp8_factor(bound);
+    const float f0 = low.sum > 0 ? factor : 0, f1 = high.sum > 0 ? factor : 0;
     u8* out = (u8*)work.out + bh / work.heads * work.outBatch + bh % work.heads * work.outHead + start * work.outToken;
 #pragma unroll
     for (int j = 0; j < 2; ++j) {
@@ -106,9 +109,14 @@ DEVICE void store_output(const Work& work, float (&o)[N], const Row& low, const 
         for (int i = 0; i < 8; i += 2) {
             const int at = (j * 8 + i) * 4;
             const float2 a = *(const float2*)(columns + (j * 8 + i) * 8), b = *(const float2*)(columns + (j * 8 + i + 1) * 8);
+            const float2 m = *(const float2*)(means + (j * 8 + i) * 8), n = *(const float2*)(means + (j * 8 + i + 1) * 8);
             const float s0 = r0 * factor, s1 = r1 * factor;
-            words0[i / 2] = pack_fp8(o[at] * s0 * a.x, o[at + 1] * s0 * a.y, o[at + 4] * s0 * b.x, o[at + 5] * s0 * b.y);
-            words1[i / 2] = pack_fp8(o[at + 2] * s1 * a.x, o[at + 3] * s1 * a.y, o[at + 6] * s1 * b.x, o[at + 7] * s1 * b.y);
+            words0[i / 2] = pack_fp8(
+                fmaf(o[at] * s0, a.x, m.x * f0), fmaf(o[at + 1] * s0, a.y, m.y * f0),
+                fmaf(o[at + 4] * s0, b.x, n.x * f0), fmaf(o[at + 5] * s0, b.y, n.y * f0));
+            words1[i / 2] = pack_fp8(
+                fmaf(o[at + 2] * s1, a.x, m.x * f1), fmaf(o[at + 3] * s1, a.y, m.y * f1),
+                fmaf(o[at + 6] * s1, b.x, n.x * f1), fmaf(o[at + 7] * s1, b.y, n.y * f1));
         }
         quad_transpose(words0, quad);
         quad_transpose(words1, quad);
@@ -130,9 +138,9 @@ DEVICE void store_output(const Work& work, float (&o)[N], const Row& low, const 
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
             const int at = (j * 4 + i) * 4;
-            const float2 c = *(const float2*)(columns + (j * 4 + i) * 8);
-            words0[i] = pack_elements(o[at] * r0 * c.x, o[at + 1] * r0 * c.y);
-            words1[i] = pack_elements(o[at + 2] * r1 * c.x, o[at + 3] * r1 * c.y);
+            const float2 c = *(const float2*)(columns + (j * 4 + i) * 8), m = *(const float2*)(means + (j * 4 + i) * 8);
+            words0[i] = pack_elements(fmaf(o[at] * r0, c.x, low.sum > 0 ? m.x : 0), fmaf(o[at + 1] * r0, c.y, low.sum > 0 ? m.y : 0));
+            words1[i] = pack_elements(fmaf(o[at + 2] * r1, c.x, high.sum > 0 ? m.x : 0), fmaf(o[at + 3] * r1, c.y, high.sum > 0 ? m.y : 0));
         }
         quad_transpose(words0, quad);
         quad_transpose(words1, quad);

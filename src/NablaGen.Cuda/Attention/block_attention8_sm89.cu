@@ -14,11 +14,11 @@
 //
 // queries, queryScales, keys, statistics   as attention_quantize.cu and attention_statistics.cu leave them
 // out      bf16 (or fp16), strides in elements, rows 16-byte aligned; each row is written once, rounded from float32.
-//          With FP8_ROWS fp8 (E4M3), as the next product reads it: out / s, s = (17/16) · max|v| / 448, `rowScales` gets s in each row
+//          With FP8_ROWS fp8 (E4M3), as the next product reads it: out / s, s = (161/128) · max|v| / 448, `rowScales` gets s in each row
 // lists    u16 [batch · heads, blocks, blocks]; `listHeadStride` 0 shares one head's lists among all
 // counts   i32 [batch · heads, blocks], `countHeadStride` 0 likewise; offsets i32 [blocks + 1], first token of each block
 // lse      float32 [batch · heads, tokens] or null: natural log of Σ exp(logit), of logits without k's mean
-// A query block with an empty list gets zeros and −∞.
+// V's mean, which is in no product, is added to each output; a query block with an empty list gets zeros and −∞.
 // Grid (blocks, batch · heads), kAdaThreads threads, dynamic shared memory kAdaSharedBytes. HEAD_DIM is 128.
 #include "ada.cuh"
 #include "ampere.cuh"

@@ -107,6 +107,9 @@ internal static class LaunchConstants
     /// <summary>The most tokens of a head that attention_statistics looks at.</summary>
     public const int StatisticTokens = 1024;
 
+    /// <summary>Floats that it leaves of a head: K's mean, what V is divided by, V's mean.</summary>
+    public const int HeadStatistics = 3 * 128;
+
     /// <summary>Threads of attention_quantize.</summary>
     public const int QuantizeThreads = 256;
 

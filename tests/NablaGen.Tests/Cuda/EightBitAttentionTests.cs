@@ -13,6 +13,9 @@ public class EightBitAttentionTests
     // To the exact attention of the quantised tensors: the weights' rounding alone.
     private const double ToQuantised = 0.032;
 
+    // What all tokens share is in no product in eight bits: of values of four times the spread little more than the output's own rounding is left.
+    private const double ToExactWithMean = 0.006;
+
     private const double ToLogSumExp = 0.02, Bias = 0.005;
 
     public static TheoryData<int[], double> Shapes => new()
@@ -38,6 +41,20 @@ public class EightBitAttentionTests
     [Fact, Trait("gpu", "true")]
     public void A_mean_that_all_keys_share_costs_nothing() =>
         Check(ElementType.BFloat16, 1, 2, [.. Enumerable.Repeat(64, 12)], 0.8, false, prepare: (_, k, _) => AddToAll(k, 6));
+
+    // One block keeps nothing: its rows are zeros, not the mean.
+    [Theory, Trait("gpu", "true")]
+    [InlineData(ElementType.BFloat16)]
+    [InlineData(ElementType.Float16)]
+    public void A_mean_that_all_values_share_stays_whole(ElementType type) => Check(
+        type, 1, 1, [.. Enumerable.Repeat(64, 40)], 1, false, keeps: (query, _) => query != 1, prepare: (_, _, v) => AddToAll(v, 4, type),
+        toExact: ToExactWithMean);
+
+    // Token 0 is looked at: its thousandth part is no mean of the others, whose rows do not attend to it.
+    [Fact, Trait("gpu", "true")]
+    public void An_outlier_that_was_looked_at_is_no_mean_of_the_others() => Check(
+        ElementType.BFloat16, 1, 1, [.. Enumerable.Repeat(64, 40)], 1, false, keeps: (_, key) => key != 0,
+        prepare: (_, _, v) => Scale(v, i => i < HeadSize ? 256 : 1));
 
     [Fact, Trait("gpu", "true")]
     public void Logits_that_grow_along_the_row_move_the_maximum() => Check(
@@ -154,11 +171,11 @@ public class EightBitAttentionTests
         Assert.Equal(-Math.Pow(2, -9), ReferenceEightBits.RoundFp8(-0.0017));
     }
 
-    private static void AddToAll(double[] x, double size)
+    private static void AddToAll(double[] x, double size, ElementType type = ElementType.BFloat16)
     {
         for (var i = 0; i < x.Length; i++)
         {
-            x[i] = Element16.Round(ElementType.BFloat16, x[i] + size * Math.Cos(i % HeadSize));
+            x[i] = Element16.Round(type, x[i] + size * Math.Cos(i % HeadSize));
         }
     }
 
@@ -172,7 +189,7 @@ public class EightBitAttentionTests
 
     private static void Check(
         ElementType type, int batch, int heads, int[] sizes, double density, bool tokensFirst, Action<double[], double[], double[]>? prepare = null,
-        Func<int, int, bool>? keeps = null, Func<int, int, int>? part = null)
+        Func<int, int, bool>? keeps = null, Func<int, int, int>? part = null, double toExact = ToExact)
     {
         var device = Gpu.Require();
         var kernels = Gpu.EightBitKernels(device);
@@ -227,11 +244,13 @@ public class EightBitAttentionTests
             attention.Run(Tensor(onQ), Tensor(onK), Tensor(onV), Tensor(output), offsets, mask, logSumExp: onLse.Pointer);
             var bits = output.ToArray<ushort>(count);
             double[] y = [.. Enumerable.Range(0, count).Select(i => Element16.Decode(type, bits[Place(i)]))];
+            // A row that attends to nothing is zeros to the bit.
+            Assert.All(Enumerable.Range(0, count).Where(i => double.IsNegativeInfinity(lse[i / HeadSize])), i => Assert.Equal(0, y[i]));
             // Each part by itself, so that large numbers of one do not hide small ones of another.
             foreach (var elements in Enumerable.Range(0, count).GroupBy(i => part?.Invoke(i / HeadSize % tokens, i % HeadSize) ?? 0))
             {
                 double[] Of(double[] x) => [.. elements.Select(i => x[i])];
-                AssertNear(Of(y), Of(exact), ToExact, $"{kernel}, part {elements.Key}, exact attention");
+                AssertNear(Of(y), Of(exact), toExact, $"{kernel}, part {elements.Key}, exact attention");
                 AssertNear(Of(y), Of(quantised), ToQuantised, $"{kernel}, part {elements.Key}, that of the quantised tensors");
             }
 

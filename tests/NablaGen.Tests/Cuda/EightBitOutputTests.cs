@@ -86,6 +86,8 @@ public class EightBitOutputTests
         }
 
         using var mask = DeviceBlockMask.FromHost(device, rows, blocks, (head, query, key) => kept[(((head * blocks) + query) * blocks) + key], withLists: true);
+        // What rounding weights and values by a sixteenth each may bring: v + e (v − mu), e = (17/16)² − 1, and neither v nor mu is beyond the largest v.
+        var bound = (1 + 2 * (17 / 16.0 * 17 / 16 - 1)) * Element16.Decode(ElementType.BFloat16, v.ToArray<ushort>(count)).Max(Math.Abs);
         foreach (var kernel in Gpu.EightBitKernels(device))
         {
             using CudaBuffer plain = Gpu.Poisoned(device, 2L * count), codes = Gpu.Poisoned(device, count), scales = Gpu.Poisoned(device, 4L * batch * tokens);
@@ -94,6 +96,7 @@ public class EightBitOutputTests
             attention.RunToFp8(Tensor(q), Tensor(k), Tensor(v), codes.Pointer, scales.Pointer, offsets, mask);
             var x = Element16.Decode(ElementType.BFloat16, plain.ToArray<ushort>(count));
             var y = Decode(codes, scales, batch, tokens, heads);
+            Assert.All(scales.ToArray<float>(batch * tokens), scale => Assert.Equal(bound / ReferenceEightBits.LargestFp8, scale, bound * 1e-6));
             // By head, so that a small one counts.
             for (var row = 0; row < rows; row++)
             {

@@ -1,13 +1,13 @@
 namespace NablaGen.Tests.Cuda;
 
-/// <summary>Quantisation as the formulas say it: int8 with a scale a block, fp8 (E4M3) with a scale a column and a factor a block.</summary>
+/// <summary>Quantisation as the formulas say it: int8 with a scale a block, fp8 (E4M3) of what is left without a column's mean, with a scale a column and a factor a block.</summary>
 internal static class ReferenceEightBits
 {
     public const double LargestFp8 = 448;
 
     // Of attention_statistics.cu and attention_quantize.cu.
     private const int SeenTokens = 1024;
-    private const double Headroom = 32, LeastColumn = 1.0 / 256, Least = 1e-30;
+    private const double Headroom = 32, LeastColumn = 1.0 / 256, LeastMean = 1.0 / 64, Least = 1e-30;
 
     private static readonly double[] Fp8 = [.. Enumerable.Range(0, 127).Select(Decode)];
 
@@ -35,7 +35,7 @@ internal static class ReferenceEightBits
         return Math.Sign(x) * Fp8[code];
     }
 
-    /// <summary>What q, k (without its mean) and v are in eight bits, all [heads, tokens, 128].</summary>
+    /// <summary>What q, k (without its mean) and v (with it) are in eight bits, all [heads, tokens, 128].</summary>
     public static (double[] Q, double[] K, double[] V) Run(double[] q, double[] k, double[] v, int heads, IReadOnlyList<int> offsets)
     {
         const int size = 128;
@@ -56,7 +56,16 @@ internal static class ReferenceEightBits
 
         for (var head = 0; head < heads; head++)
         {
-            double Value(int token, int d) => Math.Abs(v[(head * tokens + token) * size + d]);
+            double Number(int token, int d) => v[(head * tokens + token) * size + d];
+            double[] means = [.. Enumerable.Range(0, size).Select(d => seen.Average(token => Number(token, d)))];
+            for (var d = 0; d < size; d++)
+            {
+                // A mean that a few outliers may have made is left in.
+                var (column, mean) = (d, means[d]);
+                means[d] = Math.Abs(mean) >= seen.Max(token => Math.Abs(Number(token, column) - mean)) * LeastMean ? mean : 0;
+            }
+
+            double Value(int token, int d) => Math.Abs(Number(token, d) - means[d]);
             double[] most = [.. Enumerable.Range(0, size).Select(d => seen.Max(token => Value(token, d)))];
             var top = most.Max();
             double[] scales = [.. most.Select(x => Math.Max(Math.Max(x, top * LeastColumn), Least) * Headroom / LargestFp8)];
@@ -69,7 +78,7 @@ internal static class ReferenceEightBits
                     for (var d = 0; d < size; d++)
                     {
                         var (at, scale) = ((head * tokens + token) * size + d, scales[d] * factor);
-                        fp8[at] = RoundFp8(v[at] / scale) * scale;
+                        fp8[at] = RoundFp8((v[at] - means[d]) / scale) * scale + means[d];
                     }
                 }
             }

@@ -44,6 +44,27 @@ DEVICE float larger(float a, float b) {
     return y;
 }
 
+// Larger and smaller of two pairs of elements; NaN wins.
+DEVICE u32 larger_elements(u32 a, u32 b) {
+    u32 y;
+#ifdef NABLAGEN_FP16
+    asm("max.NaN.f16x2 %0, %1, %2;" : "=r"(y) : "r"(a), "r"(b));
+#else
+    asm("max.NaN.bf16x2 %0, %1, %2;" : "=r"(y) : "r"(a), "r"(b));
+#endif
+    return y;
+}
+
+DEVICE u32 smaller_elements(u32 a, u32 b) {
+    u32 y;
+#ifdef NABLAGEN_FP16
+    asm("min.NaN.f16x2 %0, %1, %2;" : "=r"(y) : "r"(a), "r"(b));
+#else
+    asm("min.NaN.bf16x2 %0, %1, %2;" : "=r"(y) : "r"(a), "r"(b));
+#endif
+    return y;
+}
+
 DEVICE float larger4(float a, float b, float c, float d) { return larger(larger(fabsf(a), fabsf(b)), larger(fabsf(c), fabsf(d))); }
 
 // What a row whose largest magnitude is `top` is multiplied by, and what brings it back: the scale of the row. NaN and infinity stay in the scale.
