@@ -117,7 +117,7 @@ internal static class LaunchConstants
     public const int KeyPieceBytes = 2 * 64 * 128 + 128;
 
     /// <summary>Key blocks that block_attention8_sm90 has in flight.</summary>
-    public const int EightBitStages = 5;
+    public const int EightBitStages = 6;
 
     /// <summary>Its dynamic shared memory: to align, three tiles of Q, the stages, and float32 sums of three query blocks.</summary>
     public const int EightBitSharedBytes = 1024 + 24 * 1024 + EightBitStages * 17 * 1024 + 3 * 32 * 1024;
