@@ -9,8 +9,7 @@ namespace NablaGen.Cuda.Attention;
 /// attention_groups.cu, attention_plan.cu, attention_order.cu.
 /// </summary>
 /// <param name="device">Where.</param>
-/// <param name="inOrder">Whether the kernel that it is for draws its tiles in <see cref="Order"/>.</param>
-internal sealed class AttentionPlan(CudaDevice device, bool inOrder) : IDisposable
+internal sealed class AttentionPlan(CudaDevice device) : IDisposable
 {
     private readonly Workspace _workspace = new(device);
     private (DeviceBlockMask Mask, int Heads, BlockOffsets Offsets)? _planned;
@@ -24,7 +23,7 @@ internal sealed class AttentionPlan(CudaDevice device, bool inOrder) : IDisposab
     /// <summary>Device address of int32 [heads, groups].</summary>
     public nint EntryCounts { get; private set; }
 
-    /// <summary>Device address of int32 [heads, groups]: the tiles (head · groups + group) in the order in which they are drawn; made only where the constructor is told so.</summary>
+    /// <summary>Device address of int32 [heads, groups]: the tiles (head · groups + group) in the order in which they are drawn.</summary>
     public nint Order { get; private set; }
 
     /// <summary>Device address of the counter from which thread blocks draw their work.</summary>
@@ -35,14 +34,14 @@ internal sealed class AttentionPlan(CudaDevice device, bool inOrder) : IDisposab
 
     /// <summary>Bytes of a plan: entries of all heads and groups of query blocks, their counts, their order and their members.</summary>
     public static long Bytes(long heads, long blocks) =>
-        4 * heads * ((blocks + LaunchConstants.QueryBlocks - 1) / LaunchConstants.QueryBlocks) * (blocks + 2 + LaunchConstants.QueryBlocks) + 4;
+        4 * heads * AttentionGroups.Count((int)blocks) * (blocks + 2 + LaunchConstants.QueryBlocks) + 4;
 
     /// <summary>Puts the planning on the stream. The plan of a constant mask (dense, sliding tiles) is made once, not once a layer and step.</summary>
     /// <param name="mask">The mask, one for all heads or one each.</param>
     /// <param name="heads">Batch times heads of the attention.</param>
     /// <param name="offsets">The blocks.</param>
     /// <param name="stream">The stream.</param>
-    public unsafe void Run(DeviceBlockMask mask, int heads, BlockOffsets offsets, nint stream)
+    public void Run(DeviceBlockMask mask, int heads, BlockOffsets offsets, nint stream)
     {
         mask.Require(heads, offsets.Blocks);
         if (mask.IsConstant && _planned == (mask, heads, offsets))
@@ -54,26 +53,32 @@ internal sealed class AttentionPlan(CudaDevice device, bool inOrder) : IDisposab
 
         _planned = mask.IsConstant ? (mask, heads, offsets) : null;
         var blocks = mask.Blocks;
-        Groups = QueryGroups.Count(blocks);
+        Groups = AttentionGroups.Count(blocks);
         var entryBytes = 4L * heads * Groups * blocks;
         Entries = _workspace.Take(Bytes(heads, blocks));
         EntryCounts = Entries + (nint)entryBytes;
         Order = EntryCounts + (nint)(4L * heads * Groups);
         Members = Order + (nint)(4L * heads * Groups);
         TileCounter = Members + (nint)(4L * heads * Groups * LaunchConstants.QueryBlocks);
-        QueryGroups.Run(device, mask, heads, Members, stream);
+        AttentionGroups.Run(device, mask, heads, Members, stream);
+        Merge(mask, heads, offsets, stream);
+        Rank(heads, stream);
+    }
 
+    /// <summary>Puts the making of the last plan's entries on the stream; it sets the counter to zero.</summary>
+    /// <param name="mask">The plan's mask.</param>
+    /// <param name="heads">Batch times heads of the attention.</param>
+    /// <param name="offsets">The blocks.</param>
+    /// <param name="stream">The stream.</param>
+    internal unsafe void Merge(DeviceBlockMask mask, int heads, BlockOffsets offsets, nint stream)
+    {
         nint bits = mask.Bits, members = Members, at = offsets.Pointer, entries = Entries, counts = EntryCounts, counter = TileCounter;
-        var headStride = QueryGroups.HeadStride(mask);
+        var (blocks, headStride) = (mask.Blocks, AttentionGroups.HeadStride(mask));
         device.Kernel("attention_plan").Launch(
             (Groups, heads, 1), LaunchConstants.PlanThreads, 0, stream,
             [
                 (nint)(&bits), (nint)(&members), (nint)(&at), (nint)(&entries), (nint)(&counts), (nint)(&counter), (nint)(&blocks), (nint)(&headStride),
             ]);
-        if (inOrder)
-        {
-            Rank(heads, stream);
-        }
     }
 
     /// <summary>Puts the ranking of the last plan's tiles on the stream.</summary>

@@ -6,9 +6,9 @@ namespace NablaGen.Cuda.Attention;
 
 /// <summary>
 /// Softmax attention over the key blocks that a mask keeps, in eight bits: Q Kᵀ in int8 with K's mean taken out and a scale a block, P V in fp8
-/// (E4M3) with V's mean taken out (the output gets it back) and the rest scaled by column, and by block where it has outliers. Compute capability 8.9 and newer, and head size 128. Holds a workspace
-/// of about a byte for each element of Q, K and V, so keep one for a run; not for several threads at once. Contracts: attention_statistics.cu,
-/// attention_quantize.cu, block_attention8_sm90.cu, block_attention8_sm89.cu.
+/// (E4M3) with V's mean taken out (the output gets it back) and the rest scaled by column, and by block where it has outliers. Compute capability
+/// 8.9 and newer, and head size 128. Holds a workspace of about a byte for each element of Q, K and V, so keep one for a run; not for several
+/// threads at once. Contracts: attention_statistics.cu, attention_quantize.cu, block_attention8_sm90.cu, block_attention8_sm89.cu.
 /// </summary>
 /// <remarks>On normal data the output is within 5% (‖y − exact‖ / ‖exact‖) of the exact one; <see cref="BlockAttention"/> is within 0.4%.</remarks>
 public sealed class EightBitAttention : IDisposable

@@ -7,7 +7,7 @@ namespace NablaGen.Cuda.Attention;
 /// <summary>The eight-bit attention with TMA and wgmma, compute capability 9.0. Contract: block_attention8_sm90.cu.</summary>
 internal sealed class HopperEightBitAttention(CudaDevice device) : IDisposable
 {
-    private readonly AttentionPlan _plan = new(device, inOrder: true);
+    private readonly AttentionPlan _plan = new(device);
 
     /// <summary>Plans and puts the attention on the stream; arguments are checked by the caller.</summary>
     public void Run(

@@ -12,7 +12,7 @@
 #include "common.cuh"
 
 constexpr int kSweeps = 3;
-constexpr int kRun = 32;                                       // words that are looked at together
+constexpr int kWords = 32;                                       // words that are looked at together
 constexpr int kTile = 4;                                       // a thread has kTile × kTile distances
 constexpr int kTiles = kGroupRows / kTile;
 constexpr int kGroups = kGroupRows / kQueryBlocks;             // even: each round of a sweep has all of them in pairs
@@ -63,7 +63,7 @@ DEVICE bool exchange(u16* a, u16* b, const u16 (&distances)[kGroupRows][kGroupRo
 
 extern "C" __global__ void __launch_bounds__(kGroupThreads) attention_groups(
     const u32* __restrict__ mask, int* __restrict__ members, int blocks, i64 maskHeadStride) {
-    __shared__ __align__(16) u32 bits[kRun][kGroupRows];
+    __shared__ __align__(16) u32 bits[kWords][kGroupRows];
     __shared__ u16 distances[kGroupRows][kGroupRows], grouped[kGroupRows];
     const int first = blockIdx.x * kGroupRows, head = blockIdx.y, thread = threadIdx.x;
     const int rows = min(kGroupRows, blocks - first), words = (blocks + 31) / 32;
@@ -72,15 +72,15 @@ extern "C" __global__ void __launch_bounds__(kGroupThreads) attention_groups(
     int tileRow, tileColumn;
     const bool has = find_tile(thread, tileRow, tileColumn);
     int distance[kTile][kTile] = {};
-    for (int word = 0; word < words; word += kRun) {
+    for (int word = 0; word < words; word += kWords) {
         __syncthreads();
-        for (int i = thread; i < kGroupRows * kRun; i += kGroupThreads) {
-            const int row = i / kRun, at = word + i % kRun;
-            bits[i % kRun][row] = row < rows && at < words ? from[(i64)row * words + at] : 0;
+        for (int i = thread; i < kGroupRows * kWords; i += kGroupThreads) {
+            const int row = i / kWords, at = word + i % kWords;
+            bits[i % kWords][row] = row < rows && at < words ? from[(i64)row * words + at] : 0;
         }
         __syncthreads();
         if (!has) continue;
-        const int many = min(kRun, words - word);
+        const int many = min(kWords, words - word);
         for (int i = 0; i < many; ++i) {
             const uint4 a = *(const uint4*)&bits[i][tileRow * kTile], b = *(const uint4*)&bits[i][tileColumn * kTile];
             const u32 left[kTile] = {a.x, a.y, a.z, a.w}, right[kTile] = {b.x, b.y, b.z, b.w};

@@ -34,8 +34,8 @@ struct Work {
     float scaleLog2;             // softmax scale · log2(e)
 };
 
-// Draws tiles and has ready what the loader and the consumers need to begin one, a tile ahead of them: five loads that wait for one another would
-// leave them idle at each tile's begin.
+// Draws tiles and has ready what the loader and the consumers need to begin one, a tile ahead of them: loads that wait for one another would leave
+// them idle at each tile's begin.
 DEVICE void draw_tiles(const Work& work, Barriers* barriers, int lane) {
     u32 parity = 0;
     int drawn = lane == 0 ? atomicAdd(work.tileCounter, 1) : 0;

@@ -131,22 +131,28 @@ internal static class MaskEntries
     private static KernelLoad AttentionGroups(KernelData data)
     {
         var (mask, heads) = (Filled(data), data.Shape.Heads);
-        var members = data.Room("members", 4L * heads * QueryGroups.Count(mask.Blocks) * LaunchConstants.QueryBlocks);
-        return Bytes($"{Blocks(data)}, density {mask.Density():0.000}", mask.AllBits.Bytes, () => QueryGroups.Run(data.Device, mask, heads, members.Pointer));
+        var members = data.Room("members", 4L * heads * Attention.AttentionGroups.Count(mask.Blocks) * LaunchConstants.QueryBlocks);
+        return Bytes($"{Blocks(data)}, density {mask.Density():0.000}", mask.AllBits.Bytes, () => Attention.AttentionGroups.Run(data.Device, mask, heads, members.Pointer));
     }
 
     private static KernelLoad AttentionPlan(KernelData data)
     {
-        var mask = Filled(data);
-        var plan = data.Make("plan", () => new AttentionPlan(data.Device, inOrder: false));
-        return Bytes($"{Blocks(data)}, density {mask.Density():0.000}", mask.AllBits.Bytes, () => plan.Run(mask, data.Shape.Heads, data.Offsets, 0));
+        var (mask, plan) = (Filled(data), Plan(data));
+        return Bytes($"{Blocks(data)}, density {mask.Density():0.000}", mask.AllBits.Bytes, () => plan.Merge(mask, data.Shape.Heads, data.Offsets, 0));
     }
 
     private static KernelLoad AttentionOrder(KernelData data)
     {
-        var plan = data.Make("plan", () => new AttentionPlan(data.Device, inOrder: false));
-        plan.Run(Filled(data), data.Shape.Heads, data.Offsets, 0);
+        var plan = Plan(data);
         return Bytes(Blocks(data), 8.0 * data.Shape.Heads * plan.Groups, () => plan.Rank(data.Shape.Heads, 0));
+    }
+
+    // Whole; its parts are timed one by one.
+    private static AttentionPlan Plan(KernelData data)
+    {
+        var plan = data.Make("plan", () => new AttentionPlan(data.Device));
+        plan.Run(Filled(data), data.Shape.Heads, data.Offsets, 0);
+        return plan;
     }
 
     private static CudaBuffer Scores(KernelData data) => data.Room(

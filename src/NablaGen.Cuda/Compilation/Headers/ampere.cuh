@@ -13,12 +13,6 @@ constexpr int kChunks = HEAD_DIM / 8;                          // 16-byte pieces
 constexpr int kRowBytes = HEAD_DIM * 2;
 constexpr int kTileBytes = kBlock * kRowBytes;
 
-#ifdef NABLAGEN_FP16
-#define ELEMENT_NAME "f16"
-#else
-#define ELEMENT_NAME "bf16"
-#endif
-
 struct Strides {
     i64 batch, head, token;
 };

@@ -18,17 +18,20 @@ constexpr u32 kAllLanes = 0xffffffffu;
 constexpr float kLog2e = 1.4426950408889634f;
 constexpr float kLn2 = 0.6931471805599453f;
 
+// The elements' type in PTX.
+#ifdef NABLAGEN_FP16
+#define ELEMENT_NAME "f16"
+#else
+#define ELEMENT_NAME "bf16"
+#endif
+
 #define NEGATIVE_INFINITY __int_as_float(0xff800000)
 #define NOT_A_NUMBER __int_as_float(0x7fc00000)
 
 // Two floats to two 16-bit elements, round to nearest even; `low` goes to the lower half (the lower address).
 DEVICE u32 pack_elements(float low, float high) {
     u32 packed;
-#ifdef NABLAGEN_FP16
-    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(high), "f"(low));
-#else
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(high), "f"(low));
-#endif
+    asm("cvt.rn." ELEMENT_NAME "x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(high), "f"(low));
     return packed;
 }
 

@@ -47,21 +47,13 @@ DEVICE float larger(float a, float b) {
 // Larger and smaller of two pairs of elements; NaN wins.
 DEVICE u32 larger_elements(u32 a, u32 b) {
     u32 y;
-#ifdef NABLAGEN_FP16
-    asm("max.NaN.f16x2 %0, %1, %2;" : "=r"(y) : "r"(a), "r"(b));
-#else
-    asm("max.NaN.bf16x2 %0, %1, %2;" : "=r"(y) : "r"(a), "r"(b));
-#endif
+    asm("max.NaN." ELEMENT_NAME "x2 %0, %1, %2;" : "=r"(y) : "r"(a), "r"(b));
     return y;
 }
 
 DEVICE u32 smaller_elements(u32 a, u32 b) {
     u32 y;
-#ifdef NABLAGEN_FP16
-    asm("min.NaN.f16x2 %0, %1, %2;" : "=r"(y) : "r"(a), "r"(b));
-#else
-    asm("min.NaN.bf16x2 %0, %1, %2;" : "=r"(y) : "r"(a), "r"(b));
-#endif
+    asm("min.NaN." ELEMENT_NAME "x2 %0, %1, %2;" : "=r"(y) : "r"(a), "r"(b));
     return y;
 }
 

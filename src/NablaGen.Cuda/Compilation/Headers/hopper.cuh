@@ -3,12 +3,6 @@
 #pragma once
 #include "common.cuh"
 
-#ifdef NABLAGEN_FP16
-#define ELEMENT_NAME "f16"
-#else
-#define ELEMENT_NAME "bf16"
-#endif
-
 // A CUtensorMap, filled by cuTensorMapEncodeTiled on the host and passed by value.
 struct alignas(64) TensorMap {
     u64 words[16];

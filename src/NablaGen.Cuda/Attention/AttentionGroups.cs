@@ -4,7 +4,7 @@ using NablaGen.Cuda.Device;
 namespace NablaGen.Cuda.Attention;
 
 /// <summary>Which query blocks share a stream of key blocks: those whose masks are alike. Contract: attention_groups.cu.</summary>
-internal static class QueryGroups
+internal static class AttentionGroups
 {
     /// <summary>Groups of a head's blocks.</summary>
     public static int Count(int blocks) => (blocks + LaunchConstants.QueryBlocks - 1) / LaunchConstants.QueryBlocks;

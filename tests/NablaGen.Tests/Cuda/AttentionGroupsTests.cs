@@ -3,7 +3,7 @@ using NablaGen.Cuda.Compilation;
 
 namespace NablaGen.Tests.Cuda;
 
-public class QueryGroupsTests
+public class AttentionGroupsTests
 {
     private const int Members = LaunchConstants.QueryBlocks, Run = LaunchConstants.GroupRows;
 
@@ -60,10 +60,10 @@ public class QueryGroupsTests
     private static int[][][] Choose(int heads, int maskHeads, int blocks, Func<int, int, int, bool> keeps)
     {
         var device = Gpu.Require();
-        var count = QueryGroups.Count(blocks);
+        var count = AttentionGroups.Count(blocks);
         using var mask = DeviceBlockMask.FromHost(device, maskHeads, blocks, keeps);
         using var members = Gpu.Poisoned(device, 4L * heads * count * Members);
-        QueryGroups.Run(device, mask, heads, members.Pointer);
+        AttentionGroups.Run(device, mask, heads, members.Pointer);
         return [.. members.ToArray<int>(heads * count * Members).Chunk(Members).Chunk(count)];
     }
 
